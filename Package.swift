@@ -1,0 +1,33 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One list of settings for every Swift target: warnings are errors, and `any` is spelled out.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+  .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+]
+
+/// A Swift library target of this package.
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+/// A test target; `Tests/<Target>Tests` mirrors `Sources/<Target>`.
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+  name: "etcd",
+  targets: [
+    // Pure: no Foundation, Glibc, clock, task or randomness.
+    .target(name: "CBytes"),
+    library("Bytes", ["CBytes"]),
+    tests("BytesTests", ["Bytes"]),
+    // Formats over a FileSystem protocol.
+    library("FileSystem", ["Bytes"]),
+  ]
+)
