@@ -29,5 +29,7 @@ let package = Package(
     tests("BytesTests", ["Bytes"]),
     // Formats over a FileSystem protocol.
     library("FileSystem", ["Bytes"]),
+    library("Bolt", ["Bytes", "FileSystem"]),
+    tests("BoltTests", ["Bolt"]),
   ]
 )

@@ -188,6 +188,8 @@ final class RealFile: StorageFile {
   }
 
   func close() {
+    // A mapping keeps the open file alive, and with it the lock: give the lock back by name.
+    _ = flock(descriptor, LOCK_UN)
     #if canImport(Glibc)
       _ = Glibc.close(descriptor)
     #else
