@@ -101,6 +101,9 @@ public struct ByteWriter: ~Copyable {
     storage.base.storeBytes(of: value.bigEndian, toByteOffset: position, as: UInt64.self)
   }
 
+  /// Forgets what was written and keeps the buffer.
+  public mutating func clear() { count = 0 }
+
   /// What was written so far; valid only inside `body`.
   public func withUnsafeBytes<R, E: Error>(
     _ body: (UnsafeRawBufferPointer) throws(E) -> R

@@ -1,0 +1,51 @@
+import Bytes
+
+/// Which leases exist and which keys hang on them. Replicated state: every member has the same.
+///
+/// - Source: etcd `lease/lessor.go`, the part that apply changes; expiry is the leader's matter.
+public struct LeaseTable: Sendable {
+  public struct Lease: Sendable {
+    /// Granted time to live in seconds.
+    public var ttl: Int64
+    /// Seconds that were left at the last checkpoint; 0 when there was none.
+    public var remaining: Int64 = 0
+    public var keys: Set<Bytes> = []
+  }
+
+  public private(set) var leases: [Int64: Lease] = [:]
+  private var leaseOfKey: [Bytes: Int64] = [:]
+
+  public init() {}
+
+  public func contains(_ id: Int64) -> Bool { leases[id] != nil }
+
+  /// Adds a lease. - Returns: false when the id is taken.
+  mutating func grant(_ id: Int64, ttl: Int64, remaining: Int64 = 0) -> Bool {
+    guard leases[id] == nil else { return false }
+    leases[id] = Lease(ttl: ttl, remaining: remaining)
+    return true
+  }
+
+  /// Removes a lease. - Returns: its keys in order; `nil` when it does not exist.
+  mutating func revoke(_ id: Int64) -> [Bytes]? {
+    guard let lease = leases.removeValue(forKey: id) else { return nil }
+    for key in lease.keys { leaseOfKey[key] = nil }
+    return lease.keys.sorted()
+  }
+
+  /// Hangs a key on a lease, off the one before; 0 = none.
+  mutating func attach(_ key: Bytes, to id: Int64) {
+    guard id != 0 || !leaseOfKey.isEmpty else { return }
+    if let before = leaseOfKey[key] {
+      if before == id { return }
+      leases[before]?.keys.remove(key)
+      leaseOfKey[key] = nil
+    }
+    guard id != 0, leases[id] != nil else { return }
+    let own = key.detached()
+    leases[id]!.keys.insert(own)
+    leaseOfKey[own] = id
+  }
+
+  mutating func setRemaining(_ seconds: Int64, of id: Int64) { leases[id]?.remaining = seconds }
+}

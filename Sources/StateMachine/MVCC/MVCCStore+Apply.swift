@@ -1,0 +1,251 @@
+import Bytes
+import EtcdAPI
+
+extension MVCCStore {
+  /// Applies a put.
+  /// - Throws: `leaseNotFound`; `keyNotFound` when a value or lease to keep does not exist.
+  /// - Source: etcd `applierV3backend.Put`.
+  public mutating func apply(_ request: Etcdserverpb.PutRequest) throws(StoreError) -> KVResult {
+    try transact { (store) throws(StoreError) in try store.put(request) }
+  }
+
+  /// Applies a deletion; the revision grows only when something was deleted.
+  public mutating func apply(
+    _ request: Etcdserverpb.DeleteRangeRequest
+  ) throws(StoreError) -> KVResult {
+    try transact { (store) throws(StoreError) in try store.delete(request) }
+  }
+
+  /// Applies a transaction.
+  ///
+  /// 1. Evaluate every comparison, nested ones included, on the state before.
+  /// 2. Check all puts, then all ranges, of the branches taken; a failure changes nothing.
+  /// 3. Run the operations; each sees the ones before it; all share one revision.
+  ///
+  /// - Source: etcd `applierV3backend.Txn`.
+  public mutating func apply(_ request: Etcdserverpb.TxnRequest) throws(StoreError) -> KVResult {
+    let path = try TxnPath(request, in: snapshot())
+    if !request.isReadOnly {
+      try check(request, path) { (store, operation) throws(StoreError) in
+        if case .requestPut(let put) = operation { try store.checkPut(put) }
+      }
+      try check(request, path) { (store, operation) throws(StoreError) in
+        if case .requestRange(let range) = operation { try store.checkRange(range) }
+      }
+    }
+    return try transact { (store) throws(StoreError) in
+      let (succeeded, responses) = try store.run(request, path)
+      return .txn(
+        revision: store.currentRevision, succeeded: succeeded, responses: responses)
+    }
+  }
+
+  private func check(
+    _ request: Etcdserverpb.TxnRequest, _ path: TxnPath,
+    _ body: (MVCCStore, Etcdserverpb.RequestOp.Request) throws(StoreError) -> Void
+  ) throws(StoreError) {
+    var nested = path.nested[...]
+    for operation in path.operations(of: request) {
+      guard let operation = operation.request else { continue }
+      if case .requestTxn(let inner) = operation {
+        try check(inner, nested.removeFirst(), body)
+      } else {
+        try body(self, operation)
+      }
+    }
+  }
+
+  private func checkPut(_ request: Etcdserverpb.PutRequest) throws(StoreError) {
+    if request.ignoreValue || request.ignoreLease {
+      guard index.find(request.key)?.isLive == true else { throw .keyNotFound }
+    }
+    if request.lease != 0, !leases.contains(request.lease) { throw .leaseNotFound }
+  }
+
+  private func checkRange(_ request: Etcdserverpb.RangeRequest) throws(StoreError) {
+    if request.revision == 0 { return }
+    if request.revision > revision { throw .futureRevision }
+    if request.revision < compactRevision { throw .compacted }
+  }
+
+  private mutating func run(
+    _ request: Etcdserverpb.TxnRequest, _ path: TxnPath
+  ) throws(StoreError) -> (Bool, [KVResult]) {
+    var responses: [KVResult] = []
+    var nested = path.nested[...]
+    for operation in path.operations(of: request) {
+      switch operation.request {
+      case .requestRange(let range):
+        responses.append(.range(try snapshot().range(range, current: currentRevision)))
+      case .requestPut(let put): responses.append(try self.put(put))
+      case .requestDeleteRange(let range): responses.append(try delete(range))
+      case .requestTxn(let inner):
+        let (succeeded, inner) = try run(inner, nested.removeFirst())
+        responses.append(.txn(revision: 0, succeeded: succeeded, responses: inner))
+      case nil: continue
+      }
+    }
+    return (path.succeeded, responses)
+  }
+
+  private mutating func put(_ request: Etcdserverpb.PutRequest) throws(StoreError) -> KVResult {
+    if request.lease != 0, !leases.contains(request.lease) { throw .leaseNotFound }
+    var value = request.value
+    var lease = request.lease
+    var previous: Bytes?
+    if request.ignoreValue || request.ignoreLease || request.prevKv {
+      previous = try current(request.key)
+    }
+    if request.ignoreValue || request.ignoreLease {
+      guard let previous else { throw .keyNotFound }
+      let pair = try snapshot().decode(previous)
+      if request.ignoreValue { value = pair.value }
+      if request.ignoreLease { lease = pair.lease }
+    }
+    write(request.key, value, lease: lease)
+    return .put(revision: revision + 1, previous: request.prevKv ? previous : nil)
+  }
+
+  private mutating func delete(
+    _ request: Etcdserverpb.DeleteRangeRequest
+  ) throws(StoreError) -> KVResult {
+    var previous: [Bytes] = []
+    if request.prevKv {
+      previous = try snapshot().range(
+        Etcdserverpb.RangeRequest(key: request.key, rangeEnd: request.rangeEnd),
+        current: currentRevision
+      ).rows
+    }
+    let deleted = delete(KeyInterval(key: request.key, rangeEnd: request.rangeEnd))
+    return .deleteRange(revision: currentRevision, deleted: deleted, previous: previous)
+  }
+}
+
+/// Which branch each transaction of a tree takes, decided before anything runs.
+struct TxnPath {
+  let succeeded: Bool
+  /// Paths of the nested transactions in the branch taken, in order.
+  let nested: [TxnPath]
+
+  init(_ request: Etcdserverpb.TxnRequest, in store: StoreSnapshot) throws(StoreError) {
+    var holds = true
+    for comparison in request.compare where holds { holds = try comparison.holds(in: store) }
+    succeeded = holds
+    var nested: [TxnPath] = []
+    for operation in holds ? request.success : request.failure {
+      if case .requestTxn(let inner) = operation.request {
+        nested.append(try TxnPath(inner, in: store))
+      }
+    }
+    self.nested = nested
+  }
+
+  func operations(of request: Etcdserverpb.TxnRequest) -> [Etcdserverpb.RequestOp] {
+    succeeded ? request.success : request.failure
+  }
+}
+
+extension Etcdserverpb.TxnRequest {
+  /// Whether no branch, nested ones included, can write.
+  public var isReadOnly: Bool {
+    func readOnly(_ operations: [Etcdserverpb.RequestOp]) -> Bool {
+      operations.allSatisfy { operation in
+        switch operation.request {
+        case .requestRange, nil: return true
+        case .requestTxn(let inner): return inner.isReadOnly
+        case .requestPut, .requestDeleteRange: return false
+        }
+      }
+    }
+    return readOnly(success) && readOnly(failure)
+  }
+
+  /// Whether all ranges of all branches are serializable, so that no round to the leader is needed.
+  public var isSerializable: Bool {
+    (success + failure).allSatisfy { operation in
+      switch operation.request {
+      case .requestRange(let range): return range.serializable
+      case .requestTxn(let inner): return inner.isSerializable
+      case .requestPut, .requestDeleteRange: return false
+      case nil: return true
+      }
+    }
+  }
+}
+
+extension StoreSnapshot {
+  /// Runs a transaction that only reads.
+  /// - Throws: as `range`.
+  public func read(_ request: Etcdserverpb.TxnRequest) throws(StoreError) -> KVResult {
+    try read(request, TxnPath(request, in: self), isNested: false)
+  }
+
+  private func read(
+    _ request: Etcdserverpb.TxnRequest, _ path: TxnPath, isNested: Bool
+  ) throws(StoreError) -> KVResult {
+    var responses: [KVResult] = []
+    var nested = path.nested[...]
+    for operation in path.operations(of: request) {
+      switch operation.request {
+      case .requestRange(let range): responses.append(.range(try self.range(range)))
+      case .requestTxn(let inner):
+        responses.append(try read(inner, nested.removeFirst(), isNested: true))
+      case .requestPut, .requestDeleteRange: preconditionFailure("a read-only transaction writes")
+      case nil: continue
+      }
+    }
+    return .txn(
+      revision: isNested ? 0 : revision, succeeded: path.succeeded, responses: responses)
+  }
+}
+
+extension Etcdserverpb.Compare {
+  /// Whether the comparison holds for the key, or for every key of its range.
+  ///
+  /// A missing key counts as version, revisions and lease 0; a comparison of its value is false.
+  /// - Source: etcd `applyCompare`, `compareKV`.
+  func holds(in store: StoreSnapshot) throws(StoreError) -> Bool {
+    let rows = try store.range(Etcdserverpb.RangeRequest(key: key, rangeEnd: rangeEnd)).rows
+    if rows.isEmpty { return target != .value && holds(for: Mvccpb.KeyValue()) }
+    for row in rows {
+      guard holds(for: try store.decode(row)) else { return false }
+    }
+    return true
+  }
+
+  private func holds(for pair: Mvccpb.KeyValue) -> Bool {
+    let order: Int
+    switch target {
+    case .value:
+      var wanted = Bytes()
+      if case .value(let value) = targetUnion { wanted = value }
+      order = pair.value.compare(wanted)
+    case .create:
+      var wanted: Int64 = 0
+      if case .createRevision(let value) = targetUnion { wanted = value }
+      order = Self.order(pair.createRevision, wanted)
+    case .mod:
+      var wanted: Int64 = 0
+      if case .modRevision(let value) = targetUnion { wanted = value }
+      order = Self.order(pair.modRevision, wanted)
+    case .version:
+      var wanted: Int64 = 0
+      if case .version(let value) = targetUnion { wanted = value }
+      order = Self.order(pair.version, wanted)
+    case .lease:
+      var wanted: Int64 = 0
+      if case .lease(let value) = targetUnion { wanted = value }
+      order = Self.order(pair.lease, wanted)
+    case .unrecognized: order = 0
+    }
+    switch result {
+    case .equal: return order == 0
+    case .notEqual: return order != 0
+    case .greater: return order > 0
+    case .less: return order < 0
+    case .unrecognized: return true
+    }
+  }
+
+  private static func order(_ a: Int64, _ b: Int64) -> Int { a < b ? -1 : (a > b ? 1 : 0) }
+}

@@ -1,0 +1,172 @@
+import Bytes
+import EtcdAPI
+
+/// Where a compaction stands.
+struct CompactionCursor: Sendable {
+  let revision: Int64
+  /// Next key to visit.
+  var next: Bytes
+}
+
+extension MVCCStore {
+  private static let scheduledKey: Bytes = "scheduledCompactRev"
+  private static let finishedKey: Bytes = "finishedCompactRev"
+
+  /// Marks history below a revision as gone; `compactStep` removes it.
+  /// - Throws: `compacted` when that happened before, `futureRevision`.
+  public mutating func compact(to target: Int64) throws(StoreError) -> KVResult {
+    guard target > compactRevision else { throw .compacted }
+    guard target <= revision else { throw .futureRevision }
+    compactRevision = target
+    put(.meta, Self.scheduledKey, Revision(main: target).encoded())
+    // A compaction under way is overtaken: the new one removes what it had left.
+    compaction = CompactionCursor(revision: target, next: Bytes())
+    return .compaction(revision: revision)
+  }
+
+  /// Whether a compaction has keys left to visit.
+  public var isCompacting: Bool { compaction != nil }
+
+  /// Visits up to `limit` keys of the compaction under way.
+  /// - Returns: the revision when it is finished, `nil` otherwise.
+  public mutating func compactStep(limit: Int) -> Int64? {
+    guard let cursor = compaction else { return nil }
+    var gone: [KeyRevision] = []
+    let next = index.compact(from: cursor.next, limit: limit, at: cursor.revision) {
+      gone.append($0)
+    }
+    for revision in gone { drop(revision) }
+    if let next {
+      compaction!.next = next
+      return nil
+    }
+    compaction = nil
+    put(.meta, Self.finishedKey, Revision(main: cursor.revision).encoded())
+    return cursor.revision
+  }
+
+  /// Rebuilds the store from a backend: index, revisions, leases, and a compaction that was cut off.
+  /// - Throws: `damaged` naming the row.
+  /// - Source: etcd `store.restore`.
+  public static func restore(from state: any CommittedRows) throws(StoreError) -> MVCCStore {
+    var store = MVCCStore(committed: state)
+    try store.restoreLeases(state)
+    var problem: StoreError?
+    try state.scan(.key, from: Bytes()) { key, value in
+      problem = store.restoreRow(key, value)
+      return problem == nil
+    }
+    if let problem { throw problem }
+    let finished = try compactedRevision(state, finishedKey)
+    let scheduled = try compactedRevision(state, scheduledKey)
+    if let finished { store.compactRevision = finished }
+    if let scheduled, scheduled > store.compactRevision {
+      store.compactRevision = scheduled
+      store.compaction = CompactionCursor(revision: scheduled, next: Bytes())
+    }
+    // Compaction may have removed the rows of the newest revision.
+    store.revision = Swift.max(store.revision, store.compactRevision)
+    return store
+  }
+
+  private static func compactedRevision(
+    _ state: any CommittedRows, _ key: Bytes
+  ) throws(StoreError) -> Int64? {
+    guard let value = try state.value(.meta, key) else { return nil }
+    guard let (revision, _) = Revision.decode(value) else {
+      throw .damaged("meta row \(key) holds \(value), which is no revision")
+    }
+    return revision.main
+  }
+
+  private mutating func restoreLeases(_ state: any CommittedRows) throws(StoreError) {
+    var problem: StoreError?
+    try state.scan(.lease, from: Bytes()) { key, value in
+      do {
+        let lease = try Leasepb.Lease.decode(value)
+        _ = leases.grant(lease.id, ttl: lease.ttl, remaining: lease.remainingTTL)
+      } catch { problem = .damaged("lease row \(key) is not decodable: \(error)") }
+      return problem == nil
+    }
+    if let problem { throw problem }
+  }
+
+  private mutating func restoreRow(_ key: Bytes, _ value: Bytes) -> StoreError? {
+    guard let (rev, isTombstone) = Revision.decode(key) else {
+      return .damaged("row \(key) of bucket key is no revision")
+    }
+    do {
+      let pair = try Mvccpb.KeyValue.decode(value)
+      index.append(
+        pair.key,
+        KeyRevision(
+          main: rev.main, created: isTombstone ? rev.main : pair.createRevision,
+          version: isTombstone ? 0 : pair.version, sub: Int32(truncatingIfNeeded: rev.sub),
+          isTombstone: isTombstone))
+      leases.attach(pair.key, to: isTombstone ? 0 : pair.lease)
+      revision = Swift.max(revision, rev.main)
+      return nil
+    } catch { return .damaged("row \(key) of bucket key is not decodable: \(error)") }
+  }
+}
+
+extension StoreSnapshot {
+  /// Hash of all revisions up to one, equal on members that hold the same history.
+  /// - Parameter at: 0 = newest.
+  public struct Hash: Equatable, Sendable {
+    public let hash: UInt32
+    public let compactRevision: Int64
+    public let revision: Int64
+  }
+
+  /// CRC-32C over the rows of bucket `key` up to a revision, seeded with the bucket's name.
+  ///
+  /// Rows at or before the compacted revision count only when they are still visible at `at`, so that
+  /// members which removed more or less of them agree; a tombstone exactly there never counts.
+  /// - Throws: `compacted`, `futureRevision`, `damaged`.
+  /// - Source: etcd `mvcc/hash.go`.
+  public func hash(at: Int64) throws(StoreError) -> Hash {
+    if at > 0, at < compactRevision { throw .compacted }
+    if at > revision { throw .futureRevision }
+    let upTo = at <= 0 ? revision : at
+    var anyKept = false
+    index.scan(from: Bytes(), to: nil) { entry in
+      anyKept = entry.history.at(upTo) != nil
+      return !anyKept
+    }
+    var crc = CRC32C.update(0, Bucket.key.name)
+    var problem: StoreError?
+    func add(_ key: Bytes, _ value: Bytes, _ rev: Revision, _ isTombstone: Bool) -> Bool {
+      guard rev.main <= upTo else { return false }
+      if rev.main <= compactRevision {
+        if anyKept {
+          guard let pair = try? Mvccpb.KeyValue.decode(value) else {
+            problem = .damaged("row \(key) of bucket key is not decodable")
+            return false
+          }
+          guard index.find(pair.key)?.at(upTo)?.revision == rev else { return true }
+        }
+        if rev.main == compactRevision, isTombstone { return true }
+      }
+      crc = CRC32C.update(CRC32C.update(crc, key), value)
+      return true
+    }
+    try committed.scan(.key, from: Bytes()) { key, value in
+      guard let (rev, isTombstone) = Revision.decode(key) else {
+        problem = .damaged("row \(key) of bucket key is no revision")
+        return false
+      }
+      return add(key, value, rev, isTombstone)
+    }
+    if let problem { throw problem }
+    for log in [frozen, active].compactMap({ $0 }) {
+      for position in 0..<log.count {
+        let row = log[position]
+        let key = row.revision.encoded(isTombstone: row.isTombstone)
+        guard add(key, row.value, row.revision, row.isTombstone) else { break }
+      }
+    }
+    if let problem { throw problem }
+    return Hash(hash: crc, compactRevision: compactRevision, revision: upTo)
+  }
+}

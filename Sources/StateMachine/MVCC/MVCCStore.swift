@@ -1,0 +1,189 @@
+import Bytes
+import EtcdAPI
+
+/// The multi-version store: what apply changes. Pure and synchronous; one owner.
+///
+/// Rows go to `active`; `freeze()` turns everything written since the last freeze into a batch for the
+/// backend, and `didCommit` swaps in the state that the backend reached. In between, readers see
+/// active rows, frozen rows and the committed state as one.
+///
+/// - Source: etcd `mvcc/kvstore.go`, `kvstore_txn.go`; the layers of pending rows are ours.
+public struct MVCCStore: Sendable {
+  var index = KeyIndex()
+  /// Newest main revision; an empty store reports 1.
+  public internal(set) var revision: Int64 = 1
+  /// Compacted revision; −1 when nothing was compacted.
+  public internal(set) var compactRevision: Int64 = -1
+  public internal(set) var leases = LeaseTable()
+
+  private var active = RowLog()
+  private var dropped: [(revision: Revision, isTombstone: Bool)] = []
+  private var small: [Bucket: [Bytes: Bytes?]] = [:]
+  private var frozen: FrozenBatch?
+  private var committed: any CommittedRows
+  /// Changes made by the transaction under way.
+  private var changes: Int32 = 0
+  /// The compaction that still has keys to visit.
+  var compaction: CompactionCursor?
+  /// Keys and values written since start, in bytes, for the quota's estimate between commits.
+  public var pendingBytes: Int { active.bytes + (frozen?.rows.bytes ?? 0) }
+  /// Rows waiting for the next freeze.
+  public var pendingRows: Int { active.count + dropped.count }
+
+  /// A store over an empty backend; `restore` fills it from one with data.
+  public init(committed: any CommittedRows) { self.committed = committed }
+
+  /// The store as it is now, for readers.
+  public func snapshot() -> StoreSnapshot {
+    StoreSnapshot(
+      index: index, active: active, frozen: frozen?.rows, committed: committed,
+      revision: revision, compactRevision: compactRevision)
+  }
+
+  // MARK: Batches
+
+  /// Whether there is anything to hand to the backend.
+  public var hasPending: Bool {
+    !active.isEmpty || !dropped.isEmpty || !small.isEmpty
+  }
+
+  /// Whether a batch was handed out and not confirmed.
+  public var isCommitting: Bool { frozen != nil }
+
+  /// Takes everything written so far as one batch, with the raft position it brings the store to.
+  /// - Traps: while another batch is being committed.
+  public mutating func freeze(appliedIndex: UInt64, term: UInt64) -> FrozenBatch {
+    precondition(frozen == nil, "a batch is being committed already")
+    var writer = ByteWriter(capacity: 8)
+    writer.appendBigEndian(appliedIndex)
+    put(.meta, "consistent_index", writer.finish())
+    writer = ByteWriter(capacity: 8)
+    writer.appendBigEndian(term)
+    put(.meta, "term", writer.finish())
+    let batch = FrozenBatch(
+      rows: active, dropped: dropped, small: small, appliedIndex: appliedIndex, appliedTerm: term)
+    frozen = batch
+    active = RowLog()
+    dropped = []
+    small = [:]
+    return batch
+  }
+
+  /// The frozen batch is durable, and `state` shows it.
+  public mutating func didCommit(_ state: any CommittedRows) {
+    precondition(frozen != nil, "no batch is being committed")
+    frozen = nil
+    committed = state
+  }
+
+  /// Replaces the committed state by one with the same rows, as after a defragmentation.
+  public mutating func replaceCommitted(_ state: any CommittedRows) { committed = state }
+
+  /// Writes a row of a bucket other than `key`; `nil` deletes it.
+  public mutating func put(_ bucket: Bucket, _ key: Bytes, _ value: Bytes?) {
+    precondition(bucket != .key, "rows of bucket key are written by revision")
+    small[bucket, default: [:]][key] = .some(value)
+  }
+
+  /// A row of a bucket other than `key`, pending writes included.
+  public func get(_ bucket: Bucket, _ key: Bytes) throws(StoreError) -> Bytes? {
+    if let pending = small[bucket]?[key] { return pending }
+    if let pending = frozen?.small[bucket]?[key] { return pending }
+    return try committed.value(bucket, key)
+  }
+
+  /// All rows of a bucket other than `key`, pending writes included, in order.
+  public func rows(_ bucket: Bucket) throws(StoreError) -> [(key: Bytes, value: Bytes)] {
+    var found: [Bytes: Bytes] = [:]
+    try committed.scan(bucket, from: Bytes()) { key, value in
+      found[key] = value
+      return true
+    }
+    for pending in [frozen?.small[bucket], small[bucket]] {
+      for (key, value) in pending ?? [:] { found[key] = value }
+    }
+    return found.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+  }
+
+  mutating func drop(_ revision: KeyRevision) {
+    dropped.append((revision.revision, revision.isTombstone))
+  }
+
+  // MARK: Transactions
+
+  /// Revision that reads inside the transaction see.
+  var currentRevision: Int64 { revision + (changes > 0 ? 1 : 0) }
+
+  /// Runs a write transaction: all its changes share one main revision.
+  mutating func transact<R>(
+    _ body: (inout MVCCStore) throws(StoreError) -> R
+  ) throws(StoreError) -> R {
+    precondition(changes == 0, "transactions do not nest")
+    let result = try body(&self)
+    endTransaction()
+    return result
+  }
+
+  private mutating func endTransaction() {
+    if changes > 0 { revision += 1 }
+    changes = 0
+  }
+
+  /// Whether the transaction changed anything yet.
+  var hasChanges: Bool { changes > 0 }
+
+  /// The stored pair of a key as the transaction sees it.
+  func current(_ key: Bytes) throws(StoreError) -> Bytes? {
+    guard let newest = index.find(key)?.newest, !newest.isTombstone else { return nil }
+    return try snapshot().row(newest.revision)
+  }
+
+  /// Writes a key inside a transaction.
+  mutating func write(_ key: Bytes, _ value: Bytes, lease: Int64) {
+    let main = revision + 1
+    let before = index.find(key)?.newest
+    let live = before?.isTombstone == false
+    let created = live ? before!.created : main
+    let version = (live ? before!.version : 0) + 1
+    let pair = Mvccpb.KeyValue(
+      key: key, createRevision: created, modRevision: main, version: version, value: value,
+      lease: lease)
+    active.append(
+      Row(
+        revision: Revision(main: main, sub: Int64(changes)), isTombstone: false,
+        value: pair.encoded()))
+    index.append(
+      key,
+      KeyRevision(
+        main: main, created: created, version: version, sub: changes, isTombstone: false))
+    leases.attach(key, to: lease)
+    changes += 1
+  }
+
+  /// Deletes the existing keys of an interval inside a transaction, in key order.
+  /// - Returns: their number.
+  mutating func delete(_ interval: KeyInterval) -> Int64 {
+    var keys: [Bytes] = []
+    if interval.isSingle {
+      if index.find(interval.start)?.isLive == true { keys.append(interval.start) }
+    } else {
+      index.scan(from: interval.start, to: interval.end) { entry in
+        if entry.history.isLive { keys.append(entry.key.bytes) }
+        return true
+      }
+    }
+    let main = revision + 1
+    for key in keys {
+      active.append(
+        Row(
+          revision: Revision(main: main, sub: Int64(changes)), isTombstone: true,
+          value: Mvccpb.KeyValue(key: key).encoded()))
+      index.append(
+        key,
+        KeyRevision(main: main, created: main, version: 0, sub: changes, isTombstone: true))
+      leases.attach(key, to: 0)
+      changes += 1
+    }
+    return Int64(keys.count)
+  }
+}

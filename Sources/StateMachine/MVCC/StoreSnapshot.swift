@@ -1,0 +1,170 @@
+import Bytes
+import EtcdAPI
+
+/// The store at one moment: O(1) to take, unchanged however long it is held, readable from any thread.
+public struct StoreSnapshot: Sendable {
+  let index: KeyIndex
+  /// Rows not yet handed to the backend.
+  let active: RowLog
+  /// Rows being committed.
+  let frozen: RowLog?
+  let committed: any CommittedRows
+  /// Newest revision.
+  public let revision: Int64
+  /// Revision below which history is gone; 0 or −1 when nothing was compacted.
+  public let compactRevision: Int64
+
+  /// Reads a range.
+  ///
+  /// - Throws: `compacted`, `futureRevision`; `damaged` when the backend lacks a row.
+  /// - Source: etcd `applierV3backend.Range`, `mvcc/kvstore_txn.go` rangeKeys.
+  public func range(_ request: Etcdserverpb.RangeRequest) throws(StoreError) -> RangeResult {
+    try range(request, current: revision)
+  }
+
+  /// - Parameter current: revision that a request without one reads at.
+  func range(
+    _ request: Etcdserverpb.RangeRequest, current: Int64
+  ) throws(StoreError) -> RangeResult {
+    let at = request.revision <= 0 ? current : request.revision
+    guard at <= current else { throw .futureRevision }
+    guard at >= compactRevision else { throw .compacted }
+    let interval = KeyInterval(key: request.key, rangeEnd: request.rangeEnd)
+    var result = RangeResult(revision: current)
+    if request.countOnly {
+      result.count = Int64(count(interval, at: at))
+      return result
+    }
+    let ordering = RangeOrdering(request)
+    // A filter or an order needs every key before the limit can be applied.
+    let limit = ordering.needsAll || request.limit <= 0 ? Int.max : Int(request.limit)
+    var found: [KeyRevision] = []
+    var total = 0
+    collect(interval, at: at, limit: limit, &found, &total)
+    result.count = Int64(total)
+    result.rows.reserveCapacity(found.count)
+    for revision in found { result.rows.append(try row(revision.revision)) }
+    if ordering.needsAll { try ordering.apply(to: &result.rows) }
+    if request.limit > 0, result.rows.count > Int(request.limit) {
+      result.rows.removeSubrange(Int(request.limit)...)
+      result.more = true
+    } else if limit != Int.max, total > limit {
+      result.more = true
+    }
+    if request.keysOnly {
+      for position in result.rows.indices {
+        var pair = try decode(result.rows[position])
+        pair.value = Bytes()
+        result.rows[position] = pair.encoded()
+      }
+    }
+    return result
+  }
+
+  private func collect(
+    _ interval: KeyInterval, at main: Int64, limit: Int, _ found: inout [KeyRevision],
+    _ total: inout Int
+  ) {
+    if interval.isSingle {
+      if let revision = index.find(interval.start)?.at(main) {
+        found.append(revision)
+        total = 1
+      }
+      return
+    }
+    let countsLater = main >= revision
+    index.scan(from: interval.start, to: interval.end) { entry in
+      if let revision = entry.history.at(main) {
+        total += 1
+        if found.count < limit { found.append(revision) }
+      }
+      return !(countsLater && found.count == limit)
+    }
+    if countsLater, found.count == limit { total = count(interval, at: main) }
+  }
+
+  /// Keys of an interval that exist at a revision.
+  func count(_ interval: KeyInterval, at main: Int64) -> Int {
+    if interval.isSingle { return index.find(interval.start)?.at(main) == nil ? 0 : 1 }
+    if interval.isEmpty { return 0 }
+    if main >= revision { return index.countLive(from: interval.start, to: interval.end) }
+    var total = 0
+    index.scan(from: interval.start, to: interval.end) { entry in
+      if entry.history.at(main) != nil { total += 1 }
+      return true
+    }
+    return total
+  }
+
+  /// The stored bytes of a revision that the index knows.
+  func row(_ revision: Revision) throws(StoreError) -> Bytes {
+    if let row = active.find(revision) ?? frozen?.find(revision) { return row.value }
+    if let value = try committed.value(.key, revision.encoded()) { return value }
+    throw .damaged("revision \(revision.main).\(revision.sub) is in the index, not in the backend")
+  }
+
+  func decode(_ row: Bytes) throws(StoreError) -> Mvccpb.KeyValue {
+    do { return try Mvccpb.KeyValue.decode(row) } catch {
+      throw .damaged("stored key-value pair is not decodable: \(error)")
+    }
+  }
+}
+
+/// Filters and order of a range request.
+struct RangeOrdering {
+  private let request: Etcdserverpb.RangeRequest
+  private let isDescending: Bool
+  private let isSorted: Bool
+  private let isFiltered: Bool
+
+  init(_ request: Etcdserverpb.RangeRequest) {
+    self.request = request
+    isDescending = request.sortOrder == .descend
+    isSorted = request.sortOrder != .none || request.sortTarget != .key
+    isFiltered =
+      request.minModRevision != 0 || request.maxModRevision != 0
+      || request.minCreateRevision != 0 || request.maxCreateRevision != 0
+  }
+
+  /// Whether the limit can be applied only after this.
+  ///
+  /// Ascending by key is the order of the index, but etcd counts it as an order all the same; the
+  /// result does not differ, so only what needs all rows is counted here.
+  var needsAll: Bool {
+    isFiltered || (isSorted && !(request.sortTarget == .key && !isDescending))
+  }
+
+  func apply(to rows: inout [Bytes]) throws(StoreError) {
+    var pairs: [(pair: Mvccpb.KeyValue, row: Bytes)] = []
+    pairs.reserveCapacity(rows.count)
+    for row in rows {
+      do { pairs.append((try Mvccpb.KeyValue.decode(row), row)) } catch {
+        throw .damaged("stored key-value pair is not decodable: \(error)")
+      }
+    }
+    if isFiltered { pairs.removeAll { !passes($0.pair) } }
+    if isSorted { sort(&pairs) }
+    rows = pairs.map(\.row)
+  }
+
+  private func passes(_ pair: Mvccpb.KeyValue) -> Bool {
+    (request.maxModRevision == 0 || pair.modRevision <= request.maxModRevision)
+      && (request.minModRevision == 0 || pair.modRevision >= request.minModRevision)
+      && (request.maxCreateRevision == 0 || pair.createRevision <= request.maxCreateRevision)
+      && (request.minCreateRevision == 0 || pair.createRevision >= request.minCreateRevision)
+  }
+
+  private func sort(_ pairs: inout [(pair: Mvccpb.KeyValue, row: Bytes)]) {
+    func by<T: Comparable>(_ path: (Mvccpb.KeyValue) -> T) {
+      pairs.sort { isDescending ? path($1.pair) < path($0.pair) : path($0.pair) < path($1.pair) }
+    }
+    switch request.sortTarget {
+    case .key: by(\.key)
+    case .version: by(\.version)
+    case .create: by(\.createRevision)
+    case .mod: by(\.modRevision)
+    case .value: by(\.value)
+    case .unrecognized: break
+    }
+  }
+}
