@@ -27,6 +27,12 @@ let package = Package(
     .target(name: "CBytes"),
     library("Bytes", ["CBytes"]),
     tests("BytesTests", ["Bytes"]),
+    library("Protobuf", ["Bytes"]),
+    tests("ProtobufTests", ["Protobuf", "Bytes"]),
+    library("EtcdAPI", ["Protobuf", "Bytes"]),
+    tests("EtcdAPITests", ["EtcdAPI", "Protobuf", "Bytes"]),
+    .executableTarget(
+      name: "protoc-gen-etcd-swift", dependencies: ["Protobuf", "Bytes"], swiftSettings: settings),
     // Formats over a FileSystem protocol.
     library("FileSystem", ["Bytes"]),
     library("Bolt", ["Bytes", "FileSystem"]),

@@ -94,6 +94,16 @@ public struct ByteWriter: ~Copyable {
     count += 1
   }
 
+  /// Appends `size` bytes that `body` fills completely; what it receives is uninitialised.
+  public mutating func append<R>(
+    uninitialized size: Int, _ body: (UnsafeMutableRawBufferPointer) -> R
+  ) -> R {
+    reserve(size)
+    let result = body(UnsafeMutableRawBufferPointer(start: storage.base + count, count: size))
+    count += size
+    return result
+  }
+
   /// Overwrites 8 bytes that were written before, for a length known only afterwards.
   /// - Traps: when the bytes were not written yet.
   public mutating func replaceBigEndian(_ value: UInt64, at position: Int) {

@@ -1,0 +1,238 @@
+import Bytes
+
+/// Bounds on a JSON text from outside.
+public struct JSONLimits: Hashable, Sendable {
+  /// Nesting of arrays and objects.
+  public var depth: Int
+  /// Length of the text in bytes.
+  public var bytes: Int
+
+  public init(depth: Int = 256, bytes: Int = 64 << 20) {
+    self.depth = depth
+    self.bytes = bytes
+  }
+}
+
+/// A strict RFC 8259 parser over a slice; hands out concatenated values one by one.
+///
+/// Recursion is bounded by `JSONLimits.depth`.
+public struct JSONParser: Sendable {
+  private let bytes: Bytes
+  private let limits: JSONLimits
+  /// Position of the next byte to read.
+  public private(set) var position = 0
+
+  public init(_ bytes: Bytes, limits: JSONLimits = JSONLimits()) {
+    self.bytes = bytes
+    self.limits = limits
+  }
+
+  /// The one value of a text.
+  /// - Throws: `JSONError`, also for anything but white space behind the value.
+  public static func parse(
+    _ bytes: Bytes, limits: JSONLimits = JSONLimits()
+  ) throws(JSONError) -> JSONValue {
+    var parser = JSONParser(bytes, limits: limits)
+    guard let value = try parser.next() else {
+      throw JSONError(.unexpectedEnd, offset: bytes.count, "unexpected end of JSON input")
+    }
+    parser.skipSpace()
+    guard parser.position == bytes.count else { throw parser.unexpected("end of input") }
+    return value
+  }
+
+  /// The next value of a sequence of concatenated values; `nil` when only white space is left.
+  public mutating func next() throws(JSONError) -> JSONValue? {
+    guard bytes.count <= limits.bytes else {
+      throw JSONError(.tooLarge, offset: limits.bytes, "JSON input too large")
+    }
+    skipSpace()
+    return position == bytes.count ? nil : try value(depth: 0)
+  }
+
+  private func unexpected(_ expected: String) -> JSONError {
+    position >= bytes.count
+      ? JSONError(.unexpectedEnd, offset: position, "unexpected end of JSON input")
+      : JSONError(.syntax, offset: position, "invalid JSON: expected \(expected)")
+  }
+
+  private var peek: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+  private mutating func skipSpace() {
+    while let byte = peek, byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 {
+      position += 1
+    }
+  }
+
+  private mutating func take(_ byte: UInt8) -> Bool {
+    guard peek == byte else { return false }
+    position += 1
+    return true
+  }
+
+  private mutating func value(depth: Int) throws(JSONError) -> JSONValue {
+    guard depth < limits.depth else {
+      throw JSONError(.tooDeep, offset: position, "JSON nested too deep")
+    }
+    switch peek {
+    case UInt8(ascii: "{"): return try object(depth: depth)
+    case UInt8(ascii: "["): return try array(depth: depth)
+    case UInt8(ascii: "\""): return .string(try string())
+    case UInt8(ascii: "t"): return try literal("true", .bool(true))
+    case UInt8(ascii: "f"): return try literal("false", .bool(false))
+    case UInt8(ascii: "n"): return try literal("null", .null)
+    default: return try number()
+    }
+  }
+
+  private mutating func literal(
+    _ text: StaticString, _ value: JSONValue
+  ) throws(JSONError) -> JSONValue {
+    for byte in UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount) {
+      guard take(byte) else { throw unexpected("a value") }
+    }
+    return value
+  }
+
+  private mutating func array(depth: Int) throws(JSONError) -> JSONValue {
+    position += 1
+    var values: [JSONValue] = []
+    skipSpace()
+    if take(UInt8(ascii: "]")) { return .array(values) }
+    while true {
+      skipSpace()
+      values.append(try value(depth: depth + 1))
+      skipSpace()
+      if take(UInt8(ascii: "]")) { return .array(values) }
+      guard take(UInt8(ascii: ",")) else { throw unexpected("',' or ']'") }
+    }
+  }
+
+  private mutating func object(depth: Int) throws(JSONError) -> JSONValue {
+    position += 1
+    var members: [JSONObject.Member] = []
+    skipSpace()
+    if take(UInt8(ascii: "}")) { return .object(JSONObject(members)) }
+    while true {
+      skipSpace()
+      guard peek == UInt8(ascii: "\"") else { throw unexpected("a member name") }
+      let name = try string()
+      skipSpace()
+      guard take(UInt8(ascii: ":")) else { throw unexpected("':'") }
+      skipSpace()
+      members.append(JSONObject.Member(name, try value(depth: depth + 1)))
+      skipSpace()
+      if take(UInt8(ascii: "}")) { return .object(JSONObject(members)) }
+      guard take(UInt8(ascii: ",")) else { throw unexpected("',' or '}'") }
+    }
+  }
+
+  private mutating func digits() throws(JSONError) {
+    let start = position
+    while let byte = peek, byte >= 0x30, byte <= 0x39 { position += 1 }
+    if position == start { throw unexpected("a value") }
+  }
+
+  private mutating func number() throws(JSONError) -> JSONValue {
+    let start = position
+    _ = take(UInt8(ascii: "-"))
+    if !take(UInt8(ascii: "0")) { try digits() }
+    if take(UInt8(ascii: ".")) { try digits() }
+    if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {
+      if !take(UInt8(ascii: "+")) { _ = take(UInt8(ascii: "-")) }
+      try digits()
+    }
+    return .number(bytes[start..<position].string)
+  }
+}
+
+extension JSONParser {
+  /// A string: runs without escapes are taken whole.
+  private mutating func string() throws(JSONError) -> String {
+    position += 1
+    var text = ""
+    var start = position
+    while let byte = peek {
+      switch byte {
+      case UInt8(ascii: "\""):
+        text += try utf8(start..<position)
+        position += 1
+        return text
+      case UInt8(ascii: "\\"):
+        text += try utf8(start..<position)
+        position += 1
+        text.unicodeScalars.append(try escape())
+        start = position
+      case 0..<0x20: throw unexpected("no control character in a string")
+      default: position += 1
+      }
+    }
+    throw unexpected("'\"'")
+  }
+
+  private func utf8(_ range: Range<Int>) throws(JSONError) -> String {
+    if range.isEmpty { return "" }
+    guard let text = bytes[range].withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
+      throw JSONError(.invalidUTF8, offset: range.lowerBound, "invalid UTF-8 in JSON string")
+    }
+    return text
+  }
+
+  private mutating func escape() throws(JSONError) -> Unicode.Scalar {
+    guard let byte = peek else { throw unexpected("an escape") }
+    let plain: Unicode.Scalar
+    switch byte {
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): plain = Unicode.Scalar(byte)
+    case UInt8(ascii: "b"): plain = "\u{8}"
+    case UInt8(ascii: "f"): plain = "\u{c}"
+    case UInt8(ascii: "n"): plain = "\n"
+    case UInt8(ascii: "r"): plain = "\r"
+    case UInt8(ascii: "t"): plain = "\t"
+    case UInt8(ascii: "u"): return try unicodeEscape()
+    default: throw unexpected("an escape")
+    }
+    position += 1
+    return plain
+  }
+
+  private mutating func unicodeEscape() throws(JSONError) -> Unicode.Scalar {
+    let start = position
+    let first = try hex4()
+    if let scalar = Unicode.Scalar(first) { return scalar }
+    if first < 0xdc00, take(UInt8(ascii: "\\")), peek == UInt8(ascii: "u") {
+      let second = try hex4()
+      if second & 0xfc00 == 0xdc00,
+        let scalar = Unicode.Scalar(0x10000 + (first & 0x3ff) << 10 + second & 0x3ff)
+      {
+        return scalar
+      }
+    }
+    if position >= bytes.count { throw unexpected("a surrogate pair") }
+    throw JSONError(.invalidUTF8, offset: start, "unpaired surrogate in JSON string")
+  }
+
+  /// Reads `uXXXX`.
+  private mutating func hex4() throws(JSONError) -> UInt32 {
+    position += 1
+    var value: UInt32 = 0
+    for _ in 0..<4 {
+      guard let byte = peek, let digit = Unicode.Scalar(byte).hexValue else {
+        throw unexpected("four hexadecimal digits")
+      }
+      value = value << 4 | digit
+      position += 1
+    }
+    return value
+  }
+}
+
+extension Unicode.Scalar {
+  fileprivate var hexValue: UInt32? {
+    switch value {
+    case 0x30...0x39: value - 0x30
+    case 0x41...0x46: value - 0x41 + 10
+    case 0x61...0x66: value - 0x61 + 10
+    default: nil
+    }
+  }
+}
