@@ -27,6 +27,8 @@ let package = Package(
     .target(name: "CBytes"),
     library("Bytes", ["CBytes"]),
     tests("BytesTests", ["Bytes"]),
+    library("Raft", ["Bytes"]),
+    tests("RaftTests", ["Raft", "Bytes"]),
     // Formats over a FileSystem protocol.
     library("FileSystem", ["Bytes"]),
   ]
