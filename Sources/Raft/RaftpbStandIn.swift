@@ -56,8 +56,33 @@ extension Raftpb {
     }
 
     public var rawValue: Int32 {
-      if case .unrecognized(let value) = self { return value }
-      return Int32(Self.known.firstIndex(of: self) ?? 0)
+      switch self {
+      case .hup: 0
+      case .beat: 1
+      case .prop: 2
+      case .app: 3
+      case .appResp: 4
+      case .vote: 5
+      case .voteResp: 6
+      case .snap: 7
+      case .heartbeat: 8
+      case .heartbeatResp: 9
+      case .unreachable: 10
+      case .snapStatus: 11
+      case .checkQuorum: 12
+      case .transferLeader: 13
+      case .timeoutNow: 14
+      case .readIndex: 15
+      case .readIndexResp: 16
+      case .preVote: 17
+      case .preVoteResp: 18
+      case .storageAppend: 19
+      case .storageAppendResp: 20
+      case .storageApply: 21
+      case .storageApplyResp: 22
+      case .forgetLeader: 23
+      case .unrecognized(let value): value
+      }
     }
   }
 

@@ -34,9 +34,9 @@ final class ScriptOutput: RaftLogger {
 
   /// What was written since the last call.
   func take() -> String {
-    state.withLock {
-      defer { $0.text = "" }
-      return $0.text
+    state.withLock { state in
+      defer { state.text = "" }
+      return state.text
     }
   }
 

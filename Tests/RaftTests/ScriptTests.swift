@@ -93,10 +93,10 @@ func runScript(_ text: String, name: String) throws -> String? {
   }
 
   @Test func differencesAreFound() throws {
-    let good = "committed cfg=(1) idx=(5)\n----\n idx\nx>    5    (id=1)\n5\n"
+    let good = "committed cfg=(1) idx=(5)\n----\n     idx\nx>    5    (id=1)\n5\n"
     let difference = try runScript(good, name: "inline")
     #expect(difference?.contains("- x>    5    (id=1)\n") == true)
-    #expect(difference?.contains("+ >         5    (id=1)\n") == true)
+    #expect(difference?.contains("+ >      5    (id=1)\n") == true)
     let vote = "vote cfg=(1,2) votes=(y,_)\n----\nVotePending\n"
     #expect(try runScript(vote, name: "inline") == nil)
     #expect(throws: ScriptError.self) { try runScript("vote cfg=(a)\n----\n", name: "inline") }
