@@ -33,9 +33,18 @@ let package = Package(
     tests("EtcdAPITests", ["EtcdAPI", "Protobuf", "Bytes"]),
     .executableTarget(
       name: "protoc-gen-etcd-swift", dependencies: ["Protobuf", "Bytes"], swiftSettings: settings),
+    library("Raft", ["Bytes", "EtcdAPI", "Protobuf"]),
+    tests("RaftTests", ["Raft", "Bytes", "EtcdAPI", "Protobuf"]),
+    .target(
+      name: "MVCC", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
+      path: "Sources/StateMachine/MVCC", swiftSettings: settings),
+    tests("MVCCTests", ["MVCC", "Bytes", "EtcdAPI", "Protobuf"]),
     // Formats over a FileSystem protocol.
     library("FileSystem", ["Bytes"]),
     library("Bolt", ["Bytes", "FileSystem"]),
-    tests("BoltTests", ["Bolt"]),
+    tests("BoltTests", ["Bolt", "Bytes", "FileSystem"]),
+    library("WAL", ["Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
+    library("Snap", ["Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
+    tests("WALTests", ["WAL", "Snap", "Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
   ]
 )

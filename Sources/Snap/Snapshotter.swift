@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import FileSystem
+import Protobuf
 
 /// The directory of raft snapshots: `TERM-INDEX.snap` files, and database files received from a
 /// leader as `INDEX.snap.db`.
@@ -87,7 +88,7 @@ public struct Snapshotter: Sendable {
     guard !bytes.isEmpty else { throw SnapError("snap: empty snapshot: \(path)") }
     do {
       let wrapped = try Snappb.Snapshot.decode(bytes)
-      let data = wrapped.data ?? Bytes()
+      let data = wrapped.data
       guard !data.isEmpty, wrapped.crc != 0 else {
         throw SnapError("snap: empty snapshot: \(path)")
       }

@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import Protobuf
 
 /// Reads the records of one segment, front to back, verifying the checksum chain.
 struct SegmentReader {
@@ -73,7 +74,7 @@ struct SegmentReader {
       guard let kind = Record.Kind(rawValue: UInt64(bitPattern: wire.type)) else {
         throw problem(.malformed, "unexpected block type \(wire.type)")
       }
-      return Record(kind: kind, crc: wire.crc, data: wire.data ?? Bytes())
+      return Record(kind: kind, crc: wire.crc, data: wire.data)
     } catch let error as WALError {
       throw error
     } catch {
@@ -85,7 +86,8 @@ struct SegmentReader {
     isTorn(body)
       ? problem(.torn, "record was partly written")
       : problem(
-        .crcMismatch, "crc mismatch: expected \(String(expected, radix: 16)), computed "
+        .crcMismatch,
+        "crc mismatch: expected \(String(expected, radix: 16)), computed "
           + "\(String(got, radix: 16))")
   }
 

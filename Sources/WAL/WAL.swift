@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import FileSystem
+import Protobuf
 
 /// The write-ahead log of a member, in etcd's format. Owned by one thread.
 ///
@@ -109,7 +110,7 @@ public final class WAL {
     segmentBytes: Int = WAL.segmentBytes, noSync: Bool = false
   ) throws(WALError) -> (WAL, WALContents, repaired: Bool) {
     let reader = WALReader(fileSystem: fileSystem, directory: directory)
-    let names = try reader.segments(from: snapshot.index ?? 0)
+    let names = try reader.segments(from: snapshot.index)
     let path = directory + "/" + names[names.count - 1].text
     let file = try reader.disk { () throws(FileError) in try fileSystem.open(path, .readWrite) }
     guard try reader.disk({ () throws(FileError) in try file.tryLock() }) else {
@@ -138,7 +139,7 @@ public final class WAL {
         reader: reader, segmentBytes: segmentBytes, noSync: noSync,
         metadata: outcome.contents.metadata, file: file, segments: try reader.segments(),
         offset: outcome.lastEnd, crc: outcome.crc, state: outcome.contents.state,
-        lastIndex: Swift.max(outcome.lastIndex, snapshot.index ?? 0))
+        lastIndex: Swift.max(outcome.lastIndex, snapshot.index))
       return (wal, outcome.contents, repaired)
     } catch {
       file.close()
@@ -172,7 +173,7 @@ public final class WAL {
       }
       crc = segment.crc
     }
-    return found.filter { ($0.index ?? 0) <= committed }
+    return found.filter { $0.index <= committed }
   }
 
   /// Cuts the last segment behind its last good record.
@@ -233,7 +234,7 @@ public final class WAL {
     scratch.clear()
     snapshot.encode(into: &scratch)
     appendScratch(.snapshot)
-    lastIndex = Swift.max(lastIndex, snapshot.index ?? 0)
+    lastIndex = Swift.max(lastIndex, snapshot.index)
   }
 
   private func appendHeader() {

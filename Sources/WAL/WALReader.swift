@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import FileSystem
+import Protobuf
 
 /// What a log holds from a snapshot on.
 public struct WALContents: Sendable {
@@ -45,7 +46,8 @@ struct WALReader {
     let wanted = Array(all[start...])
     for (a, b) in zip(wanted, wanted.dropFirst()) where b.sequence != a.sequence + 1 {
       throw WALError(
-        .fileNotFound, "wal: file not found: \(directory) lacks the segment between \(a.text) and "
+        .fileNotFound,
+        "wal: file not found: \(directory) lacks the segment between \(a.text) and "
           + b.text)
     }
     return wanted
@@ -89,7 +91,7 @@ struct WALReader {
       throw WALError(
         .snapshotNotFound,
         "wal: snapshot not found: \(directory) has no record of the snapshot at index "
-          + "\(snapshot.index ?? 0)")
+          + "\(snapshot.index)")
     }
     return outcome
   }
@@ -101,7 +103,7 @@ struct WALReader {
     do {
       switch record.kind {
       case .entry:
-        try add(Raftpb.Entry.decode(record.data), to: &outcome, after: snapshot.index ?? 0, reader)
+        try add(Raftpb.Entry.decode(record.data), to: &outcome, after: snapshot.index, reader)
       case .state: outcome.contents.state = try Raftpb.HardState.decode(record.data)
       case .metadata:
         guard !outcome.sawMetadata || outcome.contents.metadata == record.data else {
@@ -115,8 +117,9 @@ struct WALReader {
         if found.index == snapshot.index {
           guard found.term == snapshot.term else {
             throw reader.problem(
-              .snapshotMismatch, "snapshot mismatch: index \(found.index ?? 0) has term "
-                + "\(found.term ?? 0), expected \(snapshot.term ?? 0)")
+              .snapshotMismatch,
+              "snapshot mismatch: index \(found.index) has term "
+                + "\(found.term), expected \(snapshot.term)")
           }
           matched = true
         }
@@ -137,7 +140,8 @@ struct WALReader {
       let keep = Int(entry.index - start - 1)
       guard keep <= outcome.contents.entries.count else {
         throw reader.problem(
-          .outOfRange, "slice bounds out of range: entry \(entry.index) follows entry "
+          .outOfRange,
+          "slice bounds out of range: entry \(entry.index) follows entry "
             + "\(start + UInt64(outcome.contents.entries.count))")
       }
       outcome.contents.entries.removeSubrange(keep...)

@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import Protobuf
 
 /// The buckets of the backend, as etcd names them.
 public enum Bucket: String, CaseIterable, Sendable {

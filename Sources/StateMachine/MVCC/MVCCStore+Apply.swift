@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import Protobuf
 
 extension MVCCStore {
   /// Applies a put.
@@ -42,7 +43,7 @@ extension MVCCStore {
 
   private func check(
     _ request: Etcdserverpb.TxnRequest, _ path: TxnPath,
-    _ body: (MVCCStore, Etcdserverpb.RequestOp.Request) throws(StoreError) -> Void
+    _ body: (MVCCStore, Etcdserverpb.RequestOp.OneOf_Request) throws(StoreError) -> Void
   ) throws(StoreError) {
     var nested = path.nested[...]
     for operation in path.operations(of: request) {

@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import Protobuf
 
 /// Where a compaction stands.
 struct CompactionCursor: Sendable {

@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import Protobuf
 
 /// The multi-version store: what apply changes. Pure and synchronous; one owner.
 ///

@@ -32,7 +32,8 @@ public struct Revision: Hashable, Comparable, Sendable {
   /// Decodes a row key; `nil` when it has another form.
   public static func decode(_ key: Bytes) -> (Revision, isTombstone: Bool)? {
     var reader = ByteReader(key)
-    guard key.count == keyBytes || (key.count == keyBytes + 1 && key[keyBytes] == UInt8(ascii: "t")),
+    guard
+      key.count == keyBytes || (key.count == keyBytes + 1 && key[keyBytes] == UInt8(ascii: "t")),
       let main = reader.readBigEndian(Int64.self), reader.readByte() == UInt8(ascii: "_"),
       let sub = reader.readBigEndian(Int64.self)
     else { return nil }

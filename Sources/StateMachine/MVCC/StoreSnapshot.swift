@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import Protobuf
 
 /// The store at one moment: O(1) to take, unchanged however long it is held, readable from any thread.
 public struct StoreSnapshot: Sendable {

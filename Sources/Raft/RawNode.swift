@@ -1,0 +1,162 @@
+import Bytes
+import EtcdAPI
+
+/// One raft member as its owner drives it: events in, `Ready` out. Not shared between threads.
+///
+/// - Source: etcd-io/raft `RawNode`.
+public struct RawNode<Storage: RaftStorage> {
+  var core: RaftCore<Storage>
+  var previousSoftState: SoftState
+  var previousHardState: Raftpb.HardState
+  /// What `advance` reports to the machine.
+  var stepsOnAdvance: [Raftpb.Message] = []
+
+  /// A member that continues from what the storage holds.
+  /// - Throws: `RaftError.invalidConfig`, `.invalidState` or `.confChange`.
+  public init(_ config: RaftConfig, storage: Storage) throws(RaftError) {
+    core = try RaftCore(config, storage: storage)
+    previousSoftState = SoftState(lead: core.lead, role: core.role)
+    previousHardState = core.hardState
+  }
+
+  /// The stable log; the owner writes to it what `Ready` asks for.
+  public var storage: Storage {
+    get { core.log.storage }
+    _modify { yield &core.log.storage }
+  }
+
+  /// This member.
+  public var id: UInt64 { core.id }
+
+  /// The settings, with defaults put in.
+  public var config: RaftConfig { core.config }
+
+  /// Passes one tick.
+  public mutating func tick() { core.tick() }
+
+  /// Starts an election.
+  public mutating func campaign() {
+    core.startElection(core.config.preVote ? .preElection : .election)
+  }
+
+  /// Takes a message from another member or a storage thread.
+  ///
+  /// The sender must be the member it claims to be; beyond that, messages no correct member sends
+  /// are refused.
+  /// - Throws: `RaftError.stepLocalMessage`, `.peerNotFound`, `.malformedMessage`,
+  ///   `.malformedConfChange` or `.proposalDropped`.
+  public mutating func step(_ message: Raftpb.Message) throws(RaftError) {
+    let isFromThread = RaftNodeID.isLocalThread(message.from)
+    if message.type.isLocal && !isFromThread { throw .stepLocalMessage }
+    if message.type.isResponse && !isFromThread
+      && core.tracker.progress.slot(of: message.from) == nil
+    {
+      throw .peerNotFound
+    }
+    if let reason = message.malformation { throw .malformedMessage(reason) }
+    try core.step(message)
+  }
+
+  /// Proposes a batch of entries with one broadcast; all are taken or none.
+  /// - Throws: `RaftError.proposalDropped`, or `.emptyProposal` when there is nothing in it.
+  public mutating func propose(_ data: [Bytes]) throws(RaftError) {
+    if data.isEmpty { throw .emptyProposal }
+    var entries = data.map { Raftpb.Entry(data: $0) }
+    try propose(&entries)
+  }
+
+  /// Proposes a configuration change.
+  /// - Throws: `RaftError.proposalDropped`. A change that is not allowed now is logged and becomes an
+  ///   empty entry.
+  public mutating func proposeConfChange(_ change: ConfChangeProposal) throws(RaftError) {
+    var entries = [change.entry]
+    try propose(&entries)
+  }
+
+  private mutating func propose(_ entries: inout [Raftpb.Entry]) throws(RaftError) {
+    if core.role == .leader {
+      try core.propose(&entries)
+    } else {
+      try core.step(Raftpb.Message(type: .prop, from: core.id, entries: entries))
+    }
+  }
+
+  /// Puts a configuration change in force. The owner calls it when it applies the entry, unless it
+  /// rejects the change.
+  /// - Returns: the new configuration.
+  /// - Throws: `RaftError.confChange` when it does not fit; nothing has changed then.
+  @discardableResult
+  public mutating func applyConfChange(
+    _ change: Raftpb.ConfChangeV2
+  ) throws(RaftError) -> Raftpb.ConfState {
+    try core.apply(change)
+  }
+
+  /// Asks for a read index; the answer comes in `Ready.readStates` with the same context.
+  ///
+  /// There is no answer when there is no leader or messages are lost: ask again, with a new context.
+  public mutating func readIndex(context: Bytes) {
+    stepOwn(Raftpb.Message(type: .readIndex, entries: [Raftpb.Entry(data: context)]))
+  }
+
+  /// Asks the leader to hand over to a member.
+  public mutating func transferLeader(to id: UInt64) {
+    stepOwn(Raftpb.Message(type: .transferLeader, from: id))
+  }
+
+  /// Makes a follower forget its leader, so that it may vote for another one at once.
+  public mutating func forgetLeader() {
+    stepOwn(Raftpb.Message(type: .forgetLeader))
+  }
+
+  /// Reports that the last message to a member was not delivered.
+  public mutating func reportUnreachable(_ id: UInt64) {
+    stepOwn(Raftpb.Message(type: .unreachable, from: id))
+  }
+
+  /// Reports what became of a snapshot sent to a member.
+  public mutating func reportSnapshot(_ id: UInt64, failed: Bool) {
+    stepOwn(Raftpb.Message(type: .snapStatus, from: id, reject: failed))
+  }
+
+  private mutating func stepOwn(_ message: Raftpb.Message) {
+    do {
+      try core.step(message)
+    } catch {
+      core.logger.debug("\(message.type.text) not taken: \(error)")
+    }
+  }
+
+  /// Overrides the election timeout, in ticks, until the role changes; for tests.
+  package mutating func setRandomizedElectionTimeout(_ ticks: Int) {
+    core.randomizedElectionTimeout = ticks
+  }
+}
+
+extension RawNode: Sendable where Storage: Sendable {}
+
+extension Raftpb.Message {
+  /// Why no correct member can have sent this; `nil` when there is nothing to say against it.
+  var malformation: String? {
+    if term == .max { return "term out of range" }
+    if type.carriesTerm && term == 0 { return "\(type.text) without a term" }
+    switch type {
+    case .prop: return entries.isEmpty ? "proposal without entries" : nil
+    case .readIndex: return entries.isEmpty ? "read without a context" : nil
+    case .app: return areEntriesConsistent ? nil : "entries are not a slice of a leader's log"
+    case .snap: return snapshot?.metadata.index == .max ? "snapshot index out of range" : nil
+    default: return nil
+    }
+  }
+
+  /// Indexes follow on `index`, terms ascend from `logTerm` and end at most at the leader's `term`.
+  private var areEntriesConsistent: Bool {
+    guard index < .max - UInt64(entries.count) else { return false }
+    var last = EntryID(term: logTerm, index: index)
+    for entry in entries {
+      guard entry.index == last.index + 1 && entry.term >= last.term else { return false }
+      last = entry.id
+    }
+    return last.term <= term
+  }
+}
