@@ -38,6 +38,10 @@ let package = Package(
     .target(
       name: "MVCC", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/MVCC", swiftSettings: settings),
+    .target(
+      name: "Membership", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
+      path: "Sources/StateMachine/Membership", swiftSettings: settings),
+    library("Member", ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership"]),
     tests("MVCCTests", ["MVCC", "Bytes", "EtcdAPI", "Protobuf"]),
     // Formats over a FileSystem protocol.
     library("FileSystem", ["Bytes"]),

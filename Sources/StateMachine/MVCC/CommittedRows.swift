@@ -39,6 +39,8 @@ public enum StoreError: Error, Equatable, Sendable {
   case futureRevision
   case keyNotFound
   case leaseNotFound
+  case leaseExists
+  case leaseTTLTooLarge
   /// The backend returned no or damaged data: the member must not go on.
   case damaged(String)
 }

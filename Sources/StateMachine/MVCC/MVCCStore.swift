@@ -77,6 +77,9 @@ public struct MVCCStore: Sendable {
     committed = state
   }
 
+  /// The newest state of the backend.
+  public var committedState: any CommittedRows { committed }
+
   /// Replaces the committed state by one with the same rows, as after a defragmentation.
   public mutating func replaceCommitted(_ state: any CommittedRows) { committed = state }
 

@@ -1,0 +1,136 @@
+import Bytes
+import EtcdAPI
+import MVCC
+import Membership
+import Raft
+
+/// What happens to a member core.
+public enum MemberEvent: Sendable {
+  /// One heartbeat interval passed.
+  case tick
+  /// Requests to put into the log; the answer comes as `Reply` with the same id.
+  case propose([Proposal])
+  /// Linearizable reads: answered as one `ReadBatch` once the state is fresh enough.
+  case read([UInt64])
+  /// Messages from peers.
+  case receive([Raftpb.Message])
+  /// A write to the log, and everything in it, is durable.
+  case appended(LogAppend)
+  /// The backend holds the frozen batch durably; `state` shows it.
+  case committed(any CommittedRows)
+  /// A snapshot from the leader is in place of backend and log.
+  case installed(LogAppend, store: MVCCStore)
+  /// The raft snapshot of this index is in the snapshot directory and the log.
+  case snapshotSaved(UInt64)
+  /// A peer could not be reached.
+  case unreachable(UInt64)
+  /// A snapshot sent to a peer arrived, or did not.
+  case snapshotSent(UInt64, failed: Bool)
+  /// Hand leadership over.
+  case transferLeader(UInt64)
+  /// A configuration change; answered with the proposal's id.
+  case changeMembers(id: UInt64, Raftpb.ConfChange)
+  /// The backend was rewritten without changing a row.
+  case replacedBackend(any CommittedRows)
+}
+
+/// A request on its way into the log.
+public struct Proposal: Sendable {
+  /// Unique over all members (`RequestID`).
+  public let id: UInt64
+  /// Encoded InternalRaftRequest or v2 Request.
+  public let data: Bytes
+
+  public init(id: UInt64, data: Bytes) {
+    self.id = id
+    self.data = data
+  }
+}
+
+/// A write to the log: hard state, entries and possibly a snapshot, durable before the responses go.
+public struct LogAppend: Sendable {
+  public let hardState: Raftpb.HardState?
+  public let entries: [Raftpb.Entry]
+  public let snapshot: Raftpb.Snapshot?
+  /// Whether an fsync is needed; a commit index alone can be learnt again.
+  public let mustSync: Bool
+  let responses: [Raftpb.Message]
+}
+
+/// The answer to a proposal.
+public struct Reply: Sendable {
+  public let id: UInt64
+  public let outcome: Outcome
+}
+
+/// What applying a request gave.
+public enum Outcome: Sendable {
+  case kv(KVResult)
+  case alarms([Etcdserverpb.AlarmMember], revision: Int64)
+  case leaseGranted(id: Int64, ttl: Int64, revision: Int64)
+  case leaseRevoked(revision: Int64)
+  case members([MemberInfo])
+  /// A request without an answer of its own.
+  case done
+  case failed(EtcdError)
+}
+
+/// Linearizable reads that may run on a snapshot now, or failed together.
+public struct ReadBatch: Sendable {
+  public let ids: [UInt64]
+  public let result: Result<StoreSnapshot, EtcdError>
+}
+
+/// A snapshot to stream to a peer: the message, and the backend state that goes with it.
+public struct SnapshotSend: Sendable {
+  public let message: Raftpb.Message
+  public let state: any CommittedRows
+}
+
+/// What a member core wants done. The shell carries it out in the order of the fields.
+public struct MemberOutput: Sendable {
+  public init() {}
+  /// Messages to peers.
+  public var messages: [Raftpb.Message] = []
+  /// Writes to the log, in order.
+  public var appends: [LogAppend] = []
+  public var replies: [Reply] = []
+  public var reads: [ReadBatch] = []
+  /// A batch for the backend.
+  public var freeze: FrozenBatch?
+  /// A snapshot to save next to the log.
+  public var saveSnapshot: Raftpb.Snapshot?
+  public var sendSnapshots: [SnapshotSend] = []
+  /// Members that came, changed or went.
+  public var memberChanges: [Membership.Change] = []
+  /// The leader as this member sees it changed.
+  public var leaderChanged = false
+  /// This member was removed from the cluster.
+  public var removedSelf = false
+  /// The cluster version was decided.
+  public var clusterVersion: String?
+  /// A compaction was finished at this revision.
+  public var compacted: Int64?
+  /// Work is left: call `advance` again after other events.
+  public var wantsMore = false
+  /// The member cannot go on: replicated state contradicts the disk.
+  public var fatal: String?
+}
+
+/// Facts about a member core for status, health and metrics.
+public struct MemberStatus: Sendable, Equatable {
+  public var leader: UInt64 = 0
+  public var term: UInt64 = 0
+  public var commitIndex: UInt64 = 0
+  public var appliedIndex: UInt64 = 0
+  public var revision: Int64 = 1
+  public var compactRevision: Int64 = -1
+  public var keys: Int = 0
+  public var role: RaftRole = .follower
+  public var isLearner = false
+  public var alarms: [Etcdserverpb.AlarmMember] = []
+  public var leaderChanges = 0
+  public var proposalsPending = 0
+  public var proposalsFailed = 0
+  public var slowReads = 0
+}

@@ -1,0 +1,295 @@
+import Bytes
+import EtcdAPI
+import MVCC
+import Membership
+import Protobuf
+import Raft
+
+/// Applying committed entries: the same input gives the same state on every member, Go's included.
+extension MemberCore {
+  mutating func apply(_ entry: Raftpb.Entry, _ out: inout MemberOutput) {
+    precondition(
+      entry.index == applied.index + 1, "entry \(entry.index) applied after \(applied.index)")
+    // The backend may be ahead of the raft snapshot that the log was read from.
+    let isReplay = entry.index <= replayUntil
+    switch entry.type {
+    case .normal: applyNormal(entry, isReplay: isReplay, &out)
+    case .confChange, .confChangeV2: applyConfChange(entry, isReplay: isReplay, &out)
+    case .unrecognized(let type): out.fatal = "entry \(entry.index) has the unknown type \(type)"
+    }
+    applied.index = entry.index
+    applied.term = entry.term
+  }
+
+  private mutating func applyNormal(
+    _ entry: Raftpb.Entry, isReplay: Bool, _ out: inout MemberOutput
+  ) {
+    // The empty entry of a new leader.
+    if entry.data.isEmpty { return }
+    if isReplay {
+      // Only membership is rebuilt from the log; everything else is in the backend.
+      if let request = decodeV2(entry.data) { applyV2(request, isReplay: true, &out) }
+      return
+    }
+    guard let request = try? Etcdserverpb.InternalRaftRequest.decode(entry.data) else {
+      // Entries of etcd 2 and the publishing of attributes are raw v2 requests.
+      guard let request = decodeV2(entry.data) else {
+        out.fatal = "entry \(entry.index) is neither a v3 nor a v2 request"
+        return
+      }
+      applyV2(request, isReplay: false, &out)
+      return
+    }
+    if let request = request.v2 {
+      applyV2(request, isReplay: false, &out)
+      return
+    }
+    let id = request.id != 0 ? request.id : request.header?.id ?? 0
+    let outcome = apply(request, id: id, &out)
+    if let outcome { reply(id, outcome, &out) }
+  }
+
+  private func decodeV2(_ data: Bytes) -> Etcdserverpb.Request? {
+    if let request = try? Etcdserverpb.InternalRaftRequest.decode(data) { return request.v2 }
+    return try? Etcdserverpb.Request.decode(data)
+  }
+
+  /// - Returns: the answer; `nil` when it comes later.
+  private mutating func apply(
+    _ request: Etcdserverpb.InternalRaftRequest, id: UInt64, _ out: inout MemberOutput
+  ) -> Outcome? {
+    if let refusal = refusal(of: request) { return .failed(refusal) }
+    do throws(StoreError) {
+      if let put = request.put { return .kv(try store.apply(put)) }
+      if let range = request.deleteRange { return .kv(try store.apply(range)) }
+      if let txn = request.txn { return .kv(try store.apply(txn)) }
+      if let range = request.range { return .kv(.range(try store.snapshot().range(range))) }
+      if let compaction = request.compaction {
+        let result = try store.compact(to: compaction.revision)
+        if compaction.physical {
+          physicalCompactions.append((id, compaction.revision, result))
+          return nil
+        }
+        return .kv(result)
+      }
+      if let grant = request.leaseGrant {
+        try store.apply(grant)
+        return .leaseGranted(id: grant.id, ttl: grant.ttl, revision: store.revision)
+      }
+      if let revoke = request.leaseRevoke {
+        try store.apply(revoke)
+        return .leaseRevoked(revision: store.revision)
+      }
+    } catch {
+      if case .damaged(let text) = error { out.fatal = text }
+      return .failed(EtcdError(error, isRevoke: request.leaseRevoke != nil))
+    }
+    return applySystem(request, &out)
+  }
+
+  /// Requests about the cluster rather than its data.
+  private mutating func applySystem(
+    _ request: Etcdserverpb.InternalRaftRequest, _ out: inout MemberOutput
+  ) -> Outcome {
+    if let alarm = request.alarm {
+      let alarms = alarms.apply(alarm, to: &store)
+      return .alarms(alarms, revision: store.revision)
+    }
+    if let checkpoint = request.leaseCheckpoint {
+      store.apply(checkpoint)
+    } else if let version = request.clusterVersionSet {
+      setClusterVersion(version.ver, isReplay: false, &out)
+    } else if let attributes = request.clusterMemberAttrSet {
+      setAttributes(
+        of: attributes.memberID, name: attributes.memberAttributes?.name ?? "",
+        clientURLs: attributes.memberAttributes?.clientURLs ?? [], isReplay: false, &out)
+    } else if let downgrade = request.downgradeInfoSet {
+      let value: JSONValue = [
+        "target-version": .string(downgrade.ver), "enabled": .bool(downgrade.enabled),
+      ]
+      store.put(.cluster, "downgrade", value.encoded())
+    }
+    return .done
+  }
+
+  /// Alarms that refuse requests on every member alike.
+  /// - Source: etcd `applierV3Capped`, `applierV3Corrupt`.
+  private func refusal(of request: Etcdserverpb.InternalRaftRequest) -> EtcdError? {
+    if alarms.isRaised(.corrupt) {
+      let touchesData =
+        request.put != nil || request.range != nil || request.deleteRange != nil
+        || request.txn != nil || request.compaction != nil || request.leaseGrant != nil
+        || request.leaseRevoke != nil
+      if touchesData { return .corrupt }
+    }
+    if alarms.isRaised(.nospace) {
+      let grows =
+        request.put != nil || request.leaseGrant != nil || (request.txn?.containsPut ?? false)
+      if grows { return .noSpace }
+    }
+    return nil
+  }
+
+  mutating func compactionStep(_ out: inout MemberOutput) {
+    guard store.isCompacting, !isInstalling, applied.index >= replayUntil else { return }
+    guard let finished = store.compactStep(limit: config.compactionStepKeys) else {
+      out.wantsMore = true
+      return
+    }
+    out.compacted = finished
+    let done = physicalCompactions.filter { $0.revision <= finished }
+    physicalCompactions.removeAll { $0.revision <= finished }
+    for entry in done { reply(entry.id, .kv(entry.result), &out) }
+  }
+
+  // MARK: Membership
+
+  private mutating func applyConfChange(
+    _ entry: Raftpb.Entry, isReplay: Bool, _ out: inout MemberOutput
+  ) {
+    guard entry.type == .confChange, let raw = try? Raftpb.ConfChange.decode(entry.data) else {
+      applyJointChange(entry, &out)
+      return
+    }
+    let change: Membership.Change
+    do throws(MembershipError) {
+      change = try Membership.decode(raw)
+      try applied.membership.validate(change)
+    } catch {
+      // A refused change still takes its place in the log: a change of no member.
+      applyToRaft(Raftpb.ConfChange(type: .addNode).asV2, &out)
+      reply(raw.id, .failed(EtcdError(error)), &out)
+      return
+    }
+    applyToRaft(raw.asV2, &out)
+    applied.membership.apply(change)
+    if !isReplay { save(change) }
+    out.memberChanges.append(change)
+    if case .remove(let gone) = change, gone == id { out.removedSelf = true }
+    reply(raw.id, .members(applied.membership.sorted), &out)
+  }
+
+  /// Changes of several members at once, and the entry that leaves the joint configuration.
+  private mutating func applyJointChange(_ entry: Raftpb.Entry, _ out: inout MemberOutput) {
+    do throws(RaftError) {
+      if let change = try entry.confChange() { applyToRaft(change, &out) }
+    } catch { out.fatal = "entry \(entry.index): \(error)" }
+  }
+
+  private mutating func applyToRaft(_ change: Raftpb.ConfChangeV2, _ out: inout MemberOutput) {
+    do throws(RaftError) { applied.confState = try node.applyConfChange(change) } catch {
+      out.fatal = "configuration change at index \(applied.index + 1): \(error)"
+    }
+    if applied.index + 1 > replayUntil { saveConfState() }
+  }
+
+  /// - Source: etcd `schema/confstate.go`: JSON with Go's names.
+  private mutating func saveConfState() {
+    let state = applied.confState
+    func list(_ ids: [UInt64]) -> JSONValue { .array(ids.map { .integer($0) }) }
+    var object = JSONObject()
+    if !state.voters.isEmpty { object.members.append(.init("voters", list(state.voters))) }
+    if !state.learners.isEmpty { object.members.append(.init("learners", list(state.learners))) }
+    if !state.votersOutgoing.isEmpty {
+      object.members.append(.init("voters_outgoing", list(state.votersOutgoing)))
+    }
+    if !state.learnersNext.isEmpty {
+      object.members.append(.init("learners_next", list(state.learnersNext)))
+    }
+    object.members.append(.init("auto_leave", .bool(state.autoLeave)))
+    store.put(.meta, "confState", JSONValue.object(object).encoded())
+  }
+
+  private mutating func save(_ change: Membership.Change) {
+    switch change {
+    case .add(let member): saveMember(member.id)
+    case .promote(let id): saveMember(id)
+    case .update(let member): saveMember(member.id)
+    case .remove(let id):
+      let key = Bytes(String(id, radix: 16))
+      store.put(.members, key, nil)
+      store.put(.membersRemoved, key, "removed")
+    }
+  }
+
+  private mutating func saveMember(_ id: UInt64) {
+    guard let member = applied.membership.members[id] else { return }
+    store.put(.members, Bytes(member.hexID), member.json())
+  }
+
+  /// A v2 request: attributes of a member, the cluster version; other paths are the v2 API's.
+  private mutating func applyV2(
+    _ request: Etcdserverpb.Request, isReplay: Bool, _ out: inout MemberOutput
+  ) {
+    defer { reply(request.id, .done, &out) }
+    guard request.method == "PUT" else { return }
+    if request.path == "/0/version" {
+      setClusterVersion(request.val, isReplay: isReplay, &out)
+      return
+    }
+    let parts = request.path.split(separator: "/")
+    guard parts.count == 4, parts[0] == "0", parts[1] == "members", parts[3] == "attributes",
+      let member = UInt64(parts[2], radix: 16), let value = try? JSONValue.parse(Bytes(request.val))
+    else { return }
+    setAttributes(
+      of: member, name: value["name"]?.string ?? "",
+      clientURLs: (value["clientURLs"]?.array ?? []).compactMap(\.string), isReplay: isReplay, &out)
+  }
+
+  private mutating func setClusterVersion(
+    _ version: String, isReplay: Bool, _ out: inout MemberOutput
+  ) {
+    applied.membership.setClusterVersion(version)
+    out.clusterVersion = version
+    if !isReplay { store.put(.cluster, "clusterVersion", Bytes(version)) }
+  }
+
+  private mutating func setAttributes(
+    of member: UInt64, name: String, clientURLs: [String], isReplay: Bool,
+    _ out: inout MemberOutput
+  ) {
+    guard applied.membership.setAttributes(of: member, name: name, clientURLs: clientURLs) else {
+      return
+    }
+    if let info = applied.membership.members[member] { out.memberChanges.append(.update(info)) }
+    if !isReplay { saveMember(member) }
+  }
+}
+
+extension EtcdError {
+  init(_ error: StoreError, isRevoke: Bool = false) {
+    switch error {
+    case .compacted: self = .compacted
+    case .futureRevision: self = .futureRevision
+    case .keyNotFound: self = .keyNotFound
+    case .leaseNotFound: self = .leaseNotFound
+    case .leaseExists: self = .leaseExists
+    case .leaseTTLTooLarge: self = .leaseTTLTooLarge
+    case .damaged(let text): self.init(.internal, text)
+    }
+  }
+
+  init(_ error: MembershipError) {
+    switch error {
+    case .idRemoved, .malformed: self.init(.unknown, error.description)
+    case .idExists: self = .memberExists
+    case .idNotFound: self = .memberNotFound
+    case .peerURLExists: self = .peerURLExists
+    case .memberNotLearner: self = .memberNotLearner
+    case .tooManyLearners: self = .tooManyLearners
+    }
+  }
+}
+
+extension Etcdserverpb.TxnRequest {
+  /// Whether a branch, nested ones included, puts a key.
+  public var containsPut: Bool {
+    (success + failure).contains { operation in
+      switch operation.request {
+      case .requestPut: return true
+      case .requestTxn(let inner): return inner.containsPut
+      default: return false
+      }
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import Bytes
+import EtcdAPI
+import MVCC
+import Raft
+
+/// Requests that wait: proposals, configuration changes, read rounds.
+extension MemberCore {
+  mutating func propose(_ proposals: [Proposal], _ out: inout MemberOutput) {
+    if store.pendingBytes > config.pendingBytesMax
+      || waiting.count + proposals.count > config.waitingMax
+    {
+      for proposal in proposals {
+        out.replies.append(Reply(id: proposal.id, outcome: .failed(.tooManyRequests)))
+      }
+      return
+    }
+    for proposal in proposals { wait(for: proposal.id) }
+    parked += proposals
+    proposeParked(&out)
+  }
+
+  private mutating func wait(for id: UInt64) {
+    waiting[id] = ticks
+    waitingOrder.append(Waiting(id: id, startTick: ticks))
+  }
+
+  /// Hands proposals to raft in one batch, once there is a leader to take them.
+  mutating func proposeParked(_ out: inout MemberOutput) {
+    guard !parked.isEmpty, node.basicStatus.softState.lead != RaftNodeID.none else { return }
+    var data: [Bytes] = []
+    data.reserveCapacity(parked.count)
+    // A request that gave up while it was parked is not proposed any more.
+    for proposal in parked where waiting[proposal.id] != nil { data.append(proposal.data) }
+    guard !data.isEmpty else {
+      parked.removeAll()
+      return
+    }
+    do throws(RaftError) {
+      try node.propose(data)
+      parked.removeAll(keepingCapacity: true)
+    } catch {
+      // Leadership is being handed over or the leader is full: they stay parked until their time.
+      _ = error
+    }
+  }
+
+  mutating func propose(_ change: Raftpb.ConfChange, id: UInt64, _ out: inout MemberOutput) {
+    wait(for: id)
+    var change = change
+    change.id = id
+    do throws(RaftError) { try node.proposeConfChange(.v1(change)) } catch {
+      proposalsFailed += 1
+      waiting[id] = nil
+      out.replies.append(Reply(id: id, outcome: .failed(.noLeader)))
+    }
+  }
+
+  /// Answers a request when its entry was applied here.
+  mutating func reply(_ id: UInt64, _ outcome: Outcome, _ out: inout MemberOutput) {
+    guard waiting.removeValue(forKey: id) != nil else { return }
+    out.replies.append(Reply(id: id, outcome: outcome))
+  }
+
+  /// Fails requests that waited too long. The entry may still be applied later.
+  mutating func expireWaiting(_ out: inout MemberOutput) {
+    while waitingHead < waitingOrder.count {
+      let entry = waitingOrder[waitingHead]
+      guard ticks - entry.startTick >= config.requestTicks else { break }
+      waitingHead += 1
+      guard waiting.removeValue(forKey: entry.id) != nil else { continue }
+      proposalsFailed += 1
+      out.replies.append(
+        Reply(id: entry.id, outcome: .failed(timeoutReason(start: entry.startTick))))
+    }
+    if waitingHead > 4096, waitingHead * 2 > waitingOrder.count {
+      waitingOrder.removeFirst(waitingHead)
+      waitingHead = 0
+    }
+    if parked.count > waiting.count { parked.removeAll { waiting[$0.id] == nil } }
+  }
+
+  /// - Source: etcd `parseProposeCtxErr`.
+  private func timeoutReason(start: Int) -> EtcdError {
+    let lost = leaderElectedTick - 2 * config.raft.electionTicks
+    if leaderChanges > 1, start > lost, start < leaderElectedTick { return .timeoutLeaderFailure }
+    return .timeout
+  }
+
+  mutating func leaderDidChange(to leader: UInt64, _ out: inout MemberOutput) {
+    lead = leader
+    out.leaderChanged = true
+    if leader != RaftNodeID.none {
+      leaderChanges += 1
+      leaderElectedTick = ticks
+    }
+    reads.failAsked(.leaderChanged, &out)
+  }
+
+  /// Starts a read round when reads wait, none is under way and there is a leader to ask.
+  mutating func askForReads() {
+    guard reads.wantsRound, node.basicStatus.softState.lead != RaftNodeID.none else { return }
+    var writer = ByteWriter(capacity: 8)
+    writer.appendBigEndian(readContexts.next())
+    reads.begin(context: writer.finish(), tick: ticks)
+    node.readIndex(context: reads.context)
+  }
+
+  mutating func releaseReads(_ out: inout MemberOutput) {
+    guard !reads.confirmed.isEmpty else { return }
+    let ids = reads.release(applied: applied.index)
+    guard !ids.isEmpty else { return }
+    if alarms.isRaised(.corrupt) {
+      out.reads.append(ReadBatch(ids: ids, result: .failure(.corrupt)))
+    } else {
+      out.reads.append(ReadBatch(ids: ids, result: .success(store.snapshot())))
+    }
+  }
+}

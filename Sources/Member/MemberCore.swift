@@ -1,0 +1,307 @@
+import Bytes
+import EtcdAPI
+import MVCC
+import Membership
+import Raft
+
+/// A member without threads, clock, disk and network: raft, the replicated state, and the requests
+/// that wait for them. Events go in, `MemberOutput` comes out; the same events give the same output.
+///
+/// One owner calls `handle` for each event and then `advance` once a turn, so that everything that
+/// came in one turn shares one log write, one read round and one reply batch.
+public struct MemberCore: Sendable {
+  public struct Config: Sendable {
+    public var raft: RaftConfig
+    /// Applied entries between two raft snapshots.
+    public var snapshotCount: UInt64 = 100_000
+    /// Entries kept behind a snapshot for followers that lag a little.
+    public var catchUpEntries: UInt64 = 5000
+    /// Ticks after which a request that got no answer fails.
+    public var requestTicks: Int
+    /// Ticks after which an unanswered read round is asked again.
+    public var readRetryTicks: Int = 5
+    /// Keys visited a turn by a compaction under way.
+    public var compactionStepKeys = 256
+    /// Keys and values not yet in the backend at which new proposals are refused.
+    public var pendingBytesMax = 512 << 20
+    /// Requests that may wait for their entry at a time.
+    public var waitingMax = 1 << 17
+
+    public init(raft: RaftConfig) {
+      self.raft = raft
+      self.raft.asyncStorageWrites = true
+      requestTicks = 5 * 10 + 2 * raft.electionTicks
+    }
+  }
+
+  /// A position in the log with everything that belongs to it.
+  struct Position: Sendable {
+    var index: UInt64 = 0
+    var term: UInt64 = 0
+    var confState = Raftpb.ConfState()
+    var membership = Membership()
+  }
+
+  /// A request whose entry was not applied yet.
+  struct Waiting: Sendable {
+    let id: UInt64
+    let startTick: Int
+  }
+
+  let config: Config
+  var node: RawNode<MemoryStorage>
+  var store: MVCCStore
+  /// Last applied entry.
+  var applied: Position
+  /// What the frozen batch brings the backend to.
+  var freezing: Position?
+  /// What the backend holds durably.
+  var durable: Position
+  /// State of the backend at `durable`; snapshots for peers are taken from it.
+  var durableRows: any CommittedRows
+  /// Entries up to here are in the backend already and only change the configuration.
+  let replayUntil: UInt64
+  /// Index of the newest raft snapshot, and of one being saved.
+  var snapshotIndex: UInt64
+  var savingSnapshot: Position?
+  /// A snapshot from the leader is being installed: the backend is not ours to write.
+  var isInstalling = false
+
+  var ticks = 0
+  var waiting: [UInt64: Int] = [:]
+  var waitingOrder: [Waiting] = []
+  var waitingHead = 0
+  /// Proposals that came while no leader was known.
+  var parked: [Proposal] = []
+  var reads = ReadQueue()
+  var alarms = AlarmSet()
+  var physicalCompactions: [(id: UInt64, revision: Int64, result: KVResult)] = []
+  var lead: UInt64 = 0
+  var leaderChanges = 0
+  var leaderLostTick: Int?
+  var leaderElectedTick = 0
+  var proposalsFailed = 0
+  var readContexts: RequestID
+  /// The backend is behind and should be written at the next chance.
+  var commitDue = false
+
+  /// - Parameter storage: the log as read from disk.
+  /// - Parameter snapshot: the raft snapshot the log begins with; empty for a new member.
+  /// - Parameter consistentIndex: last index that the backend holds.
+  /// - Throws: `RaftError.invalidConfig`; `MembershipError` as text in `invalidState`.
+  public init(
+    _ config: Config, storage: MemoryStorage, snapshot: Raftpb.Snapshot, store: MVCCStore,
+    rows: any CommittedRows, consistentIndex: UInt64, requestIDs: RequestID
+  ) throws(RaftError) {
+    var config = config
+    config.raft.applied = snapshot.metadata.index
+    self.config = config
+    node = try RawNode(config.raft, storage: storage)
+    self.store = store
+    let membership: Membership
+    do throws(MembershipError) {
+      membership = try Membership(v2Document: snapshot.data)
+    } catch { throw .invalidState(error.description) }
+    applied = Position(
+      index: snapshot.metadata.index, term: snapshot.metadata.term,
+      confState: snapshot.metadata.confState, membership: membership)
+    durable = applied
+    durableRows = rows
+    replayUntil = consistentIndex
+    snapshotIndex = snapshot.metadata.index
+    readContexts = requestIDs
+    do throws(StoreError) { try alarms.restore(from: store) } catch {
+      throw .invalidState("\(error)")
+    }
+  }
+
+  /// Puts the first members into the log of a new cluster.
+  /// - Throws: `cannotBootstrap`.
+  public mutating func bootstrap(_ members: [MemberInfo]) throws(RaftError) {
+    try node.bootstrap(members.sorted { $0.id < $1.id }.map { (id: $0.id, context: $0.json()) })
+  }
+
+  public var id: UInt64 { node.id }
+  public var membership: Membership { applied.membership }
+  public var isLeader: Bool { node.basicStatus.softState.role == .leader }
+
+  /// The store as it is now: for reads that need not be linearizable.
+  public func snapshot() -> StoreSnapshot { store.snapshot() }
+
+  public var status: MemberStatus {
+    let basic = node.basicStatus
+    return MemberStatus(
+      leader: basic.softState.lead, term: basic.hardState.term,
+      commitIndex: basic.hardState.commit, appliedIndex: applied.index, revision: store.revision,
+      compactRevision: store.compactRevision, keys: store.snapshot().liveKeys,
+      role: basic.softState.role, isLearner: basic.isLearner, alarms: alarms.all,
+      leaderChanges: leaderChanges, proposalsPending: waiting.count,
+      proposalsFailed: proposalsFailed, slowReads: reads.slow)
+  }
+
+  /// Progress of every member, on the leader.
+  public var raftStatus: Status { node.status }
+
+  /// Takes one event.
+  public mutating func handle(_ event: MemberEvent, _ out: inout MemberOutput) {
+    switch event {
+    case .tick: tick(&out)
+    case .propose(let proposals): propose(proposals, &out)
+    case .read(let ids): reads.add(ids, tick: ticks)
+    case .receive(let messages): for message in messages { step(message) }
+    case .appended(let append): didAppend(append)
+    case .committed(let state): didCommit(state)
+    case .installed(let append, let store): didInstall(append, store, &out)
+    case .snapshotSaved(let index): didSaveSnapshot(index)
+    case .unreachable(let id): node.reportUnreachable(id)
+    case .snapshotSent(let id, let failed): node.reportSnapshot(id, failed: failed)
+    case .transferLeader(let id): node.transferLeader(to: id)
+    case .changeMembers(let id, let change): propose(change, id: id, &out)
+    case .replacedBackend(let state):
+      store.replaceCommitted(state)
+      durableRows = state
+    }
+  }
+
+  /// Lets raft and the state machine work until nothing is left that needs no event.
+  public mutating func advance(_ out: inout MemberOutput) {
+    repeat {
+      askForReads()
+      while node.hasReady { process(node.ready(), &out) }
+      releaseReads(&out)
+    } while node.hasReady
+    proposeParked(&out)
+    if node.hasReady { while node.hasReady { process(node.ready(), &out) } }
+    compactionStep(&out)
+    maybeFreeze(&out)
+    maybeSnapshot(&out)
+  }
+
+  private mutating func tick(_ out: inout MemberOutput) {
+    ticks += 1
+    node.tick()
+    commitDue = true
+    expireWaiting(&out)
+    reads.expire(tick: ticks, after: config.requestTicks, &out)
+    reads.retry(tick: ticks, after: config.readRetryTicks)
+  }
+
+  private mutating func step(_ message: Raftpb.Message) {
+    // A message that raft refuses (a stranger's response, a dropped proposal) needs no answer.
+    do throws(RaftError) { try node.step(message) } catch { _ = error }
+  }
+
+  // MARK: Storage
+
+  private mutating func process(_ ready: Ready, _ out: inout MemberOutput) {
+    if let soft = ready.softState, soft.lead != lead { leaderDidChange(to: soft.lead, &out) }
+    for state in ready.readStates { reads.confirm(state.context, index: state.index) }
+    for message in ready.messages {
+      switch message.to {
+      case RaftNodeID.appendThread:
+        if message.snapshot != nil { isInstalling = true }
+        out.appends.append(
+          LogAppend(
+            hardState: ready.hardState, entries: message.entries, snapshot: message.snapshot,
+            mustSync: ready.mustSync || message.snapshot != nil, responses: message.responses))
+      case RaftNodeID.applyThread:
+        for entry in message.entries { apply(entry, &out) }
+        for response in message.responses { step(response) }
+      default: send(message, &out)
+      }
+    }
+  }
+
+  private func send(_ message: Raftpb.Message, _ out: inout MemberOutput) {
+    guard message.type == .snap else {
+      out.messages.append(message)
+      return
+    }
+    // The backend's durable state is at least as new as the snapshot that raft has in mind.
+    var message = message
+    message.snapshot = Raftpb.Snapshot(
+      data: durable.membership.v2Document(index: durable.index),
+      metadata: Raftpb.SnapshotMetadata(
+        confState: durable.confState, index: durable.index, term: durable.term))
+    out.sendSnapshots.append(SnapshotSend(message: message, state: durableRows))
+  }
+
+  private mutating func didAppend(_ append: LogAppend) {
+    node.storage.append(append.entries)
+    if let state = append.hardState { node.storage.hardState = state }
+    for response in append.responses {
+      if response.to == id { step(response) } else { delayed.append(response) }
+    }
+  }
+
+  /// Messages that had to wait for the log.
+  var delayed: [Raftpb.Message] = []
+
+  private mutating func didCommit(_ state: any CommittedRows) {
+    guard let position = freezing else { return }
+    freezing = nil
+    store.didCommit(state)
+    durable = position
+    durableRows = state
+  }
+
+  private mutating func maybeFreeze(_ out: inout MemberOutput) {
+    for message in delayed { send(message, &out) }
+    delayed.removeAll(keepingCapacity: true)
+    guard !isInstalling, !store.isCommitting, out.freeze == nil else { return }
+    let full = store.pendingRows >= 10_000
+    guard full || (commitDue && (store.hasPending || durable.index < applied.index)) else { return }
+    guard applied.index > replayUntil else { return }
+    commitDue = false
+    freezing = applied
+    out.freeze = store.freeze(appliedIndex: applied.index, term: applied.term)
+  }
+
+  private mutating func maybeSnapshot(_ out: inout MemberOutput) {
+    guard savingSnapshot == nil, !isInstalling, durable.index > snapshotIndex,
+      durable.index - snapshotIndex >= config.snapshotCount
+    else { return }
+    savingSnapshot = durable
+    out.saveSnapshot = Raftpb.Snapshot(
+      data: durable.membership.v2Document(index: durable.index),
+      metadata: Raftpb.SnapshotMetadata(
+        confState: durable.confState, index: durable.index, term: durable.term))
+  }
+
+  private mutating func didSaveSnapshot(_ index: UInt64) {
+    guard let position = savingSnapshot, position.index == index else { return }
+    savingSnapshot = nil
+    do throws(RaftStorageError) {
+      _ = try node.storage.createSnapshot(
+        at: index, confState: position.confState, data: Bytes())
+      snapshotIndex = index
+      let keep = config.catchUpEntries
+      if index > keep { try node.storage.compact(to: index - keep) }
+    } catch { _ = error }  // A newer snapshot was installed, or the log is compacted that far.
+  }
+
+  private mutating func didInstall(
+    _ append: LogAppend, _ restored: MVCCStore, _ out: inout MemberOutput
+  ) {
+    guard let snapshot = append.snapshot else { preconditionFailure("install without snapshot") }
+    do {
+      let membership = try Membership(v2Document: snapshot.data)
+      try node.storage.applySnapshot(snapshot)
+      store = restored
+      try alarms.restore(from: store)
+      applied = Position(
+        index: snapshot.metadata.index, term: snapshot.metadata.term,
+        confState: snapshot.metadata.confState, membership: membership)
+      durable = applied
+      durableRows = restored.committedState
+      freezing = nil
+      savingSnapshot = nil
+      snapshotIndex = snapshot.metadata.index
+      physicalCompactions.removeAll()
+      out.memberChanges += membership.sorted.map { .add($0) }
+      out.memberChanges += membership.removed.map { .remove($0) }
+    } catch { out.fatal = "snapshot at index \(snapshot.metadata.index): \(error)" }
+    isInstalling = false
+    didAppend(append)
+  }
+}
