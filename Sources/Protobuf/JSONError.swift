@@ -1,5 +1,6 @@
 /// Why a text is not JSON, or JSON is not the message asked for.
 public struct JSONError: Error, Hashable, Sendable {
+  /// What went wrong, for callers that react differently.
   public enum Kind: Hashable, Sendable {
     /// The text ends inside a value: more input could complete it.
     case unexpectedEnd
@@ -23,6 +24,7 @@ public struct JSONError: Error, Hashable, Sendable {
   /// What was expected.
   public let detail: String
 
+  /// An error at byte `offset` of a text or, without one, about a value.
   public init(_ kind: Kind, offset: Int = -1, _ detail: String) {
     self.kind = kind
     self.offset = offset

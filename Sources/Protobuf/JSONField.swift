@@ -14,6 +14,7 @@ public struct JSONOptions: Hashable, Sendable {
   /// Bounds on what is parsed.
   public var limits: JSONLimits
 
+  /// The mapping of the gateway unless told otherwise.
   public init(
     int64AsNumber: Bool = false, enumAsNumber: Bool = false, escapeHTML: Bool = false,
     rejectUnknown: Bool = false, limits: JSONLimits = JSONLimits()

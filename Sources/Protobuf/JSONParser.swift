@@ -7,6 +7,7 @@ public struct JSONLimits: Hashable, Sendable {
   /// Length of the text in bytes.
   public var bytes: Int
 
+  /// The defaults hold for requests: 256 levels and 64 MiB.
   public init(depth: Int = 256, bytes: Int = 64 << 20) {
     self.depth = depth
     self.bytes = bytes
@@ -22,6 +23,7 @@ public struct JSONParser: Sendable {
   /// Position of the next byte to read.
   public private(set) var position = 0
 
+  /// A parser at the start of `bytes`.
   public init(_ bytes: Bytes, limits: JSONLimits = JSONLimits()) {
     self.bytes = bytes
     self.limits = limits

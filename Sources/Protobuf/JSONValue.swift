@@ -24,6 +24,7 @@ public struct JSONObject: Hashable, Sendable {
     }
   }
 
+  /// Members as they are written.
   public var members: [Member]
 
   public init(_ members: [Member] = []) { self.members = members }
@@ -60,20 +61,25 @@ extension JSONValue {
   /// The member of an object; `nil` for other values and unknown names.
   public subscript(name: String) -> JSONValue? { object?[name] }
 
+  /// Whether the value is null, as opposed to a missing member.
   public var isNull: Bool { self == .null }
 
+  /// The value when it is true or false.
   public var bool: Bool? {
     if case .bool(let value) = self { value } else { nil }
   }
 
+  /// The value when it is a string.
   public var string: String? {
     if case .string(let value) = self { value } else { nil }
   }
 
+  /// The elements when the value is an array.
   public var array: [JSONValue]? {
     if case .array(let value) = self { value } else { nil }
   }
 
+  /// The members when the value is an object.
   public var object: JSONObject? {
     if case .object(let value) = self { value } else { nil }
   }
@@ -85,8 +91,7 @@ extension JSONValue {
 }
 
 extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
-  ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral,
-  ExpressibleByNilLiteral
+  ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
   public init(stringLiteral value: String) { self = .string(value) }
   public init(integerLiteral value: Int64) { self = .number(String(value)) }
@@ -95,5 +100,4 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
   public init(dictionaryLiteral elements: (String, JSONValue)...) {
     self = .object(JSONObject(elements.map { JSONObject.Member($0.0, $0.1) }))
   }
-  public init(nilLiteral: ()) { self = .null }
 }

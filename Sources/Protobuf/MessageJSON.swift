@@ -2,11 +2,13 @@ import Bytes
 
 /// Writes the members of nested JSON objects.
 public struct MessageJSONWriter: ~Copyable {
+  /// How values are written.
   public let options: JSONOptions
   private var out = ByteWriter(capacity: 256)
   /// Whether the innermost object has no member yet.
   private var first = true
 
+  /// A writer that has written nothing.
   public init(_ options: JSONOptions) { self.options = options }
 
   /// The text written.

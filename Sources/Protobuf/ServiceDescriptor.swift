@@ -10,9 +10,12 @@ public struct MethodDescriptor: Sendable {
   public let clientStreaming: Bool
   /// Whether the server sends any number of responses rather than one.
   public let serverStreaming: Bool
+  /// Message that a client sends.
   public let requestType: any ProtobufMessage.Type
+  /// Message that the server sends.
   public let responseType: any ProtobufMessage.Type
 
+  /// A method; its path follows from the names.
   public init(
     service: String, name: String, clientStreaming: Bool, serverStreaming: Bool,
     requestType: any ProtobufMessage.Type, responseType: any ProtobufMessage.Type

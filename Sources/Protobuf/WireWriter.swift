@@ -58,6 +58,7 @@ public struct WireWriter: ~Copyable {
 
 // The unmarked forms are for fields without presence and write nothing for the default value.
 extension WireWriter {
+  /// An integer, `Bool` or enum without presence.
   @inlinable
   public mutating func varint(_ field: UInt32, _ value: some WireVarint) {
     let bits = value.wireVarint
@@ -66,17 +67,20 @@ extension WireWriter {
     key(field, 0)
   }
 
+  /// A field that is written whatever its value is.
   @inlinable
   public mutating func always(_ field: UInt32, _ value: some WireVarint) {
     raw(value.wireVarint)
     key(field, 0)
   }
 
+  /// An integer, `Bool` or enum with presence.
   @inlinable
   public mutating func optional(_ field: UInt32, _ value: (some WireVarint)?) {
     if let value { always(field, value) }
   }
 
+  /// A repeated integer, `Bool` or enum under one key (proto3).
   @inlinable
   public mutating func packed(_ field: UInt32, _ values: [some WireVarint]) {
     guard !values.isEmpty else { return }
@@ -86,16 +90,23 @@ extension WireWriter {
     key(field, 2)
   }
 
+  /// A repeated integer, `Bool` or enum, each with its key (proto2).
   @inlinable
   public mutating func unpacked(_ field: UInt32, _ values: [some WireVarint]) {
-    for value in values.reversed() { always(field, value) }
+    var index = values.count
+    while index > 0 {
+      index -= 1
+      always(field, values[index])
+    }
   }
 
+  /// A byte string without presence.
   @inlinable
   public mutating func bytes(_ field: UInt32, _ value: Bytes) {
     if !value.isEmpty { always(field, value) }
   }
 
+  /// A field that is written whatever its value is.
   @inlinable
   public mutating func always(_ field: UInt32, _ value: Bytes) {
     value.withUnsafeBytes { copy($0) }
@@ -103,16 +114,23 @@ extension WireWriter {
     key(field, 2)
   }
 
+  /// A repeated field, each element with its key.
   @inlinable
   public mutating func repeated(_ field: UInt32, _ values: [Bytes]) {
-    for value in values.reversed() { always(field, value) }
+    var index = values.count
+    while index > 0 {
+      index -= 1
+      always(field, values[index])
+    }
   }
 
+  /// A string without presence.
   @inlinable
   public mutating func string(_ field: UInt32, _ value: String) {
     if !value.isEmpty { always(field, value) }
   }
 
+  /// A field that is written whatever its value is.
   @inlinable
   public mutating func always(_ field: UInt32, _ value: String) {
     var value = value
@@ -121,16 +139,23 @@ extension WireWriter {
     key(field, 2)
   }
 
+  /// A repeated field, each element with its key.
   @inlinable
   public mutating func repeated(_ field: UInt32, _ values: [String]) {
-    for value in values.reversed() { always(field, value) }
+    var index = values.count
+    while index > 0 {
+      index -= 1
+      always(field, values[index])
+    }
   }
 
+  /// A message with presence.
   @inlinable
   public mutating func message(_ field: UInt32, _ value: (some ProtobufMessage)?) {
     if let value { always(field, value) }
   }
 
+  /// A field that is written whatever its value is.
   @inlinable
   public mutating func always(_ field: UInt32, _ value: some ProtobufMessage) {
     let end = position
@@ -139,8 +164,13 @@ extension WireWriter {
     key(field, 2)
   }
 
+  /// A repeated field, each element with its key.
   @inlinable
   public mutating func repeated(_ field: UInt32, _ values: [some ProtobufMessage]) {
-    for value in values.reversed() { always(field, value) }
+    var index = values.count
+    while index > 0 {
+      index -= 1
+      always(field, values[index])
+    }
   }
 }

@@ -80,12 +80,22 @@ struct FileEmitter {
     return PluginResponse.File(name: outputName, content: FileEmitter.header + source.text)
   }
 
-  /// The file that declares the namespace of every package.
+  /// The file that declares the namespace of every package and lists its messages.
   static func namespaces(_ files: [FileDescriptor]) -> PluginResponse.File {
     var source = SourceText()
-    for package in Set(files.map(\.package)).sorted() {
+    source.line("import Protobuf")
+    for (package, files) in Dictionary(grouping: files, by: \.package).sorted(by: {
+      $0.key < $1.key
+    }) {
+      let names = files.flatMap(\.messages).map { Naming.type($0.name) }.sorted()
+      source.line()
       source.line("/// Package `\(package)`.")
-      source.line("public enum \(Naming.namespace(package)) {}")
+      source.block("public enum \(Naming.namespace(package))") { source in
+        source.line("/// Every message of the package that is not nested in another.")
+        source.line("public static let messages: [any ProtobufMessage.Type] = [")
+        for name in names { source.line("  \(name).self,") }
+        source.line("]")
+      }
     }
     return PluginResponse.File(name: "Namespaces.pb.swift", content: header + source.text)
   }

@@ -39,8 +39,8 @@ import Testing
     #expect(range.path == "/etcdserverpb.KV/Range")
     #expect(range.service == Etcdserverpb.KVService.name && range.name == "Range")
     #expect(!range.clientStreaming && !range.serverStreaming)
-    #expect(range.requestType == Etcdserverpb.RangeRequest.self)
-    #expect(range.responseType == Etcdserverpb.RangeResponse.self)
+    #expect(range.requestType.fullName == "etcdserverpb.RangeRequest")
+    #expect(range.responseType.fullName == "etcdserverpb.RangeResponse")
     let watch = Etcdserverpb.WatchService.watch
     #expect(watch.clientStreaming && watch.serverStreaming)
     #expect(!Etcdserverpb.MaintenanceService.snapshot.clientStreaming)
