@@ -23,6 +23,8 @@ public protocol ByteChannel: AnyObject, Sendable {
   var remoteAddress: SocketAddress? { get }
   /// This side.
   var localAddress: SocketAddress? { get }
+  /// Starts delivering what arrives to `handler`. Call once, after setting the handler.
+  func start()
   /// Queues bytes; they leave at the end of the turn. Ignored when closed.
   func write(_ bytes: Bytes)
   /// Queues several parts in order.
