@@ -20,6 +20,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
+/// A system library found through pkg-config.
+func system(_ name: String, _ pkgConfig: String, _ apt: String) -> Target {
+  .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt]), .brew([pkgConfig])])
+}
+
 let package = Package(
   name: "etcd",
   targets: [
@@ -50,5 +55,18 @@ let package = Package(
     library("WAL", ["Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
     library("Snap", ["Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
     tests("WALTests", ["WAL", "Snap", "Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
+    // Edges: the event loop, sockets, threads, logs and metrics; HTTP/1.1 and gRPC above them.
+    system("CUV", "libuv", "libuv1-dev"),
+    system("CNghttp2", "libnghttp2", "libnghttp2-dev"),
+    system("CZlib", "zlib", "zlib1g-dev"),
+    library("Runtime", ["Bytes", "CUV"]),
+    tests("RuntimeTests", ["Runtime", "Bytes"]),
+    library("HTTP", ["Bytes", "Runtime"]),
+    tests("HTTPTests", ["HTTP", "Runtime", "Bytes"]),
+    library("GRPC", ["Bytes", "Runtime", "HTTP", "CNghttp2", "CZlib"]),
+    tests("GRPCTests", ["GRPC", "HTTP", "Runtime", "Bytes"]),
+    .executableTarget(
+      name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
+      path: "Benchmarks/grpc-echo-bench", swiftSettings: settings),
   ]
 )

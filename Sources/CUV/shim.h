@@ -1,0 +1,21 @@
+#ifndef CUV_SHIM_H
+#define CUV_SHIM_H
+
+#include <pthread.h>
+#include <uv.h>
+
+#ifndef __APPLE__
+// glibc declares it only for _GNU_SOURCE, which a module map cannot set.
+extern int pthread_setname_np(pthread_t thread, const char *name);
+#endif
+
+/// Names the calling thread; at most 15 bytes count.
+static inline void cuv_name_thread(const char *name) {
+#ifdef __APPLE__
+  pthread_setname_np(name);
+#else
+  pthread_setname_np(pthread_self(), name);
+#endif
+}
+
+#endif

@@ -1,0 +1,195 @@
+import Bytes
+import Runtime
+
+/// Who gets a streamed request or response body. Called on the connection's loop.
+public protocol HTTPBodyConsumer: AnyObject {
+  func bodyData(_ bytes: Bytes)
+  /// The body is complete; nothing follows.
+  func bodyEnded()
+  /// The body will not be complete; nothing follows.
+  func bodyFailed(_ error: HTTPBodyError)
+}
+
+/// Why a body is not complete.
+public enum HTTPBodyError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// More bytes than the limit given.
+  case tooLarge(limit: Int)
+  case malformed(String)
+  case disconnected
+  case timedOut
+
+  public var description: String {
+    switch self {
+    case .tooLarge: "http: request body too large"
+    case .malformed(let reason): reason
+    case .disconnected: "unexpected EOF"
+    case .timedOut: "i/o timeout"
+    }
+  }
+}
+
+/// One request and its response on a server connection. Confined to `loop`.
+///
+/// A handler answers exactly once: `respond`, or `startResponse`, any number of `write`s, `finish`.
+/// It may do so later, on the loop. Calls after a disconnect are ignored.
+public final class HTTPExchange: @unchecked Sendable {
+  // @unchecked: confined to `loop`, asserted by the channel underneath.
+
+  public let loop: EventLoop
+  public let request: HTTPRequestHead
+  public let remoteAddress: SocketAddress?
+  /// The channel, to ask a TLS layer about the peer. Not for writing.
+  public var channel: (any ByteChannel)? { connection?.channel }
+  /// Called once when the client has gone or stopped sending while the answer is not complete.
+  public var onDisconnect: (() -> Void)?
+  /// Called when the output queue has room again after `isWritable` was false.
+  public var onWritable: (() -> Void)?
+
+  enum ResponseState {
+    case none
+    case streaming(chunked: Bool)
+    case finished
+  }
+  var response = ResponseState.none
+  weak var connection: HTTP1ServerConnection?
+  var consumer: (any HTTPBodyConsumer)?
+  private(set) var sawDisconnect = false
+
+  init(_ connection: HTTP1ServerConnection, _ request: HTTPRequestHead) {
+    loop = connection.channel.loop
+    self.connection = connection
+    self.request = request
+    remoteAddress = connection.channel.remoteAddress
+  }
+
+  // MARK: request body
+
+  /// Collects the body, then calls `done` once.
+  public func collectBody(
+    limit: Int, _ done: @escaping (Result<Bytes, HTTPBodyError>) -> Void
+  ) {
+    streamBody(BodyCollector(limit: limit, done))
+  }
+
+  /// Streams the body to `consumer`, held until its end. Reading starts only with this call, so a
+  /// client that sent `Expect: 100-continue` may be refused before it sends the body.
+  public func streamBody(_ consumer: any HTTPBodyConsumer) {
+    precondition(self.consumer == nil, "a body can be read once")
+    self.consumer = consumer
+    guard let connection else {
+      consumer.bodyFailed(.disconnected)
+      return
+    }
+    connection.startBody()
+  }
+
+  /// Stops and restarts the body's delivery.
+  public func pauseBody() { connection?.setBodyPaused(true) }
+  public func resumeBody() { connection?.setBodyPaused(false) }
+
+  // MARK: response
+
+  /// Whether the peer is still there.
+  public var isConnected: Bool { connection != nil && !sawDisconnect }
+
+  /// Whether more should be written now.
+  public var isWritable: Bool { connection?.channel.isWritable ?? false }
+
+  /// The whole response.
+  public func respond(status: Int, headers: HTTPHeaders = [:], body: Bytes = Bytes()) {
+    guard case .none = response else { preconditionFailure("a request is answered once") }
+    response = .finished
+    connection?.respond(self, HTTPResponseHead(status: status, headers: headers), body)
+  }
+
+  /// Sends the head at once; the body follows with `write`. Without a `Content-Length` field the
+  /// body is chunked (HTTP/1.1) or ended by closing (HTTP/1.0).
+  public func startResponse(status: Int, headers: HTTPHeaders = [:]) {
+    guard case .none = response else { preconditionFailure("a request is answered once") }
+    response = .streaming(chunked: false)
+    guard let connection else { return }
+    let head = HTTPResponseHead(status: status, headers: headers)
+    response = .streaming(chunked: connection.startResponse(self, head))
+  }
+
+  /// Sends a part of a streamed body.
+  public func write(_ bytes: Bytes) {
+    guard case .streaming(let chunked) = response, !bytes.isEmpty, let connection else { return }
+    guard request.method != "HEAD" else { return }
+    if chunked {
+      connection.channel.write([
+        Bytes(String(bytes.count, radix: 16) + "\r\n"), bytes, "\r\n",
+      ])
+    } else {
+      connection.channel.write(bytes)
+    }
+  }
+
+  /// Ends a streamed body.
+  public func finish() {
+    guard case .streaming(let chunked) = response else { return }
+    response = .finished
+    if chunked && request.method != "HEAD" { connection?.channel.write("0\r\n\r\n") }
+    connection?.responseFinished()
+  }
+
+  /// Breaks a streamed body off, so that the client sees it is not complete.
+  public func abort() {
+    response = .finished
+    connection?.channel.abort()
+  }
+
+  func disconnected() {
+    guard !sawDisconnect else { return }
+    sawDisconnect = true
+    let callback = onDisconnect
+    onDisconnect = nil
+    if case .finished = response { return }
+    callback?()
+  }
+}
+
+/// Gathers a body up to a limit.
+final class BodyCollector: HTTPBodyConsumer {
+  private var first = Bytes()
+  private var gathered: ByteWriter?
+  private var count = 0
+  private let limit: Int
+  private var done: ((Result<Bytes, HTTPBodyError>) -> Void)?
+
+  init(limit: Int, _ done: @escaping (Result<Bytes, HTTPBodyError>) -> Void) {
+    self.limit = limit
+    self.done = done
+  }
+
+  func bodyData(_ bytes: Bytes) {
+    guard done != nil else { return }
+    count += bytes.count
+    guard count <= limit else {
+      finish(.failure(.tooLarge(limit: limit)))
+      return
+    }
+    if count == bytes.count {
+      first = bytes
+    } else if gathered == nil {
+      var writer = ByteWriter(capacity: min(limit, count * 2))
+      writer.append(first)
+      writer.append(bytes)
+      gathered = consume writer
+      first = Bytes()
+    } else {
+      gathered?.append(bytes)
+    }
+  }
+
+  func bodyEnded() { finish(.success(gathered.take()?.finish() ?? first)) }
+  func bodyFailed(_ error: HTTPBodyError) { finish(.failure(error)) }
+
+  private func finish(_ result: Result<Bytes, HTTPBodyError>) {
+    let callback = done
+    done = nil
+    gathered = nil
+    first = Bytes()
+    callback?(result)
+  }
+}

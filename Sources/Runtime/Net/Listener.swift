@@ -1,0 +1,184 @@
+import Bytes
+import CUV
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A listening TCP or unix socket. New connections go round-robin to a set of loops.
+public final class Listener: LoopResource, @unchecked Sendable {
+  // @unchecked: confined to `loop`, asserted in init, `start` and `close()`.
+
+  /// What to listen on.
+  public enum Endpoint: Sendable {
+    /// Host (numeric, a name, or empty for all addresses) and port, 0 for a free one.
+    case tcp(host: String, port: Int)
+    /// A path; a stale socket file there is removed first.
+    case unix(path: String)
+  }
+
+  /// The bound address, with the port the system chose.
+  public private(set) var address: SocketAddress
+  private let kind: Connection.Kind
+  private let handle = UVHandle<uv_stream_t>(
+    bytes: max(MemoryLayout<uv_tcp_t>.size, MemoryLayout<uv_pipe_t>.size))
+  private let targets: [EventLoop]
+  private var nextTarget = 0
+  private let accept: @Sendable (Connection) -> Void
+
+  private static let backlog: Int32 = 1024
+
+  /// Binds and listens, on the loop. Connections wait in the backlog until `start()`.
+  /// - Parameters:
+  ///   - targets: loops that get the connections; empty for `loop` alone.
+  ///   - accept: called on the connection's loop; sets the handler and calls `Connection.start()`.
+  /// - Throws: `ChannelError.addressInUse`, `.resolve` or `.system`.
+  public init(
+    loop: EventLoop, endpoint: Endpoint, targets: [EventLoop] = [],
+    accept: @escaping @Sendable (Connection) -> Void
+  ) throws(ChannelError) {
+    loop.preconditionCurrent()
+    self.targets = targets.isEmpty ? [loop] : targets
+    self.accept = accept
+    switch endpoint {
+    case .tcp(let host, let port):
+      kind = .tcp
+      address = try .forListening(host: host, port: port)
+    case .unix(let path):
+      kind = .unix
+      address = .unix(path: path)
+    }
+    super.init(loop: loop)
+    let raw = UnsafeMutableRawPointer(handle.pointer)
+    switch kind {
+    case .tcp: uv_tcp_init(loop.core!.loop, raw.assumingMemoryBound(to: uv_tcp_t.self))
+    case .unix: uv_pipe_init(loop.core!.loop, raw.assumingMemoryBound(to: uv_pipe_t.self), 0)
+    }
+    handle.attach(self)
+    do throws(ChannelError) {
+      try bind()
+    } catch {
+      handle.close()
+      throw error
+    }
+  }
+
+  private func bind() throws(ChannelError) {
+    let raw = UnsafeMutableRawPointer(handle.pointer)
+    var result: Int32
+    switch address {
+    case .unix(let path):
+      try removeStaleSocket(path)
+      result = uv_pipe_bind(raw.assumingMemoryBound(to: uv_pipe_t.self), path)
+    default:
+      let tcp = raw.assumingMemoryBound(to: uv_tcp_t.self)
+      result = address.withSockaddr { uv_tcp_bind(tcp, $0, 0) } ?? Int32(UV_EINVAL.rawValue)
+    }
+    if result == 0 {
+      result = uv_listen(handle.pointer, Self.backlog) { stream, status in
+        let owner = Unmanaged<LoopResource>.fromOpaque(stream!.pointee.data)
+        (owner.takeUnretainedValue() as! Listener).connectionWaits(status)
+      }
+    }
+    guard result == 0 else {
+      if result == Int32(UV_EADDRINUSE.rawValue) { throw .addressInUse(address.description) }
+      throw .system(operation: "listen \(address)", UVError(result))
+    }
+    if kind == .tcp {
+      let tcp = raw.assumingMemoryBound(to: uv_tcp_t.self)
+      address = Connection.address(tcp, uv_tcp_getsockname) ?? address
+    }
+  }
+
+  /// A socket file nobody listens on blocks the bind; one with a listener is in use.
+  private func removeStaleSocket(_ path: String) throws(ChannelError) {
+    var info = stat()
+    guard stat(path, &info) == 0, info.st_mode & S_IFMT == S_IFSOCK else { return }
+    guard UnixProbe.nobodyListens(path) else { throw .addressInUse(path) }
+    unlink(path)
+  }
+
+  private func connectionWaits(_ status: Int32) {
+    // An error such as too many open files: libuv has dropped or will retry the connection.
+    guard status == 0 else { return }
+    let target = targets[nextTarget % targets.count]
+    nextTarget &+= 1
+    let connection = Connection(loop: loop, kind: kind)
+    guard uv_accept(handle.pointer, connection.handle.pointer) == 0 else {
+      connection.abort()
+      return
+    }
+    if target === loop {
+      connection.configure()
+      accept(connection)
+    } else {
+      move(connection, to: target)
+    }
+  }
+
+  /// Hands a fresh connection's socket to another loop.
+  private func move(_ connection: Connection, to target: EventLoop) {
+    var descriptor: Int32 = -1
+    let found = uv_fileno(connection.handle.base, &descriptor)
+    let copy = found == 0 ? fcntl(descriptor, F_DUPFD_CLOEXEC, 0) : -1
+    connection.abort()
+    guard copy >= 0 else { return }
+    let kind = kind
+    let accept = accept
+    target.execute {
+      let moved = Connection(loop: target, kind: kind)
+      let result = kind == .tcp ? uv_tcp_open(moved.tcp, copy) : uv_pipe_open(moved.pipe, copy)
+      guard result == 0 else {
+        Self.closeDescriptor(copy)
+        moved.abort()
+        return
+      }
+      moved.configure()
+      accept(moved)
+    }
+  }
+
+  private static func closeDescriptor(_ descriptor: Int32) {
+    #if canImport(Glibc)
+      _ = Glibc.close(descriptor)
+    #else
+      _ = Darwin.close(descriptor)
+    #endif
+  }
+
+  /// Stops listening. Connections stay.
+  public func close() {
+    loop.preconditionCurrent()
+    handle.close()
+    if case .unix(let path) = address { unlink(path) }
+  }
+
+  override func loopStopping() { close() }
+}
+
+/// Finds out whether a unix socket file has a listener.
+enum UnixProbe {
+  static func nobodyListens(_ path: String) -> Bool {
+    #if canImport(Glibc)
+      let type = Int32(SOCK_STREAM.rawValue)
+    #else
+      let type = SOCK_STREAM
+    #endif
+    let probe = socket(AF_UNIX, type, 0)
+    guard probe >= 0 else { return false }
+    defer { close(probe) }
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let bytes = Array(path.utf8)
+    guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else { return false }
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+    let result = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(probe, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    return result != 0 && errno == ECONNREFUSED
+  }
+}

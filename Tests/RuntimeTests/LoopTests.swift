@@ -1,0 +1,141 @@
+import Bytes
+import Runtime
+import Synchronization
+import Testing
+
+/// Runs `body` with a loop of its own on that loop's thread and stops the loop afterwards.
+func withLoop<R: Sendable>(
+  _ body: @escaping @Sendable (EventLoop) async throws -> R
+) async throws -> R {
+  let loop = EventLoop(name: "test")
+  loop.start()
+  let result: Result<R, any Error>
+  do {
+    result = .success(try await withTaskExecutorPreference(loop) { try await body(loop) })
+  } catch {
+    result = .failure(error)
+  }
+  await offLoop { loop.stop() }
+  return try result.get()
+}
+
+/// Stopping joins a thread, so it must not happen on that thread.
+@concurrent func offLoop(_ body: @Sendable () -> Void) async { body() }
+
+@Suite struct LoopTests {
+  @Test func workOfOtherThreadsRunsInOrder() async throws {
+    let order = try await withLoop { loop in
+      let seen = Mutex<[Int]>([])
+      await offLoop {
+        for index in 0..<1000 { loop.execute { seen.withLock { $0.append(index) } } }
+      }
+      await withCheckedContinuation { done in loop.execute { done.resume() } }
+      return seen.withLock { $0 }
+    }
+    #expect(order == Array(0..<1000))
+  }
+
+  @Test func tasksRunOnTheLoop() async throws {
+    let onLoop = try await withLoop { loop in
+      await Task.yield()
+      return loop.isCurrent
+    }
+    #expect(onLoop)
+  }
+
+  @Test func timersFireInOrderAndCancelledOnesDoNot() async throws {
+    let fired = try await withLoop { loop in
+      await withCheckedContinuation { done in
+        loop.execute {
+          var fired: [Int] = []
+          loop.schedule(after: .milliseconds(20)) { fired.append(2) }
+          loop.schedule(after: .milliseconds(5)) { fired.append(1) }
+          let cancelled = loop.schedule(after: .milliseconds(10)) { fired.append(9) }
+          cancelled.cancel()
+          var count = 0
+          var repeating: LoopTimer?
+          repeating = loop.schedule(after: .milliseconds(30), repeating: .milliseconds(3)) {
+            fired.append(3)
+            count += 1
+            if count == 3 {
+              repeating?.cancel()
+              loop.schedule(after: .milliseconds(10)) { done.resume(returning: fired) }
+            }
+          }
+        }
+      }
+    }
+    #expect(fired == [1, 2, 3, 3, 3])
+  }
+
+  @Test func turnEndHookRunsAfterTheWorkOfATurn() async throws {
+    let pairs = try await withLoop { loop in
+      await withCheckedContinuation { done in
+        loop.execute {
+          let work = Mutex(0)
+          var seen: [Int] = []
+          loop.onTurnEnd { seen.append(work.withLock { $0 }) }
+          for _ in 0..<10 { loop.execute { work.withLock { $0 += 1 } } }
+          loop.schedule(after: .milliseconds(5)) { done.resume(returning: seen) }
+        }
+      }
+    }
+    #expect(pairs.first == 10)
+  }
+
+  @Test func childProcessOutputAndExit() async throws {
+    let (text, exit) = try await withLoop { loop in
+      try await withCheckedThrowingContinuation {
+        (done: CheckedContinuation<(String, ChildProcess.Exit), any Error>) in
+        loop.execute {
+          var text = ""
+          do {
+            var configuration = ChildProcess.Configuration(
+              arguments: ["/bin/sh", "-c", "echo $GREETING; echo bad >&2; kill -9 $$"])
+            configuration.environment = ["GREETING=hello"]
+            configuration.newGroup = true
+            _ = try ChildProcess(
+              loop: loop, configuration,
+              onOutput: { stream, bytes in text += "\(stream):\(bytes.string)" },
+              onExit: { done.resume(returning: (text, $0)) })
+          } catch { done.resume(throwing: error) }
+        }
+      }
+    }
+    #expect(text.contains("output:hello\n") && text.contains("error:bad\n"))
+    #expect(exit == .signalled(9))
+  }
+
+  @Test func missingProgramIsAnError() async throws {
+    let failed = try await withLoop { loop in
+      await withCheckedContinuation { done in
+        loop.execute {
+          do {
+            _ = try ChildProcess(
+              loop: loop, .init(arguments: ["/no/such/program"]), onOutput: nil, onExit: { _ in })
+            done.resume(returning: "")
+          } catch { done.resume(returning: "\(error)") }
+        }
+      }
+    }
+    #expect(failed.contains("no such file"))
+  }
+
+  @Test func workerThreadRunsEverythingBeforeStopping() {
+    let worker = WorkerThread(name: "worker")
+    let sum = Mutex(0)
+    for index in 1...1000 { worker.execute { sum.withLock { $0 += index } } }
+    worker.stop()
+    #expect(sum.withLock { $0 } == 500_500)
+  }
+
+  @Test func linesAreCut() {
+    var splitter = LineSplitter(lineBytesMax: 4)
+    var lines: [String] = []
+    for part in ["ab", "c\nd\n\nabcdef", "\nx"] {
+      splitter.add(Bytes(part)) { lines.append($0.string) }
+    }
+    splitter.finish { lines.append($0.string) }
+    #expect(lines == ["abc", "d", "", "abcd", "ef", "x"])
+  }
+}
