@@ -55,6 +55,13 @@ let package = Package(
     library("WAL", ["Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
     library("Snap", ["Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
     tests("WALTests", ["WAL", "Snap", "Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
+    system("COpenSSL", "openssl", "libssl-dev"),
+    library(
+      "MemberStorage",
+      [
+        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
+        "Bolt", "WAL", "Snap", "COpenSSL",
+      ]),
     // Edges: the event loop, sockets, threads, logs and metrics; HTTP/1.1 and gRPC above them.
     system("CUV", "libuv", "libuv1-dev"),
     system("CNghttp2", "libnghttp2", "libnghttp2-dev"),

@@ -125,6 +125,11 @@ public struct BoltError: Error, Sendable, CustomStringConvertible {
   public let reason: Reason
   public let description: String
 
+  public init(reason: Reason, description: String) {
+    self.reason = reason
+    self.description = description
+  }
+
   static func invalid(_ text: String) -> BoltError {
     BoltError(reason: .invalid, description: text)
   }

@@ -1,0 +1,108 @@
+import Bolt
+import Bytes
+import EtcdAPI
+import FileSystem
+import MVCC
+import Snap
+import Synchronization
+
+/// The database file of a member. Writes are made by one storage thread; `state` is for any thread.
+public final class BackendStore: Sendable {
+  private let fileSystem: any FileSystem
+  private let directory: String
+  private let options: BoltOptions
+  private let database: Mutex<BoltDatabase>
+
+  private var path: String { directory + "/db" }
+
+  /// Opens `DIRECTORY/db`, creating it and its buckets when missing.
+  public init(
+    _ fileSystem: any FileSystem, directory: String, options: BoltOptions
+  ) throws(BoltError) {
+    self.fileSystem = fileSystem
+    self.directory = directory
+    self.options = options
+    let opened = try BoltDatabase(fileSystem, path: directory + "/db", options: options)
+    database = Mutex(opened)
+    do throws(BoltError) { try Self.createBuckets(opened) } catch {
+      opened.close()
+      throw error
+    }
+  }
+
+  private static func createBuckets(_ database: BoltDatabase) throws(BoltError) {
+    let present = try database.read().bucketNames()
+    let missing = Bucket.allCases.filter { !present.contains($0.name) }
+    if !missing.isEmpty { try database.commit(missing.map { BoltChange(bucket: $0.name) }) }
+  }
+
+  private var current: BoltDatabase { database.withLock { $0 } }
+
+  /// The newest durable state.
+  public func state() throws(BoltError) -> BoltRows { try BoltRows(current.read()) }
+
+  /// Bytes of the file in use by the database, and of those the bytes not free.
+  public var sizes: (total: Int, inUse: Int) { current.sizes }
+
+  public var openReaders: Int { current.openReaders }
+
+  /// Makes a batch durable: data, applied index and term in one commit.
+  public func commit(_ batch: FrozenBatch) throws(BoltError) -> BoltRows {
+    let changes = batch.changes().map { share in
+      BoltChange(
+        bucket: share.bucket.name,
+        operations: share.operations.map { BoltOperation(key: $0.key, value: $0.value) },
+        // Revisions only grow: full pages are never split again.
+        fillPercent: share.bucket == .key ? 0.9 : 0.5)
+    }
+    let database = current
+    try database.commit(changes)
+    return try BoltRows(database.read())
+  }
+
+  /// Puts the database that came with a snapshot in place of the present one.
+  ///
+  /// Readers of the present one keep it. After a crash in between, `open` finishes the move.
+  public func install(databaseAt received: String) throws(BoltError) -> BoltRows {
+    let old = current
+    old.close()
+    try disk { () throws(FileError) in
+      try fileSystem.rename(received, to: path)
+      try fileSystem.syncDirectory(directory)
+    }
+    return try reopen()
+  }
+
+  /// Copies the database without its free pages and puts the copy in its place.
+  ///
+  /// Reads go on meanwhile on the old file; commits wait for the storage thread.
+  public func defragment() throws(BoltError) -> BoltRows {
+    let copy = directory + "/db.tmp.defrag"
+    try disk { () throws(FileError) in
+      if try fileSystem.kind(copy) != nil { try fileSystem.remove(copy) }
+    }
+    let old = current
+    try BoltDatabase.compact(old.read(), to: copy, on: fileSystem, options: options)
+    old.close()
+    try disk { () throws(FileError) in
+      try fileSystem.rename(copy, to: path)
+      try fileSystem.syncDirectory(directory)
+    }
+    return try reopen()
+  }
+
+  private func reopen() throws(BoltError) -> BoltRows {
+    let fresh = try BoltDatabase(fileSystem, path: path, options: options)
+    try Self.createBuckets(fresh)
+    database.withLock { $0 = fresh }
+    return try BoltRows(fresh.read())
+  }
+
+  public func close() { current.close() }
+
+  private func disk<R>(_ body: () throws(FileError) -> R) throws(BoltError) -> R {
+    do throws(FileError) { return try body() } catch {
+      throw BoltError(reason: .file, description: error.description)
+    }
+  }
+}

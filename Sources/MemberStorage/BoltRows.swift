@@ -1,0 +1,63 @@
+import Bolt
+import Bytes
+import MVCC
+
+/// A committed state of the backend, over a read transaction of the database file.
+public final class BoltRows: CommittedRows {
+  public let transaction: BoltReadTransaction
+  /// The bucket that nearly every read goes to.
+  private let keys: BoltBucket?
+
+  public init(_ transaction: BoltReadTransaction) throws(BoltError) {
+    self.transaction = transaction
+    keys = try transaction.bucket(Bucket.key.name)
+  }
+
+  private func find(_ bucket: Bucket) throws(BoltError) -> BoltBucket? {
+    bucket == .key ? keys : try transaction.bucket(bucket.name)
+  }
+
+  public func value(_ bucket: Bucket, _ key: Bytes) throws(StoreError) -> Bytes? {
+    do throws(BoltError) { return try find(bucket)?.get(key) } catch {
+      throw .damaged("backend: \(error.description)")
+    }
+  }
+
+  public func scan(
+    _ bucket: Bucket, from start: Bytes, _ body: (Bytes, Bytes) -> Bool
+  ) throws(StoreError) {
+    do throws(BoltError) {
+      guard var cursor = try find(bucket)?.cursor() else { return }
+      try cursor.seek(start)
+      while let element = try cursor.next() {
+        guard body(element.key, element.value) else { return }
+      }
+    } catch { throw .damaged("backend: \(error.description)") }
+  }
+
+  /// Index of the last entry that this state holds; 0 for an empty backend.
+  /// - Throws: `damaged` when the row is malformed.
+  public func consistentIndex() throws(StoreError) -> UInt64 {
+    guard let value = try value(.meta, "consistent_index") else { return 0 }
+    var reader = ByteReader(value)
+    guard let index: UInt64 = reader.readBigEndian() else {
+      throw .damaged("backend: consistent_index has \(value.count) bytes, needs 8")
+    }
+    return index
+  }
+
+  /// CRC-32C over all buckets: names, keys and values in order, without the raft position.
+  /// - Source: etcd `backend.Hash` with `schema.DefaultIgnores`.
+  public func backendHash() throws(StoreError) -> UInt32 {
+    var crc: UInt32 = 0
+    for bucket in Bucket.allCases.map(\.rawValue).sorted().compactMap(Bucket.init) {
+      crc = CRC32C.update(crc, bucket.name)
+      try scan(bucket, from: Bytes()) { key, value in
+        let ignored = bucket == .meta && (key == "consistent_index" || key == "term")
+        if !ignored { crc = CRC32C.update(CRC32C.update(crc, key), value) }
+        return true
+      }
+    }
+    return crc
+  }
+}

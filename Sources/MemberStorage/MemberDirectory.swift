@@ -1,0 +1,168 @@
+import Bolt
+import Bytes
+import EtcdAPI
+import FileSystem
+import MVCC
+import Protobuf
+import Raft
+import Snap
+import WAL
+
+/// Where and how a member keeps its data.
+///
+/// ```
+/// DATA/member/snap/db   TERM-INDEX.snap   INDEX.snap.db        DATA/member/wal/SEQ-INDEX.wal
+/// ```
+public struct MemberDirectory: Sendable {
+  public let fileSystem: any FileSystem
+  public let dataDirectory: String
+  /// Log directory when it is not inside the data directory.
+  public let walDirectory: String
+  public var noSync = false
+  public var segmentBytes = WAL.segmentBytes
+  public var snapshotsKept = 5
+  public var segmentsKept = 5
+  public var bolt = BoltOptions()
+
+  public var memberDirectory: String { dataDirectory + "/member" }
+  public var snapDirectory: String { memberDirectory + "/snap" }
+
+  public init(_ fileSystem: any FileSystem, dataDirectory: String, walDirectory: String = "") {
+    self.fileSystem = fileSystem
+    self.dataDirectory = dataDirectory
+    self.walDirectory = walDirectory.isEmpty ? dataDirectory + "/member/wal" : walDirectory
+  }
+
+  /// What was read from disk, ready to run.
+  public struct Opened {
+    public let log: LogStore
+    public let backend: BackendStore
+    /// Log in memory, as raft wants it.
+    public let storage: MemoryStorage
+    /// The snapshot that the log begins with; empty when there is none.
+    public let snapshot: Raftpb.Snapshot
+    public let store: MVCCStore
+    public let rows: BoltRows
+    public let consistentIndex: UInt64
+    public let memberID: UInt64
+    public let clusterID: UInt64
+    /// Repairs that were made, for the log.
+    public let notes: [String]
+  }
+
+  /// Whether the directory holds a member.
+  public func holdsMember() throws(StorageError) -> Bool {
+    try wrap { try WAL.exists(fileSystem, directory: walDirectory) }
+  }
+
+  /// Creates the directories, the log and an empty backend.
+  public func create(memberID: UInt64, clusterID: UInt64) throws(StorageError) -> Opened {
+    try wrap {
+      try makeDirectories()
+      let metadata = Etcdserverpb.Metadata(nodeID: memberID, clusterID: clusterID).encoded()
+      let backend = try openBackend()
+      let wal = try WAL.create(
+        fileSystem, directory: walDirectory, metadata: metadata, segmentBytes: segmentBytes,
+        noSync: noSync)
+      let rows = try backend.state()
+      return Opened(
+        log: logStore(wal), backend: backend, storage: MemoryStorage(),
+        snapshot: Raftpb.Snapshot(), store: try MVCCStore.restore(from: rows), rows: rows,
+        consistentIndex: try rows.consistentIndex(), memberID: memberID, clusterID: clusterID,
+        notes: [])
+    }
+  }
+
+  /// Opens a member: newest good snapshot, log behind it, backend, index.
+  /// - Throws: `StorageError` naming file, offset and reason.
+  public func open() throws(StorageError) -> Opened {
+    try wrap {
+      try makeDirectories()
+      var notes: [String] = []
+      let snapshotter = Snapshotter(fileSystem, directory: snapDirectory, noSync: noSync)
+      let recorded = try WAL.validSnapshots(fileSystem, directory: walDirectory)
+      var snapshot = Raftpb.Snapshot()
+      if let (found, broken) = try snapshotter.loadNewest(recorded: recorded) {
+        snapshot = found
+        notes += broken.map { "renamed a damaged snapshot file to .broken: \($0)" }
+      }
+      let backend = try openBackend(snapshot, snapshotter, &notes)
+      let rows = try backend.state()
+      let consistentIndex = try rows.consistentIndex()
+      guard consistentIndex >= snapshot.metadata.index else {
+        throw StorageError(
+          "backend of \(snapDirectory) is at index \(consistentIndex), behind the snapshot at "
+            + "\(snapshot.metadata.index), and no database came with the snapshot")
+      }
+      let (wal, contents, repaired) = try WAL.open(
+        fileSystem, directory: walDirectory,
+        from: Walpb.Snapshot(index: snapshot.metadata.index, term: snapshot.metadata.term),
+        segmentBytes: segmentBytes, noSync: noSync)
+      if repaired { notes.append("repaired the torn end of the log in \(walDirectory)") }
+      let metadata = try Etcdserverpb.Metadata.decode(contents.metadata)
+      return Opened(
+        log: logStore(wal), backend: backend,
+        storage: try memoryStorage(snapshot, contents, consistentIndex), snapshot: snapshot,
+        store: try MVCCStore.restore(from: rows), rows: rows, consistentIndex: consistentIndex,
+        memberID: metadata.nodeID, clusterID: metadata.clusterID, notes: notes)
+    }
+  }
+
+  private func logStore(_ wal: WAL) -> LogStore {
+    LogStore(
+      wal: wal,
+      snapshotter: Snapshotter(fileSystem, directory: snapDirectory, noSync: noSync),
+      snapshotsKept: snapshotsKept, segmentsKept: segmentsKept)
+  }
+
+  private func makeDirectories() throws(FileError) {
+    try fileSystem.makeDirectory(dataDirectory, permissions: 0o700)
+    try fileSystem.makeDirectory(memberDirectory, permissions: 0o700)
+    try fileSystem.makeDirectory(snapDirectory, permissions: 0o700)
+  }
+
+  private func openBackend() throws(BoltError) -> BackendStore {
+    var options = bolt
+    options.noSync = noSync
+    return try BackendStore(fileSystem, directory: snapDirectory, options: options)
+  }
+
+  /// A crash between saving a received snapshot and installing its database leaves the database
+  /// beside the old one: the move is finished here.
+  private func openBackend(
+    _ snapshot: Raftpb.Snapshot, _ snapshotter: Snapshotter, _ notes: inout [String]
+  ) throws -> BackendStore {
+    let backend = try openBackend()
+    let index = snapshot.metadata.index
+    guard try backend.state().consistentIndex() < index else { return backend }
+    let received = snapshotter.databasePath(index: index)
+    guard try fileSystem.kind(received) != nil else { return backend }
+    _ = try backend.install(databaseAt: received)
+    notes.append("installed the database received with the snapshot at index \(index)")
+    return backend
+  }
+
+  private func memoryStorage(
+    _ snapshot: Raftpb.Snapshot, _ contents: WALContents, _ consistentIndex: UInt64
+  ) throws -> MemoryStorage {
+    var storage = MemoryStorage()
+    if snapshot.metadata.index > 0 { try storage.applySnapshot(snapshot) }
+    storage.append(contents.entries)
+    guard consistentIndex <= storage.lastIndex else {
+      throw StorageError(
+        "backend of \(snapDirectory) is at index \(consistentIndex), the log in \(walDirectory) "
+          + "ends at \(storage.lastIndex)")
+    }
+    var state = contents.state
+    // What the backend holds was committed, even if the log did not learn it before the crash.
+    state.commit = Swift.max(state.commit, consistentIndex, snapshot.metadata.index)
+    storage.hardState = state
+    return storage
+  }
+
+  private func wrap<R>(_ body: () throws -> R) throws(StorageError) -> R {
+    do { return try body() } catch let error as StorageError { throw error } catch {
+      throw StorageError("\(error)")
+    }
+  }
+}
