@@ -1,0 +1,120 @@
+import Bytes
+import Runtime
+
+/// Counters of one method, made once so that a call only adds.
+public final class GRPCMethodCounters: Sendable {
+  public let started: Counter
+  /// By code; 17 counters.
+  public let handled: [Counter]
+  public let received: Counter
+  public let sent: Counter
+  /// Seconds from the head to the status, when wanted.
+  public let seconds: Histogram?
+
+  /// Registers the series of go-grpc-prometheus: `grpc_server_started_total` and so on.
+  /// - Parameter type: `unary`, `client_stream`, `server_stream` or `bidi_stream`.
+  public init(
+    _ registry: MetricsRegistry, type: String, service: String, method: String,
+    withSeconds: Bool = false
+  ) {
+    let labels: MetricsRegistry.Labels = [
+      "grpc_type": type, "grpc_service": service, "grpc_method": method,
+    ]
+    started = registry.counter(
+      "grpc_server_started_total", "Total number of RPCs started on the server.", labels)
+    handled = GRPCCode.allCases.map { code in
+      registry.counter(
+        "grpc_server_handled_total",
+        "Total number of RPCs completed on the server, regardless of success or failure.",
+        [
+          "grpc_type": type, "grpc_service": service, "grpc_method": method,
+          "grpc_code": code.description,
+        ])
+    }
+    received = registry.counter(
+      "grpc_server_msg_received_total",
+      "Total number of RPC stream messages received on the server.", labels)
+    sent = registry.counter(
+      "grpc_server_msg_sent_total",
+      "Total number of gRPC stream messages sent by the server.", labels)
+    seconds =
+      withSeconds
+      ? registry.histogram(
+        "grpc_server_handling_seconds",
+        "Histogram of response latency (seconds) of gRPC that had been application-level "
+          + "handled by the server.", labels) : nil
+  }
+}
+
+/// Which handler serves which path. Fill it, then give it to a server.
+public struct GRPCRouter: Sendable {
+  /// Gets a call and its request on the call's loop; answers now or later.
+  public typealias UnaryHandler = @Sendable (_ call: UnaryCall, _ request: Bytes) -> Void
+  /// Serves a stream as a task on the call's loop; what it returns or throws ends the stream.
+  public typealias StreamHandler = @Sendable (_ stream: ServerStream) async throws -> GRPCStatus
+
+  enum Handler: Sendable {
+    case unary(UnaryHandler)
+    case stream(StreamHandler)
+  }
+
+  final class Route: Sendable {
+    let path: String
+    let handler: Handler
+    let counters: GRPCMethodCounters?
+    init(_ path: String, _ handler: Handler, _ counters: GRPCMethodCounters?) {
+      self.path = path
+      self.handler = handler
+      self.counters = counters
+    }
+  }
+
+  private var routes: [Bytes: Route] = [:]
+  private var services: Set<String> = []
+
+  public init() {}
+
+  /// Serves `/package.Service/Method` as a unary method.
+  public mutating func unary(
+    _ path: String, counters: GRPCMethodCounters? = nil, _ handler: @escaping UnaryHandler
+  ) {
+    add(Route(path, .unary(handler), counters))
+  }
+
+  /// Serves `/package.Service/Method` as a method with a stream of requests or replies.
+  public mutating func streaming(
+    _ path: String, counters: GRPCMethodCounters? = nil, _ handler: @escaping StreamHandler
+  ) {
+    add(Route(path, .stream(handler), counters))
+  }
+
+  private mutating func add(_ route: Route) {
+    let split = Self.split(route.path)
+    precondition(split != nil, "a path is /service/method, not \(route.path)")
+    precondition(routes[Bytes(route.path)] == nil, "\(route.path) is served twice")
+    routes[Bytes(route.path)] = route
+    services.insert(split!.service)
+  }
+
+  func route(_ path: Bytes) -> Route? { routes[path] }
+
+  /// What grpc-go answers for a path nobody serves.
+  func missing(_ path: String) -> GRPCStatus {
+    guard let (service, method) = Self.split(path) else {
+      return GRPCStatus(.unimplemented, "malformed method name: \"\(path)\"")
+    }
+    return services.contains(service)
+      ? GRPCStatus(.unimplemented, "unknown method \(method) for service \(service)")
+      : GRPCStatus(.unimplemented, "unknown service \(service)")
+  }
+
+  private static func split(_ path: String) -> (service: String, method: String)? {
+    guard path.hasPrefix("/"), let slash = path.lastIndex(of: "/"), slash > path.startIndex else {
+      return nil
+    }
+    return (
+      String(path[path.index(after: path.startIndex)..<slash]),
+      String(path[path.index(after: slash)...])
+    )
+  }
+}

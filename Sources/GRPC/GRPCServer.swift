@@ -1,0 +1,93 @@
+import Bytes
+import Runtime
+import Synchronization
+
+/// Limits and timing of a gRPC server. The defaults are etcd's where it has any.
+public struct GRPCServerConfiguration: Sendable {
+  public var maxConcurrentStreams: UInt32 = .max
+  public var receivedMessageBytesMax = 4_194_304
+  public var sentMessageBytesMax = Int(Int32.max)
+  public var headerListBytesMax = 65_536
+  /// What a client may send ahead of the reader: on one stream, and on a connection.
+  public var streamWindowBytes: Int32 = 262_144
+  public var connectionWindowBytes: Int32 = 4_194_304
+  /// Connections beyond are closed at once.
+  public var connectionsMax = Int.max
+  /// Until the client's SETTINGS.
+  public var handshakeTimeout: Duration = .seconds(10)
+  /// Silence after which the server pings, and how long it then waits.
+  public var keepaliveInterval: Duration = .seconds(7_200)
+  public var keepaliveTimeout: Duration = .seconds(20)
+  /// Pings of a client that come faster than this are strikes; the third ends the connection.
+  public var keepaliveMinTime: Duration = .seconds(5)
+  /// Whether clients may ping while they have no call.
+  public var keepaliveWithoutCalls = false
+  public var acceptsGzip = true
+  public init() {}
+}
+
+/// A gRPC server: takes HTTP/2 connections on any loop and serves a router's methods.
+public final class GRPCServer: Sendable {
+  public let configuration: GRPCServerConfiguration
+  let router: GRPCRouter
+
+  private struct State {
+    var connections: [ObjectIdentifier: GRPCServerConnection] = [:]
+    var drained: [CheckedContinuation<Void, Never>] = []
+    var isDraining = false
+  }
+  private let state = Mutex(State())
+
+  public init(_ router: GRPCRouter, _ configuration: GRPCServerConfiguration = .init()) {
+    self.router = router
+    self.configuration = configuration
+  }
+
+  /// Open connections.
+  public var connectionCount: Int { state.withLock { $0.connections.count } }
+
+  /// Serves a channel, on its loop.
+  /// - Parameter initial: bytes that protocol detection has read.
+  public func accept(_ channel: any ByteChannel, initial: Bytes = Bytes()) {
+    channel.loop.preconditionCurrent()
+    let connection = GRPCServerConnection(server: self, channel: channel)
+    let isWelcome = state.withLock { state in
+      guard !state.isDraining, state.connections.count < configuration.connectionsMax else {
+        return false
+      }
+      state.connections[ObjectIdentifier(connection)] = connection
+      return true
+    }
+    guard isWelcome else {
+      channel.abort()
+      return
+    }
+    if !initial.isEmpty { connection.channelRead(initial) }
+  }
+
+  func closed(_ connection: GRPCServerConnection) {
+    let waiting = state.withLock { state in
+      state.connections[ObjectIdentifier(connection)] = nil
+      guard state.connections.isEmpty else { return [CheckedContinuation<Void, Never>]() }
+      defer { state.drained = [] }
+      return state.drained
+    }
+    for continuation in waiting { continuation.resume() }
+  }
+
+  /// Lets running calls end: GOAWAY to every client, no new connections or streams. What is still
+  /// open after `grace` is aborted. Returns when all connections are closed.
+  public func shutDown(grace: Duration) async {
+    await withCheckedContinuation { done in
+      let connections = state.withLock { state -> [GRPCServerConnection] in
+        state.isDraining = true
+        if !state.connections.isEmpty { state.drained.append(done) }
+        return Array(state.connections.values)
+      }
+      if connections.isEmpty { done.resume() }
+      for connection in connections {
+        connection.loop.execute { connection.drain(grace: grace) }
+      }
+    }
+  }
+}

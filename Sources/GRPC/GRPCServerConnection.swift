@@ -1,0 +1,185 @@
+import Bytes
+import CNghttp2
+import Runtime
+
+/// The server side of one HTTP/2 connection: opens calls, watches the client's pings, keeps the
+/// connection alive and drains it.
+final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
+  // @unchecked: confined to `loop`, like its superclass.
+  private let server: GRPCServer
+  let remoteAddress: SocketAddress?
+  private var watchdog: Watchdog?
+  private var keepalive: Keepalive
+  private var strikes = PingStrikes()
+  private var handshakeDone = false
+  private var isDraining = false
+  private var drainTimer: LoopTimer?
+  private var cache = HeaderCache()
+
+  /// Marks the ping that separates the two GOAWAYs of a drain.
+  private static let drainPing: UInt64 = 0x0107_0101_0803_0802
+  private static let keepalivePing: UInt64 = 0x0101_0101_0101_0101
+
+  init(server: GRPCServer, channel: any ByteChannel) {
+    self.server = server
+    let configuration = server.configuration
+    remoteAddress = channel.remoteAddress
+    keepalive = Keepalive(
+      interval: configuration.keepaliveInterval, timeout: configuration.keepaliveTimeout)
+    super.init(
+      channel: channel, isServer: true,
+      settings: HTTP2Settings(
+        maxConcurrentStreams: configuration.maxConcurrentStreams,
+        streamWindowBytes: configuration.streamWindowBytes,
+        connectionWindowBytes: configuration.connectionWindowBytes,
+        headerListBytesMax: configuration.headerListBytesMax))
+    watchdog = Watchdog(loop: loop) { [unowned self] in self.watchdogFired() }
+    watchdog?.set(after: configuration.handshakeTimeout)
+  }
+
+  override func openedByPeer() -> HTTP2Stream? {
+    isDraining && sentFinalGoAway ? nil : ServerCall(server: server, connection: self)
+  }
+
+  override func settingsReceived() {
+    guard !handshakeDone else { return }
+    handshakeDone = true
+    watchdog?.set(after: keepalive.interval)
+  }
+
+  override func didClose(_ error: ChannelError?) {
+    watchdog?.cancel()
+    watchdog = nil
+    drainTimer?.cancel()
+    cache.removeAll()
+    server.closed(self)
+  }
+
+  // MARK: keepalive
+
+  private func watchdogFired() {
+    guard handshakeDone else {
+      channel.abort()
+      return
+    }
+    switch keepalive.check(now: loop.now, lastRead: lastReadAt) {
+    case .wait(let time): watchdog?.set(after: time)
+    case .ping(let time):
+      sendPing(Self.keepalivePing)
+      watchdog?.set(after: time)
+    case .dead: channel.abort()
+    }
+  }
+
+  override func pingReceived() {
+    let configuration = server.configuration
+    let minimum =
+      streams.isEmpty && !configuration.keepaliveWithoutCalls
+      ? Duration.seconds(7_200) : configuration.keepaliveMinTime
+    guard strikes.ping(now: loop.now, minimum: minimum.nanoseconds) else { return }
+    closeWithGoAway(NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings")
+  }
+
+  override func didSendStreamFrame() { strikes.reset() }
+
+  // MARK: drain
+
+  private var sentFinalGoAway = false
+
+  /// Announces the end, lets calls finish, closes.
+  func drain(grace: Duration) {
+    guard !isClosed, !isDraining else { return }
+    isDraining = true
+    nghttp2_submit_shutdown_notice(session)
+    sendPing(Self.drainPing)
+    drainTimer = loop.schedule(after: grace) { [unowned self] in self.channel.abort() }
+    scheduleFlush()
+  }
+
+  override func pongReceived(_ payload: UInt64) {
+    guard isDraining, payload == Self.drainPing, !sentFinalGoAway else { return }
+    // The client has seen the notice: streams it opened meanwhile are already here.
+    sentFinalGoAway = true
+    nghttp2_submit_goaway(
+      session, UInt8(NGHTTP2_FLAG_NONE.rawValue),
+      nghttp2_session_get_last_proc_stream_id(session), UInt32(NGHTTP2_NO_ERROR.rawValue), nil, 0)
+    scheduleFlush()
+    closeIfDrained()
+  }
+
+  override func streamsChanged() { closeIfDrained() }
+
+  private func closeIfDrained() {
+    guard sentFinalGoAway, streams.isEmpty, !isClosed else { return }
+    loop.execute {
+      self.flush()
+      self.channel.closeAfterFlush()
+    }
+  }
+
+  // MARK: repeated header fields
+
+  func cachedRoute(_ buffer: OpaquePointer, _ path: Bytes) -> GRPCRouter.Route? {
+    if let route = cache.route(buffer) { return route }
+    guard let route = server.router.route(path) else { return nil }
+    cache.setRoute(buffer, route)
+    return route
+  }
+
+  func metadataField(
+    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>,
+    _ buffer: OpaquePointer
+  ) -> Metadata.Field? {
+    cache.field(name, value, buffer)
+  }
+}
+
+/// What a client repeats in every request: HPACK gives the same buffer again, so its decoded form
+/// is found by address. Holds references on the buffers, at most 9.
+struct HeaderCache {
+  private var routeBuffer: OpaquePointer?
+  private var route: GRPCRouter.Route?
+  private var slots: [(buffer: OpaquePointer, field: Metadata.Field)?] = Array(
+    repeating: nil, count: 8)
+
+  func route(_ buffer: OpaquePointer) -> GRPCRouter.Route? {
+    buffer == routeBuffer ? route : nil
+  }
+
+  mutating func setRoute(_ buffer: OpaquePointer, _ route: GRPCRouter.Route) {
+    nghttp2_rcbuf_incref(buffer)
+    if let routeBuffer { nghttp2_rcbuf_decref(routeBuffer) }
+    routeBuffer = buffer
+    self.route = route
+  }
+
+  /// The decoded field; `nil` for a binary value that is not base64.
+  mutating func field(
+    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>,
+    _ buffer: OpaquePointer
+  ) -> Metadata.Field? {
+    let index = (Int(bitPattern: buffer) >> 5 ^ Int(bitPattern: buffer) >> 9) & 7
+    if let known = slots[index], known.buffer == buffer, known.field.name.elementsEqual(name) {
+      return known.field
+    }
+    let key = Bytes(copying: UnsafeRawBufferPointer(name))
+    var content = Bytes(copying: UnsafeRawBufferPointer(value))
+    if Metadata.isBinary(key) {
+      guard let decoded = Base64.decode(content) else { return nil }
+      content = decoded
+    }
+    let field = Metadata.Field(name: key, value: content)
+    nghttp2_rcbuf_incref(buffer)
+    if let old = slots[index] { nghttp2_rcbuf_decref(old.buffer) }
+    slots[index] = (buffer, field)
+    return field
+  }
+
+  mutating func removeAll() {
+    if let routeBuffer { nghttp2_rcbuf_decref(routeBuffer) }
+    for slot in slots { if let slot { nghttp2_rcbuf_decref(slot.buffer) } }
+    routeBuffer = nil
+    route = nil
+    slots = Array(repeating: nil, count: 8)
+  }
+}

@@ -1,0 +1,412 @@
+import Bytes
+import CNghttp2
+import Runtime
+
+/// Sizes and limits of an HTTP/2 connection.
+struct HTTP2Settings {
+  var maxConcurrentStreams: UInt32
+  var streamWindowBytes: Int32
+  var connectionWindowBytes: Int32
+  var headerListBytesMax: Int
+}
+
+/// nghttp2 on a byte channel: the part that server and client connections share.
+///
+/// Input goes to nghttp2 as it comes; output is asked from it once a turn, as long as the channel
+/// takes it, so a slow reader leaves messages unfetched instead of memory filled. Confined to the
+/// channel's loop.
+class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
+  // @unchecked: confined to `loop`, asserted by the channel underneath.
+  final let channel: any ByteChannel
+  final let loop: EventLoop
+  final let settings: HTTP2Settings
+  /// nghttp2's session; valid until deinit.
+  final private(set) var session: OpaquePointer
+  final private(set) var streams: ContiguousArray<HTTP2Stream> = []
+  final private(set) var isClosed = false
+  /// When anything last arrived, in the loop's time.
+  final private(set) var lastReadAt: UInt64
+
+  private final var currentStream: HTTP2Stream?
+  private final var input = Bytes()
+  private final var out = ByteWriter(capacity: 1_024)
+  private final var parts: [Bytes] = []
+  private final var partsBytes = 0
+  private final var isScheduled = false
+  private final var isBlocked = false
+
+  /// Payloads up to this size are copied next to their frame head; larger ones go out as they are.
+  private static let copiedBytesMax = 2_048
+
+  init(channel: any ByteChannel, isServer: Bool, settings: HTTP2Settings) {
+    self.channel = channel
+    self.settings = settings
+    loop = channel.loop
+    lastReadAt = channel.loop.now
+    session = OpaquePointer(bitPattern: 1)!
+    let option = HTTP2Callbacks.makeOption()
+    defer { nghttp2_option_del(option) }
+    let user = Unmanaged.passUnretained(self).toOpaque()
+    var made: OpaquePointer?
+    let result =
+      isServer
+      ? nghttp2_session_server_new2(&made, HTTP2Callbacks.shared, user, option)
+      : nghttp2_session_client_new2(&made, HTTP2Callbacks.shared, user, option)
+    precondition(result == 0, "nghttp2 session: out of memory")
+    session = made!
+    submitSettings()
+    channel.handler = self
+    scheduleFlush()
+  }
+
+  deinit { nghttp2_session_del(session) }
+
+  private final func submitSettings() {
+    func entry(_ id: nghttp2_settings_id, _ value: UInt32) -> nghttp2_settings_entry {
+      nghttp2_settings_entry(settings_id: Int32(id.rawValue), value: value)
+    }
+    let entries = [
+      entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, settings.maxConcurrentStreams),
+      entry(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, UInt32(settings.streamWindowBytes)),
+      entry(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, UInt32(settings.headerListBytesMax)),
+    ]
+    let none = UInt8(NGHTTP2_FLAG_NONE.rawValue)
+    nghttp2_submit_settings(session, none, entries, entries.count)
+    nghttp2_session_set_local_window_size(session, none, 0, settings.connectionWindowBytes)
+  }
+
+  // MARK: hooks
+
+  /// The peer opens a stream; `nil` refuses it.
+  func openedByPeer() -> HTTP2Stream? { nil }
+  func pingReceived() {}
+  func pongReceived(_ payload: UInt64) {}
+  func settingsReceived() {}
+  func goAwayReceived(_ lastStream: Int32, _ code: UInt32, _ text: String) {}
+  /// DATA or HEADERS was sent.
+  func didSendStreamFrame() {}
+  func streamsChanged() {}
+  /// The connection is gone; every stream was closed before.
+  func didClose(_ error: ChannelError?) {}
+
+  // MARK: streams
+
+  final func add(_ stream: HTTP2Stream, id: Int32) {
+    stream.id = id
+    stream.connection = self
+    stream.slot = streams.count
+    streams.append(stream)
+    nghttp2_session_set_stream_user_data(
+      session, id, Unmanaged.passUnretained(stream).toOpaque())
+  }
+
+  final func close(_ stream: HTTP2Stream, _ code: UInt32) {
+    guard !stream.isClosed else { return }
+    let last = streams.removeLast()
+    if last !== stream {
+      streams[stream.slot] = last
+      last.slot = stream.slot
+    }
+    if currentStream === stream { currentStream = nil }
+    stream.outbound.removeAll()
+    stream.connection = nil
+    stream.closed(code)
+    streamsChanged()
+  }
+
+  final func stream(_ id: Int32) -> HTTP2Stream? {
+    guard id != 0, let raw = nghttp2_session_get_stream_user_data(session, id) else { return nil }
+    return Unmanaged<HTTP2Stream>.fromOpaque(raw).takeUnretainedValue()
+  }
+
+  // MARK: channel events
+
+  final func channelRead(_ bytes: Bytes) {
+    guard !isClosed else { return }
+    lastReadAt = loop.now
+    input = bytes
+    let used = bytes.withUnsafeBytes {
+      nghttp2_session_mem_recv(
+        session, $0.baseAddress!.assumingMemoryBound(to: UInt8.self), $0.count)
+    }
+    input = Bytes()
+    if used < 0 {
+      // Not HTTP/2, or a flood that nghttp2 refuses to answer.
+      flush()
+      channel.closeAfterFlush()
+      return
+    }
+    scheduleFlush()
+  }
+
+  final func channelReadEnded() { channel.closeAfterFlush() }
+
+  final func channelWritable() {
+    if isBlocked {
+      isBlocked = false
+      channel.resumeReading()
+    }
+    scheduleFlush()
+  }
+
+  final func channelClosed(_ error: ChannelError?) {
+    guard !isClosed else { return }
+    isClosed = true
+    while let stream = streams.last { close(stream, UInt32(NGHTTP2_CANCEL.rawValue)) }
+    didClose(error)
+  }
+
+  // MARK: output
+
+  @inline(__always)
+  final func scheduleFlush() {
+    guard !isScheduled, !isClosed else { return }
+    isScheduled = true
+    loop.atTurnEnd(self)
+  }
+
+  final func turnEnd() {
+    isScheduled = false
+    flush()
+  }
+
+  private final var hasRoom: Bool {
+    channel.pendingWriteBytes + partsBytes + out.count <= channel.watermarks.high
+  }
+
+  final func flush() {
+    guard !isClosed else { return }
+    while hasRoom {
+      var frame: UnsafePointer<UInt8>?
+      let count = nghttp2_session_mem_send(session, &frame)
+      if count < 0 {
+        channel.abort()
+        return
+      }
+      if count == 0 { break }
+      out.append(UnsafeRawBufferPointer(start: frame, count: count))
+    }
+    sealOut()
+    if !parts.isEmpty {
+      channel.write(parts)
+      parts.removeAll(keepingCapacity: true)
+      partsBytes = 0
+    }
+    if !channel.isWritable && !isBlocked {
+      // What the peer asks for next would only add to what it does not read.
+      isBlocked = true
+      channel.pauseReading()
+    }
+    if nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0 {
+      channel.closeAfterFlush()
+    }
+  }
+
+  private final func sealOut() {
+    guard out.count > 0 else { return }
+    var taken = ByteWriter(capacity: 1_024)
+    swap(&taken, &out)
+    let bytes = taken.finish()
+    partsBytes += bytes.count
+    parts.append(bytes)
+  }
+
+  /// Writes one DATA frame of `length` bytes of the stream's queue.
+  fileprivate final func sendData(
+    _ stream: HTTP2Stream, _ head: UnsafePointer<UInt8>, _ length: Int
+  ) -> Int32 {
+    guard hasRoom else { return Int32(NGHTTP2_ERR_WOULDBLOCK.rawValue) }
+    out.append(UnsafeRawBufferPointer(start: head, count: 9))
+    let complete = stream.outbound.take(length) { bytes in
+      if bytes.count <= Self.copiedBytesMax {
+        out.append(bytes)
+      } else {
+        sealOut()
+        parts.append(bytes)
+        partsBytes += bytes.count
+      }
+    }
+    guard complete else {
+      // The frame head promised bytes that cannot be had; the stream's framing is lost with it.
+      channel.abort()
+      return Int32(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue)
+    }
+    didSendStreamFrame()
+    stream.outboundProgressed()
+    return 0
+  }
+
+  /// Sends GOAWAY with a text and closes once it has left.
+  final func closeWithGoAway(_ code: nghttp2_error_code, _ text: StaticString) {
+    guard !isClosed else { return }
+    nghttp2_submit_goaway(
+      session, UInt8(NGHTTP2_FLAG_NONE.rawValue),
+      nghttp2_session_get_last_proc_stream_id(session), UInt32(code.rawValue), text.utf8Start,
+      text.utf8CodeUnitCount)
+    // Not inside a callback of nghttp2, which may be running.
+    loop.execute {
+      self.flush()
+      self.channel.closeAfterFlush()
+    }
+  }
+
+  /// Sends a PING whose acknowledgement brings `payload` back.
+  final func sendPing(_ payload: UInt64) {
+    withUnsafeBytes(of: payload) {
+      _ = nghttp2_submit_ping(
+        session, UInt8(NGHTTP2_FLAG_NONE.rawValue),
+        $0.baseAddress!.assumingMemoryBound(to: UInt8.self))
+    }
+    scheduleFlush()
+  }
+
+  // MARK: frames
+
+  fileprivate final func beganHeaders(_ frame: UnsafePointer<nghttp2_frame>) -> Int32 {
+    let id = frame.pointee.hd.stream_id
+    if let known = stream(id) {
+      currentStream = known
+      return 0
+    }
+    guard frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST, let made = openedByPeer() else {
+      return Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
+    }
+    add(made, id: id)
+    currentStream = made
+    streamsChanged()
+    return 0
+  }
+
+  fileprivate final func header(
+    _ frame: UnsafePointer<nghttp2_frame>, _ name: OpaquePointer, _ value: OpaquePointer
+  ) -> Int32 {
+    guard let stream = currentStream, stream.id == frame.pointee.hd.stream_id else { return 0 }
+    let nameVector = nghttp2_rcbuf_get_buf(name)
+    let valueVector = nghttp2_rcbuf_get_buf(value)
+    stream.headerBytes += nameVector.len + valueVector.len + 32
+    guard stream.headerBytes <= settings.headerListBytesMax,
+      stream.header(
+        UnsafeBufferPointer(start: nameVector.base, count: nameVector.len),
+        UnsafeBufferPointer(start: valueVector.base, count: valueVector.len), value)
+    else { return Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
+    return 0
+  }
+
+  fileprivate final func received(_ frame: UnsafePointer<nghttp2_frame>) {
+    let head = frame.pointee.hd
+    switch UInt32(head.type) {
+    case UInt32(NGHTTP2_DATA.rawValue), UInt32(NGHTTP2_HEADERS.rawValue):
+      let isHeaders = UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue)
+      let found = isHeaders ? currentStream : stream(head.stream_id)
+      guard let found, found.id == head.stream_id else { return }
+      let ends = head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
+      if ends { found.remoteEnded = true }
+      if isHeaders {
+        currentStream = nil
+        found.headersEnded()
+      }
+      if ends && !found.isClosed { found.inputEnded() }
+    case UInt32(NGHTTP2_PING.rawValue):
+      if head.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 {
+        pongReceived(
+          withUnsafeBytes(of: frame.pointee.ping.opaque_data) { $0.loadUnaligned(as: UInt64.self) })
+      } else {
+        pingReceived()
+      }
+    case UInt32(NGHTTP2_SETTINGS.rawValue):
+      if head.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) == 0 { settingsReceived() }
+    case UInt32(NGHTTP2_GOAWAY.rawValue):
+      let goaway = frame.pointee.goaway
+      let text = UnsafeBufferPointer(start: goaway.opaque_data, count: goaway.opaque_data_len)
+      goAwayReceived(
+        goaway.last_stream_id, goaway.error_code, String(decoding: text, as: UTF8.self))
+    default: break
+    }
+  }
+
+  fileprivate final func receivedData(
+    _ id: Int32, _ start: UnsafePointer<UInt8>, _ count: Int
+  ) {
+    // The connection's window is given back at once, the stream's when its reader has read.
+    nghttp2_session_consume_connection(session, count)
+    guard let stream = stream(id), count > 0 else {
+      nghttp2_session_consume_stream(session, id, count)
+      return
+    }
+    // nghttp2 hands out pieces of the input where it can; anything else is copied.
+    let slice = input.withUnsafeBytes { memory -> Range<Int>? in
+      let offset = UnsafeRawPointer(start) - memory.baseAddress!
+      return offset >= 0 && offset + count <= memory.count ? offset..<(offset + count) : nil
+    }
+    let copied = UnsafeRawBufferPointer(start: start, count: count)
+    stream.data(slice.map { input[$0] } ?? Bytes(copying: copied))
+  }
+
+  fileprivate final func closedStream(_ id: Int32, _ code: UInt32) {
+    if let stream = stream(id) { close(stream, code) }
+  }
+
+  fileprivate final func notSent(_ id: Int32) {
+    if let stream = streams.first(where: { $0.id == id }) {
+      close(stream, UInt32(NGHTTP2_REFUSED_STREAM.rawValue))
+    }
+  }
+}
+
+/// The callbacks given to nghttp2, which copies them into each session.
+private enum HTTP2Callbacks {
+  private static func owner(_ user: UnsafeMutableRawPointer?) -> HTTP2Connection {
+    Unmanaged<HTTP2Connection>.fromOpaque(user!).takeUnretainedValue()
+  }
+
+  static func makeOption() -> OpaquePointer {
+    var option: OpaquePointer?
+    let result = nghttp2_option_new(&option)
+    precondition(result == 0, "nghttp2 option: out of memory")
+    nghttp2_option_set_no_auto_window_update(option, 1)
+    nghttp2_option_set_no_closed_streams(option, 1)
+    // Rapid reset (CVE-2023-44487): bursts of cancelled calls are ordinary, floods are not.
+    nghttp2_option_set_stream_reset_rate_limit(option, 2_000, 500)
+    nghttp2_option_set_max_outbound_ack(option, 1_000)
+    return option!
+  }
+
+  // Written once, then only read by nghttp2.
+  nonisolated(unsafe) static let shared: OpaquePointer = {
+    var callbacks: OpaquePointer?
+    let result = nghttp2_session_callbacks_new(&callbacks)
+    precondition(result == 0, "nghttp2 callbacks: out of memory")
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
+      owner(user).beganHeaders(frame!)
+    }
+    nghttp2_session_callbacks_set_on_header_callback2(callbacks) {
+      _, frame, name, value, _, user in owner(user).header(frame!, name!, value!)
+    }
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
+      owner(user).received(frame!)
+      return 0
+    }
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
+      _, _, id, start, count, user in
+      owner(user).receivedData(id, start!, count)
+      return 0
+    }
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, user in
+      owner(user).closedStream(id, code)
+      return 0
+    }
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) { _, frame, _, user in
+      let head = frame!.pointee.hd
+      if UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue) {
+        owner(user).notSent(head.stream_id)
+      }
+      return 0
+    }
+    nghttp2_session_callbacks_set_send_data_callback(callbacks) {
+      _, _, head, length, source, user in
+      let stream = Unmanaged<HTTP2Stream>.fromOpaque(source!.pointee.ptr).takeUnretainedValue()
+      return owner(user).sendData(stream, head!, length)
+    }
+    return callbacks!
+  }()
+}

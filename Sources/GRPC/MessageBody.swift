@@ -1,0 +1,126 @@
+import Bytes
+
+/// A message to be sent.
+public enum MessageBody {
+  case bytes(Bytes)
+  /// Parts that make up one message, sent in order without joining them.
+  case chunks([Bytes])
+  /// A message of exactly `length` bytes, fetched as flow control allows: `next` returns at most
+  /// the given number of bytes and at least one; `nil` breaks the stream off. Called on the loop.
+  case pull(length: Int, next: (_ most: Int) -> Bytes?)
+
+  /// Bytes of the message without its prefix.
+  public var length: Int {
+    switch self {
+    case .bytes(let bytes): bytes.count
+    case .chunks(let parts): parts.reduce(0) { $0 + $1.count }
+    case .pull(let length, _): length
+    }
+  }
+}
+
+/// What waits to leave on one stream, in order. Pure.
+struct OutboundQueue {
+  enum Segment {
+    case bytes(Bytes)
+    case pull(left: Int, next: (Int) -> Bytes?)
+
+    var count: Int {
+      switch self {
+      case .bytes(let bytes): bytes.count
+      case .pull(let left, _): left
+      }
+    }
+  }
+
+  private var segments: [Segment] = []
+  private var first = 0
+  /// Bytes that are in memory, waiting.
+  private(set) var queuedBytes = 0
+  /// Bytes that can be sent, including those still to be fetched.
+  private(set) var available = 0
+
+  var isEmpty: Bool { available == 0 }
+
+  /// Adds a message with its prefix: one flag byte, four bytes of length.
+  mutating func append(_ body: MessageBody, compressed: Bool = false) {
+    let length = body.length
+    // A small message is joined with its prefix: one segment, one copy of a few bytes.
+    if case .bytes(let bytes) = body, length <= 1_024 {
+      var joined = ByteWriter(capacity: length + 5)
+      joined.append(compressed ? 1 : 0)
+      joined.appendBigEndian(UInt32(truncatingIfNeeded: length))
+      joined.append(bytes)
+      push(joined.finish())
+      return
+    }
+    var prefix = ByteWriter(capacity: 16)
+    prefix.append(compressed ? 1 : 0)
+    prefix.appendBigEndian(UInt32(truncatingIfNeeded: length))
+    push(prefix.finish())
+    switch body {
+    case .bytes(let bytes): push(bytes)
+    case .chunks(let parts): for part in parts { push(part) }
+    case .pull(let length, let next):
+      guard length > 0 else { return }
+      segments.append(.pull(left: length, next: next))
+      available += length
+    }
+  }
+
+  private mutating func push(_ bytes: Bytes) {
+    guard bytes.count > 0 else { return }
+    segments.append(.bytes(bytes))
+    queuedBytes += bytes.count
+    available += bytes.count
+  }
+
+  /// Hands exactly `count` of the available bytes to `body` in pieces.
+  /// - Returns: `false` when a fetch failed; the stream cannot go on then.
+  mutating func take(_ count: Int, _ body: (Bytes) -> Void) -> Bool {
+    precondition(count <= available, "more taken than queued")
+    var left = count
+    while left > 0 {
+      switch segments[first] {
+      case .bytes(let bytes):
+        let size = min(bytes.count, left)
+        body(bytes[0..<size])
+        queuedBytes -= size
+        advance(size, size == bytes.count ? nil : .bytes(bytes[size..<bytes.count]))
+        left -= size
+      case .pull(let rest, let next):
+        guard let piece = next(min(rest, left)), piece.count > 0, piece.count <= min(rest, left)
+        else { return false }
+        body(piece)
+        let after = rest - piece.count
+        advance(piece.count, after == 0 ? nil : .pull(left: after, next: next))
+        left -= piece.count
+      }
+    }
+    return true
+  }
+
+  private mutating func advance(_ count: Int, _ rest: Segment?) {
+    available -= count
+    if let rest {
+      segments[first] = rest
+      return
+    }
+    segments[first] = .bytes(Bytes())
+    first += 1
+    if first == segments.count {
+      segments.removeAll(keepingCapacity: true)
+      first = 0
+    } else if first > 64 && first > segments.count / 2 {
+      segments.removeFirst(first)
+      first = 0
+    }
+  }
+
+  mutating func removeAll() {
+    segments.removeAll()
+    first = 0
+    queuedBytes = 0
+    available = 0
+  }
+}

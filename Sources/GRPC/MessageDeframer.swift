@@ -1,0 +1,98 @@
+import Bytes
+
+/// Cuts messages out of a stream's DATA bytes. Pure.
+///
+/// A message that lies inside one piece of input is a slice of it; others are gathered, never
+/// allocating more than twice what has arrived.
+///
+/// - Source: gRPC over HTTP/2, Length-Prefixed-Message.
+struct MessageDeframer: ~Copyable {
+  private var input = Bytes()
+  private var partial = ByteWriter(capacity: 16)
+  private var isGathering = false
+  private var needed = 0
+  private let limit: Int
+  /// How messages whose flag is set are coded.
+  var coding = Coding.identity
+
+  enum Coding { case identity, gzip }
+
+  init(limit: Int) { self.limit = limit }
+
+  /// Whether the input ends between messages.
+  var isAtBoundary: Bool { input.isEmpty && !isGathering }
+
+  /// Adds input; call `next` until it returns `nil` before adding more.
+  mutating func feed(_ bytes: Bytes) {
+    precondition(input.isEmpty, "input added before the last was used up")
+    input = bytes
+  }
+
+  /// The next message and the bytes it took on the wire.
+  /// - Throws: ResourceExhausted above the limit, Internal for malformed ones; grpc-go's texts.
+  mutating func next() throws(GRPCStatus) -> (message: Bytes, wireBytes: Int)? {
+    if !isGathering {
+      if input.isEmpty { return nil }
+      if input.count >= 5 {
+        let length = try Self.length(input, limit, coding)
+        if input.count >= 5 + length {
+          let message = input[5..<(5 + length)]
+          let flag = input[0]
+          input = input[(5 + length)..<input.count]
+          return (try decoded(flag, message), 5 + length)
+        }
+      }
+      partial = ByteWriter(capacity: min(Swift.max(input.count * 2, 64), 65_536))
+      isGathering = true
+      needed = 5
+    }
+    return try nextGathered()
+  }
+
+  private mutating func nextGathered() throws(GRPCStatus) -> (message: Bytes, wireBytes: Int)? {
+    while true {
+      let missing = needed - partial.count
+      let size = min(missing, input.count)
+      partial.append(input[0..<size])
+      input = input[size..<input.count]
+      guard size == missing else { return nil }
+      if needed == 5 {
+        let prefix = partial.withUnsafeBytes { Bytes(copying: $0) }
+        needed = 5 + (try Self.length(prefix, limit, coding))
+        if needed > 5 { continue }
+      }
+      var taken = ByteWriter(capacity: 16)
+      swap(&taken, &partial)
+      isGathering = false
+      let whole = taken.finish()
+      return (try decoded(whole[0], whole[5..<whole.count]), whole.count)
+    }
+  }
+
+  private static func length(
+    _ prefix: Bytes, _ limit: Int, _ coding: Coding
+  ) throws(GRPCStatus) -> Int {
+    switch prefix[0] {
+    case 0: break
+    case 1:
+      guard coding == .gzip else {
+        throw GRPCStatus(.internal, "grpc: compressed flag set with identity or empty encoding")
+      }
+    default:
+      throw GRPCStatus(.internal, "grpc: received unexpected payload format \(prefix[0])")
+    }
+    let length =
+      Int(prefix[1]) << 24 | Int(prefix[2]) << 16 | Int(prefix[3]) << 8 | Int(prefix[4])
+    guard length <= limit else { throw tooLarge(length, limit) }
+    return length
+  }
+
+  static func tooLarge(_ length: Int, _ limit: Int) -> GRPCStatus {
+    GRPCStatus(
+      .resourceExhausted, "grpc: received message larger than max (\(length) vs. \(limit))")
+  }
+
+  private func decoded(_ flag: UInt8, _ message: Bytes) throws(GRPCStatus) -> Bytes {
+    flag == 0 ? message : try Gzip.decompress(message, limit: limit)
+  }
+}
