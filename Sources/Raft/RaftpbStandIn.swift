@@ -12,7 +12,7 @@ extension Raftpb {
   }
 
   /// Kind of a log entry.
-  public enum EntryType: Sendable, Hashable, RawRepresentable {
+  public enum EntryType: Sendable, Hashable {
     case normal, confChange, confChangeV2
     case unrecognized(Int32)
 
@@ -36,7 +36,7 @@ extension Raftpb {
   }
 
   /// Kind of a message between members or to a storage thread.
-  public enum MessageType: Sendable, Hashable, RawRepresentable {
+  public enum MessageType: Sendable, Hashable {
     case hup, beat, prop, app, appResp, vote, voteResp, snap, heartbeat, heartbeatResp
     case unreachable, snapStatus, checkQuorum, transferLeader, timeoutNow
     case readIndex, readIndexResp, preVote, preVoteResp
@@ -87,7 +87,7 @@ extension Raftpb {
   }
 
   /// What a single configuration change does.
-  public enum ConfChangeType: Sendable, Hashable, RawRepresentable {
+  public enum ConfChangeType: Sendable, Hashable {
     case addNode, removeNode, updateNode, addLearnerNode
     case unrecognized(Int32)
 
@@ -113,7 +113,7 @@ extension Raftpb {
   }
 
   /// How a configuration change is carried out.
-  public enum ConfChangeTransition: Sendable, Hashable, RawRepresentable {
+  public enum ConfChangeTransition: Sendable, Hashable {
     case auto, jointImplicit, jointExplicit
     case unrecognized(Int32)
 
