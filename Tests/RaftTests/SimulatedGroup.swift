@@ -273,8 +273,9 @@ struct SimulatedGroup {
       if let change = try entry.confChange() {
         do {
           member.confState = try member.raw.applyConfChange(change, at: entry.index)
-        } catch .confChange {
+        } catch {
           // Not possible any more; every member refuses it alike.
+          guard case RaftError.confChange = error else { throw error }
         }
       }
       member.applied = entry.index
