@@ -37,7 +37,8 @@ import Testing
       let isHealed = try group.heal()
       group.checkLogMatching()
       #expect(group.failures.isEmpty, "variant \(name), seed \(seed): \(group.failures)")
-      #expect(isHealed, "variant \(name), seed \(seed): no progress without faults")
+      #expect(
+        isHealed, "variant \(name), seed \(seed): no progress without faults: \(group.summary)")
       applied += group.highestApplied
       reads += group.readsAnswered
       snapshots += group.snapshotsRestored

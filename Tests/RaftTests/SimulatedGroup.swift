@@ -243,7 +243,11 @@ struct SimulatedGroup {
     _ state: Raftpb.HardState?, _ entries: [Raftpb.Entry], _ snapshot: Raftpb.Snapshot?,
     mustSync: Bool, _ member: inout Member
   ) {
-    if let state { member.raw.storage.hardState = state }
+    if var state {
+      // A write handed out before a snapshot was made must not take the commit index back.
+      state.commit = max(state.commit, member.raw.storage.snapshot().metadata.index)
+      member.raw.storage.hardState = state
+    }
     if let snapshot {
       do {
         try member.raw.storage.applySnapshot(snapshot)
@@ -332,6 +336,9 @@ struct SimulatedGroup {
   /// Without faults the group must get on: everything is applied by all present members.
   mutating func heal() throws -> Bool {
     isNetworkFaulty = false
+    for message in network where message.type == .snap {
+      members[message.from]?.raw.reportSnapshot(message.to, failed: true)
+    }
     network = []
     for round in 0..<4000 {
       for id in members.keys.sorted() {
@@ -340,10 +347,21 @@ struct SimulatedGroup {
       }
       for _ in 0..<200 where !network.isEmpty { deliver() }
       for id in members.keys.sorted() { noteLeader(id) }
-      if round % 50 == 10 { members.keys.sorted().forEach { propose($0) } }
+      // A member that was added again needs a snapshot made after that.
+      if round % 50 == 40 { for id in members.keys.sorted() { try compact(id) } }
+      if round % 50 == 10 { for id in members.keys.sorted() { propose(id) } }
       if round > 300 && isSettled { return true }
     }
     return false
+  }
+
+  /// A line for each member.
+  var summary: String {
+    members.sorted { $0.key < $1.key }.map { id, member in
+      let status = member.raw.status
+      return "\(id): \(status.basic.softState) \(status.basic.hardState) applied "
+        + "\(member.applied) last \(status.basic.lastIndex) \(status.config)\n\(status.progress)"
+    }.joined(separator: "\n")
   }
 
   private var isSettled: Bool {
