@@ -87,6 +87,24 @@ import Testing
     #expect(all.map(\.term) == expected)
   }
 
+  /// The leader's commit index counts only as far as the logs are known to match.
+  @Test(arguments: [
+    (1 as UInt64, 1 as UInt64, [] as [UInt64], 3 as UInt64, 1 as UInt64), (1, 1, [2], 3, 2),
+    (2, 2, [], 3, 2), (2, 2, [4], 1, 1), (2, 2, [4], 3, 3), (0, 0, [1, 2, 3], 9, 3),
+  ])
+  func commitFollowsTheMatch(
+    _ index: UInt64, _ logTerm: UInt64, _ sent: [UInt64], _ leaderCommit: UInt64,
+    _ expected: UInt64
+  ) throws {
+    var node = try member(1, of: [1, 2], terms: [1, 2, 3])
+    let entries = sent.enumerated().map { Raftpb.Entry(term: $1, index: index + 1 + UInt64($0)) }
+    try node.step(
+      Raftpb.Message(
+        type: .app, to: 1, from: 2, term: 4, logTerm: logTerm, index: index, entries: entries,
+        commit: leaderCommit))
+    #expect(node.core.log.committed == expected)
+  }
+
   /// §3.6.2: entries of earlier terms are committed only through one of the leader's own term.
   @Test func onlyOwnTermCommits() throws {
     var node = try member(1, of: [1, 2, 3], terms: [1, 2], state: .init(term: 2))

@@ -56,6 +56,12 @@ import Testing
     while let ready = try group.work(1) { sent += ready.messages }
     #expect(sent.filter { !$0.entries.isEmpty }.count == 3)
     #expect(group[1].status.progress[2]?.isPaused == true)
+    #expect(group[1].status.progress[2]?.inflights.count == 3)
+    try group[1].step(
+      Raftpb.Message(type: .appResp, to: 1, from: 2, term: group.term(1), index: 3))
+    // One was acknowledged, and one takes its place.
+    sent = group[1].core.messages
+    #expect(sent.filter { !$0.entries.isEmpty }.map(\.index) == [5])
     try group.settle()
     #expect(group.payloads(2) == (0..<10).map { "p\($0)" })
 

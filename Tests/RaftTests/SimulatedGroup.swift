@@ -47,6 +47,8 @@ struct SimulatedGroup {
   private(set) var failures: [String] = []
   private var nextProposal: UInt64 = 0
   var isNetworkFaulty = true
+  /// Members on one side of a cut.
+  private var cutOff: Set<UInt64> = []
 
   init(seed: UInt64, _ options: Options) throws {
     self.options = options
@@ -93,7 +95,9 @@ struct SimulatedGroup {
     let ids = members.keys.sorted()
     let id = ids[random.below(ids.count)]
     switch random.below(100) {
-    case 0..<45: deliver()
+    case 0..<43: deliver()
+    case 43: if isNetworkFaulty && random.below(2) == 0 { partition(ids) }
+    case 44: members[id]?.raw.campaign()
     case 45..<60: members[id]?.raw.tick()
     case 60..<80: try work(id)
     case 80..<87: propose(id)
@@ -108,11 +112,17 @@ struct SimulatedGroup {
     for id in ids { noteLeader(id) }
   }
 
+  /// Puts a random part of the group on the other side of a cut, or mends it.
+  private mutating func partition(_ ids: [UInt64]) {
+    cutOff = random.below(3) == 0 ? [] : Set(ids.filter { _ in random.below(2) == 0 })
+  }
+
   private mutating func deliver() {
     guard !network.isEmpty else { return }
     let at = isNetworkFaulty ? random.below(network.count) : 0
     let message = isNetworkFaulty && random.below(10) == 0 ? network[at] : network.remove(at: at)
-    let isLost = isNetworkFaulty && random.below(10) == 0
+    let isCut = cutOff.contains(message.from) != cutOff.contains(message.to)
+    let isLost = isCut || (isNetworkFaulty && random.below(10) == 0)
     let isRefused = isLost || members[message.to] == nil
     if message.type == .snap {
       members[message.from]?.raw.reportSnapshot(message.to, failed: isRefused)
@@ -336,6 +346,7 @@ struct SimulatedGroup {
   /// Without faults the group must get on: everything is applied by all present members.
   mutating func heal() throws -> Bool {
     isNetworkFaulty = false
+    cutOff = []
     for message in network where message.type == .snap {
       members[message.from]?.raw.reportSnapshot(message.to, failed: true)
     }
