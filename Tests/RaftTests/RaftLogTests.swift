@@ -40,7 +40,7 @@ import Testing
       let limit = UInt64(random.below(100))
       var expected: [Raftpb.Entry] = []
       for entry in model[low..<high] {
-        if !expected.isEmpty && encodedSize(expected + [entry]) > limit { break }
+        if !expected.isEmpty && limitSize(expected + [entry]) > limit { break }
         expected.append(entry)
       }
       #expect(window.entries(range, maxSize: limit) == expected, "seed \(seed) step \(step)")
@@ -77,8 +77,8 @@ import Testing
       case 4:
         let ready = log.nextCommitted(allowUnstable: false)
         if let last = ready.last {
-          log.acceptApplying(to: last.index, size: encodedSize(ready), allowUnstable: false)
-          log.applied(to: last.index, size: encodedSize(ready))
+          log.acceptApplying(to: last.index, size: limitSize(ready), allowUnstable: false)
+          log.applied(to: last.index, size: limitSize(ready))
         }
       default:
         let stable = min(log.applied, log.storage.lastIndex)
@@ -96,9 +96,9 @@ import Testing
         #expect(cached == slice)
         let limited = try #require(log.slice(low, log.lastIndex + 1, maxSize: 30))
         #expect(Array(slice.prefix(limited.count)) == limited && !limited.isEmpty)
-        #expect(limited.count == 1 || encodedSize(limited) <= 30)
+        #expect(limited.count == 1 || limitSize(limited) <= 30)
         #expect(
-          limited.count == slice.count || encodedSize(slice.prefix(limited.count + 1)) > 30)
+          limited.count == slice.count || limitSize(slice.prefix(limited.count + 1)) > 30)
       }
       #expect(log.applied <= log.applying && log.applying <= log.committed)
     }
@@ -126,14 +126,14 @@ import Testing
 
   @Test func applyingIsBoundedBySize() {
     let entries = (1...6).map { Self.entry($0, 1, size: 10) }
-    let one = UInt64(entries[0].encodedSize)
+    let one = entries[0].limitSize
     var log = RaftLog(
       storage: MemoryStorage(), maxApplyingSize: one * 2, logger: LogSink(logger: nil))
     log.append(entries)
     log.commit(to: 6)
     let first = log.nextCommitted(allowUnstable: true)
     #expect(first.map(\.index) == [1, 2])
-    log.acceptApplying(to: 2, size: encodedSize(first), allowUnstable: true)
+    log.acceptApplying(to: 2, size: limitSize(first), allowUnstable: true)
     #expect(!log.hasNextCommitted(allowUnstable: true))
     log.applied(to: 1, size: one)
     #expect(log.nextCommitted(allowUnstable: true).map(\.index) == [3])
