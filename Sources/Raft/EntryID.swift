@@ -44,9 +44,20 @@ extension Raftpb.MessageType {
   }
 }
 
-/// Sum of the encoded sizes.
-func encodedSize(_ entries: some Collection<Raftpb.Entry>) -> UInt64 {
-  entries.reduce(0) { $0 + UInt64($1.encodedSize) }
+extension Raftpb.Entry {
+  /// Bytes this entry counts against size limits: its protobuf encoding without a default type, as
+  /// etcd-io/raft counts.
+  var limitSize: UInt64 {
+    func varint(_ value: UInt64) -> Int { (70 - (value | 1).leadingZeroBitCount) / 7 }
+    let typed = type == .normal ? 0 : 2
+    let payload = data.isEmpty ? 0 : 1 + varint(UInt64(data.count)) + data.count
+    return UInt64(2 + typed + varint(term) + varint(index) + payload)
+  }
+}
+
+/// Sum of what the entries count against size limits.
+func limitSize(_ entries: some Collection<Raftpb.Entry>) -> UInt64 {
+  entries.reduce(0) { $0 + $1.limitSize }
 }
 
 /// Sum of the payloads; what a leader appends on its own account counts nothing.

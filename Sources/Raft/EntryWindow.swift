@@ -84,7 +84,7 @@ struct EntryWindow: Sendable {
   private func limit(_ all: ArraySlice<Raftpb.Entry>, _ maxSize: UInt64) -> Int {
     var size: UInt64 = 0
     for at in all.indices {
-      size += UInt64(all[at].encodedSize)
+      size += all[at].limitSize
       if size > maxSize && at > all.startIndex { return at }
     }
     return all.endIndex

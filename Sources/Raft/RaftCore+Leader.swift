@@ -85,10 +85,10 @@ extension RaftCore {
     // No log reaches further than the leader's.
     guard message.index <= log.lastIndex else { return }
     // A match we knew of still tells a probe that the member is there.
-    let known = tracker.progress.values[slot]
     guard
       tracker.progress.values[slot].acknowledge(message.index)
-        || (known.match == message.index && known.state == .probe)
+        || (tracker.progress.values[slot].match == message.index
+          && tracker.progress.values[slot].state == .probe)
     else { return }
     updateState(message, slot: slot)
 

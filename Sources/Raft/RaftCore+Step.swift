@@ -93,7 +93,7 @@ extension RaftCore {
 
   private mutating func handleStorageApplyResponse(_ message: Raftpb.Message) {
     guard let last = message.entries.last else { return }
-    applied(to: last.index, size: encodedSize(message.entries))
+    applied(to: last.index, size: limitSize(message.entries))
     // The estimate may be too low, as it starts from 0 with each term.
     uncommittedSize -= min(uncommittedSize, payloadSize(message.entries))
   }

@@ -68,10 +68,10 @@ extension RaftLog {
     guard var entries = stored(low, cut, maxSize: maxSize) else { return nil }
     // A short answer means that the next entry would exceed the size.
     if high <= offset || UInt64(entries.count) < cut - low { return entries }
-    let size = encodedSize(entries)
+    let size = limitSize(entries)
     if size >= maxSize { return entries }
     let more = unstable.entries(offset..<high, maxSize: maxSize - size)
-    if more.count == 1 && size + encodedSize(more) > maxSize { return entries }
+    if more.count == 1 && size + limitSize(more) > maxSize { return entries }
     entries.append(contentsOf: more)
     return entries
   }

@@ -69,7 +69,7 @@ extension RawNode {
     core.log.lastSlice = nil
     if let last = committed.last {
       core.log.acceptApplying(
-        to: last.index, size: encodedSize(committed), allowUnstable: !isAsync)
+        to: last.index, size: limitSize(committed), allowUnstable: !isAsync)
     }
   }
 

@@ -83,13 +83,19 @@ public struct RawNode<Storage: RaftStorage> {
 
   /// Puts a configuration change in force. The owner calls it when it applies the entry, unless it
   /// rejects the change.
-  /// - Returns: the new configuration.
+  ///
+  /// An apply thread may be behind a snapshot that already set a later configuration; with the index
+  /// of the entry such a change is recognised and changes nothing.
+  /// - Parameter index: index of the entry.
+  /// - Returns: the configuration in force.
   /// - Throws: `RaftError.confChange` when it does not fit; nothing has changed then.
   @discardableResult
   public mutating func applyConfChange(
-    _ change: Raftpb.ConfChangeV2
+    _ change: Raftpb.ConfChangeV2, at index: UInt64? = nil
   ) throws(RaftError) -> Raftpb.ConfState {
-    try core.apply(change)
+    let covered = max(core.log.applied, core.log.unstable.snapshot?.metadata.index ?? 0)
+    if let index, index <= covered { return core.tracker.config.confState }
+    return try core.apply(change)
   }
 
   /// Asks for a read index; the answer comes in `Ready.readStates` with the same context.

@@ -4,6 +4,13 @@ import EtcdAPI
 @testable import Raft
 
 extension InteractionScript {
+  private static let messageTypes: [Raftpb.MessageType] = [
+    .hup, .beat, .prop, .app, .appResp, .vote, .voteResp, .snap, .heartbeat, .heartbeatResp,
+    .unreachable, .snapStatus, .checkQuorum, .transferLeader, .timeoutNow, .readIndex,
+    .readIndexResp, .preVote, .preVoteResp, .storageAppend, .storageAppendResp, .storageApply,
+    .storageApplyResp, .forgetLeader,
+  ]
+
   /// `add-nodes n voters=(…) learners=(…) index=… content=… …`: members that start from a snapshot.
   mutating func addNodes(_ block: ScriptBlock) throws {
     let count = try block.int(try first(block))
@@ -168,7 +175,7 @@ extension InteractionScript {
           }
           recipients.append((id, true))
         case "type":
-          type = Raftpb.MessageType.known.first { $0.text == value }
+          type = Self.messageTypes.first { $0.text == value }
           if type == nil { throw block.failure("unknown message type \(value)") }
         default: break
         }

@@ -20,14 +20,19 @@ enum ScriptFiles {
     guard FileManager.default.fileExists(atPath: root, isDirectory: &isFolder) else { return [] }
     guard isFolder.boolValue else { return [root] }
     let found = FileManager.default.enumerator(atPath: root)?.compactMap { $0 as? String } ?? []
-    return found.filter(isScript).map { root + "/" + $0 }.sorted()
+    return found.filter(isScript).map { root + "/" + $0 }.filter(hasBlocks).sorted()
   }()
 
   private static func isScript(_ path: String) -> Bool {
     let url = URL(fileURLWithPath: path)
     let name = url.lastPathComponent
     if name.hasPrefix(".") || name.hasSuffix("~") || name.hasPrefix("#") { return false }
-    return url.pathExtension == "txt"
+    return url.pathExtension == "txt" || url.pathExtension.isEmpty
+  }
+
+  private static func hasBlocks(_ path: String) -> Bool {
+    guard let text = try? read(path) else { return false }  // A folder, or not text.
+    return text.hasPrefix("----\n") || text.contains("\n----\n")
   }
 
   static func read(_ path: String) throws -> String {
