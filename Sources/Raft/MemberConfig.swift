@@ -6,12 +6,16 @@ import EtcdAPI
 ///   learners when the joint configuration is left.
 /// - Source: etcd-io/raft `tracker.Config`.
 public struct MemberConfig: Sendable, Hashable, CustomStringConvertible {
+  /// Who elects and commits.
   public var voters = JointQuorum()
   /// Whether the leader leaves a joint configuration by itself as soon as it is applied.
   public var autoLeave = false
+  /// Who receives the log without a vote.
   public var learners = NodeSet()
+  /// Outgoing voters that become learners when the joint configuration is left.
   public var learnersNext = NodeSet()
 
+  /// Nobody.
   public init() {}
 
   /// The same as it is put into snapshots.

@@ -27,6 +27,7 @@ public struct Progress: Sendable, Hashable, CustomStringConvertible {
   public internal(set) var next: UInt64
   /// Highest commit index on the way to it.
   private(set) var sentCommit: UInt64 = 0
+  /// How the member is treated now.
   public internal(set) var state = ProgressState.probe
   /// Index of the snapshot on the way, in state `snapshot`.
   public internal(set) var pendingSnapshot: UInt64 = 0
@@ -34,7 +35,9 @@ public struct Progress: Sendable, Hashable, CustomStringConvertible {
   public internal(set) var recentActive = false
   /// Whether appends are held back until the next heartbeat answer.
   public internal(set) var isFlowPaused = false
+  /// The append messages on the way to it.
   public internal(set) var inflights: Inflights
+  /// Whether it has no vote.
   public internal(set) var isLearner: Bool
 
   init(
@@ -145,6 +148,7 @@ public struct Progress: Sendable, Hashable, CustomStringConvertible {
 public struct ProgressMap: Sendable, Hashable, CustomStringConvertible {
   /// Ids in ascending order; `values` has the same positions.
   public private(set) var ids: [UInt64] = []
+  /// The progress of each id in `ids`.
   public internal(set) var values: [Progress] = []
 
   init() {}

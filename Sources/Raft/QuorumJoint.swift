@@ -7,6 +7,7 @@ public struct JointQuorum: Sendable, Hashable, CustomStringConvertible {
   /// The voters of the configuration being left.
   public var outgoing: NodeSet
 
+  /// A quorum of one or two majorities.
   public init(incoming: NodeSet = NodeSet(), outgoing: NodeSet = NodeSet()) {
     self.incoming = incoming
     self.outgoing = outgoing
@@ -18,6 +19,7 @@ public struct JointQuorum: Sendable, Hashable, CustomStringConvertible {
   /// Whether two configurations are in force.
   public var isJoint: Bool { !outgoing.isEmpty }
 
+  /// Whether the id votes in either half.
   public func contains(_ id: UInt64) -> Bool { incoming.contains(id) || outgoing.contains(id) }
 
   /// The highest index that both majorities acknowledged.

@@ -72,6 +72,7 @@ public struct RaftConfig: Sendable {
   /// Where messages go.
   public var logger: (any RaftLogger)?
 
+  /// Settings with the defaults of etcd-io/raft; `id` has none.
   public init(
     id: UInt64,
     electionTicks: Int = 10,
@@ -148,6 +149,7 @@ public struct RaftConfig: Sendable {
 public struct SplitMix64: RandomNumberGenerator, Sendable, Hashable {
   private var state: UInt64
 
+  /// The same seed gives the same numbers.
   public init(seed: UInt64) { state = seed }
 
   public mutating func next() -> UInt64 {

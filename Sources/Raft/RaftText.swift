@@ -6,26 +6,31 @@ import EtcdAPI
 ///
 /// - Source: etcd-io/raft `util.go`.
 public enum RaftText {
+  /// `Term:1 Vote:2 Commit:3`, without a vote of 0.
   public static func describe(_ state: Raftpb.HardState) -> String {
     "Term:\(state.term)" + (state.vote != 0 ? " Vote:\(state.vote)" : "")
       + " Commit:\(state.commit)"
   }
 
+  /// `Lead:1 State:StateLeader`.
   public static func describe(_ state: SoftState) -> String {
     "Lead:\(state.lead) State:\(state.role)"
   }
 
+  /// All five fields by name.
   public static func describe(_ state: Raftpb.ConfState) -> String {
     "Voters:\(list(state.voters)) VotersOutgoing:\(list(state.votersOutgoing)) "
       + "Learners:\(list(state.learners)) LearnersNext:\(list(state.learnersNext)) "
       + "AutoLeave:\(state.autoLeave)"
   }
 
+  /// Index, term and configuration.
   public static func describe(_ snapshot: Raftpb.Snapshot) -> String {
     "Index:\(snapshot.metadata.index) Term:\(snapshot.metadata.term) "
       + "ConfState:\(describe(snapshot.metadata.confState))"
   }
 
+  /// All there is to do, under headings.
   public static func describe(_ ready: Ready) -> String {
     var text = ""
     if let state = ready.softState { text += describe(state) + "\n" }
@@ -48,6 +53,8 @@ public enum RaftText {
     return text.isEmpty ? "<empty Ready>" : "Ready MustSync=\(ready.mustSync):\n" + text
   }
 
+  /// One message; entries, snapshot and responses on further lines.
+  /// - Parameter indent: put before each line.
   public static func describe(_ message: Raftpb.Message, indent: String = "") -> String {
     var text =
       "\(indent)\(target(message.from))->\(target(message.to)) \(message.type.text) "
@@ -80,6 +87,7 @@ public enum RaftText {
     entries.map { describe($0) + "\n" }.joined()
   }
 
+  /// `term/index type content`, the content quoted as Go does or as changes in short form.
   public static func describe(_ entry: Raftpb.Entry) -> String {
     var content = ""
     switch entry.type {
@@ -111,6 +119,7 @@ public enum RaftText {
     }.joined(separator: " ")
   }
 
+  /// A change with transition, members and context.
   public static func describe(_ change: Raftpb.ConfChangeV2) -> String {
     var text = "transition:\(change.transition.text)"
     for single in change.changes {

@@ -21,7 +21,7 @@ public struct RawNode<Storage: RaftStorage> {
 
   /// The stable log; the owner writes to it what `Ready` asks for.
   public var storage: Storage {
-    get { core.log.storage }
+    _read { yield core.log.storage }
     _modify { yield &core.log.storage }
   }
 

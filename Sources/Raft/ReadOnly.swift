@@ -61,6 +61,7 @@ struct ReadOnly: Sendable {
 
 /// Answer to a read: once the application has applied `index`, the read may be served.
 public struct ReadState: Sendable, Hashable {
+  /// What must be applied before the read may be served.
   public var index: UInt64
   /// What the read was asked with.
   public var context: Bytes

@@ -4,6 +4,7 @@ import EtcdAPI
 public struct SoftState: Sendable, Hashable {
   /// The leader, or 0.
   public var lead: UInt64
+  /// What the member is in its term.
   public var role: RaftRole
 }
 
