@@ -62,6 +62,7 @@ let package = Package(
         "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
         "Bolt", "WAL", "Snap", "COpenSSL",
       ]),
+    library("EtcdConfig"),
     // Edges: the event loop, sockets, threads, logs and metrics; HTTP/1.1 and gRPC above them.
     system("CUV", "libuv", "libuv1-dev"),
     system("CNghttp2", "libnghttp2", "libnghttp2-dev"),

@@ -177,7 +177,9 @@ extension MemberCore {
   }
 
   private mutating func applyToRaft(_ change: Raftpb.ConfChangeV2, _ out: inout MemberOutput) {
-    do throws(RaftError) { applied.confState = try node.applyConfChange(change) } catch {
+    do throws(RaftError) {
+      applied.confState = try node.applyConfChange(change, at: applied.index + 1)
+    } catch {
       out.fatal = "configuration change at index \(applied.index + 1): \(error)"
     }
     if applied.index + 1 > replayUntil { saveConfState() }
