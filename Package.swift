@@ -73,6 +73,16 @@ let package = Package(
     tests("HTTPTests", ["HTTP", "Runtime", "Bytes"]),
     library("GRPC", ["Bytes", "Runtime", "HTTP", "CNghttp2", "CZlib"]),
     tests("GRPCTests", ["GRPC", "HTTP", "Runtime", "Bytes"]),
+    // Glue: the running member.
+    library(
+      "EtcdServer",
+      [
+        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
+        "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "HTTP", "GRPC",
+      ]),
+    .executableTarget(
+      name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime"],
+      swiftSettings: settings),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
       path: "Benchmarks/grpc-echo-bench", swiftSettings: settings),
