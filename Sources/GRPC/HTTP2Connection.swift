@@ -20,6 +20,8 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   final let channel: any ByteChannel
   final let loop: EventLoop
   final let settings: HTTP2Settings
+  /// Whether this is the server's side.
+  private final let answersRequests: Bool
   /// nghttp2's session; valid until deinit.
   final private(set) var session: OpaquePointer
   final private(set) var streams: ContiguousArray<HTTP2Stream> = []
@@ -41,6 +43,7 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   init(channel: any ByteChannel, isServer: Bool, settings: HTTP2Settings) {
     self.channel = channel
     self.settings = settings
+    answersRequests = isServer
     loop = channel.loop
     lastReadAt = channel.loop.now
     session = OpaquePointer(bitPattern: 1)!
@@ -54,19 +57,21 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
       : nghttp2_session_client_new2(&made, HTTP2Callbacks.shared, user, option)
     precondition(result == 0, "nghttp2 session: out of memory")
     session = made!
-    submitSettings()
+    submitSettings(isServer: isServer)
     channel.handler = self
     scheduleFlush()
   }
 
   deinit { nghttp2_session_del(session) }
 
-  private final func submitSettings() {
+  private final func submitSettings(isServer: Bool) {
     func entry(_ id: nghttp2_settings_id, _ value: UInt32) -> nghttp2_settings_entry {
       nghttp2_settings_entry(settings_id: Int32(id.rawValue), value: value)
     }
     let entries = [
-      entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, settings.maxConcurrentStreams),
+      isServer
+        ? entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, settings.maxConcurrentStreams)
+        : entry(NGHTTP2_SETTINGS_ENABLE_PUSH, 0),
       entry(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, UInt32(settings.streamWindowBytes)),
       entry(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, UInt32(settings.headerListBytesMax)),
     ]
@@ -86,6 +91,8 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   /// DATA or HEADERS was sent.
   func didSendStreamFrame() {}
   func streamsChanged() {}
+  /// The connection is gone; its streams are closed next.
+  func didLose(_ error: ChannelError?) {}
   /// The connection is gone; every stream was closed before.
   func didClose(_ error: ChannelError?) {}
 
@@ -152,6 +159,7 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   final func channelClosed(_ error: ChannelError?) {
     guard !isClosed else { return }
     isClosed = true
+    didLose(error)
     while let stream = streams.last { close(stream, UInt32(NGHTTP2_CANCEL.rawValue)) }
     didClose(error)
   }
@@ -346,6 +354,13 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     if let stream = stream(id) { close(stream, code) }
   }
 
+  /// An answer is complete. A peer that still sends is told to stop (RFC 9113 §8.1); earlier,
+  /// nghttp2 would have dropped the answer with the stream.
+  fileprivate final func sentLastHeaders(_ id: Int32) {
+    guard answersRequests, let stream = stream(id), !stream.remoteEnded else { return }
+    stream.reset(UInt32(NGHTTP2_NO_ERROR.rawValue))
+  }
+
   fileprivate final func notSent(_ id: Int32) {
     if let stream = streams.first(where: { $0.id == id }) {
       close(stream, UInt32(NGHTTP2_REFUSED_STREAM.rawValue))
@@ -399,6 +414,14 @@ private enum HTTP2Callbacks {
       let head = frame!.pointee.hd
       if UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue) {
         owner(user).notSent(head.stream_id)
+      }
+      return 0
+    }
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { session, frame, user in
+      let head = frame!.pointee.hd
+      let ends = UInt8(NGHTTP2_FLAG_END_STREAM.rawValue)
+      if UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue) && head.flags & ends != 0 {
+        owner(user).sentLastHeaders(head.stream_id)
       }
       return 0
     }

@@ -322,7 +322,6 @@ final class ServerCall: HTTP2Stream {
     block.add(replyMetadata)
     block.add(trailers)
     _ = block.withNV { nghttp2_submit_response(connection.session, id, $0, $1, nil) }
-    resetUnreadInput(connection.session)
     connection.scheduleFlush()
   }
 
