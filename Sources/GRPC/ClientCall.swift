@@ -21,7 +21,7 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
   /// Gets messages instead of the reader; for unary calls.
   var onMessage: ((Bytes) -> Void)?
   private var deframer: MessageDeframer
-  private var room = RoomWaiters()
+  private let room: SendGate
   private var timer: LoopTimer?
   private var httpStatus: Int?
   private var isGRPCReply = false
@@ -35,6 +35,7 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
   init(loop: EventLoop, receivedMessageBytesMax: Int) {
     self.loop = loop
     reader = MessageReader(loop: loop)
+    room = SendGate(loop: loop)
     deframer = MessageDeframer(limit: receivedMessageBytesMax)
     super.init()
     reader.stream = self
@@ -48,12 +49,9 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
 
   // MARK: input
 
-  override func header(
-    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>,
-    _ valueBuffer: OpaquePointer
-  ) -> Bool {
-    let key = Bytes(copying: UnsafeRawBufferPointer(name))
-    let content = Bytes(copying: UnsafeRawBufferPointer(value))
+  override func header(_ name: OpaquePointer, _ value: OpaquePointer) -> Bool {
+    let key = Bytes(copying: UnsafeRawBufferPointer(bytes(of: name)))
+    let content = Bytes(copying: UnsafeRawBufferPointer(bytes(of: value)))
     switch key {
     case ":status": httpStatus = Int(content.string)
     case "content-type": isGRPCReply = ServerCall.isGRPC(content)
@@ -154,7 +152,7 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
   var lostReason: GRPCStatus?
 
   override func outboundProgressed() {
-    if !room.isEmpty && outbound.queuedBytes < RoomWaiters.highBytes / 4 { room.resumeAll() }
+    if !room.isEmpty && outbound.queuedBytes < SendGate.highBytes / 4 { room.open() }
   }
 
   // MARK: the caller's side
@@ -162,8 +160,8 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
   func send(_ message: Bytes) async throws {
     guard status == nil, !outboundEnded else { throw status ?? .cancelled }
     enqueue(.bytes(message))
-    guard outbound.queuedBytes > RoomWaiters.highBytes else { return }
-    try await withUnsafeThrowingContinuation { room.add($0) }
+    guard outbound.queuedBytes > SendGate.highBytes else { return }
+    try await room.wait()
   }
 
   func endInput() {
@@ -185,7 +183,7 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
     timer?.cancel()
     timer = nil
     if status.code == .ok { reader.finish() } else { reader.fail(status) }
-    room.resumeAll(status)
+    room.open(status)
     onMessage = nil
     let callback = onEnd
     onEnd = nil

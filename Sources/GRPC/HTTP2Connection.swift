@@ -31,19 +31,16 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
 
   private final var currentStream: HTTP2Stream?
   private final var input = Bytes()
-  private final var out = ByteWriter(capacity: 1_024)
-  private final var parts: [Bytes] = []
-  private final var partsBytes = 0
+  private final var output = OutputBuffer()
   private final var isScheduled = false
   private final var isBlocked = false
-
-  /// Payloads up to this size are copied next to their frame head; larger ones go out as they are.
-  private static let copiedBytesMax = 2_048
+  private final let highWatermark: Int
 
   init(channel: any ByteChannel, isServer: Bool, settings: HTTP2Settings) {
     self.channel = channel
     self.settings = settings
     answersRequests = isServer
+    highWatermark = channel.watermarks.high
     loop = channel.loop
     lastReadAt = channel.loop.now
     session = OpaquePointer(bitPattern: 1)!
@@ -179,7 +176,7 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   }
 
   private final var hasRoom: Bool {
-    channel.pendingWriteBytes + partsBytes + out.count <= channel.watermarks.high
+    channel.pendingWriteBytes + output.count <= highWatermark
   }
 
   final func flush() {
@@ -192,16 +189,11 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
         return
       }
       if count == 0 { break }
-      out.append(UnsafeRawBufferPointer(start: frame, count: count))
+      output.append(UnsafeRawBufferPointer(start: frame, count: count))
     }
-    sealOut()
-    if !parts.isEmpty {
-      channel.write(parts)
-      parts.removeAll(keepingCapacity: true)
-      partsBytes = 0
-    }
-    if !channel.isWritable && !isBlocked {
-      // What the peer asks for next would only add to what it does not read.
+    if output.count > 0 { channel.write(output.take()) }
+    if answersRequests && !isBlocked && !channel.isWritable {
+      // What the client asks for next would only add to what it does not read.
       isBlocked = true
       channel.pauseReading()
     }
@@ -210,30 +202,12 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     }
   }
 
-  private final func sealOut() {
-    guard out.count > 0 else { return }
-    var taken = ByteWriter(capacity: 1_024)
-    swap(&taken, &out)
-    let bytes = taken.finish()
-    partsBytes += bytes.count
-    parts.append(bytes)
-  }
-
   /// Writes one DATA frame of `length` bytes of the stream's queue.
   fileprivate final func sendData(
     _ stream: HTTP2Stream, _ head: UnsafePointer<UInt8>, _ length: Int
   ) -> Int32 {
     guard hasRoom else { return Int32(NGHTTP2_ERR_WOULDBLOCK.rawValue) }
-    out.append(UnsafeRawBufferPointer(start: head, count: 9))
-    let complete = stream.outbound.take(length) { bytes in
-      if bytes.count <= Self.copiedBytesMax {
-        out.append(bytes)
-      } else {
-        sealOut()
-        parts.append(bytes)
-        partsBytes += bytes.count
-      }
-    }
+    let complete = output.appendFrame(head, length, of: &stream.outbound)
     guard complete else {
       // The frame head promised bytes that cannot be had; the stream's framing is lost with it.
       channel.abort()
@@ -289,13 +263,8 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     _ frame: UnsafePointer<nghttp2_frame>, _ name: OpaquePointer, _ value: OpaquePointer
   ) -> Int32 {
     guard let stream = currentStream, stream.id == frame.pointee.hd.stream_id else { return 0 }
-    let nameVector = nghttp2_rcbuf_get_buf(name)
-    let valueVector = nghttp2_rcbuf_get_buf(value)
-    stream.headerBytes += nameVector.len + valueVector.len + 32
-    guard stream.headerBytes <= settings.headerListBytesMax,
-      stream.header(
-        UnsafeBufferPointer(start: nameVector.base, count: nameVector.len),
-        UnsafeBufferPointer(start: valueVector.base, count: valueVector.len), value)
+    stream.headerBytes += nghttp2_rcbuf_get_buf(name).len + nghttp2_rcbuf_get_buf(value).len + 32
+    guard stream.headerBytes <= settings.headerListBytesMax, stream.header(name, value)
     else { return Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
     return 0
   }

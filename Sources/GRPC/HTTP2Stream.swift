@@ -34,11 +34,8 @@ class HTTP2Stream {
 
   // What the peer does.
 
-  /// A field of the head or the trailers. `false` refuses the stream.
-  func header(
-    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>,
-    _ valueBuffer: OpaquePointer
-  ) -> Bool { true }
+  /// A field of the head or the trailers, as nghttp2's buffers. `false` refuses the stream.
+  func header(_ name: OpaquePointer, _ value: OpaquePointer) -> Bool { true }
   func headersEnded() {}
   func data(_ bytes: Bytes) {}
   func inputEnded() {}
