@@ -50,6 +50,8 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
 
   /// Rounds of local work a turn may take before events are looked at again.
   private static let localRoundsMax = 4
+  /// A protocol layer, a TLS layer, the socket, and one to spare.
+  private static let flushGenerationsMax = 4
 
   public init(name: String) {
     self.name = name
@@ -217,14 +219,25 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     if local.isEmpty { swap(&taken, &local) }
   }
 
+  /// Calls the handlers, and those that they register meanwhile (a protocol, then its socket). What
+  /// comes after that waits for the next turn, so that one busy connection does not hold up others.
   private func flush() {
     var index = 0
-    while index < dirty.count {
-      let handler = dirty[index]
-      index += 1
-      handler.turnEnd()
+    var generation = 0
+    while index < dirty.count && generation < Self.flushGenerationsMax {
+      let end = dirty.count
+      while index < end {
+        let handler = dirty[index]
+        index += 1
+        handler.turnEnd()
+      }
+      generation += 1
     }
-    dirty.removeAll(keepingCapacity: true)
+    if index == dirty.count {
+      dirty.removeAll(keepingCapacity: true)
+    } else {
+      dirty.removeFirst(index)
+    }
   }
 }
 
