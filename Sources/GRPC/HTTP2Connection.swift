@@ -349,6 +349,9 @@ private enum HTTP2Callbacks {
     precondition(result == 0, "nghttp2 option: out of memory")
     nghttp2_option_set_no_auto_window_update(option, 1)
     nghttp2_option_set_no_closed_streams(option, 1)
+    // etcd's clients send a whole URL as `:authority`, which Go's server takes and nghttp2's checks
+    // of HTTP semantics refuse. What gRPC needs of a head is checked in `ServerCall`.
+    nghttp2_option_set_no_http_messaging(option, 1)
     // Rapid reset (CVE-2023-44487): bursts of cancelled calls are ordinary, floods are not.
     nghttp2_option_set_stream_reset_rate_limit(option, 2_000, 500)
     nghttp2_option_set_max_outbound_ack(option, 1_000)
