@@ -72,6 +72,10 @@ let package = Package(
     library("HTTP", ["Bytes", "Runtime"]),
     tests("HTTPTests", ["HTTP", "Runtime", "Bytes"]),
     library("GRPC", ["Bytes", "Runtime", "HTTP", "CNghttp2", "CZlib"]),
+    library("PeerTransport", ["Bytes", "EtcdAPI", "Protobuf", "Runtime", "HTTP"]),
+    tests(
+      "PeerTransportTests",
+      ["PeerTransport", "HTTP", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
     tests("GRPCTests", ["GRPC", "HTTP", "Runtime", "Bytes"]),
     // Glue: the running member.
     library(
