@@ -82,7 +82,7 @@ let package = Package(
       "EtcdServer",
       [
         "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
-        "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "HTTP", "GRPC",
+        "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "HTTP", "GRPC", "PeerTransport",
       ]),
     .executableTarget(
       name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime"],

@@ -17,6 +17,7 @@ enum Bootstrap {
     let core: MemberCore
     let opened: MemberDirectory.Opened
     let isNew: Bool
+    let snapDirectory: String
   }
 
   /// - Parameter milliseconds: time since 1970, for request ids.
@@ -65,7 +66,8 @@ enum Bootstrap {
         rows: opened.rows, consistentIndex: opened.consistentIndex,
         requestIDs: RequestID(member: opened.memberID, milliseconds: milliseconds))
       if isNew { try core.bootstrap(founders) }
-      return Result(core: core, opened: opened, isNew: isNew)
+      return Result(
+        core: core, opened: opened, isNew: isNew, snapDirectory: directory.snapDirectory)
     } catch { throw StorageError("raft cannot start: \(error.description)") }
   }
 

@@ -58,6 +58,9 @@ public final class EtcdServer: @unchecked Sendable {
         self.member.attach(
           host,
           requestIDs: RequestID(member: boot.opened.memberID, milliseconds: milliseconds &+ 1))
+        let peers = PeerAdapter(member: self.member, snapDirectory: boot.snapDirectory)
+        self.member.peers = peers
+        peers.start()
         self.member.onRemoved = { [weak self] in self?.onRemoved?() }
       }
       host.start(skipTicks: skipTicks(boot))
@@ -169,7 +172,7 @@ public final class EtcdServer: @unchecked Sendable {
         case .client: endpoints.client(exchange)
         case .metrics: endpoints.metricsOnly(exchange)
         case .peer:
-          if self.member.peers?.handle(exchange) != true { endpoints.peer(exchange) }
+          if !self.member.peers.handle(exchange) { endpoints.peer(exchange) }
         }
       }
       if !initial.isEmpty { http.channelRead(initial) }
@@ -189,6 +192,7 @@ public final class EtcdServer: @unchecked Sendable {
     }
     await transferLeadership()
     await grpc?.shutDown(grace: .seconds(2))
+    try? onLoop { self.member.peers?.stop() }
     member.host?.stop()
     try? onLoop { self.member.requests?.failAll(.stopped) }
     member.worker.stop()
@@ -200,8 +204,8 @@ public final class EtcdServer: @unchecked Sendable {
   private func transferLeadership() async {
     guard let host = member.host, host.status.leader == host.memberID else { return }
     let others = host.membership.voters.filter { $0.id != host.memberID }
-    guard let peers = member.peers else { return }
     let loop = loop
+    let peers: any PeerGateway = member.peers
     let target: UInt64? = await withCheckedContinuation { done in
       loop.execute {
         // The member connected longest is the least likely to be busy catching up.

@@ -11,17 +11,12 @@ import Runtime
 ///
 /// - Source: etcd `publishV3`/`publish`, `monitorVersions`.
 final class Publisher {
-  /// Time between two looks at the versions of the members.
-  private static let versionInterval: Duration = .seconds(4)
-
   private let member: RunningMember
   private var timer: LoopTimer?
   private var isPublished = false
   private var isStopped = false
   /// Cluster version that a proposal under way sets.
   private var proposedVersion: String?
-  /// Versions of the other members, as their peers report them.
-  var versionsOfPeers: (() -> [UInt64: String])?
 
   init(member: RunningMember) { self.member = member }
 
@@ -69,7 +64,7 @@ final class Publisher {
     let status = member.host.status
     guard status.leader == member.host.memberID, proposedVersion == nil else { return }
     var lowest = ServerVersion.etcd
-    let known = versionsOfPeers?() ?? [:]
+    let known = member.peers.versions
     let current = member.host.membership.clusterVersion
     for info in member.host.membership.sorted where info.id != member.host.memberID {
       guard let version = known[info.id] else {

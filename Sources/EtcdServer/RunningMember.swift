@@ -27,7 +27,7 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
   private(set) var host: MemberHost!
   private(set) var requests: RequestTable!
   /// Peers; set once they are known, on `loop`.
-  var peers: (any PeerLink)?
+  var peers: (any PeerGateway)!
   /// Called on `loop` when the member was removed from its cluster.
   var onRemoved: (@Sendable () -> Void)?
 
@@ -103,15 +103,15 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
 
   // MARK: MemberHostDelegate, on the core's loop
 
-  func send(_ messages: [Raftpb.Message]) { peers?.send(messages) }
-  func send(_ snapshots: [SnapshotSend]) { peers?.send(snapshots) }
+  func send(_ messages: [Raftpb.Message]) { peers.send(messages) }
+  func send(_ snapshots: [SnapshotSend]) { peers.send(snapshots) }
 
   func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
     loop.execute { self.requests.answer(replies, reads, term: term) }
   }
 
   func membershipChanged(_ changes: [Membership.Change]) {
-    loop.execute { self.peers?.apply(changes) }
+    loop.execute { self.peers.apply(changes) }
   }
 
   func leaderChanged(to leader: UInt64) {
@@ -144,7 +144,7 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
 }
 
 /// The way to the other members.
-protocol PeerLink: AnyObject, Sendable {
+protocol PeerGateway: AnyObject, Sendable {
   /// Any thread.
   func send(_ messages: [Raftpb.Message])
   /// Any thread.
@@ -153,6 +153,10 @@ protocol PeerLink: AnyObject, Sendable {
   func handle(_ exchange: HTTPExchange) -> Bool
   /// On the client loop.
   func apply(_ changes: [Membership.Change])
+  /// Server versions of the other members that answered when they were asked; on the client loop.
+  var versions: [UInt64: String] { get }
+  /// Closes every connection; on the client loop.
+  func stop()
   /// Nanoseconds on the loop's clock since when a member is connected; `nil` when it is not.
   func activeSince(_ id: UInt64) -> UInt64?
 }
