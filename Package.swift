@@ -63,6 +63,7 @@ let package = Package(
         "Bolt", "WAL", "Snap", "COpenSSL",
       ]),
     library("EtcdConfig"),
+    tests("EtcdConfigTests", ["EtcdConfig"]),
     // Edges: the event loop, sockets, threads, logs and metrics; HTTP/1.1 and gRPC above them.
     system("CUV", "libuv", "libuv1-dev"),
     system("CNghttp2", "libnghttp2", "libnghttp2-dev"),

@@ -1,7 +1,7 @@
 /// Everything a member needs to know, validated before it gets here.
 ///
 /// - Units: times in milliseconds, sizes in bytes.
-public struct ServerConfig: Sendable {
+public struct ServerConfig: Sendable, Equatable {
   public var name = "default"
   public var dataDirectory = "default.etcd"
   /// Empty: inside the data directory.
@@ -36,6 +36,16 @@ public struct ServerConfig: Sendable {
   public var keepaliveTimeout = 20_000
   public var corsOrigins = ["*"]
   public var hostWhitelist = ["*"]
+  /// Whether the v3 JSON gateway is served.
+  public var enableGateway = true
+  /// Whether histograms of gRPC calls are exported.
+  public var extensiveMetrics = false
+  /// Whether to start alone from the data that is there, forgetting the other members.
+  public var forceNewCluster = false
+  /// `nil` = off.
+  public var autoCompaction: AutoCompaction?
+  /// Why `initial-cluster` could not be read; matters only to a member without data.
+  public var initialClusterProblem: String?
 
   public init() {}
 
@@ -48,6 +58,14 @@ public struct ServerConfig: Sendable {
   /// Time after which a request fails.
   /// - Source: etcd `ReqTimeout`.
   public var requestTimeout: Duration { .milliseconds(5000 + 2 * electionTimeout) }
+}
+
+/// What history the leader drops on its own.
+public enum AutoCompaction: Sendable, Equatable {
+  /// What is older than this.
+  case periodic(Duration)
+  /// What is this many revisions old.
+  case revision(Int64)
 }
 
 /// A URL to listen on.

@@ -1,0 +1,51 @@
+/// Flags given as `ETCD_*` variables.
+struct Environment {
+  private let variables: [String: String]
+
+  init(_ variables: [String: String]) { self.variables = variables }
+
+  /// The flags that stand in the environment and not in `line`; an empty variable is none.
+  /// - Throws: `ConfigFailure` for a value that cannot be read.
+  func read(
+    besides line: [FlagParser.Given], _ notices: inout [Notice]
+  ) throws(ConfigFailure) -> [FlagParser.Given] {
+    let onLine = Set(line.map(\.name))
+    var known: Set<String> = ["ETCD_VERSION"]
+    var found: [FlagParser.Given] = []
+    if let version = variables["ETCD_VERSION"], !version.isEmpty {
+      notices.append(
+        Notice(
+          .warn, "cannot set special environment variable", ("key", "ETCD_VERSION"),
+          ("value", version)))
+    }
+    for flag in FlagTable.all.sorted(by: { $0.name < $1.name }) where flag.name != "version" {
+      let key = flag.environmentName
+      known.insert(key)
+      guard let text = variables[key], !text.isEmpty else { continue }
+      guard !onLine.contains(flag.name) else {
+        notices.append(
+          Notice(
+            .warn,
+            "environment variable is shadowed by corresponding command-line flag; the flag wins",
+            ("environment-variable", key)))
+        continue
+      }
+      do {
+        found.append(FlagParser.Given(name: flag.name, value: try flag.read(text)))
+      } catch {
+        throw ConfigFailure("invalid value \(GoText.quoted(text)) for \(key): \(error.message)")
+      }
+      notices.append(
+        Notice(
+          .info, "recognized and used environment variable", ("variable-name", key),
+          ("variable-value", text)))
+    }
+    for (name, value) in variables.sorted(by: { $0.key < $1.key })
+    where name.hasPrefix("ETCD_") && !known.contains(name) {
+      notices.append(
+        Notice(
+          .warn, "unrecognized environment variable", ("environment-variable", "\(name)=\(value)")))
+    }
+    return found
+  }
+}

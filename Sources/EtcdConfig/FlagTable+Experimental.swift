@@ -1,0 +1,66 @@
+extension FlagTable {
+  static let experimental: [Flag] = checks + tuning
+
+  private static let checks: [Flag] = [
+    Flag(
+      "experimental-initial-corrupt-check", .experimental, .bool, "false",
+      "Enable to check data corruption before serving any client/peer traffic.", .notYet),
+    Flag(
+      "experimental-corrupt-check-time", .experimental, .duration, "0s",
+      "Duration of time between cluster corruption check passes.", .notYet),
+    Flag(
+      "experimental-compact-hash-check-enabled", .experimental, .bool, "false",
+      "Enable leader to periodically check followers compaction hashes.", .notYet),
+    Flag(
+      "experimental-compact-hash-check-time", .experimental, .duration, "1m",
+      "Duration of time between leader checks followers compaction hashes.", .notYet),
+    Flag(
+      "experimental-enable-v2v3", .experimental, .text, "",
+      "Serve v2 requests through the v3 backend under a given prefix.", .notYet),
+    Flag(
+      "experimental-enable-lease-checkpoint", .experimental, .bool, "false",
+      "Enables primary lessor to persist lease remainingTTL to prevent indefinite auto-renewal of"
+        + " long lived leases.", .notYet),
+    Flag(
+      "experimental-enable-lease-checkpoint-persist", .experimental, .bool, "false",
+      "Enables persisting remainingTTL to prevent indefinite auto-renewal of long lived leases.",
+      .notYet),
+    Flag(
+      "experimental-downgrade-check-time", .experimental, .duration, "5s",
+      "Duration of time between two downgrade status checks.", .notYet),
+    Flag(
+      "experimental-memory-mlock", .experimental, .bool, "false",
+      "Enable to enforce etcd pages (in particular bbolt) to stay in RAM.", .notYet),
+  ]
+
+  private static let tuning: [Flag] = [
+    Flag(
+      "experimental-compaction-batch-limit", .experimental, .signed, "1000",
+      "Sets the maximum revisions deleted in each compaction batch.", .notYet),
+    Flag(
+      "experimental-compaction-sleep-interval", .experimental, .duration, "10ms",
+      "Sets the sleep interval between each compaction batch.", .notYet),
+    Flag(
+      "experimental-watch-progress-notify-interval", .experimental, .duration, "10m",
+      "Duration of periodical watch progress notification.", .notYet),
+    Flag(
+      "experimental-warning-apply-duration", .experimental, .duration, "100ms",
+      "Warning is generated if requests take more than this duration.", .notYet),
+    Flag(
+      "experimental-txn-mode-write-with-shared-buffer", .experimental, .bool, "true",
+      "Enable the write transaction to use a shared buffer in its readonly check operations.",
+      .noEffect("transactions never copy a buffer")),
+    Flag(
+      "experimental-bootstrap-defrag-threshold-megabytes", .experimental, .unsigned, "0",
+      "Enable the defrag during etcd server bootstrap on condition that it will free at least the"
+        + " provided threshold of disk space.", .notYet),
+    Flag(
+      "experimental-stop-grpc-service-on-defrag", .experimental, .bool, "false",
+      "Enable etcd gRPC service to stop serving client requests on defragmentation.", .notYet),
+    Flag(
+      "experimental-snapshot-catchup-entries", .hidden, .unsigned, "5000",
+      "Number of entries for a slow follower to catch up after compacting the raft storage"
+        + " entries."
+    ) { $0.server.snapshotCatchUpEntries = $1.unsigned },
+  ]
+}

@@ -1,0 +1,74 @@
+/// Durations as Go's `time.ParseDuration` reads them, in nanoseconds.
+enum GoDuration {
+  /// Why a text is no duration, in Go's words.
+  struct Failure: Error, Equatable {
+    let message: String
+  }
+
+  private static let units: [String: Double] = [
+    "ns": 1, "us": 1e3, "\u{b5}s": 1e3, "\u{3bc}s": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9,
+    "h": 3600e9,
+  ]
+
+  /// Reads `1h30m`, `-1.5s` or `0`.
+  /// - Throws: `Failure` with Go's message.
+  static func parse(_ text: String) throws(Failure) -> Int64 {
+    let invalid = Failure(message: "time: invalid duration " + GoText.quoted(text))
+    var rest = text[...]
+    let isNegative = rest.first == "-"
+    if let sign = rest.first, sign == "-" || sign == "+" { rest.removeFirst() }
+    if rest == "0" { return 0 }
+    guard !rest.isEmpty else { throw invalid }
+    var total: Int64 = 0
+    while !rest.isEmpty {
+      let whole = rest.prefix { $0.isASCIIDigit }
+      rest = rest.dropFirst(whole.count)
+      var fraction = rest[rest.startIndex..<rest.startIndex]
+      if rest.first == "." {
+        rest.removeFirst()
+        fraction = rest.prefix { $0.isASCIIDigit }
+        rest = rest.dropFirst(fraction.count)
+      }
+      guard !whole.isEmpty || !fraction.isEmpty else { throw invalid }
+      let unit = rest.prefix { $0 != "." && !$0.isASCIIDigit }
+      rest = rest.dropFirst(unit.count)
+      guard !unit.isEmpty else {
+        throw Failure(message: "time: missing unit in duration " + GoText.quoted(text))
+      }
+      guard let scale = units[String(unit)] else {
+        throw Failure(
+          message: "time: unknown unit \(GoText.quoted(String(unit))) in duration "
+            + GoText.quoted(text))
+      }
+      guard let part = nanoseconds(whole: whole, fraction: fraction, scale: scale) else {
+        throw invalid
+      }
+      let (sum, overflowed) = total.addingReportingOverflow(part)
+      guard !overflowed else { throw invalid }
+      total = sum
+    }
+    return isNegative ? -total : total
+  }
+
+  private static func nanoseconds(
+    whole: Substring, fraction: Substring, scale: Double
+  ) -> Int64? {
+    guard let count = whole.isEmpty ? 0 : Int64(whole) else { return nil }
+    let (product, overflowed) = count.multipliedReportingOverflow(by: Int64(scale))
+    guard !overflowed else { return nil }
+    guard !fraction.isEmpty else { return product }
+    // 18 digits are finer than a nanosecond of an hour.
+    var numerator = 0.0
+    var divisor = 1.0
+    for digit in fraction.prefix(18) {
+      numerator = numerator * 10 + Double(digit.wholeNumberValue ?? 0)
+      divisor *= 10
+    }
+    let (sum, carry) = product.addingReportingOverflow(Int64(numerator / divisor * scale))
+    return carry ? nil : sum
+  }
+}
+
+extension Character {
+  var isASCIIDigit: Bool { self >= "0" && self <= "9" }
+}

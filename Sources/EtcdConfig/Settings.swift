@@ -1,0 +1,53 @@
+/// What flags and environment say, before it is checked as a whole.
+struct Settings {
+  var server = ServerConfig()
+  var listenPeer: [EtcdURL] = []
+  var listenClient: [EtcdURL] = []
+  var listenMetrics: [EtcdURL] = []
+  var advertisePeer: [EtcdURL] = []
+  /// `nil` once client listeners are given without what to advertise.
+  var advertiseClient: [EtcdURL]? = []
+  var initialCluster = ""
+  var compactionRetention = "0"
+  var compactionMode = "periodic"
+  var logger = "zap"
+  var logOutputs: [String] = []
+  var logLevel = "info"
+  var logFormat = "json"
+  var wantsVersion = false
+  var notices: [Notice] = []
+
+  /// All flags at their defaults.
+  static let defaults: Settings = {
+    var settings = Settings()
+    for flag in FlagTable.all where flag.fallback != "" || flag.name == "data-dir" {
+      do {
+        flag.apply(&settings, try flag.read(flag.fallback))
+      } catch {
+        preconditionFailure("default of --\(flag.name): \(error)")
+      }
+    }
+    return settings
+  }()
+}
+
+/// Something worth a line in the log once there is one.
+public struct Notice: Sendable, Equatable {
+  public enum Level: Sendable { case info, warn }
+  public let level: Level
+  public let message: String
+  /// Name and value pairs.
+  public let fields: [Field]
+
+  /// A named detail.
+  public struct Field: Sendable, Equatable {
+    public let name: String
+    public let value: String
+  }
+
+  init(_ level: Level, _ message: String, _ fields: (String, String)...) {
+    self.level = level
+    self.message = message
+    self.fields = fields.map { Field(name: $0.0, value: $0.1) }
+  }
+}

@@ -1,0 +1,244 @@
+/// Why a configuration cannot run, in etcd's words where it has some.
+struct ConfigFailure: Error, Equatable {
+  let message: String
+  init(_ message: String) { self.message = message }
+}
+
+/// Checks settings as a whole, in etcd's order.
+///
+/// - Source: etcd `embed.Config.Validate` and `setupLogging`.
+struct Validation {
+  /// Longest election timeout, in milliseconds.
+  static let electionTimeoutMax = 50_000
+  /// Requests above this size are allowed but unwise.
+  static let recommendedRequestBytes = 10 << 20
+  /// Backends above this size are allowed but unwise.
+  static let recommendedQuotaBytes: Int64 = 8 << 30
+
+  private var settings: Settings
+  private var log = LogConfig()
+
+  init(_ settings: Settings) { self.settings = settings }
+
+  /// The finished configuration.
+  /// - Throws: `ConfigFailure` for the first rule broken.
+  static func run(
+    _ settings: Settings
+  ) throws(ConfigFailure) -> (server: ServerConfig, log: LogConfig, notices: [Notice]) {
+    var validation = Validation(settings)
+    try validation.checkLog()
+    try validation.checkURLs()
+    try validation.checkTimes()
+    try validation.checkCompaction()
+    validation.completeNames()
+    validation.adviseOnSizes()
+    return (validation.settings.server, validation.log, validation.settings.notices)
+  }
+
+  private mutating func checkLog() throws(ConfigFailure) {
+    switch settings.logger {
+    case "zap": break
+    case "capnslog": throw ConfigFailure("--logger=capnslog is removed in v3.5")
+    default: throw ConfigFailure("unknown logger option \(GoText.quoted(settings.logger))")
+    }
+    if settings.logOutputs.count > 1 && settings.logOutputs.contains("default") {
+      throw ConfigFailure("multi logoutput for \"default\" is not supported yet")
+    }
+    guard LogConfig.levels.contains(settings.logLevel) else {
+      throw ConfigFailure("unrecognized level: \(GoText.quoted(settings.logLevel))")
+    }
+    guard let format = LogConfig.Format(rawValue: settings.logFormat) else {
+      throw ConfigFailure(
+        "unknown log format: \(GoText.quoted(settings.logFormat)), only supports json, console")
+    }
+    log.level = settings.logLevel
+    log.format = format
+    var outputs: [LogConfig.Output] = []
+    for word in settings.logOutputs {
+      switch word {
+      case "default": outputs.append(.automatic)
+      case "stderr": outputs.append(.standardError)
+      case "stdout": outputs.append(.standardOutput)
+      case "systemd/journal":
+        throw ConfigFailure("--log-outputs=systemd/journal is not supported by this version yet")
+      case "": throw ConfigFailure("--log-outputs has an empty output")
+      default: outputs.append(.file(word))
+      }
+    }
+    log.outputs = outputs
+  }
+
+  private mutating func checkURLs() throws(ConfigFailure) {
+    for urls in [settings.listenPeer, settings.listenClient, settings.listenMetrics] {
+      try Self.checkBinding(urls)
+    }
+    try Self.checkHosts(settings.advertisePeer, "--initial-advertise-peer-urls")
+    try Self.checkHosts(settings.advertiseClient ?? [], "--advertise-client-urls")
+    for (urls, name) in [
+      (settings.listenPeer, "--listen-peer-urls"), (settings.listenClient, "--listen-client-urls"),
+      (settings.listenMetrics, "--listen-metrics-urls"),
+      (settings.advertisePeer, "--initial-advertise-peer-urls"),
+    ] {
+      if let url = urls.first(where: \.isTLS) {
+        throw ConfigFailure(
+          "\(name) \(GoText.quoted(url.description)): TLS is not supported by this version yet")
+      }
+    }
+    settings.server.listenPeerURLs = try Self.listenURLs(settings.listenPeer)
+    settings.server.listenClientURLs = try Self.listenURLs(settings.listenClient)
+    settings.server.listenMetricsURLs = try Self.listenURLs(settings.listenMetrics)
+  }
+
+  /// Sockets are bound to addresses, not names.
+  private static func checkBinding(_ urls: [EtcdURL]) throws(ConfigFailure) {
+    for url in urls {
+      guard let address = url.hostPort else { continue }
+      if address.host != "localhost" && !address.isNumeric {
+        throw ConfigFailure("expected IP in URL for binding (\(url))")
+      }
+    }
+  }
+
+  private static func checkHosts(_ urls: [EtcdURL], _ name: String) throws(ConfigFailure) {
+    for url in urls where url.hostPort?.host == "" {
+      let list = urls.map(\.description).joined(separator: ",")
+      throw ConfigFailure(
+        "\(name) \(GoText.quoted(list)) must be \"host:port\" (unexpected empty host (\(url)))")
+    }
+  }
+
+  private static func listenURLs(_ urls: [EtcdURL]) throws(ConfigFailure) -> [ListenURL] {
+    var found: [ListenURL] = []
+    for url in urls {
+      guard let address = url.hostPort else {
+        found.append(ListenURL(scheme: url.scheme, host: url.address, port: 0))
+        continue
+      }
+      // An empty port is the one the system chooses, as for Go's listeners.
+      guard let port = address.port.isEmpty ? 0 : Int(address.port), port <= 65_535 else {
+        throw ConfigFailure("listen tcp: address \(address.port): invalid port")
+      }
+      found.append(ListenURL(scheme: url.scheme, host: address.host, port: port))
+    }
+    return found
+  }
+
+  private func checkTimes() throws(ConfigFailure) {
+    let (heartbeat, election) = (settings.server.heartbeatInterval, settings.server.electionTimeout)
+    if heartbeat == 0 {
+      throw ConfigFailure("--heartbeat-interval must be >0 (set to \(heartbeat)ms)")
+    }
+    if election == 0 {
+      throw ConfigFailure("--election-timeout must be >0 (set to \(election)ms)")
+    }
+    if heartbeat > election / 5 {
+      throw ConfigFailure(
+        "--election-timeout[\(election)ms] should be at least as 5 times as"
+          + " --heartbeat-interval[\(heartbeat)ms]")
+    }
+    if election > Self.electionTimeoutMax {
+      throw ConfigFailure(
+        "--election-timeout[\(election)ms] is too long, and should be set less than"
+          + " \(Self.electionTimeoutMax)ms")
+    }
+    if settings.advertiseClient == nil {
+      throw ConfigFailure(
+        "--advertise-client-urls is required when --listen-client-urls is set explicitly")
+    }
+  }
+
+  private mutating func checkCompaction() throws(ConfigFailure) {
+    let mode = settings.compactionMode
+    guard ["periodic", "revision", ""].contains(mode) else {
+      throw ConfigFailure("unknown auto-compaction-mode \(GoText.quoted(mode))")
+    }
+    let text = settings.compactionRetention.isEmpty ? "0" : settings.compactionRetention
+    if let number = Int64(text), number >= 0 {
+      guard number > 0, !mode.isEmpty else { return }
+      guard mode == "periodic" else {
+        settings.server.autoCompaction = .revision(number)
+        return
+      }
+      guard number <= 100 * 365 * 24 else {
+        throw ConfigFailure("error parsing CompactionRetention: \(text) hours are too long")
+      }
+      settings.server.autoCompaction = .periodic(.seconds(number * 3600))
+      return
+    }
+    let nanoseconds: Int64
+    do {
+      nanoseconds = try GoDuration.parse(text)
+    } catch {
+      throw ConfigFailure("error parsing CompactionRetention: \(error.message)")
+    }
+    guard mode != "revision" else {
+      throw ConfigFailure(
+        "error parsing CompactionRetention: \(GoText.quoted(text)) is not a number of revisions")
+    }
+    guard nanoseconds >= 0 else {
+      throw ConfigFailure("error parsing CompactionRetention: \(GoText.quoted(text)) is negative")
+    }
+    guard nanoseconds > 0, !mode.isEmpty else { return }
+    settings.server.autoCompaction = .periodic(.nanoseconds(nanoseconds))
+  }
+
+  /// What follows from the member's name.
+  private mutating func completeNames() {
+    let own = settings.advertisePeer.map(\.description)
+    settings.server.initialAdvertisePeerURLs = own
+    settings.server.advertiseClientURLs = (settings.advertiseClient ?? []).map(\.description)
+    let name = settings.server.name
+    // Only the name was given: the member founds a cluster of its own.
+    if name != "default" && settings.initialCluster == Settings.defaults.initialCluster {
+      settings.initialCluster = own.map { "\(name.isEmpty ? "default" : name)=\($0)" }
+        .joined(separator: ",")
+    }
+    settings.server.setInitialCluster(settings.initialCluster)
+    if settings.server.dataDirectory.isEmpty {
+      settings.server.dataDirectory = "\(name).etcd"
+      settings.notices.append(
+        Notice(
+          .warn, "'data-dir' was empty; using default",
+          ("data-dir", settings.server.dataDirectory)))
+    }
+    for (listening, advertised, flag) in [
+      (settings.listenPeer, own, "--initial-advertise-peer-urls"),
+      (settings.listenClient, settings.server.advertiseClientURLs, "--advertise-client-urls"),
+    ] {
+      let isWildcard = listening.contains { ["0.0.0.0", "::"].contains($0.hostPort?.host) }
+      guard isWildcard, advertised.allSatisfy({ $0.hasPrefix("http://localhost:") }) else {
+        continue
+      }
+      settings.notices.append(
+        Notice(
+          .warn,
+          "listening on all addresses but advertising localhost; other machines cannot"
+            + " reach this member", ("flag", flag),
+          ("advertised", advertised.joined(separator: ","))))
+    }
+  }
+
+  private mutating func adviseOnSizes() {
+    if settings.server.snapshotCount == 0 {
+      settings.server.snapshotCount = ServerConfig().snapshotCount
+      settings.notices.append(
+        Notice(
+          .info, "set snapshot count to default",
+          ("updated-snapshot-count", "\(settings.server.snapshotCount)")))
+    }
+    if settings.server.maxRequestBytes > Self.recommendedRequestBytes {
+      settings.notices.append(
+        Notice(
+          .warn, "exceeded recommended request limit",
+          ("max-request-bytes", "\(settings.server.maxRequestBytes)"),
+          ("recommended-request-bytes", "\(Self.recommendedRequestBytes)")))
+    }
+    if settings.server.quotaBackendBytes > Self.recommendedQuotaBytes {
+      settings.notices.append(
+        Notice(
+          .warn, "quota exceeds the recommended maximum",
+          ("quota-size-bytes", "\(settings.server.quotaBackendBytes)"),
+          ("quota-maximum-size-bytes", "\(Self.recommendedQuotaBytes)")))
+    }
+  }
+}
