@@ -30,10 +30,14 @@ enum Bootstrap {
     directory.noSync = config.unsafeNoFsync
     directory.snapshotsKept = config.maxSnapshots
     directory.segmentsKept = config.maxWALs
+    if config.forceNewCluster {
+      throw StorageError("--force-new-cluster is not supported by this version yet")
+    }
     let isNew = try !directory.holdsMember()
     let opened: MemberDirectory.Opened
     var founders: [MemberInfo] = []
     if isNew {
+      if let problem = config.initialClusterProblem { throw StorageError(problem) }
       founders = try self.founders(config)
       guard let own = founders.first(where: { $0.name == config.name }) else {
         throw StorageError(

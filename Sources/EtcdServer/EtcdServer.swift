@@ -24,6 +24,7 @@ public final class EtcdServer: @unchecked Sendable {
   private var grpc: GRPCServer?
   private var listeners: [Listener] = []
   private var publisher: Publisher?
+  private var compactor: Compactor?
 
   /// Called once when the member was removed from its cluster and must end.
   public var onRemoved: (@Sendable () -> Void)?
@@ -141,6 +142,8 @@ public final class EtcdServer: @unchecked Sendable {
     grpc = GRPCServer(router, grpcConfiguration)
     publisher = Publisher(member: member)
     publisher?.start()
+    compactor = config.autoCompaction.map { Compactor(member: member, mode: $0) }
+    compactor?.start()
     for (listener, audience) in bound {
       logger.info(
         "serving \(audience == .peer ? "peer" : audience == .client ? "client" : "metrics") traffic",
@@ -188,6 +191,7 @@ public final class EtcdServer: @unchecked Sendable {
     logger.info("closing etcd server", [LogField("name", .string(config.name))])
     try? onLoop {
       self.publisher?.stop()
+      self.compactor?.stop()
       for listener in self.listeners { listener.close() }
     }
     await transferLeadership()
