@@ -88,6 +88,8 @@ let package = Package(
     .executableTarget(
       name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime"],
       swiftSettings: settings),
+    tests(
+      "InteropTests", ["etcd", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
       path: "Benchmarks/grpc-echo-bench", swiftSettings: settings),

@@ -125,8 +125,7 @@ public final class EtcdServer: @unchecked Sendable {
       if case .client = audience { clientBound.append(listener.address) }
       return listener
     } catch {
-      let kind = url.scheme == .unix ? "unix \(url.host)" : "tcp \(url.host):\(url.port)"
-      throw StartError("listen \(kind): \(error)")
+      throw StartError("\(error)")
     }
   }
 

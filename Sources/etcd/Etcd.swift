@@ -54,7 +54,7 @@ struct Etcd {
       try server.start(milliseconds: Process.milliseconds(), seed: Process.seed())
     } catch {
       logger.fatal(
-        "discovery failed or member could not start",
+        "discovery failed",
         [
           LogField("error", .string(error.description))
         ])
