@@ -104,6 +104,12 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     return cachedNow
   }
 
+  /// Reads the clock again for the rest of the turn.
+  func refreshNow() -> UInt64 {
+    cachedNow = monotonicNanoseconds()
+    return cachedNow
+  }
+
   /// Adds a hook that runs once a turn after all events were handled and before output is flushed.
   /// On the loop only.
   public func onTurnEnd(_ body: @escaping () -> Void) {
