@@ -41,14 +41,12 @@ import Testing
     let ledger = Ledger()
     let loop = EventLoop(name: "kill-clients")
     loop.start()
-    let stop = Mutex(false)
+    let stop = StopFlag()
     let ports = cluster.members.map(\.clientPort)
     await withTaskGroup(of: Void.self) { group in
       for writer in 0..<6 {
         group.addTask {
-          await Self.write("writer\(writer)", to: ports[writer % 3], loop, ledger) {
-            stop.withLock { $0 }
-          }
+          await Self.write("writer\(writer)", to: ports[writer % 3], loop, ledger, stop)
         }
       }
       for _ in 0..<Self.kills {
@@ -58,7 +56,7 @@ import Testing
         victim.start()
         try? await Task.sleep(for: .milliseconds(Int.random(in: 50..<500, using: &random)))
       }
-      stop.withLock { $0 = true }
+      stop.set()
     }
     for member in cluster.members { try member.waitHealthy() }
     loop.stop()
@@ -84,10 +82,10 @@ import Testing
 
   /// Puts increasing numbers into one key until told to stop; connects again when the member died.
   private static func write(
-    _ key: String, to port: Int, _ loop: EventLoop, _ ledger: Ledger, _ isStopped: () -> Bool
+    _ key: String, to port: Int, _ loop: EventLoop, _ ledger: Ledger, _ stop: StopFlag
   ) async {
     var number = 0
-    while !isStopped() {
+    while !stop.isSet {
       guard
         let client = try? await GRPCClient.connect(
           to: .tcp(host: "127.0.0.1", port: port), loop: loop)
@@ -95,7 +93,7 @@ import Testing
         try? await Task.sleep(for: .milliseconds(20))
         continue
       }
-      while !isStopped() {
+      while !stop.isSet {
         number += 1
         ledger.attempt(key, number)
         let put = Etcdserverpb.PutRequest(key: Bytes(key), value: Bytes("\(number)"))
@@ -108,6 +106,13 @@ import Testing
       client.abort()
     }
   }
+}
+
+/// Tells tasks to end.
+final class StopFlag: Sendable {
+  private let flag = Mutex(false)
+  var isSet: Bool { flag.withLock { $0 } }
+  func set() { flag.withLock { $0 = true } }
 }
 
 /// SplitMix64: a small seeded generator, so that a failing run can be repeated.

@@ -34,8 +34,9 @@ import Testing
     #expect(list.output.split(separator: "\n").filter { $0.contains("started") }.count == 3)
     for member in cluster.members {
       let read = run(
-        ctl, ["--endpoints", member.endpoint, "get", "", "--prefix", "--count-only", "-w", "json"])
-      #expect(read.output.contains("\"count\":60"), "\(read)")
+        ctl,
+        ["--endpoints", member.endpoint, "get", "", "--prefix", "--count-only", "-w", "fields"])
+      #expect(read.output.contains("\"Count\" : 60"), "\(read)")
     }
     let hashes = Set(cluster.members.map { hashKV($0, revision: 61) })
     #expect(hashes.count == 1, "\(hashes)")

@@ -148,7 +148,7 @@ final class Member {
     process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("ETCD") }
     let log = directory + ".log"
     if !FileManager.default.fileExists(atPath: log) {
-      FileManager.default.createFile(atPath: log, contents: nil)
+      _ = FileManager.default.createFile(atPath: log, contents: nil)
     }
     let handle = FileHandle(forWritingAtPath: log)!
     handle.seekToEndOfFile()
