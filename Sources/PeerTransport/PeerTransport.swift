@@ -6,7 +6,8 @@ import Runtime
 /// The peer protocol of etcd (rafthttp): carries raft messages and snapshots between members.
 ///
 /// State lives on `loop`. Every function but `handle` may be called from any thread and takes
-/// effect on the loop, in the order of the calls of a thread.
+/// effect on the loop, in the order of the calls of a thread. Members stay connected until they are
+/// removed or `stop()` is called, even when the last reference to the transport is dropped.
 public final class PeerTransport: @unchecked Sendable {
   // @unchecked: `peers`, `remotes`, `handler` and `context` are confined to `loop`; other threads
   // only hop to it, or read `active`, which has a lock.
@@ -102,8 +103,7 @@ public final class PeerTransport: @unchecked Sendable {
   public func removeAll() {
     onLoop { [self] in
       for id in Array(peers.keys) { removePeer(id: id) }
-      for remote in remotes.values { remote.stop() }
-      remotes.removeAll()
+      endLinks()
     }
   }
 
@@ -112,14 +112,19 @@ public final class PeerTransport: @unchecked Sendable {
     onLoop { [self] in
       guard !stopped else { return }
       stopped = true
-      for peer in peers.values { peer.stop() }
-      for remote in remotes.values { remote.stop() }
-      peers.removeAll()
-      remotes.removeAll()
+      endLinks()
       context.streamClient.close()
       context.pipelineClient.close()
       context.delegate = nil
     }
+  }
+
+  /// Forgets the links before they are stopped: the delegate may send while it is told of losses.
+  private func endLinks() {
+    let ending = Array(peers.values) + Array(remotes.values)
+    peers.removeAll()
+    remotes.removeAll()
+    for link in ending { link.stop() }
   }
 
   private func parse(_ id: UInt64, _ urls: [String]) -> [PeerURL]? {

@@ -17,84 +17,56 @@ final class TestNode: PeerTransportDelegate {
     var wasRemoved = 0
     var seen: [UInt64: [String]] = [:]
     var logs: [String] = []
-    var connections: [Connection] = []
     var sinks: [TestSink] = []
     var sinkPauses = false
     var sinkFailsAfter = Int.max
   }
 
   let id: UInt64
-  let loop: EventLoop
+  let front: Front
   let state = Mutex(State())
   let metrics = MetricsRegistry()
-  private let made = Mutex<(transport: PeerTransport?, port: Int)>((nil, 0))
+  /// Called with each batch after it was recorded.
+  let onReceived = Mutex<(@Sendable ([Raftpb.Message]) -> Void)?>(nil)
+  private let made = Mutex<PeerTransport?>(nil)
 
-  init(
+  convenience init(
     _ id: UInt64, cluster: UInt64 = 0xc1, version: String = "3.5.1",
     limits: HTTPServerLimits = .init(),
     _ change: (inout PeerTransportConfiguration) -> Void = { _ in }
   ) async throws {
+    let front = try await Front(limits)
+    self.init(front, id, cluster: cluster, version: version, change)
+  }
+
+  init(
+    _ front: Front, _ id: UInt64, cluster: UInt64, version: String = "3.5.1",
+    _ change: (inout PeerTransportConfiguration) -> Void = { _ in }
+  ) {
     self.id = id
-    loop = EventLoop(name: "node-\(id)")
-    loop.start()
-    let port = try await listen(limits)
+    self.front = front
     var configuration = PeerTransportConfiguration(
-      localID: id, clusterID: cluster, peerURLs: ["http://127.0.0.1:\(port)"],
-      serverVersion: version)
+      localID: id, clusterID: cluster, peerURLs: [front.url], serverVersion: version)
     configuration.metrics = metrics
     configuration.logger = Logger(
       targets: [.sink { [weak self] in self?.log($0) }], encoding: .json, level: .info)
     change(&configuration)
-    let transport = PeerTransport(configuration: configuration, loop: loop, delegate: self)
-    made.withLock { $0 = (transport, port) }
+    let transport = PeerTransport(configuration: configuration, loop: front.loop, delegate: self)
+    made.withLock { $0 = transport }
+    front.handler.withLock { $0 = { transport.handle($0) } }
   }
 
   private func log(_ line: Bytes) { state.withLock { $0.logs.append(line.string) } }
 
-  var transport: PeerTransport { made.withLock { $0.transport! } }
-  var port: Int { made.withLock { $0.port } }
-  var url: String { "http://127.0.0.1:\(port)" }
-
-  private func listen(_ limits: HTTPServerLimits) async throws -> Int {
-    try await withCheckedThrowingContinuation { done in
-      loop.execute { [self] in
-        do throws(ChannelError) {
-          let listener = try Listener(loop: loop, endpoint: .tcp(host: "127.0.0.1", port: 0)) {
-            [weak self] connection in
-            guard let self else { return connection.abort() }
-            state.withLock { $0.connections.append(connection) }
-            _ = HTTP1ServerConnection(channel: connection, limits: limits) { [weak self] exchange in
-              guard let self, transport.handle(exchange) else {
-                return exchange.respond(status: 404, body: "404 page not found\n")
-              }
-            }
-            connection.start()
-          }
-          done.resume(returning: listener.address.port!)
-        } catch {
-          done.resume(throwing: error)
-        }
-      }
-    }
-  }
-
-  /// Aborts every connection that was accepted.
-  func killConnections() {
-    let taken = state.withLock { state in
-      let taken = state.connections
-      state.connections = []
-      return taken
-    }
-    loop.execute { for connection in taken where !connection.isClosed { connection.abort() } }
-  }
+  var transport: PeerTransport { made.withLock { $0! } }
+  var loop: EventLoop { front.loop }
+  var url: String { front.url }
 
   func stop() async {
     transport.stop()
-    await Self.offLoop { self.loop.stop() }
-    made.withLock { $0.transport = nil }
+    front.handler.withLock { $0 = nil }
+    await front.stop()
   }
-
-  @concurrent static func offLoop(_ body: @Sendable () -> Void) async { body() }
 
   func has(log text: String) -> Bool {
     state.withLock { $0.logs.contains { $0.contains(text) } }
@@ -108,6 +80,7 @@ final class TestNode: PeerTransportDelegate {
       $0.received += messages
       $0.batches += 1
     }
+    onReceived.withLock { $0 }?(messages)
   }
   func reportUnreachable(_ id: UInt64) { state.withLock { $0.unreachable[id, default: 0] += 1 } }
   func reportSnapshot(_ id: UInt64, failed: Bool) {
@@ -238,4 +211,68 @@ func waitForStreams(_ nodes: [TestNode]) async throws {
         && node.transport.activePeers == nodes.count - 1
     }
   }
+}
+
+/// A listener on a loop of its own; its requests go to whoever is set as handler.
+final class Front: Sendable {
+  let loop: EventLoop
+  let handler = Mutex<(@Sendable (HTTPExchange) -> Bool)?>(nil)
+  private let connections = Mutex<[Connection]>([])
+  private let bound = Mutex(0)
+
+  init(_ limits: HTTPServerLimits = .init()) async throws {
+    loop = EventLoop(name: "front")
+    loop.start()
+    let port = try await listen(limits)
+    bound.withLock { $0 = port }
+  }
+
+  var port: Int { bound.withLock { $0 } }
+  var url: String { "http://127.0.0.1:\(port)" }
+
+  private func listen(_ limits: HTTPServerLimits) async throws -> Int {
+    try await withCheckedThrowingContinuation { done in
+      loop.execute { [self] in
+        do throws(ChannelError) {
+          let listener = try Listener(loop: loop, endpoint: .tcp(host: "127.0.0.1", port: 0)) {
+            [weak self] connection in
+            guard let self else { return connection.abort() }
+            connections.withLock { $0.append(connection) }
+            _ = HTTP1ServerConnection(channel: connection, limits: limits) { [weak self] exchange in
+              let handler = self?.handler.withLock { $0 }
+              if handler?(exchange) != true {
+                exchange.respond(status: 404, body: "404 page not found\n")
+              }
+            }
+            connection.start()
+          }
+          done.resume(returning: listener.address.port!)
+        } catch {
+          done.resume(throwing: error)
+        }
+      }
+    }
+  }
+
+  /// Aborts every connection that was accepted.
+  func killConnections() {
+    let taken = connections.withLock { connections in
+      let taken = connections
+      connections = []
+      return taken
+    }
+    loop.execute { for connection in taken where !connection.isClosed { connection.abort() } }
+  }
+
+  /// Bytes queued on accepted connections.
+  func pendingBytes() async -> Int {
+    let taken = connections.withLock { $0 }
+    return await withCheckedContinuation { done in
+      loop.execute { done.resume(returning: taken.reduce(0) { $0 + $1.pendingWriteBytes }) }
+    }
+  }
+
+  func stop() async { await Self.offLoop { self.loop.stop() } }
+
+  @concurrent private static func offLoop(_ body: @Sendable () -> Void) async { body() }
 }

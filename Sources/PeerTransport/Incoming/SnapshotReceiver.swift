@@ -25,6 +25,7 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   private var metrics: SnapshotMetrics?
   private var size = 0
   private var ignored = 0
+  private var sawInput = false
   private let startedAt: UInt64
 
   /// Bytes of a refused database that are skipped, so that the sender reads the answer; then the
@@ -70,6 +71,7 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
       if ignored > Self.ignoredBytesMax { exchange.abort() }
       return
     }
+    sawInput = true
     var input = bytes
     if case .message = phase {
       do throws(StreamDecodeError) {
@@ -91,7 +93,7 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
 
   func bodyEnded() {
     switch phase {
-    case .message: undecodable("unexpected EOF")
+    case .message: undecodable(sawInput ? "unexpected EOF" : "EOF")
     case .database(let message, let sink):
       phase = .saving
       sink.finish { [self] result in

@@ -80,6 +80,11 @@ final class Peer: PeerLink {
     for sender in snapshots.values { sender.stop() }
     for reader in readers { reader.stop() }
     for prober in probers { prober.stop() }
+    snapshots = [:]
+    readers = []
+    probers = []
+    appWriter = nil
+    messageWriter = nil
     context.logger.info("stopped remote peer", [.id("remote-peer-id", id)])
   }
 }

@@ -119,8 +119,10 @@ class PeerLink {
       "dropped internal Raft message since sending buffer is full (overloaded network)", fields)
   }
 
+  /// Ends everything and lets go of the parts, which hold this in turn. Nothing is sent afterwards.
   func stop() {
     pipeline.stop()
+    pipeline = nil
     status.close()
   }
 }

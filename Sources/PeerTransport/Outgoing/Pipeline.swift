@@ -7,7 +7,7 @@ import Runtime
 /// Posts single messages: while a stream is down, and to members that have no streams.
 /// Confined to the transport's loop.
 final class Pipeline {
-  private unowned let link: PeerLink
+  private let link: PeerLink
   private var queue: [Raftpb.Message] = []
   private var calls: [UInt64: HTTPClientCall] = [:]
   private var running = 0

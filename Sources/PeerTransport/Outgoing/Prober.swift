@@ -5,7 +5,7 @@ import Runtime
 /// Asks a peer every few seconds whether it is there, how far away and what time it has.
 /// Confined to the transport's loop.
 final class Prober {
-  private unowned let peer: Peer
+  private let peer: Peer
   private let urls: [PeerURL]
   private let name: String
   private let client: HTTPClient

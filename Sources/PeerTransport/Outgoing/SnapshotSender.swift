@@ -6,7 +6,7 @@ import Runtime
 /// Posts one snapshot: the message, then the database file as the connection takes it.
 /// Confined to the transport's loop.
 final class SnapshotSender: HTTPResponseHandler {
-  private unowned let peer: Peer
+  private let peer: Peer
   private let message: Raftpb.Message
   private let source: any SnapshotSource
   private let metrics: SnapshotMetrics
@@ -90,8 +90,9 @@ final class SnapshotSender: HTTPResponseHandler {
   /// Queues pieces until the connection has enough of them.
   func requestWritable() {
     guard done != nil, !bodySent, let call, let channel = call.channel else { return }
-    let high = peer.context.configuration.snapshotQueueBytes - Self.pieceBytes
-    channel.watermarks = Watermarks(low: high / 4, high: max(high, 0))
+    let room = peer.context.configuration.snapshotQueueBytes - Self.pieceBytes
+    let high = max(room, Self.pieceBytes)
+    channel.watermarks = Watermarks(low: high / 4, high: high)
     watchdog?.set(after: peer.context.configuration.snapshotStallTimeout)
     if !front.isEmpty {
       call.write(front)

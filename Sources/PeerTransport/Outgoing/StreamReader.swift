@@ -16,7 +16,7 @@ final class StreamReader: HTTPResponseHandler {
   }
 
   private let kind: StreamKind
-  private unowned let peer: Peer
+  private let peer: Peer
   private var phase = Phase.waiting
   private var call: HTTPClientCall?
   private var decoder: StreamDecoder

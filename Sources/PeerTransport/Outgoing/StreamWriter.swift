@@ -9,7 +9,7 @@ import Runtime
 /// queue. Confined to the transport's loop.
 final class StreamWriter: TurnEndHandler {
   private let kind: StreamKind
-  private unowned let peer: Peer
+  private let peer: Peer
   private var exchange: HTTPExchange?
   private var encoder: StreamEncoder
   private var queue: [Raftpb.Message] = []
