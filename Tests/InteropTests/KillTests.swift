@@ -126,3 +126,26 @@ struct SeededGenerator: RandomNumberGenerator {
     return z ^ (z >> 31)
   }
 }
+
+/// Puts `key0`…`key99` round and round with values that count up, several at a time; the last ones
+/// in order.
+func putMany(_ count: Int, to member: Member) async throws {
+  let loop = EventLoop(name: "put-many")
+  loop.start()
+  let client = try await GRPCClient.connect(
+    to: .tcp(host: "127.0.0.1", port: member.clientPort), loop: loop)
+  func put(_ number: Int) async throws {
+    let request = Etcdserverpb.PutRequest(
+      key: Bytes("key\(number % 100)"), value: Bytes("value\(number)"))
+    _ = try await client.unary(
+      Etcdserverpb.KVService.put.path, request.encoded(), timeout: .seconds(20))
+  }
+  for start in stride(from: 0, to: count, by: 100) {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for number in start..<min(start + 100, count) { group.addTask { try await put(number) } }
+      try await group.waitForAll()
+    }
+  }
+  client.abort()
+  loop.stop()
+}

@@ -205,7 +205,7 @@ final class Cluster {
   let scratch = Scratch()
   let members: [Member]
 
-  init(_ binaries: [String], extra: [String] = []) {
+  init(_ binaries: [String], extra: [String] = [], oursOnly: [String] = []) {
     let ports = freePorts(binaries.count * 2)
     let scratch = scratch
     let cluster = binaries.indices.map { "m\($0 + 1)=http://127.0.0.1:\(ports[$0 * 2 + 1])" }
@@ -214,7 +214,7 @@ final class Cluster {
       Member(
         name: "m\(index + 1)", binary: binary, directory: scratch.path + "/m\(index + 1)",
         clientPort: ports[index * 2], peerPort: ports[index * 2 + 1], cluster: cluster,
-        extra: extra)
+        extra: extra + (binary == Binaries.ours ? oursOnly : []))
     }
   }
 
