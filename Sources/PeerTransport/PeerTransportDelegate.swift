@@ -3,7 +3,8 @@ import EtcdAPI
 
 /// The member above the transport. Every call comes on the transport's loop and must not block.
 public protocol PeerTransportDelegate: AnyObject, Sendable {
-  /// All messages that arrived in one turn of the loop, in the order of each stream.
+  /// All messages that arrived in one turn of the loop, in the order of each stream. What the member
+  /// cannot take it drops: raft sends again.
   func received(_ messages: [Raftpb.Message])
   /// Messages to a member were lost.
   func reportUnreachable(_ id: UInt64)

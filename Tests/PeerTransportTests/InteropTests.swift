@@ -176,9 +176,31 @@ struct InteropTests {
     let indexes = entries.map(\.index)
     #expect(Set(indexes).count >= 20)
     #expect(!node.has(log: "peer became inactive"))
+    try await appends(node, other)
     try await snapshots(node, other)
     try await removal(node, official)
     await node.stop()
+  }
+
+  /// The official server reads our MsgApp stream in both forms; raft answers an old term with a
+  /// MsgAppResp of the present one.
+  private func appends(_ node: TestNode, _ other: UInt64) async throws {
+    func answers() -> Int {
+      node.state.withLock { state in state.received.count { $0.type == .appResp } }
+    }
+    let large = Bytes(repeatElement(7, count: 1_200_000))
+    for index in 0..<6 as Range<UInt64> {
+      // One after the other: of several answers at a time etcd sends only the last.
+      let before = answers()
+      let entry = Raftpb.Entry(term: 1, index: index + 10, data: index % 3 == 1 ? large : "x")
+      node.transport.send([
+        Raftpb.Message(
+          type: .app, to: other, from: node.id, term: 1, logTerm: 1, index: index + 9,
+          entries: [entry], commit: 1)
+      ])
+      try await eventually("the answer to an append") { answers() > before }
+    }
+    #expect(!node.has(log: "lost TCP streaming connection"))
   }
 
   /// The official server takes a snapshot in both forms; an old term makes raft ignore it.

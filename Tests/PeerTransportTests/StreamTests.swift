@@ -271,11 +271,11 @@ extension TestNode {
   }
 
   @Test func aSilentStreamIsGivenUp() async throws {
-    let nodes = try await startCluster(2) { $0.readTimeout = .milliseconds(300) }
+    let nodes = try await startCluster(2) { $0.readTimeout = .milliseconds(1000) }
     try await waitForStreams(nodes)
     let (a, b) = (nodes[0], nodes[1])
     // Heartbeats keep it for several timeouts.
-    try await Task.sleep(for: .milliseconds(1000))
+    try await Task.sleep(for: .milliseconds(2500))
     #expect(!a.has(log: "lost TCP streaming connection with remote peer"))
     b.transport.pausePeer(id: a.id)
     try await eventually("the timeout") { a.has(log: "i/o timeout") }

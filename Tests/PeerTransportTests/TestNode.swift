@@ -66,6 +66,7 @@ final class TestNode: PeerTransportDelegate {
     transport.stop()
     front.handler.withLock { $0 = nil }
     await front.stop()
+    made.withLock { $0 = nil }
   }
 
   func has(log text: String) -> Bool {
