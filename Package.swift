@@ -88,6 +88,7 @@ let package = Package(
     .executableTarget(
       name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime"],
       swiftSettings: settings),
+    tests("TidyTests", []),
     tests(
       "InteropTests", ["etcd", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
     .executableTarget(

@@ -1,6 +1,5 @@
 import Bytes
 import EtcdAPI
-import MVCC
 
 /// Checks of key-value requests before they are proposed.
 ///
@@ -54,9 +53,13 @@ enum KVValidation {
   /// Keys put and intervals deleted by a branch and the transactions inside it.
   private struct Writes {
     var puts: Set<Bytes> = []
-    var deletes: [KeyInterval] = []
+    var deletes: [Etcdserverpb.DeleteRangeRequest] = []
 
-    func deletes(_ key: Bytes) -> Bool { deletes.contains { $0.contains(key) } }
+    /// Here etcd takes `range_end` as it stands: a deletion "from key on", whose end is a zero byte,
+    /// covers no key.
+    func deletes(_ key: Bytes) -> Bool {
+      deletes.contains { $0.rangeEnd.isEmpty ? $0.key == key : $0.key <= key && key < $0.rangeEnd }
+    }
   }
 
   /// Refuses a key that is put twice, or put and deleted, in what may run together. The two branches
@@ -67,7 +70,7 @@ enum KVValidation {
     var all = Writes()
     for operation in operations {
       if case .requestDeleteRange(let range) = operation.request {
-        all.deletes.append(KeyInterval(key: range.key, rangeEnd: range.rangeEnd))
+        all.deletes.append(range)
       }
     }
     for operation in operations {

@@ -82,6 +82,8 @@ public struct MemberCore: Sendable {
   var leaderElectedTick = 0
   var proposalsFailed = 0
   var readContexts: RequestID
+  /// Messages to peers that had to wait for the log.
+  var delayed: [Raftpb.Message] = []
   /// Callers that wait until the backend holds an index.
   var flushes: [(id: UInt64, index: UInt64)] = []
   /// The backend is behind and should be written at the next chance.
@@ -181,13 +183,14 @@ public struct MemberCore: Sendable {
 
   /// Lets raft and the state machine work until nothing is left that needs no event.
   public mutating func advance(_ out: inout MemberOutput) {
+    sendDelayed(&out)
     repeat {
       askForReads()
       while node.hasReady { process(node.ready(), &out) }
       releaseReads(&out)
     } while node.hasReady
     proposeParked(&out)
-    if node.hasReady { while node.hasReady { process(node.ready(), &out) } }
+    while node.hasReady { process(node.ready(), &out) }
     compactionStep(&out)
     releaseFlushes(&out)
     maybeFreeze(&out)
@@ -261,8 +264,10 @@ public struct MemberCore: Sendable {
     if !flushes.isEmpty { commitDue = true }
   }
 
-  /// Messages that had to wait for the log.
-  var delayed: [Raftpb.Message] = []
+  private mutating func sendDelayed(_ out: inout MemberOutput) {
+    for message in delayed { send(message, &out) }
+    delayed.removeAll(keepingCapacity: true)
+  }
 
   private mutating func didCommit(_ state: any CommittedRows) {
     guard let position = freezing else { return }
@@ -273,8 +278,6 @@ public struct MemberCore: Sendable {
   }
 
   private mutating func maybeFreeze(_ out: inout MemberOutput) {
-    for message in delayed { send(message, &out) }
-    delayed.removeAll(keepingCapacity: true)
     guard !isInstalling, !store.isCommitting, out.freeze == nil else { return }
     let full = store.pendingRows >= 10_000
     guard full || (commitDue && (store.hasPending || durable.index < applied.index)) else { return }

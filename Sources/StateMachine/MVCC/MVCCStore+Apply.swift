@@ -26,33 +26,14 @@ extension MVCCStore {
   /// - Source: etcd `applierV3backend.Txn`.
   public mutating func apply(_ request: Etcdserverpb.TxnRequest) throws(StoreError) -> KVResult {
     let path = try TxnPath(request, in: snapshot())
-    if !request.isReadOnly {
-      try check(request, path) { (store, operation) throws(StoreError) in
-        if case .requestPut(let put) = operation { try store.checkPut(put) }
-      }
-      try check(request, path) { (store, operation) throws(StoreError) in
-        if case .requestRange(let range) = operation { try store.checkRange(range) }
-      }
+    try path.visit(request) { (operation) throws(StoreError) in
+      if case .requestPut(let put) = operation { try checkPut(put) }
     }
+    try snapshot().checkRanges(of: request, path)
     return try transact { (store) throws(StoreError) in
       let (succeeded, responses) = try store.run(request, path)
       return .txn(
         revision: store.currentRevision, succeeded: succeeded, responses: responses)
-    }
-  }
-
-  private func check(
-    _ request: Etcdserverpb.TxnRequest, _ path: TxnPath,
-    _ body: (MVCCStore, Etcdserverpb.RequestOp.OneOf_Request) throws(StoreError) -> Void
-  ) throws(StoreError) {
-    var nested = path.nested[...]
-    for operation in path.operations(of: request) {
-      guard let operation = operation.request else { continue }
-      if case .requestTxn(let inner) = operation {
-        try check(inner, nested.removeFirst(), body)
-      } else {
-        try body(self, operation)
-      }
     }
   }
 
@@ -61,12 +42,6 @@ extension MVCCStore {
       guard index.find(request.key)?.isLive == true else { throw .keyNotFound }
     }
     if request.lease != 0, !leases.contains(request.lease) { throw .leaseNotFound }
-  }
-
-  private func checkRange(_ request: Etcdserverpb.RangeRequest) throws(StoreError) {
-    if request.revision == 0 { return }
-    if request.revision > revision { throw .futureRevision }
-    if request.revision < compactRevision { throw .compacted }
   }
 
   private mutating func run(
@@ -141,6 +116,22 @@ struct TxnPath {
     self.nested = nested
   }
 
+  /// Calls `body` for every operation of the branches taken, in order.
+  func visit(
+    _ request: Etcdserverpb.TxnRequest,
+    _ body: (Etcdserverpb.RequestOp.OneOf_Request) throws(StoreError) -> Void
+  ) throws(StoreError) {
+    var nested = nested[...]
+    for operation in operations(of: request) {
+      guard let operation = operation.request else { continue }
+      if case .requestTxn(let inner) = operation {
+        try nested.removeFirst().visit(inner, body)
+      } else {
+        try body(operation)
+      }
+    }
+  }
+
   func operations(of request: Etcdserverpb.TxnRequest) -> [Etcdserverpb.RequestOp] {
     succeeded ? request.success : request.failure
   }
@@ -178,7 +169,21 @@ extension StoreSnapshot {
   /// Runs a transaction that only reads.
   /// - Throws: as `range`.
   public func read(_ request: Etcdserverpb.TxnRequest) throws(StoreError) -> KVResult {
-    try read(request, TxnPath(request, in: self), isNested: false)
+    let path = try TxnPath(request, in: self)
+    try checkRanges(of: request, path)
+    return try read(request, path, isNested: false)
+  }
+
+  /// Refuses a transaction as a whole when one of its ranges reads what is not there. A negative
+  /// revision counts as compacted here, other than in a range of its own.
+  func checkRanges(
+    of request: Etcdserverpb.TxnRequest, _ path: TxnPath
+  ) throws(StoreError) {
+    try path.visit(request) { (operation) throws(StoreError) in
+      guard case .requestRange(let range) = operation, range.revision != 0 else { return }
+      if range.revision > revision { throw .futureRevision }
+      if range.revision < compactRevision { throw .compacted }
+    }
   }
 
   private func read(

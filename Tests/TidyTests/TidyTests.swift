@@ -1,0 +1,97 @@
+import Foundation
+import Testing
+
+/// Rules of the code base that a reader should not have to check.
+@Suite struct TidyTests {
+  static let root = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+
+  /// Swift files below a folder, with their text.
+  static func sources(_ folder: String) -> [(path: String, text: String)] {
+    let base = root + "/" + folder
+    guard let walk = FileManager.default.enumerator(atPath: base) else { return [] }
+    return walk.compactMap { $0 as? String }.filter { $0.hasSuffix(".swift") }.sorted().map {
+      ("\(folder)/\($0)", (try? String(contentsOfFile: "\(base)/\($0)", encoding: .utf8)) ?? "")
+    }
+  }
+
+  static func imports(_ text: String) -> [String] {
+    text.split(separator: "\n").compactMap { line in
+      let words = line.split(separator: " ")
+      guard let at = words.firstIndex(of: "import"), at + 1 < words.count,
+        words[..<at].allSatisfy({
+          $0.hasPrefix("@") || ["public", "package", "internal"].contains($0)
+        })
+      else { return nil }
+      return String(words[at + 1])
+    }
+  }
+
+  /// What each target may import: the targets below it.
+  static let allowed: [String: Set<String>] = {
+    var allowed: [String: Set<String>] = [:]
+    func add(_ target: String, _ names: String...) { allowed[target] = Set(names) }
+    add("Bytes", "CBytes")
+    add("Protobuf", "Bytes")
+    add("EtcdAPI", "Bytes", "Protobuf")
+    add("Raft", "Bytes", "EtcdAPI", "Protobuf")
+    add("StateMachine/MVCC", "Bytes", "EtcdAPI", "Protobuf")
+    add("StateMachine/Membership", "Bytes", "EtcdAPI", "Protobuf")
+    add("Member", "Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership")
+    add("FileSystem", "Bytes", "Glibc", "Darwin")
+    add("Bolt", "Bytes", "FileSystem", "Synchronization")
+    add("WAL", "Bytes", "FileSystem", "EtcdAPI", "Protobuf")
+    add("Snap", "Bytes", "FileSystem", "EtcdAPI", "Protobuf")
+    add(
+      "MemberStorage", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
+      "Member", "Bolt", "WAL", "Snap", "COpenSSL", "Synchronization")
+    add("Runtime", "Bytes", "CUV", "Glibc", "Darwin", "Synchronization")
+    add("HTTP", "Bytes", "Runtime", "Glibc", "Darwin")
+    add(
+      "GRPC", "Bytes", "Runtime", "HTTP", "CNghttp2", "CZlib", "Synchronization", "Glibc", "Darwin")
+    return allowed
+  }()
+
+  @Test func importsGoOneWay() {
+    for (target, names) in Self.allowed {
+      let files = Self.sources("Sources/" + target)
+      #expect(!files.isEmpty, "\(target) has no sources")
+      for (path, text) in files {
+        for name in Self.imports(text) {
+          #expect(names.contains(name), "\(path) imports \(name), which is not below \(target)")
+        }
+      }
+    }
+  }
+
+  @Test func librariesStayAwayFromFoundationAndLooseTasks() {
+    // The server's own words for a banned call, and what to use instead.
+    let banned = [
+      ("import Foundation", "the toolchain's standard library, Runtime, Glibc"),
+      ("Task.detached", "a child task or an event"), ("Thread.sleep", "a timer of the loop"),
+      ("TODO", "finish it, or open an issue"), ("FIXME", "finish it, or open an issue"),
+    ]
+    for (path, text) in Self.sources("Sources") where !path.contains("/Generated/") {
+      for (word, instead) in banned {
+        #expect(!text.contains(word), "\(path) contains \(word); use: \(instead)")
+      }
+      if path.hasPrefix("Sources/DevCluster") || path.hasPrefix("Sources/devcluster") { continue }
+      let lines = text.split(separator: "\n", omittingEmptySubsequences: false).count
+      #expect(lines <= 800, "\(path) has \(lines) lines; cut it at a concept")
+    }
+  }
+
+  @Test func uncheckedSendableIsExplained() {
+    for (path, text) in Self.sources("Sources") where !path.contains("/Generated/") {
+      let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+      for (number, line) in lines.enumerated()
+      where line.contains("@unchecked Sendable")
+        && !line.trimmingCharacters(in: .whitespaces).hasPrefix("//")
+      {
+        let near = lines[max(0, number - 3)...min(lines.count - 1, number + 6)].joined()
+        #expect(
+          near.contains("// @unchecked:"), "\(path):\(number + 1) does not say why it is safe")
+      }
+    }
+  }
+}
