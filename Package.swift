@@ -47,14 +47,20 @@ let package = Package(
       name: "Membership", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/Membership", swiftSettings: settings),
     library("Member", ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership"]),
-    tests("MVCCTests", ["MVCC", "Bytes", "EtcdAPI", "Protobuf"]),
+    tests(
+      "MVCCTests",
+      [
+        "MVCC", "Bytes", "EtcdAPI", "Protobuf", "Simulation", "MemberStorage", "Bolt", "Raft",
+      ]),
     // Formats over a FileSystem protocol.
     library("FileSystem", ["Bytes"]),
     library("Bolt", ["Bytes", "FileSystem"]),
     tests("BoltTests", ["Bolt", "Bytes", "FileSystem"]),
     library("WAL", ["Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
     library("Snap", ["Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
-    tests("WALTests", ["WAL", "Snap", "Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
+    tests(
+      "WALTests",
+      ["WAL", "Snap", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Simulation", "Raft"]),
     system("COpenSSL", "openssl", "libssl-dev"),
     library(
       "MemberStorage",
@@ -62,6 +68,20 @@ let package = Package(
         "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
         "Bolt", "WAL", "Snap", "COpenSSL",
       ]),
+    // Disks, networks and clocks that fail on purpose, decided by a seed.
+    library(
+      "Simulation",
+      [
+        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
+        "MemberStorage", "Bolt", "Snap",
+      ]),
+    tests(
+      "SimulationTests",
+      [
+        "Simulation", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
+        "Member", "MemberStorage", "Bolt",
+      ]),
+    .executableTarget(name: "etcd-sim", dependencies: ["Simulation"], swiftSettings: settings),
     library("EtcdConfig"),
     tests("EtcdConfigTests", ["EtcdConfig"]),
     // Edges: the event loop, sockets, threads, logs and metrics; HTTP/1.1 and gRPC above them.

@@ -84,6 +84,10 @@ public final class BoltDatabase: Sendable {
       if size == 0 {
         try Self.initialise(file, pageSize: options.pageSize, noSync: options.noSync)
         size = 4 * options.pageSize
+      } else if !options.noSync {
+        // A process that was killed may have left a commit in the page cache only. The next commit
+        // reuses pages of the one before it, which must not be needed any more.
+        try Self.disk { () throws(FileError) in try file.sync() }
       }
       let meta = try Self.readMeta(file, size: size)
       guard Int(meta.highWater) * meta.pageSize <= size else {

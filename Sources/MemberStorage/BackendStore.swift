@@ -22,12 +22,38 @@ public final class BackendStore: Sendable {
     self.fileSystem = fileSystem
     self.directory = directory
     self.options = options
-    let opened = try BoltDatabase(fileSystem, path: directory + "/db", options: options)
-    database = Mutex(opened)
-    do throws(BoltError) { try Self.createBuckets(opened) } catch {
+    database = Mutex(try Self.open(fileSystem, directory, options))
+  }
+
+  private static func open(
+    _ fileSystem: any FileSystem, _ directory: String, _ options: BoltOptions
+  ) throws(BoltError) -> BoltDatabase {
+    let path = directory + "/db"
+    if try disk({ () throws(FileError) in try fileSystem.kind(path) }) == nil {
+      try create(fileSystem, path, options)
+    }
+    // A process that was killed may have put a database in place without making that durable.
+    if !options.noSync {
+      try disk { () throws(FileError) in try fileSystem.syncDirectory(directory) }
+    }
+    let opened = try BoltDatabase(fileSystem, path: path, options: options)
+    do throws(BoltError) { try createBuckets(opened) } catch {
       opened.close()
       throw error
     }
+    return opened
+  }
+
+  /// Makes an empty database under another name first, so that a half-made one never stands there.
+  private static func create(
+    _ fileSystem: any FileSystem, _ path: String, _ options: BoltOptions
+  ) throws(BoltError) {
+    let temporary = path + ".tmp.create"
+    try disk { () throws(FileError) in
+      if try fileSystem.kind(temporary) != nil { try fileSystem.remove(temporary) }
+    }
+    try BoltDatabase(fileSystem, path: temporary, options: options).close()
+    try disk { () throws(FileError) in try fileSystem.rename(temporary, to: path) }
   }
 
   private static func createBuckets(_ database: BoltDatabase) throws(BoltError) {
@@ -66,7 +92,7 @@ public final class BackendStore: Sendable {
   public func install(databaseAt received: String) throws(BoltError) -> BoltRows {
     let old = current
     old.close()
-    try disk { () throws(FileError) in
+    try Self.disk { () throws(FileError) in
       try fileSystem.rename(received, to: path)
       try fileSystem.syncDirectory(directory)
     }
@@ -78,13 +104,13 @@ public final class BackendStore: Sendable {
   /// Reads go on meanwhile on the old file; commits wait for the storage thread.
   public func defragment() throws(BoltError) -> BoltRows {
     let copy = directory + "/db.tmp.defrag"
-    try disk { () throws(FileError) in
+    try Self.disk { () throws(FileError) in
       if try fileSystem.kind(copy) != nil { try fileSystem.remove(copy) }
     }
     let old = current
     try BoltDatabase.compact(old.read(), to: copy, on: fileSystem, options: options)
     old.close()
-    try disk { () throws(FileError) in
+    try Self.disk { () throws(FileError) in
       try fileSystem.rename(copy, to: path)
       try fileSystem.syncDirectory(directory)
     }
@@ -92,15 +118,14 @@ public final class BackendStore: Sendable {
   }
 
   private func reopen() throws(BoltError) -> BoltRows {
-    let fresh = try BoltDatabase(fileSystem, path: path, options: options)
-    try Self.createBuckets(fresh)
+    let fresh = try Self.open(fileSystem, directory, options)
     database.withLock { $0 = fresh }
     return try BoltRows(fresh.read())
   }
 
   public func close() { current.close() }
 
-  private func disk<R>(_ body: () throws(FileError) -> R) throws(BoltError) -> R {
+  private static func disk<R>(_ body: () throws(FileError) -> R) throws(BoltError) -> R {
     do throws(FileError) { return try body() } catch {
       throw BoltError(reason: .file, description: error.description)
     }

@@ -48,6 +48,8 @@ public struct MemberDirectory: Sendable {
     public let clusterID: UInt64
     /// Repairs that were made, for the log.
     public let notes: [String]
+    /// Whether the log was created and never written to: the founders are not in it.
+    public var isEmpty: Bool { snapshot.metadata.index == 0 && storage.lastIndex == 0 }
   }
 
   /// Whether the directory holds a member.
@@ -78,7 +80,7 @@ public struct MemberDirectory: Sendable {
   /// - Throws: `StorageError` naming file, offset and reason.
   public func open() throws(StorageError) -> Opened {
     try wrap {
-      try makeDirectories()
+      try fileSystem.makeDirectory(snapDirectory, permissions: 0o700)
       var notes: [String] = []
       let snapshotter = Snapshotter(fileSystem, directory: snapDirectory, noSync: noSync)
       let recorded = try WAL.validSnapshots(fileSystem, directory: walDirectory)
@@ -117,10 +119,21 @@ public struct MemberDirectory: Sendable {
       snapshotsKept: snapshotsKept, segmentsKept: segmentsKept)
   }
 
+  /// Directories and what makes them reachable are durable before the log in them comes to be: a
+  /// member that lost its directory would vote again in terms it voted in.
   private func makeDirectories() throws(FileError) {
-    try fileSystem.makeDirectory(dataDirectory, permissions: 0o700)
-    try fileSystem.makeDirectory(memberDirectory, permissions: 0o700)
-    try fileSystem.makeDirectory(snapDirectory, permissions: 0o700)
+    var missing: [String] = []
+    var path = dataDirectory
+    while try fileSystem.kind(path) == nil {
+      missing.append(path)
+      path = parent(of: path)
+    }
+    // A process that was killed may have made the last ones without making them durable.
+    if missing.isEmpty { missing = [dataDirectory] }
+    for path in missing.reversed() + [memberDirectory, snapDirectory] {
+      try fileSystem.makeDirectory(path, permissions: 0o700)
+      if !noSync { try fileSystem.syncDirectory(parent(of: path)) }
+    }
   }
 
   private func openBackend() throws(BoltError) -> BackendStore {

@@ -133,7 +133,11 @@ public final class WAL {
           try file.truncate(to: outcome.lastEnd)
         }
         try file.allocate(to: Swift.max(size, segmentBytes))
-        if !noSync { try file.sync() }
+        guard !noSync else { return }
+        try file.sync()
+        // A process that was killed may have renamed the segment or the log without making it durable.
+        try fileSystem.syncDirectory(directory)
+        try fileSystem.syncDirectory(parent(of: directory))
       }
       let wal = WAL(
         reader: reader, segmentBytes: segmentBytes, noSync: noSync,
@@ -329,7 +333,7 @@ public final class WAL {
 }
 
 /// The directory that holds a path.
-func parent(of path: String) -> String {
+public func parent(of path: String) -> String {
   guard let slash = path.lastIndex(of: "/") else { return "." }
   return slash == path.startIndex ? "/" : String(path[..<slash])
 }

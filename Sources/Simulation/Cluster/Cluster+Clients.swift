@@ -1,0 +1,130 @@
+import EtcdAPI
+import MVCC
+import Member
+import Raft
+
+extension Cluster {
+  /// One client: it asks, waits, and asks again.
+  struct Client {
+    /// Values seen last, for comparisons.
+    var seen: [String: Int] = [:]
+  }
+
+  /// Units after which a client gives a request up.
+  private static let patience = 60 * tickUnits
+
+  func call(_ client: Int) {
+    guard callsAllowed else { return }
+    let id = ids[random.below(ids.count)]
+    guard nodes[id]!.member != nil else {
+      queue.add(.call(client: client), at: now + Self.tickUnits)
+      return
+    }
+    call(chooseRequest(client), client: client, at: id)
+  }
+
+  /// Sends a request to a member.
+  /// - Returns: its place in the history.
+  @discardableResult
+  func call(_ request: ClientRequest, client: Int, at id: UInt64) -> Int {
+    let member = nodes[id]!.member!
+    clock += 1
+    history.append(Operation(client: client, request: request, member: id, called: clock))
+    let operation = history.count - 1
+    let number = member.makeRequestID()
+    waiting[id]![number] = operation
+    if let data = request.encoded(id: number) {
+      post(.propose([Proposal(id: number, data: data)]), to: id)
+    } else if request.range?.serializable == true || options.mutant == .readsLocally {
+      post(.readLocal([number]), to: id)
+    } else {
+      post(.read([number]), to: id)
+    }
+    queue.add(.giveUp(operation: operation), at: now + Self.patience)
+    return operation
+  }
+
+  private func chooseRequest(_ client: Int) -> ClientRequest {
+    let key = keys[random.below(keys.count)]
+    nextValue += 1
+    switch random.below(100) {
+    case 0..<30: return .put(key: key, value: nextValue)
+    case 30..<38: return .delete(key: key)
+    case 38..<55:
+      return .compareAndPut(
+        key: key, expected: clients[client].seen[key, default: 0], new: nextValue)
+    case 55..<60 where keys.count > 1:
+      let other = keys[(keys.firstIndex(of: key)! + 1) % keys.count]
+      return .putBoth(key, other, value: nextValue)
+    case 60..<62:
+      let newest = history.reversed().lazy.compactMap { $0.result?.revision }.first ?? 1
+      return .compact(max(newest - Int64(random.below(5)), 1))
+    case 62..<68: return .range(key: "k", toEnd: true, serializable: false)
+    case 68..<72: return .range(key: "k", toEnd: true, serializable: true)
+    case 72..<78: return .range(key: key, toEnd: false, serializable: true)
+    default: return .range(key: key, toEnd: false, serializable: false)
+    }
+  }
+
+  /// Tells clients what a turn of a member answered.
+  func answer(_ out: MemberOutput, from id: UInt64) {
+    for reply in out.replies {
+      guard let operation = waiting[id]?.removeValue(forKey: reply.id) else { continue }
+      finish(operation, OperationResult(reply.outcome, to: history[operation].request))
+    }
+    for batch in out.reads {
+      for number in batch.ids {
+        guard let operation = waiting[id]?.removeValue(forKey: number) else { continue }
+        guard case .success(let snapshot) = batch.result,
+          let range = history[operation].request.range
+        else {
+          finish(operation, nil)
+          continue
+        }
+        do throws(StoreError) {
+          finish(operation, try OperationResult(range, keys: keys, in: snapshot))
+        } catch { problems.append("\(name(id)) cannot read: \(error)") }
+      }
+    }
+  }
+
+  /// - Parameter result: `nil` when the client was told that it may or may not have happened.
+  private func finish(_ operation: Int, _ result: OperationResult?) {
+    let client = history[operation].client
+    if let result {
+      clock += 1
+      history[operation].returned = clock
+      history[operation].result = result
+      counters.acknowledged += 1
+      note(UInt64(bitPattern: result.revision ?? -1))
+      if case .read(_, let values) = result {
+        for (key, value) in values { clients[client].seen[key] = value.value }
+      }
+      for effect in history[operation].effects { clients[client].seen[effect.key] = effect.value }
+      trace("\(history[operation].request) at \(name(history[operation].member)): \(result)")
+    } else {
+      counters.unknown += 1
+    }
+    queue.add(.call(client: client), at: now + 1 + random.below(4 * Self.tickUnits))
+  }
+
+  func giveUp(_ operation: Int) {
+    let id = history[operation].member
+    guard let number = waiting[id]?.first(where: { $0.value == operation })?.key else { return }
+    waiting[id]![number] = nil
+    finish(operation, nil)
+  }
+
+  /// The member died with the request.
+  func lose(_ operation: Int) { finish(operation, nil) }
+}
+
+extension OperationResult {
+  /// Revision in the answer.
+  var revision: Int64? {
+    switch self {
+    case .wrote(let revision), .unchanged(let revision), .read(let revision, _): revision
+    case .refused: nil
+    }
+  }
+}

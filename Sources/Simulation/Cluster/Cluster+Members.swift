@@ -1,0 +1,158 @@
+import MVCC
+import Member
+import MemberStorage
+import Raft
+
+extension Cluster {
+  // MARK: Start and crash
+
+  func start(_ id: UInt64) {
+    var node = nodes[id]!
+    node.life += 1
+    node.isTurnPlanned = false
+    node.isLogBusy = false
+    node.isStorageBusy = false
+    node.diskHangsUntil = 0
+    // A clock may run up to 20% fast or slow.
+    node.tickUnits = Self.tickUnits * (80 + random.below(41)) / 100
+    if faultsAllowed, chance(oneIn: 8) { planStop(&node, within: 40) }
+    nodes[id] = node
+    do {
+      let member = try SimulatedMember(
+        node.fileSystem, founders: founders, own: node.info, options: memberOptions,
+        milliseconds: UInt64(now) * 10, seed: random.next())
+      counters.repairs += member.notes.count
+      trace("\(name(id)) starts at index \(member.consistentIndex) \(member.notes)")
+      nodes[id]!.member = member
+      waiting[id] = [:]
+      queue.add(.tick(id, life: node.life), at: now + random.below(node.tickUnits) + 1)
+      wake(id)
+    } catch { stopped(id, error) }
+  }
+
+  private var memberOptions: SimulatedMember.Options {
+    var member = options.member
+    member.acknowledgesEarly = options.mutant == .acknowledgesEarly
+    return member
+  }
+
+  /// Lets the power fail before one of the next disk operations.
+  func planStop(_ node: inout Node, within operations: Int) {
+    node.fileSystem.stopBefore = node.fileSystem.operations + random.below(operations)
+    node.crashMode = CrashMode.allCases[random.below(3)]
+  }
+
+  /// A member failed: as planned when the power is off, otherwise it is a bug.
+  private func stopped(_ id: UInt64, _ error: any Error) {
+    guard nodes[id]!.fileSystem.isDead else {
+      problems.append("\(name(id)) failed: \(error)")
+      return
+    }
+    crash(id, nodes[id]!.crashMode)
+  }
+
+  /// Kills the process; the disk is what the mode leaves of it.
+  func crash(_ id: UInt64, _ mode: CrashMode) {
+    trace("\(name(id)) crashes, \(mode)")
+    counters.crashes += 1
+    nodes[id]!.fileSystem.powerOff()
+    nodes[id]!.fileSystem = nodes[id]!.fileSystem.crashed(mode, &random)
+    nodes[id]!.member = nil
+    nodes[id]!.life += 1
+    nodes[id]!.pausedUntil = 0
+    for operation in (waiting.removeValue(forKey: id) ?? [:]).values.sorted() { lose(operation) }
+    let pause = faultsAllowed ? random.below(40 * Self.tickUnits) : Self.tickUnits
+    queue.add(.restart(id, life: nodes[id]!.life), at: now + pause)
+  }
+
+  // MARK: Threads
+
+  func tick(_ id: UInt64) {
+    let node = nodes[id]!
+    queue.add(.tick(id, life: node.life), at: now + node.tickUnits)
+    guard now >= node.pausedUntil else { return }
+    post(.tick, to: id)
+  }
+
+  func post(_ event: MemberEvent, to id: UInt64) {
+    guard let member = nodes[id]?.member else { return }
+    member.post(event)
+    wake(id)
+  }
+
+  /// Plans a turn of the core and work of its threads, where there is something to do.
+  func wake(_ id: UInt64) {
+    guard var node = nodes[id], let member = node.member else { return }
+    let earliest = max(now, node.pausedUntil)
+    if member.hasEvents, !node.isTurnPlanned {
+      node.isTurnPlanned = true
+      queue.add(.turn(id, life: node.life), at: earliest + random.below(50))
+    }
+    if member.hasLogWork, !node.isLogBusy {
+      node.isLogBusy = true
+      let hang = max(node.diskHangsUntil, earliest)
+      queue.add(.log(id, life: node.life), at: hang + diskTime())
+    }
+    if member.hasStorageWork, !node.isStorageBusy {
+      node.isStorageBusy = true
+      queue.add(.storage(id, life: node.life), at: earliest + 2 * diskTime())
+    }
+    nodes[id] = node
+  }
+
+  private func diskTime() -> Int { 1 + random.below(options.diskLatency) }
+
+  func runLog(_ id: UInt64) {
+    nodes[id]!.isLogBusy = false
+    do { try nodes[id]!.member?.runLog() } catch { return stopped(id, error) }
+    wake(id)
+  }
+
+  func runStorage(_ id: UInt64) {
+    nodes[id]!.isStorageBusy = false
+    do { try nodes[id]!.member?.runStorage() } catch { return stopped(id, error) }
+    wake(id)
+  }
+
+  func turn(_ id: UInt64) {
+    guard let member = nodes[id]?.member else { return }
+    if now < nodes[id]!.pausedUntil {
+      queue.add(.turn(id, life: nodes[id]!.life), at: nodes[id]!.pausedUntil)
+      return
+    }
+    nodes[id]!.isTurnPlanned = false
+    let before = member.core.status
+    let out: MemberOutput
+    do { out = try member.turn() } catch { return stopped(id, error) }
+    for message in out.messages { send(message) }
+    for snapshot in out.sendSnapshots { send(snapshot, from: id) }
+    answer(out, from: id)
+    if out.leaderChanged { counters.elections += 1 }
+    if out.compacted != nil { counters.compactions += 1 }
+    verify(id, member, before: before)
+    wake(id)
+  }
+
+  private func verify(_ id: UInt64, _ member: SimulatedMember, before: MemberStatus) {
+    let status = member.core.status
+    note(status.appliedIndex)
+    note(UInt64(bitPattern: status.revision))
+    if let problem = facts.check(
+      status, of: id, isReplaying: status.appliedIndex < member.consistentIndex)
+    {
+      problems.append("\(name(id)): \(problem)")
+    }
+    if status.term != before.term || status.role != before.role {
+      trace("\(name(id)) is \(status.role) in term \(status.term)")
+    }
+    if status.appliedIndex >= member.consistentIndex, chance(oneIn: 25) { checkHash(id, member) }
+  }
+
+  func checkHash(_ id: UInt64, _ member: SimulatedMember) {
+    do {
+      let hash = try member.hash()
+      note(UInt64(hash.hash))
+      if let problem = facts.check(hash) { problems.append("\(name(id)): \(problem)") }
+    } catch { problems.append("\(name(id)) cannot hash its state: \(error)") }
+  }
+}

@@ -1,0 +1,141 @@
+import Bolt
+import Bytes
+import EtcdAPI
+import FileSystem
+import Member
+import MemberStorage
+import Raft
+
+extension Cluster {
+  /// A snapshot on its way: the message, and the database behind it that follows piece by piece.
+  final class Transfer {
+    let message: Raftpb.Message
+    let rows: BoltRows
+    let senderLife: Int
+    let receiverLife: Int
+    let file: (any StorageFile)?
+    let temporary: String
+    let final: String
+    let directory: String
+    var offset = 0
+
+    init(
+      _ message: Raftpb.Message, _ rows: BoltRows, lives: (sender: Int, receiver: Int),
+      directory: String, file: (any StorageFile)?, temporary: String, final: String
+    ) {
+      self.message = message
+      self.rows = rows
+      senderLife = lives.sender
+      receiverLife = lives.receiver
+      self.directory = directory
+      self.file = file
+      self.temporary = temporary
+      self.final = final
+    }
+  }
+
+  private static let pieceBytes = 32 << 10
+
+  // MARK: Messages
+
+  func send(_ message: Raftpb.Message) {
+    let link = Link(from: message.from, to: message.to)
+    guard nodes[message.to] != nil else { return }
+    if cut.contains(link) || (faultsAllowed && chance(oneIn: options.lossOneIn)) {
+      if chance(oneIn: 2) { post(.unreachable(message.to), to: message.from) }
+      return
+    }
+    plan(message, on: link)
+    // A stream never repeats a message, but a member may; a proposal has no index that tells.
+    let mayRepeat = message.type != .prop || options.mutant == .repeatsProposals
+    if faultsAllowed, mayRepeat, chance(oneIn: options.repeatOneIn) { plan(message, on: link) }
+  }
+
+  private func plan(_ message: Raftpb.Message, on link: Link) {
+    var time = now + 1 + random.below(options.delay)
+    if faultsAllowed, chance(oneIn: 30) { time += random.below(10 * Self.tickUnits) }
+    if options.isOrdered { time = max(time, lastDelivery[link, default: 0]) }
+    lastDelivery[link] = time
+    queue.add(.deliver(message), at: time)
+  }
+
+  func deliver(_ message: Raftpb.Message) {
+    guard !cut.contains(Link(from: message.from, to: message.to)) else { return }
+    note(message.index)
+    post(.receive([message]), to: message.to)
+  }
+
+  // MARK: Snapshots
+
+  /// Begins to copy the database that belongs to a snapshot into the receiver's directory.
+  func send(_ snapshot: SnapshotSend, from id: UInt64) {
+    let to = snapshot.message.to
+    guard let rows = snapshot.state as? BoltRows, let target = nodes[to],
+      let receiver = target.member, !cut.contains(Link(from: id, to: to)),
+      let index = snapshot.message.snapshot?.metadata.index
+    else { return post(.snapshotSent(to, failed: true), to: id) }
+    counters.snapshotsSent += 1
+    trace("\(name(id)) sends the snapshot at \(index) to \(name(to))")
+    let digits = String(index, radix: 16)
+    let hex = String(repeating: "0", count: 16 - digits.count) + digits
+    let directory = receiver.snapDirectory
+    let temporary = "\(directory)/tmp-\(hex).snap.db"
+    // A disk whose power fails takes the file with it; the transfer ends at its next piece.
+    let file = try? target.fileSystem.open(temporary, .create(permissions: 0o600))
+    try? file?.truncate(to: 0)
+    transfers.append(
+      Transfer(
+        snapshot.message, rows, lives: (nodes[id]!.life, target.life), directory: directory,
+        file: file, temporary: temporary, final: "\(directory)/\(hex).snap.db"))
+    queue.add(.transfer(transfers.count - 1), at: now + 1 + random.below(options.delay))
+  }
+
+  func continueTransfer(_ number: Int) {
+    let transfer = transfers[number]
+    let message = transfer.message
+    guard nodes[message.from]!.life == transfer.senderLife else {
+      transfer.file?.close()
+      return
+    }
+    guard nodes[message.to]!.life == transfer.receiverLife, let file = transfer.file,
+      !cut.contains(Link(from: message.from, to: message.to)),
+      !(faultsAllowed && chance(oneIn: 20))
+    else { return fail(transfer) }
+    let piece = transfer.rows.transaction.snapshotBytes(
+      at: transfer.offset, count: Self.pieceBytes)
+    do throws(FileError) {
+      if piece.isEmpty {
+        try finish(transfer, file)
+        post(.receive([message]), to: message.to)
+        post(.snapshotSent(message.to, failed: false), to: message.from)
+        counters.snapshotsInstalled += 1
+        return
+      }
+      try piece.withUnsafeBytes { (memory) throws(FileError) in
+        try file.write(memory, at: transfer.offset)
+      }
+      transfer.offset += piece.count
+      queue.add(.transfer(number), at: now + 1 + random.below(options.delay))
+    } catch {
+      fail(transfer)
+      // The receiver only drops what it was sent; it is the power that ends it.
+      if nodes[message.to]!.fileSystem.isDead { crash(message.to, nodes[message.to]!.crashMode) }
+    }
+  }
+
+  private func finish(_ transfer: Transfer, _ file: any StorageFile) throws(FileError) {
+    let fileSystem = nodes[transfer.message.to]!.fileSystem
+    try file.sync()
+    file.close()
+    try fileSystem.rename(transfer.temporary, to: transfer.final)
+    try fileSystem.syncDirectory(transfer.directory)
+  }
+
+  private func fail(_ transfer: Transfer) {
+    trace("the snapshot for \(name(transfer.message.to)) does not arrive")
+    if nodes[transfer.message.to]!.life == transfer.receiverLife {
+      try? nodes[transfer.message.to]!.fileSystem.remove(transfer.temporary)
+    }
+    post(.snapshotSent(transfer.message.to, failed: true), to: transfer.message.from)
+  }
+}

@@ -1,0 +1,175 @@
+import EtcdAPI
+import MVCC
+import Member
+import MemberStorage
+import Membership
+import Raft
+
+/// A cluster of members with simulated disks, clocks and network, and its clients, all decided by one
+/// seed: the same options give the same run.
+public final class Cluster {
+  /// A place for a member: its disk outlives the process.
+  struct Node {
+    let info: MemberInfo
+    var fileSystem: SimulatedFileSystem
+    var member: SimulatedMember?
+    /// Number of the process; what was planned for an earlier one is void.
+    var life = 0
+    var isTurnPlanned = false
+    var isLogBusy = false
+    var isStorageBusy = false
+    /// The process gets no processor before this time.
+    var pausedUntil = 0
+    /// Writes of the log hang before this time.
+    var diskHangsUntil = 0
+    /// Units between two ticks of this clock.
+    var tickUnits = Cluster.tickUnits
+    /// What a crash under way leaves.
+    var crashMode = CrashMode.clean
+  }
+
+  static let tickUnits = 1000
+
+  public let options: SimulationOptions
+  var random: SplitMix64
+  var queue = EventQueue()
+  var now = 0
+  var nodes: [UInt64: Node] = [:]
+  let ids: [UInt64]
+  let keys: [String]
+  var faultsAllowed = true
+
+  // Network.
+  var cut: Set<Link> = []
+  var lastDelivery: [Link: Int] = [:]
+  var transfers: [Transfer] = []
+
+  // Clients.
+  var history: [Operation] = []
+  var clock = 0
+  var waiting: [UInt64: [UInt64: Int]] = [:]
+  var clients: [Client] = []
+  var nextValue = 0
+  var callsAllowed = true
+
+  // Facts that must agree between members.
+  var facts = SharedFacts()
+  public internal(set) var problems: [String] = []
+  /// Counts of what happened.
+  public internal(set) var counters = SimulationCounters()
+  /// A digest of everything that happened, in order.
+  public private(set) var digest: UInt64 = 0xcbf2_9ce4_8422_2325
+  var log: ((String) -> Void)?
+
+  struct Link: Hashable {
+    let from: UInt64
+    let to: UInt64
+  }
+
+  public init(_ options: SimulationOptions, log: ((String) -> Void)? = nil) {
+    self.options = options
+    self.log = log
+    random = SplitMix64(seed: options.seed)
+    keys = (0..<options.keys).map { "k\($0)" }
+    let infos = (0..<options.members).map { number in
+      let url = "http://10.0.0.\(number + 1):2380"
+      return MemberInfo(
+        id: Identity.memberID(peerURLs: [url], token: "simulation"), peerURLs: [url],
+        name: "m\(number + 1)")
+    }
+    ids = infos.map(\.id)
+    clients = (0..<options.clients).map { _ in Client() }
+    for info in infos {
+      let fileSystem = SimulatedFileSystem()
+      fileSystem.ignoresSync = options.mutant == .ignoresSync
+      nodes[info.id] = Node(info: info, fileSystem: fileSystem)
+    }
+  }
+
+  var founders: [MemberInfo] { ids.map { nodes[$0]!.info } }
+
+  /// Runs faults and load, then mends everything and checks that the cluster recovers and that what
+  /// clients saw is consistent.
+  public func run() {
+    for id in ids { start(id) }
+    for client in clients.indices { queue.add(.call(client: client), at: random.below(5000)) }
+    queue.add(.fault, at: 20 * Self.tickUnits)
+    work(until: options.faultTicks * Self.tickUnits) { false }
+    if problems.isEmpty { heal() }
+    if problems.isEmpty { problems += HistoryCheck.problems(of: history, keys: keys) }
+    note(UInt64(history.count))
+  }
+
+  /// Lets things happen until a time, a condition, or a violation.
+  func work(until end: Int, _ isDone: () -> Bool) {
+    while problems.isEmpty, let (time, action) = queue.next() {
+      if time > end {
+        queue.add(action, at: time)
+        now = end
+        return
+      }
+      now = time
+      counters.events += 1
+      handle(action)
+      if isDone() { return }
+    }
+  }
+
+  private func handle(_ action: EventQueue.Action) {
+    note(UInt64(now))
+    switch action {
+    case .tick(let id, let life): if nodes[id]!.life == life { tick(id) }
+    case .turn(let id, let life): if nodes[id]!.life == life { turn(id) }
+    case .log(let id, let life): if nodes[id]!.life == life { runLog(id) }
+    case .storage(let id, let life): if nodes[id]!.life == life { runStorage(id) }
+    case .deliver(let message): deliver(message)
+    case .transfer(let number): continueTransfer(number)
+    case .call(let client): call(client)
+    case .giveUp(let operation): giveUp(operation)
+    case .fault: fault()
+    case .restart(let id, let life): if nodes[id]!.life == life { start(id) }
+    case .mend: cut = []
+    }
+  }
+
+  func trace(_ text: @autoclosure () -> String) {
+    if let log { log("\(now): \(text())") }
+  }
+
+  func name(_ id: UInt64) -> String { nodes[id]?.info.name ?? "?\(id)" }
+
+  /// Adds a number to the digest.
+  func note(_ value: UInt64) { digest = (digest ^ value) &* 0x100_0000_01b3 }
+
+  func chance(oneIn n: Int) -> Bool { n > 0 && random.below(n) == 0 }
+}
+
+/// How often things happened in a run.
+public struct SimulationCounters: Sendable {
+  public var events = 0
+  public var crashes = 0
+  public var snapshotsSent = 0
+  public var snapshotsInstalled = 0
+  public var repairs = 0
+  public var elections = 0
+  public var acknowledged = 0
+  public var unknown = 0
+  public var defragmentations = 0
+  public var compactions = 0
+
+  public init() {}
+
+  /// Sums up runs.
+  public static func += (a: inout SimulationCounters, b: SimulationCounters) {
+    a.events += b.events
+    a.crashes += b.crashes
+    a.snapshotsSent += b.snapshotsSent
+    a.snapshotsInstalled += b.snapshotsInstalled
+    a.repairs += b.repairs
+    a.elections += b.elections
+    a.acknowledged += b.acknowledged
+    a.unknown += b.unknown
+    a.defragmentations += b.defragmentations
+    a.compactions += b.compactions
+  }
+}

@@ -1,0 +1,62 @@
+import EtcdAPI
+
+/// Things that are going to happen, ordered by time and, at one time, by when they were planned.
+struct EventQueue {
+  enum Action {
+    case tick(UInt64, life: Int)
+    /// The core handles what waits in its inbox.
+    case turn(UInt64, life: Int)
+    case log(UInt64, life: Int)
+    case storage(UInt64, life: Int)
+    case deliver(Raftpb.Message)
+    /// The next piece of a snapshot on its way.
+    case transfer(Int)
+    case call(client: Int)
+    case giveUp(operation: Int)
+    case fault
+    case restart(UInt64, life: Int)
+    case mend
+  }
+
+  private struct Item {
+    let time: Int
+    let order: Int
+    let action: Action
+
+    static func < (a: Item, b: Item) -> Bool {
+      a.time != b.time ? a.time < b.time : a.order < b.order
+    }
+  }
+
+  private var heap: [Item] = []
+  private var planned = 0
+
+  mutating func add(_ action: Action, at time: Int) {
+    planned += 1
+    heap.append(Item(time: time, order: planned, action: action))
+    var child = heap.count - 1
+    while child > 0, heap[child] < heap[(child - 1) / 2] {
+      heap.swapAt(child, (child - 1) / 2)
+      child = (child - 1) / 2
+    }
+  }
+
+  mutating func next() -> (time: Int, action: Action)? {
+    guard let first = heap.first else { return nil }
+    let last = heap.removeLast()
+    if !heap.isEmpty {
+      heap[0] = last
+      var parent = 0
+      while true {
+        var least = parent
+        for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count {
+          if heap[child] < heap[least] { least = child }
+        }
+        if least == parent { break }
+        heap.swapAt(parent, least)
+        parent = least
+      }
+    }
+    return (first.time, first.action)
+  }
+}

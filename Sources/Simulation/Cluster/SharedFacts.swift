@@ -1,0 +1,52 @@
+import MVCC
+import Member
+import Raft
+
+/// What every member must agree on.
+struct SharedFacts {
+  private struct StateFact: Hashable {
+    let revision: Int64
+    let compactRevision: Int64
+    let keys: Int
+  }
+
+  private struct HashPlace: Hashable {
+    let revision: Int64
+    let compactRevision: Int64
+  }
+
+  private var leaders: [UInt64: UInt64] = [:]
+  private var states: [UInt64: StateFact] = [:]
+  private var hashes: [HashPlace: UInt32] = [:]
+
+  /// Terms that had a leader.
+  var terms: Int { leaders.count }
+
+  /// One leader a term (Raft thesis §3.6.3), and one state after each index (§3.6.3, State Machine
+  /// Safety).
+  /// - Parameter isReplaying: the state is ahead of the applied index.
+  mutating func check(_ status: MemberStatus, of id: UInt64, isReplaying: Bool) -> String? {
+    if status.role == .leader {
+      if let other = leaders[status.term], other != id { return "two leaders in \(status.term)" }
+      leaders[status.term] = id
+    }
+    if isReplaying { return nil }
+    let fact = StateFact(
+      revision: status.revision, compactRevision: status.compactRevision, keys: status.keys)
+    if let other = states[status.appliedIndex], other != fact {
+      return "states differ after index \(status.appliedIndex): \(other) and \(fact)"
+    }
+    states[status.appliedIndex] = fact
+    return nil
+  }
+
+  /// Members that hold the same history have the same hash of it.
+  mutating func check(_ hash: StoreSnapshot.Hash) -> String? {
+    let place = HashPlace(revision: hash.revision, compactRevision: hash.compactRevision)
+    if let other = hashes[place], other != hash.hash {
+      return "hashes differ at revision \(place.revision) compacted at \(place.compactRevision)"
+    }
+    hashes[place] = hash.hash
+    return nil
+  }
+}

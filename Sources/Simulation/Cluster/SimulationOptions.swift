@@ -1,0 +1,73 @@
+import Raft
+
+/// What a run of the cluster simulation does. Times are in units; a clock tick has 1000 of them.
+public struct SimulationOptions: Sendable, CustomStringConvertible {
+  /// A fault that is built in on purpose, to show that the checks find it.
+  public enum Mutant: String, Sendable, CaseIterable {
+    /// The log reports entries as durable before they are.
+    case acknowledgesEarly
+    /// The disk ignores every fsync.
+    case ignoresSync
+    /// Linearizable reads are answered from the member's own state.
+    case readsLocally
+    /// A committed proposal reaches the leader twice.
+    case repeatsProposals
+  }
+
+  public var seed: UInt64
+  public var members = 3
+  public var clients = 4
+  public var keys = 3
+  /// Clock ticks with faults.
+  public var faultTicks = 250
+  /// Clock ticks in which the cluster must be whole again afterwards.
+  public var healTicks = 400
+  public var member = SimulatedMember.Options()
+  /// Messages are lost once in so many; 0 = never.
+  public var lossOneIn = 20
+  /// Messages are repeated once in so many; 0 = never.
+  public var repeatOneIn = 20
+  /// Whether messages between two members keep their order.
+  public var isOrdered = false
+  /// Units that a message usually takes, at most.
+  public var delay = 400
+  /// Units that a write to the disk usually takes, at most.
+  public var diskLatency = 500
+  /// A fault of some kind happens once in so many ticks.
+  public var faultEvery = 12
+  public var mutant: Mutant?
+
+  public init(seed: UInt64) { self.seed = seed }
+
+  /// Options that differ from seed to seed, so that a range of seeds visits many shapes.
+  public static func varied(seed: UInt64) -> SimulationOptions {
+    var random = SplitMix64(seed: seed &* 0x9e37_79b9_7f4a_7c15 ^ 0x5157)
+    func one<T>(of choices: [T]) -> T { choices[random.below(choices.count)] }
+    var options = SimulationOptions(seed: seed)
+    options.members = one(of: [1, 3, 3, 3, 5])
+    options.clients = one(of: [3, 5, 8])
+    options.keys = one(of: [1, 3, 4])
+    options.lossOneIn = one(of: [0, 5, 20, 50])
+    options.repeatOneIn = one(of: [0, 10, 50])
+    options.isOrdered = one(of: [true, false])
+    options.delay = one(of: [100, 400, 2000])
+    options.diskLatency = one(of: [100, 500, 3000])
+    options.faultEvery = one(of: [6, 12, 40])
+    options.member.preVote = one(of: [true, true, false])
+    options.member.snapshotCount = one(of: [5, 20, 60])
+    options.member.catchUpEntries = one(of: [0, 5, 20])
+    options.member.segmentBytes = one(of: [2 << 10, 8 << 10, 32 << 10])
+    options.member.segmentsKept = one(of: [1, 2, 5])
+    options.member.snapshotsKept = one(of: [1, 2, 5])
+    if options.members == 5 { options.faultTicks = 150 }
+    return options
+  }
+
+  public var description: String {
+    "seed \(seed): members \(members), clients \(clients), keys \(keys), loss 1/\(lossOneIn), "
+      + "repeat 1/\(repeatOneIn), ordered \(isOrdered), delay \(delay), disk \(diskLatency), "
+      + "fault every \(faultEvery), pre-vote \(member.preVote), snapshot count "
+      + "\(member.snapshotCount), catch-up \(member.catchUpEntries), segment "
+      + "\(member.segmentBytes) B, mutant \(mutant?.rawValue ?? "none")"
+  }
+}

@@ -1,0 +1,88 @@
+import FileSystem
+
+/// An open file of a simulated disk.
+final class SimulatedFile: StorageFile, @unchecked Sendable {
+  // @unchecked: confined to one thread, see SimulatedFileSystem.
+
+  let path: String
+  private let fileSystem: SimulatedFileSystem
+  private let inode: SimulatedInode
+  private var isClosed = false
+
+  init(_ fileSystem: SimulatedFileSystem, path: String, inode: SimulatedInode) {
+    self.fileSystem = fileSystem
+    self.path = path
+    self.inode = inode
+  }
+
+  private func check(_ operation: String) throws(FileError) {
+    precondition(!isClosed, "\(operation) of \(path) after close")
+    try fileSystem.checkPower(operation, path)
+  }
+
+  private func change(_ operation: String, upTo end: Int = 0) throws(FileError) {
+    try check(operation)
+    guard end <= SimulatedMemory.reservedBytes else {
+      throw fileSystem.error(operation, path, FileError.tooLarge, "file too large")
+    }
+    try fileSystem.count(operation, path)
+  }
+
+  func size() throws(FileError) -> Int {
+    try check("fstat")
+    return inode.size
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError) -> Int {
+    try check("read")
+    let count = min(buffer.count, max(inode.size - offset, 0))
+    if count > 0 {
+      buffer.baseAddress!.copyMemory(from: inode.memory.base + offset, byteCount: count)
+    }
+    return count
+  }
+
+  func write(_ memory: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
+    try change("write at \(offset)", upTo: offset + memory.count)
+    inode.write(memory, at: offset)
+  }
+
+  func truncate(to size: Int) throws(FileError) {
+    try change("truncate to \(size)", upTo: size)
+    inode.resize(to: size)
+  }
+
+  func allocate(to size: Int) throws(FileError) {
+    try change("allocate \(size)", upTo: size)
+    if inode.size < size { inode.resize(to: size) }
+  }
+
+  func syncData() throws(FileError) { try sync() }
+
+  func sync() throws(FileError) {
+    try change("fsync")
+    if !fileSystem.ignoresSync { inode.sync() }
+  }
+
+  func tryLock() throws(FileError) -> Bool {
+    try check("flock")
+    if let holder = inode.lockHolder, holder != ObjectIdentifier(self) { return false }
+    inode.lockHolder = ObjectIdentifier(self)
+    return true
+  }
+
+  func map(length: Int) throws(FileError) -> any FileMapping {
+    try check("mmap")
+    guard length <= SimulatedMemory.reservedBytes else {
+      throw fileSystem.error("mmap \(length) bytes of", path, 12, "cannot allocate memory")
+    }
+    return SimulatedMapping(inode.memory, length: length)
+  }
+
+  func close() {
+    isClosed = true
+    if inode.lockHolder == ObjectIdentifier(self) { inode.lockHolder = nil }
+  }
+
+  deinit { if !isClosed { close() } }
+}

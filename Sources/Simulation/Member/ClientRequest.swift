@@ -1,0 +1,72 @@
+import Bytes
+import EtcdAPI
+import Member
+import Protobuf
+
+/// Requests as clients of the simulation send them.
+public enum ClientRequest: Sendable, Hashable {
+  case put(key: String, value: Int)
+  case delete(key: String)
+  /// Puts `new` when the value is `expected`, reads the key otherwise.
+  case compareAndPut(key: String, expected: Int, new: Int)
+  /// Puts one value under two keys in one transaction.
+  case putBoth(String, String, value: Int)
+  /// Removes history below a revision.
+  case compact(Int64)
+  /// Reads everything from a key to the end, or one key.
+  case range(key: String, toEnd: Bool, serializable: Bool)
+
+  /// Value 0 stands for a missing key.
+  static func bytes(_ value: Int) -> Bytes { Bytes("v\(value)") }
+
+  static func value(_ bytes: Bytes) -> Int { Int(bytes.string.dropFirst()) ?? -1 }
+
+  /// The entry's payload; `nil` for requests that do not go through the log.
+  public func encoded(id: UInt64) -> Bytes? {
+    var request = Etcdserverpb.InternalRaftRequest(header: Etcdserverpb.RequestHeader(id: id))
+    switch self {
+    case .put(let key, let value):
+      request.put = Etcdserverpb.PutRequest(key: Bytes(key), value: Self.bytes(value))
+    case .delete(let key):
+      request.deleteRange = Etcdserverpb.DeleteRangeRequest(key: Bytes(key))
+    case .compareAndPut(let key, let expected, let new):
+      request.txn = Self.compareAndPut(key, expected, new)
+    case .putBoth(let first, let second, let value):
+      request.txn = Etcdserverpb.TxnRequest(
+        success: [first, second].map { Self.putOperation($0, value) })
+    case .compact(let revision):
+      request.compaction = Etcdserverpb.CompactionRequest(revision: revision)
+    case .range: return nil
+    }
+    return request.encoded()
+  }
+
+  private static func putOperation(_ key: String, _ value: Int) -> Etcdserverpb.RequestOp {
+    Etcdserverpb.RequestOp(
+      request: .requestPut(Etcdserverpb.PutRequest(key: Bytes(key), value: bytes(value))))
+  }
+
+  private static func compareAndPut(
+    _ key: String, _ expected: Int, _ new: Int
+  ) -> Etcdserverpb.TxnRequest {
+    let compare =
+      expected == 0
+      ? Etcdserverpb.Compare(
+        result: .equal, target: .create, key: Bytes(key), targetUnion: .createRevision(0))
+      : Etcdserverpb.Compare(
+        result: .equal, target: .value, key: Bytes(key), targetUnion: .value(bytes(expected)))
+    return Etcdserverpb.TxnRequest(
+      compare: [compare], success: [putOperation(key, new)],
+      failure: [
+        Etcdserverpb.RequestOp(
+          request: .requestRange(Etcdserverpb.RangeRequest(key: Bytes(key))))
+      ])
+  }
+
+  /// The range request, for requests that read.
+  public var range: Etcdserverpb.RangeRequest? {
+    guard case .range(let key, let toEnd, let serializable) = self else { return nil }
+    return Etcdserverpb.RangeRequest(
+      key: Bytes(key), rangeEnd: toEnd ? Bytes([UInt8(0)]) : Bytes(), serializable: serializable)
+  }
+}
