@@ -73,6 +73,8 @@ public struct EtcdError: Error, Hashable, Sendable, CustomStringConvertible {
     .invalidArgument, "etcdserver: request is too large")
   public static let tooManyRequests = EtcdError(
     .resourceExhausted, "etcdserver: too many requests")
+  public static let unhealthyCluster = EtcdError(
+    .unavailable, "etcdserver: unhealthy cluster")
   public static let noLeader = EtcdError(.unavailable, "etcdserver: no leader")
   public static let notLeader = EtcdError(.failedPrecondition, "etcdserver: not leader")
   public static let leaderChanged = EtcdError(.unavailable, "etcdserver: leader changed")

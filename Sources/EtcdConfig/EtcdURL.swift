@@ -49,6 +49,11 @@ public struct EtcdURL: Sendable, Hashable, Comparable, CustomStringConvertible {
     return all.sorted()
   }
 
+  /// Whether a list is not empty and holds only URLs that a member may have.
+  public static func areValid(_ texts: [String]) -> Bool {
+    !texts.isEmpty && texts.allSatisfy { (try? EtcdURL($0)) != nil }
+  }
+
   /// Host and port; `nil` for unix sockets.
   public var hostPort: HostPort? {
     scheme == .unix || scheme == .unixs ? nil : HostPort(address)

@@ -17,13 +17,15 @@ enum Bootstrap {
     let core: MemberCore
     let opened: MemberDirectory.Opened
     let isNew: Bool
+    /// Members of the cluster that this one joins.
+    let others: [MemberInfo]
     let snapDirectory: String
   }
 
   /// - Parameter milliseconds: time since 1970, for request ids.
   /// - Throws: `StorageError` with what was tried and why it failed.
   static func start(
-    _ config: ServerConfig, logger: Logger, milliseconds: UInt64, seed: UInt64
+    _ config: ServerConfig, loop: EventLoop, logger: Logger, milliseconds: UInt64, seed: UInt64
   ) throws(StorageError) -> Result {
     var directory = MemberDirectory(
       RealFileSystem(), dataDirectory: config.dataDirectory, walDirectory: config.walDirectory)
@@ -34,19 +36,23 @@ enum Bootstrap {
       throw StorageError("--force-new-cluster is not supported by this version yet")
     }
     let isNew = try !directory.holdsMember()
+    if isNew, let problem = config.initialClusterProblem { throw StorageError(problem) }
     let opened: MemberDirectory.Opened
     var founders: [MemberInfo] = []
-    if isNew {
-      if let problem = config.initialClusterProblem { throw StorageError(problem) }
-      founders = try self.founders(config)
-      guard let own = founders.first(where: { $0.name == config.name }) else {
-        throw StorageError(
-          "couldn't find local name \"\(config.name)\" in the initial cluster configuration")
-      }
-      opened = try directory.create(
-        memberID: own.id, clusterID: Identity.clusterID(members: founders.map(\.id)))
-    } else {
+    var others: [MemberInfo] = []
+    if !isNew {
       opened = try directory.open()
+    } else if config.isNewCluster {
+      founders = try self.founders(config)
+      opened = try directory.create(
+        memberID: try own(founders, config).id,
+        clusterID: Identity.clusterID(members: founders.map(\.id)))
+    } else {
+      let cluster = try ExistingCluster.fetch(
+        from: remoteURLs(config), loop: loop, logger: logger)
+      others = try cluster.matched(config.initialCluster)
+      opened = try directory.create(
+        memberID: try own(others, config).id, clusterID: cluster.clusterID)
     }
     for note in opened.notes { logger.warn(note) }
     var raft = RaftConfig(id: opened.memberID)
@@ -69,19 +75,30 @@ enum Bootstrap {
         coreConfig, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,
         rows: opened.rows, consistentIndex: opened.consistentIndex,
         requestIDs: RequestID(member: opened.memberID, milliseconds: milliseconds))
-      if isNew { try core.bootstrap(founders) }
+      if !founders.isEmpty { try core.bootstrap(founders) }
       return Result(
-        core: core, opened: opened, isNew: isNew, snapDirectory: directory.snapDirectory)
+        core: core, opened: opened, isNew: isNew, others: others,
+        snapDirectory: directory.snapDirectory)
     } catch { throw StorageError("raft cannot start: \(error.description)") }
+  }
+
+  private static func own(
+    _ members: [MemberInfo], _ config: ServerConfig
+  ) throws(StorageError) -> MemberInfo {
+    guard let own = members.first(where: { $0.name == config.name }) else {
+      throw StorageError(
+        "couldn't find local name \"\(config.name)\" in the initial cluster configuration")
+    }
+    return own
+  }
+
+  /// Peer URLs of the other members, in order.
+  private static func remoteURLs(_ config: ServerConfig) -> [String] {
+    config.initialCluster.filter { $0.key != config.name }.flatMap(\.value).sorted()
   }
 
   /// The first members of a new cluster.
   private static func founders(_ config: ServerConfig) throws(StorageError) -> [MemberInfo] {
-    guard config.isNewCluster else {
-      throw StorageError(
-        "joining an existing cluster (--initial-cluster-state=existing) is not supported by this "
-          + "version yet")
-    }
     let cluster =
       config.initialCluster.isEmpty
       ? [config.name: config.initialAdvertisePeerURLs] : config.initialCluster

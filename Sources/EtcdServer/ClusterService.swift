@@ -1,12 +1,14 @@
 import Bytes
 import EtcdAPI
+import EtcdConfig
 import GRPC
 import Member
+import MemberStorage
 import Membership
 import Protobuf
 import Runtime
 
-/// etcdserverpb.Cluster: the list of members.
+/// etcdserverpb.Cluster: the members and their changes.
 ///
 /// - Source: etcd `v3rpc/member.go`. Headers of this service carry no revision.
 struct ClusterService: Sendable {
@@ -14,25 +16,110 @@ struct ClusterService: Sendable {
 
   func register(in router: inout GRPCRouter) {
     typealias Cluster = Etcdserverpb.ClusterService
-    router.unary(
-      Cluster.memberList.path, counters: member.counters(Cluster.memberList)
-    ) { list($0, $1) }
+    func serve(
+      _ method: MethodDescriptor, _ body: @escaping @Sendable (UnaryCall, Bytes) -> Void
+    ) { router.unary(method.path, counters: member.counters(method), body) }
+    serve(Cluster.memberList) { list($0, $1) }
+    serve(Cluster.memberAdd) { add($0, $1) }
+    serve(Cluster.memberRemove) { remove($0, $1) }
+    serve(Cluster.memberUpdate) { update($0, $1) }
+    serve(Cluster.memberPromote) { promote($0, $1) }
   }
 
   private func list(_ call: UnaryCall, _ bytes: Bytes) {
     guard let request = call.decode(Etcdserverpb.MemberListRequest.self, bytes) else { return }
-    guard request.linearizable else { return answer(call, term: member.host.status.term) }
+    guard request.linearizable else { return answerList(call, term: member.host.status.term) }
     member.read(linearizable: true) { result, term in
       switch result {
       case .failure(let error): call.fail(GRPCStatus(error))
-      case .success: answer(call, term: term)
+      case .success: answerList(call, term: term)
       }
     }
   }
 
-  private func answer(_ call: UnaryCall, term: UInt64) {
+  private func answerList(_ call: UnaryCall, term: UInt64) {
     call.respond(
       Etcdserverpb.MemberListResponse(
         header: member.header(term: term), members: member.host.membership.sorted.map(\.message)))
+  }
+
+  private func add(_ call: UnaryCall, _ bytes: Bytes) {
+    guard let request = call.decode(Etcdserverpb.MemberAddRequest.self, bytes) else { return }
+    let urls = request.peerURLs.sorted()
+    guard EtcdURL.areValid(urls) else { return call.fail(GRPCStatus(.badMemberURLs)) }
+    let info = MemberInfo(
+      id: Identity.memberID(
+        peerURLs: urls, token: member.config.initialClusterToken,
+        seconds: WallClock.seconds()),
+      peerURLs: urls, isLearner: request.isLearner)
+    do throws(EtcdError) {
+      try member.checkReconfiguration { (check) throws(EtcdError) in
+        try check.checkAdd(isLearner: info.isLearner) { member.isConnected($0) }
+      }
+    } catch { return call.fail(GRPCStatus(error)) }
+    let change = Raftpb.ConfChange(
+      type: info.isLearner ? .addLearnerNode : .addNode, nodeID: info.id,
+      context: info.json(isPromote: false))
+    member.change(change) { result, term in
+      switch result {
+      case .failure(let error): call.fail(GRPCStatus(error))
+      case .success(let members):
+        call.respond(
+          Etcdserverpb.MemberAddResponse(
+            header: member.header(term: term), member: info.message,
+            members: members.map(\.message)))
+      }
+    }
+  }
+
+  private func remove(_ call: UnaryCall, _ bytes: Bytes) {
+    guard let request = call.decode(Etcdserverpb.MemberRemoveRequest.self, bytes) else { return }
+    do throws(EtcdError) {
+      try member.checkReconfiguration { (check) throws(EtcdError) in
+        try check.checkRemove(
+          request.id, isReachable: member.peers.activeSince(request.id) != nil
+        ) { member.isConnected($0) }
+      }
+    } catch { return call.fail(GRPCStatus(error)) }
+    member.change(Raftpb.ConfChange(type: .removeNode, nodeID: request.id)) { result, term in
+      switch result {
+      case .failure(let error): call.fail(GRPCStatus(error))
+      case .success(let members):
+        call.respond(
+          Etcdserverpb.MemberRemoveResponse(
+            header: member.header(term: term), members: members.map(\.message)))
+      }
+    }
+  }
+
+  private func update(_ call: UnaryCall, _ bytes: Bytes) {
+    guard let request = call.decode(Etcdserverpb.MemberUpdateRequest.self, bytes) else { return }
+    let urls = request.peerURLs.sorted()
+    guard EtcdURL.areValid(urls) else { return call.fail(GRPCStatus(.badMemberURLs)) }
+    let info = MemberInfo(id: request.id, peerURLs: urls)
+    let change = Raftpb.ConfChange(
+      type: .updateNode, nodeID: info.id, context: info.json())
+    member.change(change) { result, term in
+      switch result {
+      case .failure(let error): call.fail(GRPCStatus(error))
+      case .success(let members):
+        call.respond(
+          Etcdserverpb.MemberUpdateResponse(
+            header: member.header(term: term), members: members.map(\.message)))
+      }
+    }
+  }
+
+  private func promote(_ call: UnaryCall, _ bytes: Bytes) {
+    guard let request = call.decode(Etcdserverpb.MemberPromoteRequest.self, bytes) else { return }
+    member.promote(request.id, mayForward: true) { result, term in
+      switch result {
+      case .failure(let error): call.fail(GRPCStatus(error))
+      case .success(let members):
+        call.respond(
+          Etcdserverpb.MemberPromoteResponse(
+            header: member.header(term: term), members: members.map(\.message)))
+      }
+    }
   }
 }

@@ -48,7 +48,7 @@ public final class EtcdServer: @unchecked Sendable {
     do {
       let bound = try onLoop { try self.bind() }
       let boot = try Bootstrap.start(
-        config, logger: logger, milliseconds: milliseconds, seed: seed)
+        config, loop: loop, logger: logger, milliseconds: milliseconds, seed: seed)
       logIdentity(boot)
       let host = MemberHost(
         core: boot.core, opened: boot.opened,
@@ -61,7 +61,7 @@ public final class EtcdServer: @unchecked Sendable {
           requestIDs: RequestID(member: boot.opened.memberID, milliseconds: milliseconds &+ 1))
         let peers = PeerAdapter(member: self.member, snapDirectory: boot.snapDirectory)
         self.member.peers = peers
-        peers.start()
+        peers.start(boot.others)
         self.member.onRemoved = { [weak self] in self?.onRemoved?() }
       }
       host.start(skipTicks: skipTicks(boot))

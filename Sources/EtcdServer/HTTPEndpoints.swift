@@ -44,8 +44,45 @@ final class HTTPEndpoints: Sendable {
     switch exchange.request.path {
     case "/version": version(exchange)
     case "/members": members(exchange)
-    default: notFound(exchange)
+    default:
+      if exchange.request.path.hasPrefix(Self.promotePrefix) { return promote(exchange) }
+      notFound(exchange)
     }
+  }
+
+  private static let promotePrefix = "/members/promote/"
+
+  /// A follower passes a promotion on to this member, which leads.
+  private func promote(_ exchange: HTTPExchange) {
+    guard exchange.request.method == "POST" else {
+      return refuse(exchange, 405, "Method Not Allowed")
+    }
+    let text = String(exchange.request.path.dropFirst(Self.promotePrefix.count))
+    guard let id = UInt64(text) else {
+      return refuse(exchange, 404, "member \(text) not found in cluster")
+    }
+    member.promote(id, mayForward: false) { result, _ in
+      switch result {
+      case .success(let members): self.answer(exchange, members)
+      case .failure(.memberNotFound): self.refuse(exchange, 404, "membership: ID not found")
+      case .failure(.memberNotLearner):
+        self.refuse(exchange, 412, "membership: can only promote a learner member")
+      case .failure(.learnerNotReady):
+        self.refuse(exchange, 412, EtcdError.learnerNotReady.message)
+      case .failure(.timeout): self.refuse(exchange, 408, EtcdError.timeout.message)
+      case .failure(let error): self.refuse(exchange, 500, error.message)
+      }
+    }
+  }
+
+  private func refuse(_ exchange: HTTPExchange, _ status: Int, _ text: String) {
+    exchange.respond(
+      status: status,
+      headers: [
+        "Allow": "POST", "Content-Type": "text/plain; charset=utf-8",
+        "X-Content-Type-Options": "nosniff",
+        "X-Etcd-Cluster-ID": String(member.host.clusterID, radix: 16),
+      ], body: Bytes(text + "\n"))
   }
 
   private func notFound(_ exchange: HTTPExchange) {
@@ -86,9 +123,13 @@ final class HTTPEndpoints: Sendable {
 
   private func members(_ exchange: HTTPExchange) {
     guard allowsGet(exchange) else { return }
+    answer(exchange, member.host.membership.sorted)
+  }
+
+  private func answer(_ exchange: HTTPExchange, _ members: [MemberInfo]) {
     var writer = ByteWriter(capacity: 512)
     writer.append("[")
-    for (position, info) in member.host.membership.sorted.enumerated() {
+    for (position, info) in members.enumerated() {
       if position > 0 { writer.append(",") }
       writer.append(info.json())
     }

@@ -127,11 +127,6 @@ final class MemberHost: @unchecked Sendable {
   /// Runs work on the storage thread, behind the commits queued so far.
   func onStorageThread(_ body: @escaping @Sendable () -> Void) { storageThread.execute(body) }
 
-  /// Calls `body` with the core, on its loop.
-  func withCore(_ body: @escaping @Sendable (inout MemberCore) -> Void) {
-    loop.execute { body(&self.core) }
-  }
-
   private func turn() {
     let events = inbox.withLock { inbox in
       inbox.isScheduled = false

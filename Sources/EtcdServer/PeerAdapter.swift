@@ -47,8 +47,9 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   }
 
   /// Connects to the members known at start.
-  func start() {
-    apply(host.membership.sorted.map { .add($0) })
+  /// - Parameter others: members that a joining member was told of.
+  func start(_ others: [MemberInfo]) {
+    apply((host.membership.sorted + others).map { .add($0) })
     timer = loop.schedule(after: .zero, repeating: Self.versionInterval) { [unowned self] in
       askVersions()
     }
@@ -76,6 +77,32 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   func handle(_ exchange: HTTPExchange) -> Bool { transport.handle(exchange) }
 
   func activeSince(_ id: UInt64) -> UInt64? { transport.activeSince(id) }
+
+  /// - Source: etcd `promoteMemberHTTP`.
+  func promote(
+    _ id: UInt64, at leader: MemberInfo,
+    _ done: @escaping (Result<[MemberInfo], EtcdError>) -> Void
+  ) {
+    guard let url = leader.peerURLs.lazy.compactMap({ PeerURL($0) }).first(where: { !$0.isSecure })
+    else { return done(.failure(.noLeader)) }
+    var request = HTTPClientRequest("POST", url.endpoint, "/members/promote/\(id)")
+    request.headTimeout = member.config.requestTimeout
+    client.send(request, limit: Self.versionBytesMax) { result in
+      guard case .success(let (head, body)) = result else { return done(.failure(.timeout)) }
+      switch head.status {
+      case 200:
+        do { done(.success(try ExistingCluster.decode(body))) } catch {
+          done(.failure(EtcdError(.unknown, "\(error)")))
+        }
+      case 404: done(.failure(.memberNotFound))
+      case 408: done(.failure(.timeout))
+      case 412:
+        let isLearner = body.string.contains("in sync with leader")
+        done(.failure(isLearner ? .learnerNotReady : .memberNotLearner))
+      default: done(.failure(EtcdError(.unknown, "member promote: \(body.string)")))
+      }
+    }
+  }
 
   func apply(_ changes: [Membership.Change]) {
     for change in changes {

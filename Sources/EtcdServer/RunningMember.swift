@@ -155,6 +155,10 @@ protocol PeerGateway: AnyObject, Sendable {
   func apply(_ changes: [Membership.Change])
   /// Server versions of the other members that answered when they were asked; on the client loop.
   var versions: [UInt64: String] { get }
+  /// Asks the leader to promote a learner; on the client loop.
+  func promote(
+    _ id: UInt64, at leader: MemberInfo,
+    _ done: @escaping (Result<[MemberInfo], EtcdError>) -> Void)
   /// Closes every connection; on the client loop.
   func stop()
   /// Nanoseconds on the loop's clock since when a member is connected; `nil` when it is not.

@@ -36,6 +36,8 @@ public enum MemberEvent: Sendable {
   case transferLeader(UInt64)
   /// A configuration change; answered with the proposal's id.
   case changeMembers(id: UInt64, Raftpb.ConfChange)
+  /// Asks whether a learner holds enough of the log to be promoted; answered with the id.
+  case checkLearner(id: UInt64, learner: UInt64)
   /// The backend was rewritten without changing a row.
   case replacedBackend(any CommittedRows)
 }

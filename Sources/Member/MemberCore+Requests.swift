@@ -55,6 +55,27 @@ extension MemberCore {
     }
   }
 
+  /// Part of the leader's log that a learner must hold to be promoted.
+  /// - Source: etcd `readyPercentThreshold`.
+  private static let learnerReadyPart = 0.9
+
+  /// Says whether a learner is ready; only the leader knows.
+  func checkLearner(_ learner: UInt64, id: UInt64, _ out: inout MemberOutput) {
+    let status = node.status
+    var verdict = Outcome.done
+    if let own = status.progress[status.basic.id], isLeader {
+      if let progress = status.progress[learner] {
+        let part = Double(progress.match) / Double(Swift.max(own.match, 1))
+        if part < Self.learnerReadyPart { verdict = .failed(.learnerNotReady) }
+      } else {
+        verdict = .failed(.memberNotFound)
+      }
+    } else {
+      verdict = .failed(.notLeader)
+    }
+    out.replies.append(Reply(id: id, outcome: verdict))
+  }
+
   /// Answers a request when its entry was applied here.
   mutating func reply(_ id: UInt64, _ outcome: Outcome, _ out: inout MemberOutput) {
     guard waiting.removeValue(forKey: id) != nil else { return }

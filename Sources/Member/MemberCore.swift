@@ -152,9 +152,6 @@ public struct MemberCore: Sendable {
     return status
   }
 
-  /// Progress of every member, on the leader.
-  public var raftStatus: Status { node.status }
-
   /// Takes one event.
   public mutating func handle(_ event: MemberEvent, _ out: inout MemberOutput) {
     switch event {
@@ -175,6 +172,7 @@ public struct MemberCore: Sendable {
     case .snapshotSent(let id, let failed): node.reportSnapshot(id, failed: failed)
     case .transferLeader(let id): node.transferLeader(to: id)
     case .changeMembers(let id, let change): propose(change, id: id, &out)
+    case .checkLearner(let id, let learner): checkLearner(learner, id: id, &out)
     case .replacedBackend(let state):
       store.replaceCommitted(state)
       durableRows = state

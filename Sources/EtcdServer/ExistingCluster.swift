@@ -1,0 +1,106 @@
+import Bytes
+import EtcdAPI
+import EtcdConfig
+import HTTP
+import MemberStorage
+import Membership
+import PeerTransport
+import Protobuf
+import Runtime
+
+/// A running cluster as one of its members describes it.
+struct ExistingCluster: Sendable {
+  let clusterID: UInt64
+  let members: [MemberInfo]
+
+  private static let bodyBytesMax = 1 << 20
+
+  /// Asks peers one after the other; the first answer counts. Blocks the caller, not the loop.
+  /// - Throws: `StorageError` in etcd's words when none answers.
+  static func fetch(
+    from urls: [String], loop: EventLoop, logger: Logger
+  ) throws(StorageError) -> ExistingCluster {
+    for url in urls {
+      guard let peer = PeerURL(url), !peer.isSecure else { continue }
+      do {
+        let (head, body) = try get(peer, "/members", loop)
+        guard let id = UInt64(head.headers["X-Etcd-Cluster-ID"] ?? "", radix: 16) else {
+          logger.warn("failed to parse cluster ID", [LogField("address", .string(url))])
+          continue
+        }
+        let members = try decode(body)
+        guard !members.isEmpty else {
+          throw StorageError("failed to get raft cluster member(s) from the given URLs")
+        }
+        return ExistingCluster(clusterID: id, members: members)
+      } catch let error as StorageError {
+        throw error
+      } catch {
+        logger.warn(
+          "failed to get cluster response",
+          [LogField("address", .string(url + "/members")), LogField("error", .string("\(error)"))])
+      }
+    }
+    throw StorageError(
+      "cannot fetch cluster info from peer urls: could not retrieve cluster information from the "
+        + "given URLs")
+  }
+
+  private static func get(
+    _ peer: PeerURL, _ target: String, _ loop: EventLoop
+  ) throws -> (HTTPResponseHead, Bytes) {
+    let answer = Answer()
+    loop.execute {
+      let client = HTTPClient(loop: loop)
+      var request = HTTPClientRequest("GET", peer.endpoint, target)
+      request.headTimeout = .seconds(10)
+      client.send(request, limit: bodyBytesMax) { result in
+        answer.result = result
+        client.close()
+        answer.gate.open()
+      }
+    }
+    answer.gate.wait()
+    let (head, body) = try answer.result!.get()
+    guard head.status == 200 else { throw StorageError("status \(head.status)") }
+    return (head, body)
+  }
+
+  /// What a loop found out for a thread that waits.
+  private final class Answer: @unchecked Sendable {
+    // @unchecked: the gate orders the one write before the one read.
+    let gate = Gate()
+    var result: Result<(head: HTTPResponseHead, body: Bytes), HTTPClientError>?
+  }
+
+  static func decode(_ body: Bytes) throws -> [MemberInfo] {
+    guard let list = try JSONValue.parse(body).array else {
+      throw MembershipError.malformed("members are not a list")
+    }
+    return try list.map { try MemberInfo(json: $0.encoded()) }
+  }
+
+  /// Gives the configured members the ids that the cluster gave them.
+  /// - Parameter configured: peer URLs by name, as in `--initial-cluster`.
+  /// - Throws: `StorageError` when the two lists do not describe the same members.
+  func matched(_ configured: [String: [String]]) throws(StorageError) -> [MemberInfo] {
+    guard configured.count == members.count else {
+      throw StorageError("error validating peerURLs: member count is unequal")
+    }
+    var left = configured
+    var matched: [MemberInfo] = []
+    for member in members {
+      let urls = member.peerURLs.sorted()
+      guard let name = left.first(where: { $0.value.sorted() == urls })?.key else {
+        throw StorageError(
+          "error validating peerURLs: PeerURLs: no match found for existing member "
+            + "(\(member.hexID), [\(urls.joined(separator: " "))])")
+      }
+      left[name] = nil
+      var info = member
+      info.name = name
+      matched.append(info)
+    }
+    return matched
+  }
+}

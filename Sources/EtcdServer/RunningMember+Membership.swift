@@ -1,0 +1,64 @@
+import EtcdAPI
+import EtcdConfig
+import Member
+import Membership
+import Runtime
+
+/// Changes of the members. On the client loop.
+extension RunningMember {
+  typealias MembersHandler = (Result<[MemberInfo], EtcdError>, _ term: UInt64) -> Void
+
+  /// Time that a member must have been connected to count as healthy.
+  /// - Source: etcd `HealthInterval`.
+  private static let healthInterval: Duration = .seconds(5)
+
+  /// Whether the member can be counted on; this one always.
+  func isConnected(_ id: UInt64) -> Bool {
+    if id == host.memberID { return true }
+    guard let since = peers.activeSince(id) else { return false }
+    return loop.now >= since &+ Self.healthInterval.nanoseconds
+  }
+
+  /// Runs a check unless the operator switched the checks off.
+  func checkReconfiguration(
+    _ body: (Reconfiguration) throws(EtcdError) -> Void
+  ) throws(EtcdError) {
+    guard config.strictReconfigCheck else { return }
+    try body(Reconfiguration(membership: host.membership, localID: host.memberID))
+  }
+
+  /// Puts a change into the log; `done` is called on the loop when it was applied or refused.
+  func change(_ change: Raftpb.ConfChange, _ done: @escaping MembersHandler) {
+    requests.post({ .changeMembers(id: $0, change) }) { outcome, term in
+      switch outcome {
+      case .members(let members): done(.success(members), term)
+      case .failed(let error): done(.failure(error), term)
+      default: done(.failure(.stopped), term)
+      }
+    }
+  }
+
+  /// Makes a learner a voter. Only the leader knows whether it is ready; others ask the leader.
+  func promote(_ id: UInt64, mayForward: Bool, _ done: @escaping MembersHandler) {
+    guard host.status.leader == host.memberID else {
+      let leader = host.status.leader
+      guard mayForward, leader != 0, let info = host.membership.members[leader] else {
+        return done(.failure(mayForward ? .noLeader : .notLeader), host.status.term)
+      }
+      return peers.promote(id, at: info) { result in done(result, self.host.status.term) }
+    }
+    requests.post({ .checkLearner(id: $0, learner: id) }) { outcome, term in
+      if case .failed(let error) = outcome { return done(.failure(error), term) }
+      self.promoteReady(id, done)
+    }
+  }
+
+  private func promoteReady(_ id: UInt64, _ done: @escaping MembersHandler) {
+    do throws(EtcdError) {
+      try checkReconfiguration { (check) throws(EtcdError) in try check.checkPromote() }
+    } catch { return done(.failure(error), host.status.term) }
+    let info = MemberInfo(id: id, peerURLs: [])
+    change(
+      Raftpb.ConfChange(type: .addNode, nodeID: id, context: info.json(isPromote: true)), done)
+  }
+}
