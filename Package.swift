@@ -74,6 +74,13 @@ let package = Package(
     tests("HTTPTests", ["HTTP", "Runtime", "Bytes"]),
     library("GRPC", ["Bytes", "Runtime", "HTTP", "CNghttp2", "CZlib"]),
     tests("GRPCTests", ["GRPC", "HTTP", "Runtime", "Bytes"]),
+    // Local clusters of real processes. The library's name differs from the executable's by more than
+    // case, for file systems that ignore it.
+    .target(name: "CDevCluster"),
+    library("DevClusterKit", ["Bytes", "Protobuf", "Runtime", "HTTP", "CUV", "CDevCluster"]),
+    .executableTarget(
+      name: "devcluster", dependencies: ["DevClusterKit"], swiftSettings: settings),
+    tests("DevClusterTests", ["DevClusterKit", "devcluster", "Bytes", "Protobuf"]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
       path: "Benchmarks/grpc-echo-bench", swiftSettings: settings),
