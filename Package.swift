@@ -73,6 +73,10 @@ let package = Package(
     library("HTTP", ["Bytes", "Runtime"]),
     tests("HTTPTests", ["HTTP", "Runtime", "Bytes"]),
     library("GRPC", ["Bytes", "Runtime", "HTTP", "CNghttp2", "CZlib"]),
+    library("PeerTransport", ["Bytes", "EtcdAPI", "Protobuf", "Runtime", "HTTP"]),
+    tests(
+      "PeerTransportTests",
+      ["PeerTransport", "HTTP", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
     tests("GRPCTests", ["GRPC", "HTTP", "Runtime", "Bytes"]),
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
@@ -81,6 +85,18 @@ let package = Package(
     .executableTarget(
       name: "devcluster", dependencies: ["DevClusterKit"], swiftSettings: settings),
     tests("DevClusterTests", ["DevClusterKit", "devcluster", "Bytes", "Protobuf"]),
+    // Glue: the running member.
+    library(
+      "EtcdServer",
+      [
+        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
+        "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "HTTP", "GRPC", "PeerTransport",
+      ]),
+    .executableTarget(
+      name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime"],
+      swiftSettings: settings),
+    tests(
+      "InteropTests", ["etcd", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
       path: "Benchmarks/grpc-echo-bench", swiftSettings: settings),

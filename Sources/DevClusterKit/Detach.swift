@@ -39,6 +39,13 @@ enum Detach {
       text.isEmpty ? "the supervisor ended early; see \(directory.supervisorLog)" : text)
   }
 
+  /// Closes what the new process inherited besides its report: nothing of whoever called us may be
+  /// held open for as long as the cluster lives. To be called before anything is opened.
+  static func closeInherited() {
+    let limit = min(sysconf(Int32(_SC_OPEN_MAX)), 65_536)
+    for descriptor in reportDescriptor + 1..<Int32(max(limit, 256)) { close(descriptor) }
+  }
+
   /// The same command line with a place to report to; what stands behind `--` stays there.
   private static func arguments(_ words: [String]) -> [String] {
     let end = words.firstIndex(of: "--") ?? words.endIndex

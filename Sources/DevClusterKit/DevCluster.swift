@@ -13,6 +13,7 @@ public enum DevCluster {
   /// - Parameter words: the command line without the program's name.
   /// - Returns: the exit status.
   public static func run(_ words: [String]) -> Int32 {
+    System.unblockSignals()
     // A reader of our output that went away must show as an error of write(2).
     signal(SIGPIPE, SIG_IGN)
     do throws(DevClusterError) {
@@ -87,6 +88,7 @@ public enum DevCluster {
     _ options: UpOptions, _ directory: RunDirectory, _ words: [String]
   ) throws(DevClusterError) -> Int32 {
     let reporter = Reporter(pipe: options.reportDescriptor)
+    if reporter.isDetached { Detach.closeInherited() }
     let plan: ClusterPlan
     let programs: [String: String]
     do throws(DevClusterError) {
@@ -128,7 +130,8 @@ public enum DevCluster {
     guard System.readBytes(ends[0], &status) == 1 else {
       preconditionFailure("the supervisor's pipe is closed")
     }
-    loop.stop()
+    // Nothing else holds it: timers and connections must find it alive.
+    withExtendedLifetime(supervisor) { loop.stop() }
     return Int32(status[0])
   }
 

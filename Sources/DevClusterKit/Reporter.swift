@@ -26,8 +26,8 @@ struct Reporter: Sendable {
   /// The cluster could not be started.
   func failed(_ message: String) {
     guard let pipe else { return System.complain(message) }
+    // The pipe stays open until this process ends: its reader then knows that nothing is left.
     System.writeAll(pipe, Array("-\(message)\n".utf8))
-    close(pipe)
   }
 
   /// Something worth knowing; goes to the supervisor's log when detached.

@@ -32,6 +32,8 @@ final class Supervisor: @unchecked Sendable {
   private var guardian: ChildProcess?
   private var phase = Phase.starting
   private var waitingForEnd: [ControlConnection] = []
+  /// Why the cluster could not be started.
+  private var failure: String?
 
   private enum Phase: Equatable {
     case starting
@@ -160,8 +162,9 @@ final class Supervisor: @unchecked Sendable {
 
   // MARK: end
 
+  /// The reason is told when nothing runs any more.
   private func fail(_ message: String) {
-    reporter.failed(message)
+    if failure == nil { failure = message }
     end(1)
   }
 
@@ -171,9 +174,8 @@ final class Supervisor: @unchecked Sendable {
       for member in members { member.kill {} }
       return
     }
-    if phase == .starting { reporter.failed("interrupted") }
     reporter.note("stopping \(members.filter(\.isRunning).count) members")
-    end(phase == .starting ? 1 : 0)
+    if phase == .starting { fail("interrupted") } else { end(0) }
   }
 
   /// Ends every member, then the supervisor.
@@ -195,6 +197,7 @@ final class Supervisor: @unchecked Sendable {
   private func finish(_ status: Int32) {
     for connection in waitingForEnd { connection.send([:]) }
     listener?.close()
+    if let failure { reporter.failed(failure) }
     for connection in guardians.values { connection.send(["pids": []]) }
     // One more turn, so that the answers leave.
     loop.schedule(after: .milliseconds(50)) { [onEnd] in onEnd(status) }
@@ -220,8 +223,7 @@ final class Supervisor: @unchecked Sendable {
     case .down:
       waitingForEnd.append(connection)
       reporter.note("stopping: asked by devcluster down")
-      if phase == .starting { reporter.failed("stopped by devcluster down") }
-      end(0)
+      if phase == .starting { fail("stopped by devcluster down") } else { end(0) }
     case .watch:
       guardians[ObjectIdentifier(connection)] = connection
       connection.send(pids, isLast: false)

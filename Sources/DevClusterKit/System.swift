@@ -144,6 +144,14 @@ enum System {
     }
   }
 
+  /// Lets every signal through: whoever started us may have had them blocked, and the end of a child
+  /// is a signal too.
+  static func unblockSignals() {
+    var none = sigset_t()
+    sigemptyset(&none)
+    pthread_sigmask(SIG_SETMASK, &none, nil)
+  }
+
   /// Full path of a program: found through PATH when it has no slash.
   static func program(_ name: String) throws(DevClusterError) -> String {
     if name.contains("/") {

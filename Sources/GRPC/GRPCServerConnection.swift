@@ -6,7 +6,7 @@ import Runtime
 /// connection alive and drains it.
 final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
   // @unchecked: confined to `loop`, like its superclass.
-  private let server: GRPCServer
+  let server: GRPCServer
   let remoteAddress: SocketAddress?
   private var watchdog: Watchdog?
   private var keepalive: Keepalive
@@ -14,7 +14,8 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
   private var handshakeDone = false
   private var isDraining = false
   private var drainTimer: LoopTimer?
-  private var cache = HeaderCache()
+  /// Header fields that the client repeats.
+  let memo = HeaderMemo()
 
   /// Marks the ping that separates the two GOAWAYs of a drain.
   private static let drainPing: UInt64 = 0x0107_0101_0803_0802
@@ -51,7 +52,7 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
     watchdog?.cancel()
     watchdog = nil
     drainTimer?.cancel()
-    cache.removeAll()
+    memo.removeAll()
     server.closed(self)
   }
 
@@ -115,71 +116,5 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
       self.flush()
       self.channel.closeAfterFlush()
     }
-  }
-
-  // MARK: repeated header fields
-
-  func cachedRoute(_ buffer: OpaquePointer, _ path: Bytes) -> GRPCRouter.Route? {
-    if let route = cache.route(buffer) { return route }
-    guard let route = server.router.route(path) else { return nil }
-    cache.setRoute(buffer, route)
-    return route
-  }
-
-  func metadataField(
-    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>,
-    _ buffer: OpaquePointer
-  ) -> Metadata.Field? {
-    cache.field(name, value, buffer)
-  }
-}
-
-/// What a client repeats in every request: HPACK gives the same buffer again, so its decoded form
-/// is found by address. Holds references on the buffers, at most 9.
-struct HeaderCache {
-  private var routeBuffer: OpaquePointer?
-  private var route: GRPCRouter.Route?
-  private var slots: [(buffer: OpaquePointer, field: Metadata.Field)?] = Array(
-    repeating: nil, count: 8)
-
-  func route(_ buffer: OpaquePointer) -> GRPCRouter.Route? {
-    buffer == routeBuffer ? route : nil
-  }
-
-  mutating func setRoute(_ buffer: OpaquePointer, _ route: GRPCRouter.Route) {
-    nghttp2_rcbuf_incref(buffer)
-    if let routeBuffer { nghttp2_rcbuf_decref(routeBuffer) }
-    routeBuffer = buffer
-    self.route = route
-  }
-
-  /// The decoded field; `nil` for a binary value that is not base64.
-  mutating func field(
-    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>,
-    _ buffer: OpaquePointer
-  ) -> Metadata.Field? {
-    let index = (Int(bitPattern: buffer) >> 5 ^ Int(bitPattern: buffer) >> 9) & 7
-    if let known = slots[index], known.buffer == buffer, known.field.name.elementsEqual(name) {
-      return known.field
-    }
-    let key = Bytes(copying: UnsafeRawBufferPointer(name))
-    var content = Bytes(copying: UnsafeRawBufferPointer(value))
-    if Metadata.isBinary(key) {
-      guard let decoded = Base64.decode(content) else { return nil }
-      content = decoded
-    }
-    let field = Metadata.Field(name: key, value: content)
-    nghttp2_rcbuf_incref(buffer)
-    if let old = slots[index] { nghttp2_rcbuf_decref(old.buffer) }
-    slots[index] = (buffer, field)
-    return field
-  }
-
-  mutating func removeAll() {
-    if let routeBuffer { nghttp2_rcbuf_decref(routeBuffer) }
-    for slot in slots { if let slot { nghttp2_rcbuf_decref(slot.buffer) } }
-    routeBuffer = nil
-    route = nil
-    slots = Array(repeating: nil, count: 8)
   }
 }

@@ -20,6 +20,8 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   final let channel: any ByteChannel
   final let loop: EventLoop
   final let settings: HTTP2Settings
+  /// Whether this is the server's side.
+  private final let answersRequests: Bool
   /// nghttp2's session; valid until deinit.
   final private(set) var session: OpaquePointer
   final private(set) var streams: ContiguousArray<HTTP2Stream> = []
@@ -29,18 +31,16 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
 
   private final var currentStream: HTTP2Stream?
   private final var input = Bytes()
-  private final var out = ByteWriter(capacity: 1_024)
-  private final var parts: [Bytes] = []
-  private final var partsBytes = 0
+  private final var output = OutputBuffer()
   private final var isScheduled = false
   private final var isBlocked = false
-
-  /// Payloads up to this size are copied next to their frame head; larger ones go out as they are.
-  private static let copiedBytesMax = 2_048
+  private final let highWatermark: Int
 
   init(channel: any ByteChannel, isServer: Bool, settings: HTTP2Settings) {
     self.channel = channel
     self.settings = settings
+    answersRequests = isServer
+    highWatermark = channel.watermarks.high
     loop = channel.loop
     lastReadAt = channel.loop.now
     session = OpaquePointer(bitPattern: 1)!
@@ -54,19 +54,21 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
       : nghttp2_session_client_new2(&made, HTTP2Callbacks.shared, user, option)
     precondition(result == 0, "nghttp2 session: out of memory")
     session = made!
-    submitSettings()
+    submitSettings(isServer: isServer)
     channel.handler = self
     scheduleFlush()
   }
 
   deinit { nghttp2_session_del(session) }
 
-  private final func submitSettings() {
+  private final func submitSettings(isServer: Bool) {
     func entry(_ id: nghttp2_settings_id, _ value: UInt32) -> nghttp2_settings_entry {
       nghttp2_settings_entry(settings_id: Int32(id.rawValue), value: value)
     }
     let entries = [
-      entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, settings.maxConcurrentStreams),
+      isServer
+        ? entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, settings.maxConcurrentStreams)
+        : entry(NGHTTP2_SETTINGS_ENABLE_PUSH, 0),
       entry(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, UInt32(settings.streamWindowBytes)),
       entry(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, UInt32(settings.headerListBytesMax)),
     ]
@@ -86,6 +88,8 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   /// DATA or HEADERS was sent.
   func didSendStreamFrame() {}
   func streamsChanged() {}
+  /// The connection is gone; its streams are closed next.
+  func didLose(_ error: ChannelError?) {}
   /// The connection is gone; every stream was closed before.
   func didClose(_ error: ChannelError?) {}
 
@@ -152,6 +156,7 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   final func channelClosed(_ error: ChannelError?) {
     guard !isClosed else { return }
     isClosed = true
+    didLose(error)
     while let stream = streams.last { close(stream, UInt32(NGHTTP2_CANCEL.rawValue)) }
     didClose(error)
   }
@@ -171,7 +176,7 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   }
 
   private final var hasRoom: Bool {
-    channel.pendingWriteBytes + partsBytes + out.count <= channel.watermarks.high
+    channel.pendingWriteBytes + output.count <= highWatermark
   }
 
   final func flush() {
@@ -184,16 +189,11 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
         return
       }
       if count == 0 { break }
-      out.append(UnsafeRawBufferPointer(start: frame, count: count))
+      output.append(UnsafeRawBufferPointer(start: frame, count: count))
     }
-    sealOut()
-    if !parts.isEmpty {
-      channel.write(parts)
-      parts.removeAll(keepingCapacity: true)
-      partsBytes = 0
-    }
-    if !channel.isWritable && !isBlocked {
-      // What the peer asks for next would only add to what it does not read.
+    if output.count > 0 { channel.write(output.take()) }
+    if answersRequests && !isBlocked && !channel.isWritable {
+      // What the client asks for next would only add to what it does not read.
       isBlocked = true
       channel.pauseReading()
     }
@@ -202,30 +202,12 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     }
   }
 
-  private final func sealOut() {
-    guard out.count > 0 else { return }
-    var taken = ByteWriter(capacity: 1_024)
-    swap(&taken, &out)
-    let bytes = taken.finish()
-    partsBytes += bytes.count
-    parts.append(bytes)
-  }
-
   /// Writes one DATA frame of `length` bytes of the stream's queue.
   fileprivate final func sendData(
     _ stream: HTTP2Stream, _ head: UnsafePointer<UInt8>, _ length: Int
   ) -> Int32 {
     guard hasRoom else { return Int32(NGHTTP2_ERR_WOULDBLOCK.rawValue) }
-    out.append(UnsafeRawBufferPointer(start: head, count: 9))
-    let complete = stream.outbound.take(length) { bytes in
-      if bytes.count <= Self.copiedBytesMax {
-        out.append(bytes)
-      } else {
-        sealOut()
-        parts.append(bytes)
-        partsBytes += bytes.count
-      }
-    }
+    let complete = output.appendFrame(head, length, of: &stream.outbound)
     guard complete else {
       // The frame head promised bytes that cannot be had; the stream's framing is lost with it.
       channel.abort()
@@ -281,13 +263,8 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     _ frame: UnsafePointer<nghttp2_frame>, _ name: OpaquePointer, _ value: OpaquePointer
   ) -> Int32 {
     guard let stream = currentStream, stream.id == frame.pointee.hd.stream_id else { return 0 }
-    let nameVector = nghttp2_rcbuf_get_buf(name)
-    let valueVector = nghttp2_rcbuf_get_buf(value)
-    stream.headerBytes += nameVector.len + valueVector.len + 32
-    guard stream.headerBytes <= settings.headerListBytesMax,
-      stream.header(
-        UnsafeBufferPointer(start: nameVector.base, count: nameVector.len),
-        UnsafeBufferPointer(start: valueVector.base, count: valueVector.len), value)
+    stream.headerBytes += nghttp2_rcbuf_get_buf(name).len + nghttp2_rcbuf_get_buf(value).len + 32
+    guard stream.headerBytes <= settings.headerListBytesMax, stream.header(name, value)
     else { return Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
     return 0
   }
@@ -346,6 +323,13 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     if let stream = stream(id) { close(stream, code) }
   }
 
+  /// An answer is complete. A peer that still sends is told to stop (RFC 9113 §8.1); earlier,
+  /// nghttp2 would have dropped the answer with the stream.
+  fileprivate final func sentLastHeaders(_ id: Int32) {
+    guard answersRequests, let stream = stream(id), !stream.remoteEnded else { return }
+    stream.reset(UInt32(NGHTTP2_NO_ERROR.rawValue))
+  }
+
   fileprivate final func notSent(_ id: Int32) {
     if let stream = streams.first(where: { $0.id == id }) {
       close(stream, UInt32(NGHTTP2_REFUSED_STREAM.rawValue))
@@ -365,6 +349,9 @@ private enum HTTP2Callbacks {
     precondition(result == 0, "nghttp2 option: out of memory")
     nghttp2_option_set_no_auto_window_update(option, 1)
     nghttp2_option_set_no_closed_streams(option, 1)
+    // etcd's clients send a whole URL as `:authority`, which Go's server takes and nghttp2's checks
+    // of HTTP semantics refuse. What gRPC needs of a head is checked in `ServerCall`.
+    nghttp2_option_set_no_http_messaging(option, 1)
     // Rapid reset (CVE-2023-44487): bursts of cancelled calls are ordinary, floods are not.
     nghttp2_option_set_stream_reset_rate_limit(option, 2_000, 500)
     nghttp2_option_set_max_outbound_ack(option, 1_000)
@@ -399,6 +386,14 @@ private enum HTTP2Callbacks {
       let head = frame!.pointee.hd
       if UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue) {
         owner(user).notSent(head.stream_id)
+      }
+      return 0
+    }
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { session, frame, user in
+      let head = frame!.pointee.hd
+      let ends = UInt8(NGHTTP2_FLAG_END_STREAM.rawValue)
+      if UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue) && head.flags & ends != 0 {
+        owner(user).sentLastHeaders(head.stream_id)
       }
       return 0
     }

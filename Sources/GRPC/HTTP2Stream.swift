@@ -34,11 +34,8 @@ class HTTP2Stream {
 
   // What the peer does.
 
-  /// A field of the head or the trailers. `false` refuses the stream.
-  func header(
-    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>,
-    _ valueBuffer: OpaquePointer
-  ) -> Bool { true }
+  /// A field of the head or the trailers, as nghttp2's buffers. `false` refuses the stream.
+  func header(_ name: OpaquePointer, _ value: OpaquePointer) -> Bool { true }
   func headersEnded() {}
   func data(_ bytes: Bytes) {}
   func inputEnded() {}
@@ -112,13 +109,5 @@ class HTTP2Stream {
       _ = block.withNV { nghttp2_submit_trailer(session, id, $0, $1) }
     }
     flags.pointee |= UInt32(NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue)
-    resetUnreadInput(session)
-  }
-
-  /// The answer is complete while the peer still sends: it is told to stop (RFC 9113 §8.1).
-  final func resetUnreadInput(_ session: OpaquePointer) {
-    guard !remoteEnded else { return }
-    nghttp2_submit_rst_stream(
-      session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, UInt32(NGHTTP2_NO_ERROR.rawValue))
   }
 }

@@ -33,8 +33,10 @@ struct OutboundQueue {
     }
   }
 
-  private var segments: [Segment] = []
-  private var first = 0
+  /// The segment at the front; the usual reply is this one alone, without an array.
+  private var front: Segment?
+  private var rest: [Segment] = []
+  private var nextInRest = 0
   /// Bytes that are in memory, waiting.
   private(set) var queuedBytes = 0
   /// Bytes that can be sent, including those still to be fetched.
@@ -63,16 +65,19 @@ struct OutboundQueue {
     case .chunks(let parts): for part in parts { push(part) }
     case .pull(let length, let next):
       guard length > 0 else { return }
-      segments.append(.pull(left: length, next: next))
-      available += length
+      push(.pull(left: length, next: next))
     }
   }
 
   private mutating func push(_ bytes: Bytes) {
     guard bytes.count > 0 else { return }
-    segments.append(.bytes(bytes))
     queuedBytes += bytes.count
-    available += bytes.count
+    push(.bytes(bytes))
+  }
+
+  private mutating func push(_ segment: Segment) {
+    available += segment.count
+    if front == nil { front = segment } else { rest.append(segment) }
   }
 
   /// Hands exactly `count` of the available bytes to `body` in pieces.
@@ -81,7 +86,8 @@ struct OutboundQueue {
     precondition(count <= available, "more taken than queued")
     var left = count
     while left > 0 {
-      switch segments[first] {
+      switch front {
+      case nil: preconditionFailure("the queue counts bytes it does not have")
       case .bytes(let bytes):
         let size = min(bytes.count, left)
         body(bytes[0..<size])
@@ -100,26 +106,34 @@ struct OutboundQueue {
     return true
   }
 
-  private mutating func advance(_ count: Int, _ rest: Segment?) {
+  private mutating func advance(_ count: Int, _ left: Segment?) {
     available -= count
-    if let rest {
-      segments[first] = rest
-      return
+    if left != nil {
+      front = left
+    } else if nextInRest == rest.count {
+      front = nil
+    } else {
+      front = rest[nextInRest]
+      rest[nextInRest] = .bytes(Bytes())
+      nextInRest += 1
+      compact()
     }
-    segments[first] = .bytes(Bytes())
-    first += 1
-    if first == segments.count {
-      segments.removeAll(keepingCapacity: true)
-      first = 0
-    } else if first > 64 && first > segments.count / 2 {
-      segments.removeFirst(first)
-      first = 0
+  }
+
+  private mutating func compact() {
+    if nextInRest == rest.count {
+      rest.removeAll(keepingCapacity: true)
+      nextInRest = 0
+    } else if nextInRest > 64 && nextInRest > rest.count / 2 {
+      rest.removeFirst(nextInRest)
+      nextInRest = 0
     }
   }
 
   mutating func removeAll() {
-    segments.removeAll()
-    first = 0
+    front = nil
+    rest.removeAll()
+    nextInRest = 0
     queuedBytes = 0
     available = 0
   }

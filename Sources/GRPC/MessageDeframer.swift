@@ -8,8 +8,7 @@ import Bytes
 /// - Source: gRPC over HTTP/2, Length-Prefixed-Message.
 struct MessageDeframer: ~Copyable {
   private var input = Bytes()
-  private var partial = ByteWriter(capacity: 16)
-  private var isGathering = false
+  private var gathering: Gathering?
   private var needed = 0
   private let limit: Int
   /// How messages whose flag is set are coded.
@@ -20,7 +19,7 @@ struct MessageDeframer: ~Copyable {
   init(limit: Int) { self.limit = limit }
 
   /// Whether the input ends between messages.
-  var isAtBoundary: Bool { input.isEmpty && !isGathering }
+  var isAtBoundary: Bool { input.isEmpty && gathering == nil }
 
   /// Adds input; call `next` until it returns `nil` before adding more.
   mutating func feed(_ bytes: Bytes) {
@@ -31,40 +30,50 @@ struct MessageDeframer: ~Copyable {
   /// The next message and the bytes it took on the wire.
   /// - Throws: ResourceExhausted above the limit, Internal for malformed ones; grpc-go's texts.
   mutating func next() throws(GRPCStatus) -> (message: Bytes, wireBytes: Int)? {
-    if !isGathering {
-      if input.isEmpty { return nil }
-      if input.count >= 5 {
-        let length = try Self.length(input, limit, coding)
-        if input.count >= 5 + length {
-          let message = input[5..<(5 + length)]
-          let flag = input[0]
-          input = input[(5 + length)..<input.count]
-          return (try decoded(flag, message), 5 + length)
-        }
+    if let gathering { return try next(gathering) }
+    if input.isEmpty { return nil }
+    if input.count >= 5 {
+      let length = try Self.length(input, limit, coding)
+      if input.count >= 5 + length {
+        let message = input[5..<(5 + length)]
+        let flag = input[0]
+        input = input[(5 + length)..<input.count]
+        return (try decoded(flag, message), 5 + length)
       }
-      partial = ByteWriter(capacity: min(Swift.max(input.count * 2, 64), 65_536))
-      isGathering = true
-      needed = 5
     }
-    return try nextGathered()
+    let begun = Gathering(capacity: min(Swift.max(input.count * 2, 64), 65_536))
+    gathering = begun
+    needed = 5
+    return try next(begun)
   }
 
-  private mutating func nextGathered() throws(GRPCStatus) -> (message: Bytes, wireBytes: Int)? {
+  /// A message that did not come in one piece.
+  private final class Gathering {
+    var writer: ByteWriter
+    init(capacity: Int) { writer = ByteWriter(capacity: capacity) }
+    func finish() -> Bytes {
+      var taken = ByteWriter(capacity: 16)
+      swap(&taken, &writer)
+      return taken.finish()
+    }
+  }
+
+  private mutating func next(
+    _ gathering: Gathering
+  ) throws(GRPCStatus) -> (message: Bytes, wireBytes: Int)? {
     while true {
-      let missing = needed - partial.count
+      let missing = needed - gathering.writer.count
       let size = min(missing, input.count)
-      partial.append(input[0..<size])
+      gathering.writer.append(input[0..<size])
       input = input[size..<input.count]
       guard size == missing else { return nil }
       if needed == 5 {
-        let prefix = partial.withUnsafeBytes { Bytes(copying: $0) }
+        let prefix = gathering.writer.withUnsafeBytes { Bytes(copying: $0) }
         needed = 5 + (try Self.length(prefix, limit, coding))
         if needed > 5 { continue }
       }
-      var taken = ByteWriter(capacity: 16)
-      swap(&taken, &partial)
-      isGathering = false
-      let whole = taken.finish()
+      self.gathering = nil
+      let whole = gathering.finish()
       return (try decoded(whole[0], whole[5..<whole.count]), whole.count)
     }
   }

@@ -94,25 +94,3 @@ final class MessageReader: @unchecked Sendable {
     }
   }
 }
-
-/// Writers of a stream that wait for its queue to shrink. Confined to the stream's loop.
-struct RoomWaiters {
-  /// A writer waits above this many queued bytes, and goes on below a quarter of it.
-  static let highBytes = 262_144
-  private var waiting: [UnsafeContinuation<Void, any Error>] = []
-
-  var isEmpty: Bool { waiting.isEmpty }
-
-  mutating func add(_ continuation: UnsafeContinuation<Void, any Error>) {
-    waiting.append(continuation)
-  }
-
-  mutating func resumeAll(_ error: (any Error)? = nil) {
-    guard !waiting.isEmpty else { return }
-    let all = waiting
-    waiting.removeAll()
-    for continuation in all {
-      if let error { continuation.resume(throwing: error) } else { continuation.resume() }
-    }
-  }
-}

@@ -65,33 +65,56 @@ final class ServerCall: HTTP2Stream {
 
   // MARK: head
 
-  override func header(
-    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>,
-    _ valueBuffer: OpaquePointer
-  ) -> Bool {
-    guard case .head = state else { return true }
-    switch ReservedHeader(name) {
-    case .path:
-      head.path = Bytes(copying: UnsafeRawBufferPointer(value))
-      if let cached = serverConnection?.cachedRoute(valueBuffer, head.path) { route = cached }
-    case .method: head.isPost = value.elementsEqual("POST".utf8)
-    case .contentType:
-      head.contentType =
-        value.elementsEqual("application/grpc".utf8)
-        ? "application/grpc" : Bytes(copying: UnsafeRawBufferPointer(value))
-    case .encoding: head.encoding = Bytes(copying: UnsafeRawBufferPointer(value))
-    case .timeout:
-      head.timeout = TimeoutCoding.decode(value)
-      head.badTimeout = head.timeout == nil
+  override func header(_ name: OpaquePointer, _ value: OpaquePointer) -> Bool {
+    guard case .head = state, let memo = serverConnection?.memo else { return true }
+    switch memo.find(name, value) {
+    case .post: head.isPost = true
+    case .grpcContent: head.contentType = Self.contentType
     case .ignored: break
+    case .metadata(let field): requestMetadata.append(field)
+    case .other: return decode(name, value, memo)
+    }
+    return true
+  }
+
+  /// A field that is not remembered by address.
+  private func decode(_ name: OpaquePointer, _ value: OpaquePointer, _ memo: HeaderMemo) -> Bool {
+    let nameBytes = bytes(of: name)
+    let kind = ReservedHeader(nameBytes)
+    if kind == .path {
+      // Some clients never index it, so its address says nothing.
+      route = memo.route(bytes(of: value), server.router)
+      if route == nil { head.path = Bytes(copying: UnsafeRawBufferPointer(bytes(of: value))) }
+      return true
+    }
+    if kind == .unindexed { return true }
+    let content = Bytes(copying: UnsafeRawBufferPointer(bytes(of: value)))
+    switch kind {
+    case .path, .unindexed: break
+    case .method:
+      head.isPost = content == "POST"
+      if head.isPost { memo.remember(name, value, .post) }
+    case .contentType:
+      head.contentType = content
+      if content == Self.contentType { memo.remember(name, value, .grpcContent) }
+    case .encoding: head.encoding = content
+    case .timeout:
+      head.timeout = TimeoutCoding.decode(bytes(of: value))
+      head.badTimeout = head.timeout == nil
+    case .ignored: memo.remember(name, value, .ignored)
     case .metadata:
-      guard let field = serverConnection?.metadataField(name, value, valueBuffer) else {
+      let key = Bytes(copying: UnsafeRawBufferPointer(nameBytes))
+      guard let plain = Metadata.isBinary(key) ? Base64.decode(content) : content else {
         return false
       }
+      let field = Metadata.Field(name: key, value: plain)
+      memo.remember(name, value, .metadata(field))
       requestMetadata.append(field)
     }
     return true
   }
+
+  private static let contentType: Bytes = "application/grpc"
 
   override func headersEnded() {
     guard case .head = state else { return }
@@ -118,7 +141,7 @@ final class ServerCall: HTTP2Stream {
       deframer.coding = .gzip
       replyGzip = true
     }
-    guard let route = route ?? server.router.route(head.path) else {
+    guard let route else {
       refuse(200, server.router.missing(head.path.string))
       return
     }
@@ -142,7 +165,8 @@ final class ServerCall: HTTP2Stream {
 
   /// `application/grpc` alone or with a subtype or parameters.
   static func isGRPC(_ type: Bytes) -> Bool {
-    let base: Bytes = "application/grpc"
+    let base = contentType
+    if type == base { return true }
     guard type.count >= base.count else { return false }
     guard type.hasPrefix(base) || type[0..<base.count].string.lowercased() == base.string else {
       return false
@@ -322,7 +346,6 @@ final class ServerCall: HTTP2Stream {
     block.add(replyMetadata)
     block.add(trailers)
     _ = block.withNV { nghttp2_submit_response(connection.session, id, $0, $1, nil) }
-    resetUnreadInput(connection.session)
     connection.scheduleFlush()
   }
 
@@ -355,34 +378,4 @@ final class ServerCall: HTTP2Stream {
   }
 
   override func outboundProgressed() { stream?.outboundProgressed() }
-}
-
-/// Which header fields the protocol itself uses.
-enum ReservedHeader {
-  case path, method, contentType, encoding, timeout, ignored, metadata
-
-  init(_ name: UnsafeBufferPointer<UInt8>) {
-    func matches(_ text: StaticString) -> Bool {
-      let known = UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
-      return name.elementsEqual(known)
-    }
-    self = .metadata
-    switch name.count {
-    case 2: if matches("te") { self = .ignored }
-    case 5: if matches(":path") { self = .path }
-    case 7:
-      if matches(":method") { self = .method } else if matches(":scheme") { self = .ignored }
-    case 10: if matches(":authority") { self = .metadata }
-    case 12:
-      if matches("content-type") {
-        self = .contentType
-      } else if matches("grpc-timeout") {
-        self = .timeout
-      }
-    case 13: if matches("grpc-encoding") { self = .encoding }
-    case 14: if matches("content-length") { self = .ignored }
-    case 20: if matches("grpc-accept-encoding") { self = .ignored }
-    default: break
-    }
-  }
 }

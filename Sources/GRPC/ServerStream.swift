@@ -25,7 +25,7 @@ public final class ServerStream: @unchecked Sendable {
   public let loop: EventLoop
   private let call: ServerCall
   let reader: MessageReader
-  private var room = RoomWaiters()
+  private let room: SendGate
   private var task: Task<Void, Never>?
   private var trailers = Metadata()
   private var endStatus = GRPCStatus.cancelled
@@ -35,6 +35,7 @@ public final class ServerStream: @unchecked Sendable {
     self.call = call
     loop = call.loop
     reader = MessageReader(loop: call.loop)
+    room = SendGate(loop: call.loop)
     reader.stream = call
   }
 
@@ -71,8 +72,8 @@ public final class ServerStream: @unchecked Sendable {
   /// Sends a message of any form.
   public func send(_ body: MessageBody) async throws {
     try enqueue(body)
-    guard call.outbound.queuedBytes > RoomWaiters.highBytes else { return }
-    try await withUnsafeThrowingContinuation { room.add($0) }
+    guard call.outbound.queuedBytes > SendGate.highBytes else { return }
+    try await room.wait()
   }
 
   /// Queues a message without waiting; the caller watches `queuedBytes` and `onWritable`.
@@ -104,14 +105,14 @@ public final class ServerStream: @unchecked Sendable {
   func cancel(_ status: GRPCStatus) {
     endStatus = status
     reader.fail(status)
-    room.resumeAll(status)
+    room.open(status)
     writable = nil
     task?.cancel()
   }
 
   func outboundProgressed() {
-    guard call.outbound.queuedBytes < RoomWaiters.highBytes / 4 else { return }
-    room.resumeAll()
+    guard call.outbound.queuedBytes < SendGate.highBytes / 4 else { return }
+    room.open()
     if let body = writable {
       writable = nil
       // Not inside a callback of nghttp2.

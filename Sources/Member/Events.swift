@@ -12,6 +12,12 @@ public enum MemberEvent: Sendable {
   case propose([Proposal])
   /// Linearizable reads: answered as one `ReadBatch` once the state is fresh enough.
   case read([UInt64])
+  /// Reads of the state as it is here, without asking the leader.
+  case readLocal([UInt64])
+  /// Bring the backend up to what is applied now; answered with the id once it is durable.
+  case flush(id: UInt64)
+  /// Go on with work that `wantsMore` announced.
+  case resume
   /// Messages from peers.
   case receive([Raftpb.Message])
   /// A write to the log, and everything in it, is durable.
@@ -119,6 +125,7 @@ public struct MemberOutput: Sendable {
 
 /// Facts about a member core for status, health and metrics.
 public struct MemberStatus: Sendable, Equatable {
+  public init() {}
   public var leader: UInt64 = 0
   public var term: UInt64 = 0
   public var commitIndex: UInt64 = 0

@@ -19,6 +19,7 @@ extension MemberCore {
     }
     applied.index = entry.index
     applied.term = entry.term
+    if entry.index == replayUntil { durable = applied }
   }
 
   private mutating func applyNormal(
@@ -82,7 +83,7 @@ extension MemberCore {
       }
     } catch {
       if case .damaged(let text) = error { out.fatal = text }
-      return .failed(EtcdError(error, isRevoke: request.leaseRevoke != nil))
+      return .failed(EtcdError(error))
     }
     return applySystem(request, &out)
   }
@@ -259,7 +260,7 @@ extension MemberCore {
 }
 
 extension EtcdError {
-  init(_ error: StoreError, isRevoke: Bool = false) {
+  public init(_ error: StoreError) {
     switch error {
     case .compacted: self = .compacted
     case .futureRevision: self = .futureRevision
@@ -271,7 +272,7 @@ extension EtcdError {
     }
   }
 
-  init(_ error: MembershipError) {
+  public init(_ error: MembershipError) {
     switch error {
     case .idRemoved, .malformed: self.init(.unknown, error.description)
     case .idExists: self = .memberExists

@@ -105,6 +105,14 @@ extension MemberCore {
     node.readIndex(context: reads.context)
   }
 
+  /// Reads that accept the state of this member.
+  func readLocal(_ ids: [UInt64], _ out: inout MemberOutput) {
+    out.reads.append(
+      ReadBatch(
+        ids: ids,
+        result: alarms.isRaised(.corrupt) ? .failure(.corrupt) : .success(store.snapshot())))
+  }
+
   mutating func releaseReads(_ out: inout MemberOutput) {
     guard !reads.confirmed.isEmpty else { return }
     let ids = reads.release(applied: applied.index)

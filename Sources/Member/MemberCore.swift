@@ -60,7 +60,7 @@ public struct MemberCore: Sendable {
   /// State of the backend at `durable`; snapshots for peers are taken from it.
   var durableRows: any CommittedRows
   /// Entries up to here are in the backend already and only change the configuration.
-  let replayUntil: UInt64
+  var replayUntil: UInt64
   /// Index of the newest raft snapshot, and of one being saved.
   var snapshotIndex: UInt64
   var savingSnapshot: Position?
@@ -82,6 +82,8 @@ public struct MemberCore: Sendable {
   var leaderElectedTick = 0
   var proposalsFailed = 0
   var readContexts: RequestID
+  /// Callers that wait until the backend holds an index.
+  var flushes: [(id: UInt64, index: UInt64)] = []
   /// The backend is behind and should be written at the next chance.
   var commitDue = false
 
@@ -130,13 +132,22 @@ public struct MemberCore: Sendable {
 
   public var status: MemberStatus {
     let basic = node.basicStatus
-    return MemberStatus(
-      leader: basic.softState.lead, term: basic.hardState.term,
-      commitIndex: basic.hardState.commit, appliedIndex: applied.index, revision: store.revision,
-      compactRevision: store.compactRevision, keys: store.snapshot().liveKeys,
-      role: basic.softState.role, isLearner: basic.isLearner, alarms: alarms.all,
-      leaderChanges: leaderChanges, proposalsPending: waiting.count,
-      proposalsFailed: proposalsFailed, slowReads: reads.slow)
+    var status = MemberStatus()
+    status.leader = basic.softState.lead
+    status.term = basic.hardState.term
+    status.commitIndex = basic.hardState.commit
+    status.appliedIndex = applied.index
+    status.revision = store.revision
+    status.compactRevision = store.compactRevision
+    status.keys = store.liveKeys
+    status.role = basic.softState.role
+    status.isLearner = basic.isLearner
+    status.alarms = alarms.all
+    status.leaderChanges = leaderChanges
+    status.proposalsPending = waiting.count
+    status.proposalsFailed = proposalsFailed
+    status.slowReads = reads.slow
+    return status
   }
 
   /// Progress of every member, on the leader.
@@ -148,6 +159,11 @@ public struct MemberCore: Sendable {
     case .tick: tick(&out)
     case .propose(let proposals): propose(proposals, &out)
     case .read(let ids): reads.add(ids, tick: ticks)
+    case .readLocal(let ids): readLocal(ids, &out)
+    case .flush(let id):
+      flushes.append((id, applied.index))
+      commitDue = true
+    case .resume: break
     case .receive(let messages): for message in messages { step(message) }
     case .appended(let append): didAppend(append)
     case .committed(let state): didCommit(state)
@@ -173,6 +189,7 @@ public struct MemberCore: Sendable {
     proposeParked(&out)
     if node.hasReady { while node.hasReady { process(node.ready(), &out) } }
     compactionStep(&out)
+    releaseFlushes(&out)
     maybeFreeze(&out)
     maybeSnapshot(&out)
   }
@@ -234,6 +251,16 @@ public struct MemberCore: Sendable {
     }
   }
 
+  /// Answers those who wait for the backend.
+  private mutating func releaseFlushes(_ out: inout MemberOutput) {
+    guard !flushes.isEmpty else { return }
+    for flush in flushes where flush.index <= durable.index {
+      out.replies.append(Reply(id: flush.id, outcome: .done))
+    }
+    flushes.removeAll { $0.index <= durable.index }
+    if !flushes.isEmpty { commitDue = true }
+  }
+
   /// Messages that had to wait for the log.
   var delayed: [Raftpb.Message] = []
 
@@ -251,7 +278,7 @@ public struct MemberCore: Sendable {
     guard !isInstalling, !store.isCommitting, out.freeze == nil else { return }
     let full = store.pendingRows >= 10_000
     guard full || (commitDue && (store.hasPending || durable.index < applied.index)) else { return }
-    guard applied.index > replayUntil else { return }
+    guard applied.index >= replayUntil else { return }
     commitDue = false
     freezing = applied
     out.freeze = store.freeze(appliedIndex: applied.index, term: applied.term)
@@ -289,6 +316,7 @@ public struct MemberCore: Sendable {
       try node.storage.applySnapshot(snapshot)
       store = restored
       try alarms.restore(from: store)
+      replayUntil = try store.consistentIndex()
       applied = Position(
         index: snapshot.metadata.index, term: snapshot.metadata.term,
         confState: snapshot.metadata.confState, membership: membership)

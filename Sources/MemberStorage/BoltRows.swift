@@ -35,17 +35,6 @@ public final class BoltRows: CommittedRows {
     } catch { throw .damaged("backend: \(error.description)") }
   }
 
-  /// Index of the last entry that this state holds; 0 for an empty backend.
-  /// - Throws: `damaged` when the row is malformed.
-  public func consistentIndex() throws(StoreError) -> UInt64 {
-    guard let value = try value(.meta, "consistent_index") else { return 0 }
-    var reader = ByteReader(value)
-    guard let index: UInt64 = reader.readBigEndian() else {
-      throw .damaged("backend: consistent_index has \(value.count) bytes, needs 8")
-    }
-    return index
-  }
-
   /// CRC-32C over all buckets: names, keys and values in order, without the raft position.
   /// - Source: etcd `backend.Hash` with `schema.DefaultIgnores`.
   public func backendHash() throws(StoreError) -> UInt32 {

@@ -65,10 +65,11 @@ public struct MemberDirectory: Sendable {
         fileSystem, directory: walDirectory, metadata: metadata, segmentBytes: segmentBytes,
         noSync: noSync)
       let rows = try backend.state()
+      let store = try MVCCStore.restore(from: rows)
       return Opened(
         log: logStore(wal), backend: backend, storage: MemoryStorage(),
-        snapshot: Raftpb.Snapshot(), store: try MVCCStore.restore(from: rows), rows: rows,
-        consistentIndex: try rows.consistentIndex(), memberID: memberID, clusterID: clusterID,
+        snapshot: Raftpb.Snapshot(), store: store, rows: rows,
+        consistentIndex: try store.consistentIndex(), memberID: memberID, clusterID: clusterID,
         notes: [])
     }
   }
@@ -88,7 +89,8 @@ public struct MemberDirectory: Sendable {
       }
       let backend = try openBackend(snapshot, snapshotter, &notes)
       let rows = try backend.state()
-      let consistentIndex = try rows.consistentIndex()
+      let store = try MVCCStore.restore(from: rows)
+      let consistentIndex = try store.consistentIndex()
       guard consistentIndex >= snapshot.metadata.index else {
         throw StorageError(
           "backend of \(snapDirectory) is at index \(consistentIndex), behind the snapshot at "
@@ -103,7 +105,7 @@ public struct MemberDirectory: Sendable {
       return Opened(
         log: logStore(wal), backend: backend,
         storage: try memoryStorage(snapshot, contents, consistentIndex), snapshot: snapshot,
-        store: try MVCCStore.restore(from: rows), rows: rows, consistentIndex: consistentIndex,
+        store: store, rows: rows, consistentIndex: consistentIndex,
         memberID: metadata.nodeID, clusterID: metadata.clusterID, notes: notes)
     }
   }
@@ -134,7 +136,9 @@ public struct MemberDirectory: Sendable {
   ) throws -> BackendStore {
     let backend = try openBackend()
     let index = snapshot.metadata.index
-    guard try backend.state().consistentIndex() < index else { return backend }
+    guard try MVCCStore(committed: backend.state()).consistentIndex() < index else {
+      return backend
+    }
     let received = snapshotter.databasePath(index: index)
     guard try fileSystem.kind(received) != nil else { return backend }
     _ = try backend.install(databaseAt: received)

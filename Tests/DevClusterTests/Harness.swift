@@ -57,6 +57,10 @@ final class Harness {
     let files = [0, 1].map { _ in NSTemporaryDirectory() + "devcluster-\(UUID().uuidString)" }
     defer { for file in files { try? FileManager.default.removeItem(atPath: file) } }
     let process = try start(words, output: files[0], error: files[1])
+    // Beyond every limit of the program itself: it hangs, and its status will say so.
+    if !Self.eventually(seconds: 90, { !process.isRunning }) {
+      kill(process.processIdentifier, SIGKILL)
+    }
     process.waitUntilExit()
     return Outcome(
       status: process.terminationStatus,

@@ -62,7 +62,7 @@ private final class SlowCounter: HTTPBodyConsumer {
   @Test func connectionsAreKeptAndReplacedWhenStale() async throws {
     let texts = try await withLoop { loop in
       var limits = HTTPServerLimits()
-      limits.idleTimeout = .milliseconds(30)
+      limits.idleTimeout = .milliseconds(600)
       let port = try serve(loop, limits) { exchange in
         exchange.respond(status: 200, body: Bytes("\(exchange.remoteAddress!.port!)"))
       }
@@ -72,7 +72,7 @@ private final class SlowCounter: HTTPBodyConsumer {
       texts.append(try await client.get(request).1)
       texts.append(try await client.get(request).1)
       await withCheckedContinuation { done in
-        loop.schedule(after: .milliseconds(100)) { done.resume() }
+        loop.schedule(after: .milliseconds(1_200)) { done.resume() }
       }
       texts.append(try await client.get(request).1)
       client.close()

@@ -142,7 +142,7 @@ func exchange(_ loop: EventLoop, _ port: Int, _ parts: [String]) async throws ->
 
   @Test func slowHeadIsCutOff() async throws {
     var limits = HTTPServerLimits()
-    limits.headTimeout = .milliseconds(60)
+    limits.headTimeout = .milliseconds(300)
     let (slow, silent) = try await withLoop { [limits] loop in
       let port = try serve(loop, limits, echo)
       return (

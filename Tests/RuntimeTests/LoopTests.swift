@@ -68,6 +68,57 @@ func withLoop<R: Sendable>(
     #expect(fired == [1, 2, 3, 3, 3])
   }
 
+  /// The cached time of a turn lies before the moment a deadline is found to have passed; moving a
+  /// watchdog's deadline from there must not keep the timers going for ever.
+  @Test func timersEndTheirTurnWhenTheClockIsStale() async throws {
+    let (fired, zeros) = try await withLoop { loop in
+      await withCheckedContinuation { done in
+        loop.execute {
+          var fired = 0
+          var zeros = 0
+          let watchdog = Watchdog(loop: loop) { fired += 1 }
+          watchdog.set(after: .milliseconds(10))
+          watchdog.set(after: .milliseconds(20))
+          func again() {
+            zeros += 1
+            if zeros < 50 { loop.schedule(after: .zero) { again() } }
+          }
+          loop.schedule(after: .milliseconds(5)) {
+            // Both deadlines pass while this turn is held up.
+            #expect(loop.now > 0)
+            let begin = ContinuousClock.now
+            while ContinuousClock.now - begin < .milliseconds(30) {}
+            again()
+          }
+          loop.schedule(after: .milliseconds(120)) {
+            withExtendedLifetime(watchdog) { done.resume(returning: (fired, zeros)) }
+          }
+        }
+      }
+    }
+    #expect(fired == 1)
+    #expect(zeros == 50)
+  }
+
+  /// Cancelling any mix of queued, due and fired timers leaves the others alone.
+  @Test func cancelledTimersLeaveTheOthersAlone() async throws {
+    let fired = try await withLoop { loop in
+      await withCheckedContinuation { done in
+        loop.execute {
+          var fired = 0
+          var timers: [LoopTimer] = []
+          for index in 0..<1_000 {
+            timers.append(loop.schedule(after: .milliseconds(5 + index % 7)) { fired += 1 })
+          }
+          for index in 0..<1_000 where index % 3 != 0 { timers[index].cancel() }
+          loop.schedule(after: .milliseconds(5)) { for timer in timers[900...] { timer.cancel() } }
+          loop.schedule(after: .milliseconds(40)) { done.resume(returning: fired) }
+        }
+      }
+    }
+    #expect(fired >= 300 && fired <= 334)
+  }
+
   @Test func turnEndHookRunsAfterTheWorkOfATurn() async throws {
     let pairs = try await withLoop { loop in
       await withCheckedContinuation { done in

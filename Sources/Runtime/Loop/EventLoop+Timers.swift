@@ -15,10 +15,15 @@ extension EventLoop {
     return timer
   }
 
-  /// Runs the timers that are due.
+  /// Runs the timers that are due. One that becomes due only by running another waits for the next
+  /// turn, so that the turn ends.
   func fireTimers() {
-    let time = monotonicNanoseconds()
-    while let timer = timers.popDue(time) {
+    // `now` may be from before the events of this turn; what a body computes from it must not lie
+    // before the time at which its timer was found due.
+    let time = refreshNow()
+    var due: [LoopTimer] = []
+    while let timer = timers.popDue(time) { due.append(timer) }
+    for timer in due {
       guard let body = timer.body else { continue }
       if let interval = timer.interval {
         timer.deadline &+= interval

@@ -50,6 +50,8 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
 
   /// Rounds of local work a turn may take before events are looked at again.
   private static let localRoundsMax = 4
+  /// A protocol layer, a TLS layer, the socket, and one to spare.
+  private static let flushGenerationsMax = 4
 
   public init(name: String) {
     self.name = name
@@ -99,6 +101,12 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   /// Monotonic nanoseconds, read at most once a turn.
   public var now: UInt64 {
     if cachedNow == 0 { cachedNow = monotonicNanoseconds() }
+    return cachedNow
+  }
+
+  /// Reads the clock again for the rest of the turn.
+  func refreshNow() -> UInt64 {
+    cachedNow = monotonicNanoseconds()
     return cachedNow
   }
 
@@ -217,14 +225,25 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     if local.isEmpty { swap(&taken, &local) }
   }
 
+  /// Calls the handlers, and those that they register meanwhile (a protocol, then its socket). What
+  /// comes after that waits for the next turn, so that one busy connection does not hold up others.
   private func flush() {
     var index = 0
-    while index < dirty.count {
-      let handler = dirty[index]
-      index += 1
-      handler.turnEnd()
+    var generation = 0
+    while index < dirty.count && generation < Self.flushGenerationsMax {
+      let end = dirty.count
+      while index < end {
+        let handler = dirty[index]
+        index += 1
+        handler.turnEnd()
+      }
+      generation += 1
     }
-    dirty.removeAll(keepingCapacity: true)
+    if index == dirty.count {
+      dirty.removeAll(keepingCapacity: true)
+    } else {
+      dirty.removeFirst(index)
+    }
   }
 }
 
@@ -234,13 +253,13 @@ public protocol TurnEndHandler: AnyObject {
 }
 
 /// Lets one thread wait for another once.
-final class Gate: @unchecked Sendable {
+public final class Gate: @unchecked Sendable {
   // @unchecked: a POSIX semaphore-like pair, used under its own mutex.
   private let opened = Mutex(false)
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-  init() {
+  public init() {
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(condition, nil)
   }
@@ -252,14 +271,16 @@ final class Gate: @unchecked Sendable {
     condition.deallocate()
   }
 
-  func open() {
+  /// Lets the waiting thread go on.
+  public func open() {
     pthread_mutex_lock(mutex)
     opened.withLock { $0 = true }
     pthread_cond_signal(condition)
     pthread_mutex_unlock(mutex)
   }
 
-  func wait() {
+  /// Returns once `open` was called.
+  public func wait() {
     pthread_mutex_lock(mutex)
     while !opened.withLock({ $0 }) { pthread_cond_wait(condition, mutex) }
     pthread_mutex_unlock(mutex)

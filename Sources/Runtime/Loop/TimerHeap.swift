@@ -6,6 +6,8 @@ public final class LoopTimer: @unchecked Sendable {
   public internal(set) var deadline: UInt64
   let interval: UInt64?
   var body: (() -> Void)?
+  /// Whether the heap holds it.
+  var isQueued = false
 
   init(loop: EventLoop, deadline: UInt64, interval: UInt64?, body: @escaping () -> Void) {
     self.loop = loop
@@ -22,7 +24,7 @@ public final class LoopTimer: @unchecked Sendable {
     guard body != nil else { return }
     loop.preconditionCurrent()
     body = nil
-    loop.timers.noteCancelled()
+    if isQueued { loop.timers.noteCancelled() }
   }
 }
 
@@ -59,6 +61,7 @@ struct TimerHeap {
   }
 
   mutating func insert(_ timer: LoopTimer) {
+    timer.isQueued = true
     entries.append(Entry(deadline: timer.deadline, order: nextOrder, timer: timer))
     nextOrder += 1
     siftUp(entries.count - 1)
@@ -74,6 +77,7 @@ struct TimerHeap {
     cancelled += 1
     guard cancelled > 64, cancelled > entries.count / 2 else { return }
     entries.removeAll { !$0.timer.isActive }
+    // What is left is active; the dropped timers never come back.
     cancelled = 0
     for index in stride(from: entries.count / 2 - 1, through: 0, by: -1) { siftDown(index) }
   }
@@ -86,6 +90,7 @@ struct TimerHeap {
   @discardableResult
   private mutating func removeFirst() -> Entry {
     let first = entries[0]
+    first.timer.isQueued = false
     let last = entries.removeLast()
     if !entries.isEmpty {
       entries[0] = last

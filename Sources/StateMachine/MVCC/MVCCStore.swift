@@ -31,6 +31,9 @@ public struct MVCCStore: Sendable {
   /// Rows waiting for the next freeze.
   public var pendingRows: Int { active.count + dropped.count }
 
+  /// Keys that exist now.
+  public var liveKeys: Int { index.liveCount }
+
   /// A store over an empty backend; `restore` fills it from one with data.
   public init(committed: any CommittedRows) { self.committed = committed }
 
@@ -94,6 +97,16 @@ public struct MVCCStore: Sendable {
     if let pending = small[bucket]?[key] { return pending }
     if let pending = frozen?.small[bucket]?[key] { return pending }
     return try committed.value(bucket, key)
+  }
+
+  /// Raft index of the last entry that the committed state holds; 0 when it is empty.
+  public func consistentIndex() throws(StoreError) -> UInt64 {
+    guard let value = try committed.value(.meta, "consistent_index") else { return 0 }
+    var reader = ByteReader(value)
+    guard let index: UInt64 = reader.readBigEndian() else {
+      throw .damaged("consistent_index has \(value.count) bytes, needs 8")
+    }
+    return index
   }
 
   /// All rows of a bucket other than `key`, pending writes included, in order.

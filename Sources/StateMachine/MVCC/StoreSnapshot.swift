@@ -15,9 +15,6 @@ public struct StoreSnapshot: Sendable {
   /// Revision below which history is gone; 0 or −1 when nothing was compacted.
   public let compactRevision: Int64
 
-  /// Keys that exist now.
-  public var liveKeys: Int { index.liveCount }
-
   /// Reads a range.
   ///
   /// - Throws: `compacted`, `futureRevision`; `damaged` when the backend lacks a row.

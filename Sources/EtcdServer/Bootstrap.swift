@@ -1,0 +1,112 @@
+import Bytes
+import EtcdAPI
+import EtcdConfig
+import FileSystem
+import MVCC
+import Member
+import MemberStorage
+import Membership
+import Raft
+import Runtime
+
+/// Brings a member up from its directory, or founds it.
+///
+/// - Source: etcd `etcdserver/bootstrap.go`.
+enum Bootstrap {
+  struct Result {
+    let core: MemberCore
+    let opened: MemberDirectory.Opened
+    let isNew: Bool
+    let snapDirectory: String
+  }
+
+  /// - Parameter milliseconds: time since 1970, for request ids.
+  /// - Throws: `StorageError` with what was tried and why it failed.
+  static func start(
+    _ config: ServerConfig, logger: Logger, milliseconds: UInt64, seed: UInt64
+  ) throws(StorageError) -> Result {
+    var directory = MemberDirectory(
+      RealFileSystem(), dataDirectory: config.dataDirectory, walDirectory: config.walDirectory)
+    directory.noSync = config.unsafeNoFsync
+    directory.snapshotsKept = config.maxSnapshots
+    directory.segmentsKept = config.maxWALs
+    if config.forceNewCluster {
+      throw StorageError("--force-new-cluster is not supported by this version yet")
+    }
+    let isNew = try !directory.holdsMember()
+    let opened: MemberDirectory.Opened
+    var founders: [MemberInfo] = []
+    if isNew {
+      if let problem = config.initialClusterProblem { throw StorageError(problem) }
+      founders = try self.founders(config)
+      guard let own = founders.first(where: { $0.name == config.name }) else {
+        throw StorageError(
+          "couldn't find local name \"\(config.name)\" in the initial cluster configuration")
+      }
+      opened = try directory.create(
+        memberID: own.id, clusterID: Identity.clusterID(members: founders.map(\.id)))
+    } else {
+      opened = try directory.open()
+    }
+    for note in opened.notes { logger.warn(note) }
+    var raft = RaftConfig(id: opened.memberID)
+    raft.electionTicks = config.electionTimeout / config.heartbeatInterval
+    raft.heartbeatTicks = 1
+    raft.maxSizePerMessage = 1 << 20
+    raft.maxInflightMessages = 512
+    raft.checkQuorum = true
+    raft.preVote = config.preVote
+    raft.random = SplitMix64(seed: seed)
+    raft.logger = RaftLog(logger: logger.named("raft"))
+    var coreConfig = MemberCore.Config(raft: raft)
+    coreConfig.snapshotCount = config.snapshotCount
+    coreConfig.catchUpEntries = config.snapshotCatchUpEntries
+    coreConfig.requestTicks =
+      (5000 + 2 * config.electionTimeout) / config.heartbeatInterval
+    coreConfig.readRetryTicks = Swift.max(500 / config.heartbeatInterval, 1)
+    do throws(RaftError) {
+      var core = try MemberCore(
+        coreConfig, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,
+        rows: opened.rows, consistentIndex: opened.consistentIndex,
+        requestIDs: RequestID(member: opened.memberID, milliseconds: milliseconds))
+      if isNew { try core.bootstrap(founders) }
+      return Result(
+        core: core, opened: opened, isNew: isNew, snapDirectory: directory.snapDirectory)
+    } catch { throw StorageError("raft cannot start: \(error.description)") }
+  }
+
+  /// The first members of a new cluster.
+  private static func founders(_ config: ServerConfig) throws(StorageError) -> [MemberInfo] {
+    guard config.isNewCluster else {
+      throw StorageError(
+        "joining an existing cluster (--initial-cluster-state=existing) is not supported by this "
+          + "version yet")
+    }
+    let cluster =
+      config.initialCluster.isEmpty
+      ? [config.name: config.initialAdvertisePeerURLs] : config.initialCluster
+    return cluster.map { name, urls in
+      let sorted = urls.sorted()
+      return MemberInfo(
+        id: Identity.memberID(peerURLs: sorted, token: config.initialClusterToken),
+        peerURLs: sorted, name: name)
+    }.sorted { $0.id < $1.id }
+  }
+}
+
+/// Raft's messages in the member's log.
+struct RaftLog: RaftLogger {
+  let logger: Logger
+
+  private func level(_ level: RaftLogLevel) -> LogLevel {
+    switch level {
+    case .debug: .debug
+    case .info: .info
+    case .warning: .warn
+    case .error: .error
+    }
+  }
+
+  func isEnabled(_ level: RaftLogLevel) -> Bool { logger.isEnabled(self.level(level)) }
+  func log(_ level: RaftLogLevel, _ message: String) { logger.log(self.level(level), message) }
+}

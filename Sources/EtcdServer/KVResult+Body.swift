@@ -1,0 +1,93 @@
+import Bytes
+import EtcdAPI
+import GRPC
+import MVCC
+import Protobuf
+
+extension KVResult {
+  /// Responses up to this size are written into one buffer; larger ones are sent row by row.
+  private static let joinedBytesMax = 64 << 10
+
+  /// The response as it is sent: small ones as one buffer, a large range as slices of the store that
+  /// are fetched as the client takes them.
+  func body(header: Etcdserverpb.ResponseHeader) -> MessageBody {
+    guard case .range(let result) = self,
+      result.rows.reduce(0, { $0 + $1.count }) > Self.joinedBytesMax
+    else { return .bytes(encoded(header: header)) }
+    var header = header
+    header.revision = result.revision
+    return RowStream(result, header: header).body
+  }
+}
+
+/// A large range response, fetched piece by piece. Confined to the loop that sends it.
+private final class RowStream {
+  private let rows: [Bytes]
+  private var next = 0
+  private var piece: Bytes
+  private var tail = Bytes()
+  private let length: Int
+
+  init(_ result: RangeResult, header: Etcdserverpb.ResponseHeader) {
+    rows = result.rows
+    var head = ByteWriter(capacity: 64)
+    head.append(0x0a)
+    head.appendVarint(UInt64(header.encodedSize))
+    header.encode(into: &head)
+    var end = ByteWriter(capacity: 16)
+    if result.more {
+      end.append(0x18)
+      end.append(1)
+    }
+    if result.count != 0 {
+      end.append(0x20)
+      end.appendVarint(UInt64(bitPattern: result.count))
+    }
+    piece = head.finish()
+    tail = end.finish()
+    length =
+      piece.count + tail.count
+      + rows.reduce(0) { $0 + 1 + Self.varintSize($1.count) + $1.count }
+  }
+
+  private static func varintSize(_ value: Int) -> Int {
+    value == 0 ? 1 : (64 - value.leadingZeroBitCount + 6) / 7
+  }
+
+  var body: MessageBody {
+    .pull(length: length) { most in
+      // Many small rows make one piece; a large row is a slice of its own.
+      if self.piece.isEmpty { self.piece = self.nextPiece() }
+      let taken = self.piece[0..<Swift.min(most, self.piece.count)]
+      self.piece = self.piece[taken.count..<self.piece.count]
+      return taken
+    }
+  }
+
+  private static let pieceBytes = 16 << 10
+  private var pendingRow: Bytes?
+
+  private func nextPiece() -> Bytes {
+    if let row = pendingRow {
+      pendingRow = nil
+      return row
+    }
+    var writer = ByteWriter(capacity: Self.pieceBytes)
+    while next < rows.count, writer.count < Self.pieceBytes {
+      let row = rows[next]
+      next += 1
+      writer.append(0x12)
+      writer.appendVarint(UInt64(row.count))
+      if row.count > Self.pieceBytes / 4 {
+        pendingRow = row
+        return writer.finish()
+      }
+      writer.append(row)
+    }
+    if next == rows.count, pendingRow == nil, !tail.isEmpty {
+      writer.append(tail)
+      tail = Bytes()
+    }
+    return writer.finish()
+  }
+}

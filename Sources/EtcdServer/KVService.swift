@@ -1,0 +1,136 @@
+import Bytes
+import EtcdAPI
+import EtcdConfig
+import GRPC
+import MVCC
+import Member
+import Protobuf
+import Runtime
+
+extension GRPCStatus {
+  init(_ error: EtcdError) { self.init(GRPCCode(rawValue: error.code.rawValue)!, error.message) }
+}
+
+/// etcdserverpb.KV: decodes, checks, and passes on.
+///
+/// - Source: etcd `v3rpc/key.go`, `v3_server.go`.
+struct KVService: Sendable {
+  let member: RunningMember
+
+  func register(in router: inout GRPCRouter) {
+    typealias KV = Etcdserverpb.KVService
+    router.unary(KV.range.path, counters: member.counters(KV.range)) { range($0, $1) }
+    router.unary(KV.put.path, counters: member.counters(KV.put)) { put($0, $1) }
+    router.unary(KV.deleteRange.path, counters: member.counters(KV.deleteRange)) {
+      deleteRange($0, $1)
+    }
+    router.unary(KV.txn.path, counters: member.counters(KV.txn)) { txn($0, $1) }
+    router.unary(KV.compact.path, counters: member.counters(KV.compact)) { compact($0, $1) }
+  }
+
+  private func range(_ call: UnaryCall, _ bytes: Bytes) {
+    guard let request = call.decode(Etcdserverpb.RangeRequest.self, bytes) else { return }
+    member.metrics.ranges.add()
+    do throws(EtcdError) {
+      try KVValidation.check(request)
+      if !request.serializable { try member.refuseOnLearner() }
+    } catch { return call.fail(GRPCStatus(error)) }
+    member.read(linearizable: !request.serializable) { result, term in
+      answer(call, result, term) { (snapshot) throws(StoreError) in
+        .range(try snapshot.range(request))
+      }
+    }
+  }
+
+  private func put(_ call: UnaryCall, _ bytes: Bytes) {
+    guard let request = call.decode(Etcdserverpb.PutRequest.self, bytes) else { return }
+    member.metrics.puts.add()
+    do throws(EtcdError) { try KVValidation.check(request) } catch {
+      return call.fail(GRPCStatus(error))
+    }
+    write(call, .put, bytes, cost: Quota.cost(request))
+  }
+
+  private func deleteRange(_ call: UnaryCall, _ bytes: Bytes) {
+    guard let request = call.decode(Etcdserverpb.DeleteRangeRequest.self, bytes) else { return }
+    member.metrics.deletes.add()
+    do throws(EtcdError) { try KVValidation.check(request) } catch {
+      return call.fail(GRPCStatus(error))
+    }
+    write(call, .deleteRange, bytes, cost: nil)
+  }
+
+  private func txn(_ call: UnaryCall, _ bytes: Bytes) {
+    guard let request = call.decode(Etcdserverpb.TxnRequest.self, bytes) else { return }
+    member.metrics.txns.add()
+    do throws(EtcdError) {
+      try KVValidation.check(request, maxOps: member.config.maxTxnOps)
+      if request.isReadOnly, !request.isSerializable { try member.refuseOnLearner() }
+    } catch { return call.fail(GRPCStatus(error)) }
+    guard request.isReadOnly else {
+      write(call, .txn, bytes, cost: request.containsPut ? Quota.cost(request) : nil)
+      return
+    }
+    member.read(linearizable: !request.isSerializable) { result, term in
+      answer(call, result, term) { (snapshot) throws(StoreError) in try snapshot.read(request) }
+    }
+  }
+
+  private func compact(_ call: UnaryCall, _ bytes: Bytes) {
+    guard call.decode(Etcdserverpb.CompactionRequest.self, bytes) != nil else { return }
+    write(call, .compaction, bytes, cost: nil)
+  }
+
+  /// Proposes a request and answers with its result.
+  /// - Parameter cost: bytes the backend may grow by; `nil` when it cannot.
+  private func write(
+    _ call: UnaryCall, _ field: RaftRequest.Field, _ bytes: Bytes, cost: Int?
+  ) {
+    do throws(EtcdError) {
+      try member.refuseOnLearner()
+      if let cost { try member.reserve(cost) }
+    } catch { return call.fail(GRPCStatus(error)) }
+    let id = member.requests.makeID()
+    let data = RaftRequest.encode(field, bytes, id: id)
+    guard data.count <= member.config.maxRequestBytes else {
+      return call.fail(GRPCStatus(.requestTooLarge))
+    }
+    member.requests.propose(id: id, data) { outcome, term in
+      switch outcome {
+      case .kv(let result):
+        call.respond(.bytes(result.encoded(header: member.header(term: term))))
+      case .failed(let error): call.fail(GRPCStatus(error))
+      default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to a KV request"))
+      }
+    }
+  }
+
+  private func answer(
+    _ call: UnaryCall, _ state: Result<StoreSnapshot, EtcdError>, _ term: UInt64,
+    _ body: (StoreSnapshot) throws(StoreError) -> KVResult
+  ) {
+    switch state {
+    case .failure(let error): call.fail(GRPCStatus(error))
+    case .success(let snapshot):
+      do throws(StoreError) {
+        let result = try body(snapshot)
+        call.respond(result.body(header: member.header(term: term)))
+      } catch { call.fail(GRPCStatus(EtcdError(error))) }
+    }
+  }
+}
+
+extension UnaryCall {
+  /// Decodes the request; answers the call itself when it is malformed.
+  func decode<Message: ProtobufMessage>(_: Message.Type, _ bytes: Bytes) -> Message? {
+    do throws(ProtobufError) { return try Message.decode(bytes) } catch {
+      fail(
+        GRPCStatus(
+          .internal, "grpc: error unmarshalling request: \(Message.fullName): \(error)"))
+      return nil
+    }
+  }
+
+  /// Answers with a message.
+  func respond(_ message: some ProtobufMessage) { respond(.bytes(message.encoded())) }
+}

@@ -1,0 +1,225 @@
+import Bolt
+import Bytes
+import EtcdAPI
+import EtcdConfig
+import GRPC
+import MVCC
+import Member
+import MemberStorage
+import Membership
+import Protobuf
+import Runtime
+
+/// etcdserverpb.Maintenance.
+///
+/// - Source: etcd `v3rpc/maintenance.go`.
+struct MaintenanceService: Sendable {
+  let member: RunningMember
+
+  /// Bytes of one blob of a snapshot.
+  private static let snapshotBlobBytes = 32 << 10
+
+  func register(in router: inout GRPCRouter) {
+    typealias Maintenance = Etcdserverpb.MaintenanceService
+    func add(
+      _ method: MethodDescriptor, _ body: @escaping @Sendable (UnaryCall, Bytes) -> Void
+    ) { router.unary(method.path, counters: member.counters(method), body) }
+    add(Maintenance.alarm) { alarm($0, $1) }
+    add(Maintenance.status) { status($0, $1) }
+    add(Maintenance.defragment) { defragment($0, $1) }
+    add(Maintenance.hash) { hash($0, $1) }
+    add(Maintenance.hashKV) { hashKV($0, $1) }
+    add(Maintenance.moveLeader) { moveLeader($0, $1) }
+    router.streaming(
+      Maintenance.snapshot.path, counters: member.counters(Maintenance.snapshot)
+    ) { try await snapshot($0) }
+  }
+
+  private func alarm(_ call: UnaryCall, _ bytes: Bytes) {
+    guard call.decode(Etcdserverpb.AlarmRequest.self, bytes) != nil else { return }
+    let id = member.requests.makeID()
+    member.requests.propose(id: id, RaftRequest.encode(.alarm, bytes, id: id)) { outcome, term in
+      switch outcome {
+      case .alarms(let alarms, let revision):
+        call.respond(
+          Etcdserverpb.AlarmResponse(
+            header: member.header(term: term, revision: revision), alarms: alarms))
+      case .failed(let error): call.fail(GRPCStatus(error))
+      default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to an alarm request"))
+      }
+    }
+  }
+
+  private func status(_ call: UnaryCall, _ bytes: Bytes) {
+    guard call.decode(Etcdserverpb.StatusRequest.self, bytes) != nil else { return }
+    let status = member.host.status
+    let sizes = member.host.backend.sizes
+    var response = Etcdserverpb.StatusResponse(
+      header: member.header(term: status.term, revision: status.revision),
+      version: ServerVersion.etcd, dbSize: Int64(sizes.total), leader: status.leader,
+      raftIndex: status.commitIndex, raftTerm: status.term,
+      raftAppliedIndex: status.appliedIndex, dbSizeInUse: Int64(sizes.inUse),
+      isLearner: status.isLearner)
+    if status.leader == 0 { response.errors.append(EtcdError.noLeader.message) }
+    for alarm in status.alarms {
+      response.errors.append("memberID:\(alarm.memberID) alarm:\(alarm.alarm.protoName ?? "") ")
+    }
+    call.respond(response)
+  }
+
+  /// Rewrites this member's database; other requests go on meanwhile.
+  private func defragment(_ call: UnaryCall, _ bytes: Bytes) {
+    guard call.decode(Etcdserverpb.DefragmentRequest.self, bytes) != nil else { return }
+    member.logger.info("starting defragment")
+    let start = ContinuousClock.now
+    member.host.defragment { result in
+      member.loop.execute {
+        switch result {
+        case .success:
+          member.logger.info(
+            "finished defragment", [LogField("took", .duration(ContinuousClock.now - start))])
+          call.respond(Etcdserverpb.DefragmentResponse(header: member.header()))
+        case .failure(let error):
+          member.logger.error("failed to defragment", [LogField("error", .error(error))])
+          call.fail(GRPCStatus(.unknown, error.description))
+        }
+      }
+    }
+  }
+
+  private func hash(_ call: UnaryCall, _ bytes: Bytes) {
+    guard call.decode(Etcdserverpb.HashRequest.self, bytes) != nil else { return }
+    withDurableState(call) { rows in
+      let value = try rows.backendHash()
+      return { header in Etcdserverpb.HashResponse(header: header, hash: value).encoded() }
+    }
+  }
+
+  private func hashKV(_ call: UnaryCall, _ bytes: Bytes) {
+    guard let request = call.decode(Etcdserverpb.HashKVRequest.self, bytes) else { return }
+    member.read(linearizable: false) { result, term in
+      switch result {
+      case .failure(let error): call.fail(GRPCStatus(error))
+      case .success(let snapshot):
+        member.worker.execute {
+          let hash = Result { () throws(StoreError) in try snapshot.hash(at: request.revision) }
+          member.loop.execute {
+            switch hash {
+            case .success(let hash):
+              call.respond(
+                Etcdserverpb.HashKVResponse(
+                  header: member.header(term: term, revision: snapshot.revision), hash: hash.hash,
+                  compactRevision: hash.compactRevision))
+            case .failure(let error): call.fail(GRPCStatus(EtcdError(error)))
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// Brings the backend up to date and computes something from it off the loops.
+  private func withDurableState(
+    _ call: UnaryCall,
+    _ body:
+      @escaping @Sendable (BoltRows) throws -> @Sendable (Etcdserverpb.ResponseHeader) -> Bytes
+  ) {
+    member.requests.post({ .flush(id: $0) }) { outcome, _ in
+      if case .failed(let error) = outcome { return call.fail(GRPCStatus(error)) }
+      member.worker.execute {
+        let answer = Result { try body(member.host.backend.state()) }
+        member.loop.execute {
+          switch answer {
+          case .success(let make): call.respond(.bytes(make(member.header())))
+          case .failure(let error): call.fail(GRPCStatus(.internal, "\(error)"))
+          }
+        }
+      }
+    }
+  }
+
+  // MARK: Snapshot
+
+  /// Streams the database file as of now, then its SHA-256.
+  private func snapshot(_ stream: ServerStream) async throws -> GRPCStatus {
+    let start = ContinuousClock.now
+    do throws(EtcdError) { try await member.flushBackend() } catch { return GRPCStatus(error) }
+    let rows = try member.host.backend.state()
+    let total = rows.transaction.size
+    member.logger.info(
+      "sending database snapshot to client", [LogField("total-bytes", .int(total))])
+    let digest = StreamingSHA256()
+    var sent = 0
+    while sent < total {
+      // The copy that is hashed is the copy that is sent: pages that are free may change meanwhile.
+      let blob = rows.transaction.snapshotBytes(at: sent, count: Self.snapshotBlobBytes)
+      digest.update(blob)
+      sent += blob.count
+      let response = Etcdserverpb.SnapshotResponse(
+        remainingBytes: UInt64(total - sent), blob: blob)
+      try await stream.send(response.encoded())
+    }
+    let last = Etcdserverpb.SnapshotResponse(blob: digest.finish())
+    try await stream.send(last.encoded())
+    member.logger.info(
+      "successfully sent database snapshot to client",
+      [
+        LogField("total-bytes", .int(total)),
+        LogField("took", .duration(ContinuousClock.now - start)),
+      ])
+    return .ok
+  }
+
+  // MARK: Leadership
+
+  private func moveLeader(_ call: UnaryCall, _ bytes: Bytes) {
+    guard let request = call.decode(Etcdserverpb.MoveLeaderRequest.self, bytes) else { return }
+    let status = member.host.status
+    guard status.leader == member.host.memberID else {
+      return call.fail(GRPCStatus(.notLeader))
+    }
+    guard let target = member.host.membership.members[request.targetID], !target.isLearner else {
+      return call.fail(GRPCStatus(.badLeaderTransferee))
+    }
+    member.logger.info(
+      "leadership transfer starting",
+      [
+        LogField("local-member-id", .string(String(member.host.memberID, radix: 16))),
+        LogField("transferee-member-id", .string(target.hexID)),
+      ])
+    member.host.post(.transferLeader(target.id))
+    awaitLeader(target.id, call, until: member.loop.now + member.config.requestTimeout.nanoseconds)
+  }
+
+  /// Answers once the member leads, looking once a heartbeat.
+  private func awaitLeader(_ id: UInt64, _ call: UnaryCall, until deadline: UInt64) {
+    guard call.isOpen else { return }
+    if member.host.status.leader == id {
+      return call.respond(Etcdserverpb.MoveLeaderResponse(header: member.header()))
+    }
+    guard member.loop.now < deadline else {
+      return call.fail(GRPCStatus(.timeoutLeaderTransfer))
+    }
+    member.loop.schedule(after: .milliseconds(member.config.heartbeatInterval)) {
+      awaitLeader(id, call, until: deadline)
+    }
+  }
+}
+
+extension RunningMember {
+  /// Returns once the backend holds everything applied before the call.
+  func flushBackend() async throws(EtcdError) {
+    let result: Result<Void, EtcdError> = await withCheckedContinuation { continuation in
+      loop.execute {
+        self.requests.post({ .flush(id: $0) }) { outcome, _ in
+          if case .failed(let error) = outcome {
+            continuation.resume(returning: .failure(error))
+          } else {
+            continuation.resume(returning: .success(()))
+          }
+        }
+      }
+    }
+    try result.get()
+  }
+}

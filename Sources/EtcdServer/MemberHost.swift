@@ -1,0 +1,294 @@
+import Bytes
+import EtcdAPI
+import MVCC
+import Member
+import MemberStorage
+import Membership
+import Raft
+import Runtime
+import Snap
+import Synchronization
+
+/// Who carries out what a member core wants from the network side. Called on the core's loop, one
+/// call a turn; implementations pass the work on.
+protocol MemberHostDelegate: AnyObject, Sendable {
+  func send(_ messages: [Raftpb.Message])
+  func send(_ snapshots: [SnapshotSend])
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64)
+  func membershipChanged(_ changes: [Membership.Change])
+  func leaderChanged(to leader: UInt64)
+  func clusterVersionChanged(to version: String)
+  func removedFromCluster()
+}
+
+/// Runs a member core: its thread, its clock, and the log and storage threads behind it.
+///
+/// ```
+/// any thread ──post──▶ core loop ──▶ log thread (write, fsync) ──▶ core loop
+///                         │  └─────▶ storage thread (backend commit) ──▶ core loop
+///                         └──▶ delegate: peers, answers
+/// ```
+/// Events that arrive while the core works wait in one inbox and are handled as one batch, so that a
+/// slow fsync makes batches larger, never more fsyncs. The clock ticks whatever the disk does.
+final class MemberHost: @unchecked Sendable {
+  // @unchecked: `core` is confined to `loop`; `log` to the log thread; `backend` is Sendable; the
+  // rest is immutable or behind a mutex. `delegate` is set before `start`.
+
+  let loop: EventLoop
+  let backend: BackendStore
+  let clusterID: UInt64
+  let memberID: UInt64
+  unowned var delegate: any MemberHostDelegate
+
+  private let logger: Logger
+  private let log: LogStore
+  private let logThread = WorkerThread(name: "etcd-wal")
+  private let storageThread = WorkerThread(name: "etcd-storage")
+  private let metrics: ServerMetrics
+  private let tickInterval: Duration
+  private var core: MemberCore
+  private var ticker: LoopTimer?
+
+  private struct Inbox {
+    var events: [MemberEvent] = []
+    var isScheduled = false
+  }
+  private let inbox = Mutex(Inbox())
+  private let appends = Mutex<[LogAppend]>([])
+
+  /// What other threads may know about the member.
+  struct Published: Sendable {
+    var status = MemberStatus()
+    var membership = Membership()
+  }
+  private let published: Mutex<Published>
+
+  init(
+    core: consuming MemberCore, opened: MemberDirectory.Opened, tickInterval: Duration,
+    logger: Logger, metrics: ServerMetrics, delegate: any MemberHostDelegate
+  ) {
+    published = Mutex(Published(status: core.status, membership: core.membership))
+    self.core = core
+    self.tickInterval = tickInterval
+    self.logger = logger
+    self.metrics = metrics
+    self.delegate = delegate
+    loop = EventLoop(name: "etcd-core")
+    log = opened.log
+    backend = opened.backend
+    clusterID = opened.clusterID
+    memberID = opened.memberID
+  }
+
+  var status: MemberStatus { published.withLock { $0.status } }
+  var membership: Membership { published.withLock { $0.membership } }
+
+  /// Starts threads and clock.
+  /// - Parameter skipTicks: ticks to take at once, so that a restarted member need not wait a whole
+  ///   election timeout.
+  func start(skipTicks: Int) {
+    loop.start()
+    loop.execute {
+      var out = MemberOutput()
+      for _ in 0..<skipTicks { self.core.handle(.tick, &out) }
+      self.core.advance(&out)
+      self.carryOut(out)
+      self.ticker = self.loop.schedule(after: self.tickInterval, repeating: self.tickInterval) {
+        self.post(.tick)
+      }
+    }
+  }
+
+  /// Stops the clock, lets the disk finish, and closes log and backend.
+  func stop() {
+    loop.execute {
+      self.ticker?.cancel()
+      self.ticker = nil
+    }
+    loop.stop()
+    logThread.stop()
+    storageThread.stop()
+    do throws(StorageError) { try log.close() } catch {
+      logger.error("failed to close WAL", [LogField("error", .error(error))])
+    }
+    backend.close()
+  }
+
+  /// Leaves an event for the core. Any thread.
+  func post(_ event: MemberEvent) {
+    let wake = inbox.withLock { inbox in
+      inbox.events.append(event)
+      defer { inbox.isScheduled = true }
+      return !inbox.isScheduled
+    }
+    if wake { loop.execute { self.turn() } }
+  }
+
+  /// Runs work on the storage thread, behind the commits queued so far.
+  func onStorageThread(_ body: @escaping @Sendable () -> Void) { storageThread.execute(body) }
+
+  /// Calls `body` with the core, on its loop.
+  func withCore(_ body: @escaping @Sendable (inout MemberCore) -> Void) {
+    loop.execute { body(&self.core) }
+  }
+
+  private func turn() {
+    let events = inbox.withLock { inbox in
+      inbox.isScheduled = false
+      return exchange(&inbox.events, with: [])
+    }
+    var out = MemberOutput()
+    for event in events { core.handle(event, &out) }
+    core.advance(&out)
+    carryOut(out)
+  }
+
+  private func carryOut(_ out: MemberOutput) {
+    if let reason = out.fatal { fail(reason) }
+    if !out.messages.isEmpty { delegate.send(out.messages) }
+    if !out.appends.isEmpty { write(out.appends) }
+    if let batch = out.freeze { commit(batch) }
+    publish(out)
+    if !out.replies.isEmpty || !out.reads.isEmpty {
+      delegate.answer(out.replies, out.reads, term: core.status.term)
+    }
+    if let snapshot = out.saveSnapshot { save(snapshot) }
+    if !out.sendSnapshots.isEmpty { delegate.send(out.sendSnapshots) }
+    if !out.memberChanges.isEmpty { delegate.membershipChanged(out.memberChanges) }
+    if out.leaderChanged { delegate.leaderChanged(to: core.status.leader) }
+    if let version = out.clusterVersion { delegate.clusterVersionChanged(to: version) }
+    if let revision = out.compacted {
+      logger.info(
+        "finished scheduled compaction", [LogField("compact-revision", .int(Int(revision)))])
+    }
+    if out.removedSelf { delegate.removedFromCluster() }
+    if out.wantsMore { post(.resume) }
+  }
+
+  private func publish(_ out: MemberOutput) {
+    let status = core.status
+    let membership = out.memberChanges.isEmpty && out.clusterVersion == nil ? nil : core.membership
+    published.withLock { published in
+      published.status = status
+      if let membership { published.membership = membership }
+    }
+  }
+
+  // MARK: Log
+
+  private func write(_ new: [LogAppend]) {
+    appends.withLock { $0 += new }
+    logThread.execute { self.writeAppends() }
+  }
+
+  /// Writes everything that waits, on the log thread.
+  private func writeAppends() {
+    let waiting = appends.withLock { exchange(&$0, with: []) }
+    guard !waiting.isEmpty else { return }
+    var batch: [LogAppend] = []
+    for append in waiting {
+      batch.append(append)
+      guard append.snapshot != nil else { continue }
+      flush(batch)
+      batch.removeAll()
+      install(append)
+    }
+    if !batch.isEmpty {
+      flush(batch)
+      for append in batch { post(.appended(append)) }
+    }
+  }
+
+  private func flush(_ batch: [LogAppend]) {
+    let start = ContinuousClock.now
+    do throws(StorageError) { try log.write(batch) } catch {
+      fail("failed to write to the log: \(error.description)")
+    }
+    if batch.contains(where: \.mustSync) {
+      let took = ContinuousClock.now - start
+      metrics.walFsync.observe(took)
+      if took > .seconds(1) {
+        logger.warn(
+          "slow fdatasync",
+          [
+            LogField("took", .duration(took)),
+            LogField("expected-duration", .duration(.seconds(1))),
+          ])
+      }
+    }
+    // Entries before the snapshot in the batch are durable; the snapshot itself is installed next.
+    for append in batch.dropLast() where batch.last?.snapshot != nil { post(.appended(append)) }
+  }
+
+  /// Replaces the backend by the one that came with a snapshot. The log waits meanwhile, so that
+  /// entries behind the snapshot are reported after it.
+  private func install(_ append: LogAppend) {
+    guard let snapshot = append.snapshot else { return }
+    let index = snapshot.metadata.index
+    let path = log.snapshotter.databasePath(index: index)
+    let done = Gate()
+    storageThread.execute {
+      defer { done.open() }
+      do {
+        let rows = try self.backend.install(databaseAt: path)
+        let store = try MVCCStore.restore(from: rows)
+        self.logger.info("applied snapshot", [LogField("snapshot-index", .uint(index))])
+        self.post(.installed(append, store: store))
+      } catch { self.fail("failed to install the snapshot at index \(index): \(error)") }
+    }
+    done.wait()
+  }
+
+  private func save(_ snapshot: Raftpb.Snapshot) {
+    let index = snapshot.metadata.index
+    logger.info("triggering snapshot", [LogField("local-member-snapshot-index", .uint(index))])
+    logThread.execute {
+      do throws(StorageError) { try self.log.save(snapshot) } catch {
+        self.fail("failed to save the snapshot at index \(index): \(error.description)")
+      }
+      self.logger.info("saved snapshot", [LogField("snapshot-index", .uint(index))])
+      self.post(.snapshotSaved(index))
+    }
+  }
+
+  // MARK: Backend
+
+  private func commit(_ batch: FrozenBatch) {
+    storageThread.execute {
+      let start = ContinuousClock.now
+      do {
+        let rows = try self.backend.commit(batch)
+        self.metrics.backendCommit.observe(ContinuousClock.now - start)
+        self.post(.committed(rows))
+      } catch { self.fail("failed to commit to the backend: \(error)") }
+    }
+  }
+
+  /// Rewrites the backend without free pages; `done` is called on the storage thread.
+  func defragment(_ done: @escaping @Sendable (Result<Void, StorageError>) -> Void) {
+    storageThread.execute {
+      do {
+        let rows = try self.backend.defragment()
+        self.post(.replacedBackend(rows))
+        done(.success(()))
+      } catch { done(.failure(StorageError("\(error)"))) }
+    }
+  }
+
+  /// The member's disk and memory may disagree: nothing but a restart can be trusted.
+  private func fail(_ reason: String) -> Never {
+    logger.fatal(
+      "member cannot go on; restart it after the cause is removed",
+      [
+        LogField("error", .string(reason))
+      ])
+  }
+}
+
+/// Puts a new value in place and returns the old one.
+@inline(__always)
+func exchange<T>(_ place: inout T, with new: T) -> T {
+  let old = place
+  place = new
+  return old
+}

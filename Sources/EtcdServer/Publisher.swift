@@ -1,0 +1,89 @@
+import Bytes
+import EtcdAPI
+import EtcdConfig
+import Member
+import Membership
+import Protobuf
+import Runtime
+
+/// Tells the cluster what this member is called and where clients reach it, and, while it leads,
+/// decides the cluster version. Confined to the client loop.
+///
+/// - Source: etcd `publishV3`/`publish`, `monitorVersions`.
+final class Publisher {
+  private let member: RunningMember
+  private var timer: LoopTimer?
+  private var isPublished = false
+  private var isStopped = false
+  /// Cluster version that a proposal under way sets.
+  private var proposedVersion: String?
+
+  init(member: RunningMember) { self.member = member }
+
+  func start() {
+    publish()
+    timer = member.loop.schedule(after: .milliseconds(100), repeating: .milliseconds(500)) {
+      [unowned self] in decideVersion()
+    }
+  }
+
+  func stop() {
+    isStopped = true
+    timer?.cancel()
+  }
+
+  /// Repeats until the request was applied.
+  private func publish() {
+    guard !isStopped else { return }
+    let config = member.config
+    let info = MemberInfo(
+      id: member.host.memberID, peerURLs: [], name: config.name,
+      clientURLs: config.advertiseClientURLs)
+    let value = JSONValue.object(info.attributes).encoded(escapeHTML: true).string
+    let id = member.requests.makeID()
+    let data = RaftRequest.put(
+      path: "/0/members/\(info.hexID)/attributes", value: value, id: id)
+    member.requests.propose(id: id, data) { [weak self] outcome, _ in
+      guard let self else { return }
+      guard case .done = outcome else { return publish() }
+      isPublished = true
+      member.logger.info(
+        "published local member to cluster through raft",
+        [
+          LogField("local-member-id", .string(info.hexID)),
+          LogField("local-member-attributes", .string(value)),
+          LogField("request-path", .string("/0/members/\(info.hexID)/attributes")),
+          LogField("cluster-id", .string(String(member.host.clusterID, radix: 16))),
+        ])
+    }
+  }
+
+  /// The lowest version among the members becomes the cluster's; a member that cannot be asked holds
+  /// a rise back.
+  private func decideVersion() {
+    let status = member.host.status
+    guard status.leader == member.host.memberID, proposedVersion == nil else { return }
+    var lowest = ServerVersion.etcd
+    let known = member.peers.versions
+    let current = member.host.membership.clusterVersion
+    for info in member.host.membership.sorted where info.id != member.host.memberID {
+      guard let version = known[info.id] else {
+        // Nothing decided yet: the lowest possible lets the cluster work until all are heard.
+        if current == nil { return propose(ServerVersion.minimumCluster) }
+        return
+      }
+      if ServerVersion.isOlder(version, than: lowest) { lowest = version }
+    }
+    guard let decided = ServerVersion.clusterVersion(of: lowest) else { return }
+    if current == nil || ServerVersion.isOlder(current!, than: decided) { propose(decided) }
+  }
+
+  private func propose(_ version: String) {
+    proposedVersion = version
+    let id = member.requests.makeID()
+    let data = RaftRequest.put(path: "/0/version", value: version, id: id)
+    member.logger.info(
+      "setting up initial cluster version", [LogField("cluster-version", .string(version))])
+    member.requests.propose(id: id, data) { [weak self] _, _ in self?.proposedVersion = nil }
+  }
+}

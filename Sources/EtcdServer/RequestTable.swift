@@ -1,0 +1,93 @@
+import Bytes
+import EtcdAPI
+import GRPC
+import MVCC
+import Member
+import Runtime
+
+/// Requests of one client loop that wait for the core. Confined to the loop.
+///
+/// What arrives in one turn is handed to the core as one batch at the turn's end, and answers come back
+/// as one batch a core turn: one hop each way, however many requests.
+final class RequestTable: @unchecked Sendable {
+  // @unchecked: confined to `loop`, asserted where requests enter and answers arrive.
+
+  typealias OutcomeHandler = (Outcome, _ term: UInt64) -> Void
+  typealias ReadHandler = (Result<StoreSnapshot, EtcdError>, _ term: UInt64) -> Void
+
+  private let loop: EventLoop
+  private let host: MemberHost
+  private var ids: RequestID
+  private var outcomes: [UInt64: OutcomeHandler] = [:]
+  private var reads: [UInt64: ReadHandler] = [:]
+  private var proposals: [Proposal] = []
+  private var newReads: [UInt64] = []
+  private var newLocalReads: [UInt64] = []
+
+  /// Requests that wait.
+  var count: Int { outcomes.count + reads.count }
+
+  init(loop: EventLoop, host: MemberHost, ids: RequestID) {
+    self.loop = loop
+    self.host = host
+    self.ids = ids
+    loop.onTurnEnd { [unowned self] in flush() }
+  }
+
+  /// An id for a proposal whose bytes must carry it.
+  func makeID() -> UInt64 { ids.next() }
+
+  /// Puts a request into the log; `done` is called once, on the loop.
+  func propose(id: UInt64, _ data: Bytes, _ done: @escaping OutcomeHandler) {
+    loop.preconditionCurrent()
+    outcomes[id] = done
+    proposals.append(Proposal(id: id, data: data))
+  }
+
+  /// Waits for an event that answers with an id.
+  func post(_ event: (_ id: UInt64) -> MemberEvent, _ done: @escaping OutcomeHandler) {
+    loop.preconditionCurrent()
+    let id = ids.next()
+    outcomes[id] = done
+    host.post(event(id))
+  }
+
+  /// Calls `done` with a state at least as new as everything acknowledged before the call.
+  func read(_ done: @escaping ReadHandler) {
+    loop.preconditionCurrent()
+    let id = ids.next()
+    reads[id] = done
+    newReads.append(id)
+  }
+
+  /// Calls `done` with the state of this member, however old.
+  func readLocal(_ done: @escaping ReadHandler) {
+    loop.preconditionCurrent()
+    let id = ids.next()
+    reads[id] = done
+    newLocalReads.append(id)
+  }
+
+  private func flush() {
+    if !proposals.isEmpty { host.post(.propose(exchange(&proposals, with: []))) }
+    if !newReads.isEmpty { host.post(.read(exchange(&newReads, with: []))) }
+    if !newLocalReads.isEmpty { host.post(.readLocal(exchange(&newLocalReads, with: []))) }
+  }
+
+  /// Answers of one core turn.
+  func answer(_ replies: [Reply], _ batches: [ReadBatch], term: UInt64) {
+    loop.preconditionCurrent()
+    for reply in replies {
+      outcomes.removeValue(forKey: reply.id)?(reply.outcome, term)
+    }
+    for batch in batches {
+      for id in batch.ids { reads.removeValue(forKey: id)?(batch.result, term) }
+    }
+  }
+
+  /// Fails everything that waits.
+  func failAll(_ error: EtcdError) {
+    for (_, done) in exchange(&outcomes, with: [:]) { done(.failed(error), 0) }
+    for (_, done) in exchange(&reads, with: [:]) { done(.failure(error), 0) }
+  }
+}

@@ -1,0 +1,162 @@
+import Bytes
+import EtcdAPI
+import EtcdConfig
+import GRPC
+import HTTP
+import MVCC
+import Member
+import MemberStorage
+import Membership
+import Protobuf
+import Raft
+import Runtime
+import Synchronization
+
+/// What the services of a member share: its core, its waiting requests, its identity.
+final class RunningMember: MemberHostDelegate, @unchecked Sendable {
+  // @unchecked: set up by one thread before anything runs; then immutable, or confined to `loop` as
+  // `requests` asserts, or Sendable in itself.
+
+  let config: ServerConfig
+  let logger: Logger
+  let metrics: ServerMetrics
+  /// Client connections, answers and peers live on this loop.
+  let loop: EventLoop
+  /// Hashing and other work that would hold a loop up.
+  let worker = WorkerThread(name: "etcd-worker")
+  private(set) var host: MemberHost!
+  private(set) var requests: RequestTable!
+  /// Peers; set once they are known, on `loop`.
+  var peers: (any PeerGateway)!
+  /// Called on `loop` when the member was removed from its cluster.
+  var onRemoved: (@Sendable () -> Void)?
+
+  init(config: ServerConfig, logger: Logger, metrics: ServerMetrics, loop: EventLoop) {
+    self.config = config
+    self.logger = logger
+    self.metrics = metrics
+    self.loop = loop
+  }
+
+  /// Takes the host and starts to answer its turns.
+  func attach(_ host: MemberHost, requestIDs: RequestID) {
+    loop.preconditionCurrent()
+    self.host = host
+    requests = RequestTable(loop: loop, host: host, ids: requestIDs)
+  }
+
+  // MARK: For services
+
+  /// Header of a response; its revision is set by the answer.
+  func header(term: UInt64, revision: Int64 = 0) -> Etcdserverpb.ResponseHeader {
+    Etcdserverpb.ResponseHeader(
+      clusterID: host.clusterID, memberID: host.memberID, revision: revision, raftTerm: term)
+  }
+
+  /// Header with what is current now.
+  func header() -> Etcdserverpb.ResponseHeader {
+    let status = host.status
+    return header(term: status.term, revision: status.revision)
+  }
+
+  /// Reads a state; `done` is called on the loop.
+  func read(linearizable: Bool, _ done: @escaping RequestTable.ReadHandler) {
+    if linearizable { requests.read(done) } else { requests.readLocal(done) }
+  }
+
+  /// - Throws: when this member is a learner: it serves no linearizable requests.
+  func refuseOnLearner() throws(EtcdError) {
+    if host.status.isLearner { throw .notSupportedForLearner }
+  }
+
+  /// Refuses a request that would not fit, and raises the alarm for the cluster.
+  /// - Parameter cost: bytes the backend may grow by.
+  /// - Throws: `noSpace`.
+  func reserve(_ cost: Int) throws(EtcdError) {
+    guard let quota = config.quota, host.backend.sizes.total + cost >= quota else { return }
+    raiseAlarm(.nospace)
+    throw .noSpace
+  }
+
+  private func raiseAlarm(_ type: Etcdserverpb.AlarmType) {
+    let own = Etcdserverpb.AlarmMember(memberID: host.memberID, alarm: type)
+    guard !host.status.alarms.contains(own) else { return }
+    let request = Etcdserverpb.AlarmRequest(
+      action: .activate, memberID: host.memberID, alarm: type)
+    let id = requests.makeID()
+    logger.warn("alarm raised", [LogField("alarm", .string("\(type)"))])
+    requests.propose(id: id, RaftRequest.encode(.alarm, request.encoded(), id: id)) { _, _ in }
+  }
+
+  /// Counters of a method.
+  func counters(_ method: MethodDescriptor) -> GRPCMethodCounters {
+    let type: String
+    switch (method.clientStreaming, method.serverStreaming) {
+    case (false, false): type = "unary"
+    case (true, false): type = "client_stream"
+    case (false, true): type = "server_stream"
+    case (true, true): type = "bidi_stream"
+    }
+    return GRPCMethodCounters(
+      metrics.registry, type: type, service: method.service, method: method.name)
+  }
+
+  // MARK: MemberHostDelegate, on the core's loop
+
+  func send(_ messages: [Raftpb.Message]) { peers.send(messages) }
+  func send(_ snapshots: [SnapshotSend]) { peers.send(snapshots) }
+
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
+    loop.execute { self.requests.answer(replies, reads, term: term) }
+  }
+
+  func membershipChanged(_ changes: [Membership.Change]) {
+    loop.execute { self.peers.apply(changes) }
+  }
+
+  func leaderChanged(to leader: UInt64) {
+    logger.info(
+      leader == 0 ? "lost leader" : "elected leader",
+      [
+        LogField("local-member-id", .string(String(host.memberID, radix: 16))),
+        LogField("leader", .string(String(leader, radix: 16))),
+        LogField("term", .uint(host.status.term)),
+      ])
+  }
+
+  func clusterVersionChanged(to version: String) {
+    logger.info(
+      "updated cluster version",
+      [
+        LogField("cluster-id", .string(String(host.clusterID, radix: 16))),
+        LogField("local-member-id", .string(String(host.memberID, radix: 16))),
+        LogField("to", .string(version)),
+      ])
+  }
+
+  func removedFromCluster() {
+    logger.warn(
+      "server error",
+      [LogField("error", "the member has been permanently removed from the cluster")])
+    logger.warn("data-dir used by this member must be removed")
+    onRemoved?()
+  }
+}
+
+/// The way to the other members.
+protocol PeerGateway: AnyObject, Sendable {
+  /// Any thread.
+  func send(_ messages: [Raftpb.Message])
+  /// Any thread.
+  func send(_ snapshots: [SnapshotSend])
+  /// Serves a request of a peer, on its connection's loop. - Returns: false when it is not one.
+  func handle(_ exchange: HTTPExchange) -> Bool
+  /// On the client loop.
+  func apply(_ changes: [Membership.Change])
+  /// Server versions of the other members that answered when they were asked; on the client loop.
+  var versions: [UInt64: String] { get }
+  /// Closes every connection; on the client loop.
+  func stop()
+  /// Nanoseconds on the loop's clock since when a member is connected; `nil` when it is not.
+  func activeSince(_ id: UInt64) -> UInt64?
+}

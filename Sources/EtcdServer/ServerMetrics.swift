@@ -1,0 +1,112 @@
+import EtcdConfig
+import Member
+import MemberStorage
+import Raft
+import Runtime
+
+/// The series of a member, with Go etcd's names, so that existing rules and boards work.
+final class ServerMetrics: Sendable {
+  let registry: MetricsRegistry
+  let walFsync: Histogram
+  let backendCommit: Histogram
+  let proposalsFailed: Counter
+  let slowReadIndexes: Counter
+  let healthSuccess: Counter
+  let healthFailures: Counter
+  let puts: Counter
+  let ranges: Counter
+  let deletes: Counter
+  let txns: Counter
+
+  init(_ registry: MetricsRegistry) {
+    self.registry = registry
+    let diskBounds = Histogram.exponential(start: 0.001, factor: 2, count: 14)
+    walFsync = registry.histogram(
+      "etcd_disk_wal_fsync_duration_seconds",
+      "The latency distributions of fsync called by WAL.", bounds: diskBounds)
+    backendCommit = registry.histogram(
+      "etcd_disk_backend_commit_duration_seconds",
+      "The latency distributions of commit called by backend.", bounds: diskBounds)
+    proposalsFailed = registry.counter(
+      "etcd_server_proposals_failed_total", "The total number of failed proposals seen.")
+    slowReadIndexes = registry.counter(
+      "etcd_server_slow_read_indexes_total",
+      "The total number of pending read indexes not in sync with leader's or timed out read index "
+        + "requests.")
+    healthSuccess = registry.counter(
+      "etcd_server_health_success", "The total number of successful health checks")
+    healthFailures = registry.counter(
+      "etcd_server_health_failures", "The total number of failed health checks")
+    puts = registry.counter("etcd_mvcc_put_total", "Total number of puts seen by this member.")
+    ranges = registry.counter(
+      "etcd_mvcc_range_total", "Total number of ranges seen by this member.")
+    deletes = registry.counter(
+      "etcd_mvcc_delete_total", "Total number of deletes seen by this member.")
+    txns = registry.counter("etcd_mvcc_txn_total", "Total number of txns seen by this member.")
+  }
+
+  /// Registers the series that are read from the member when they are asked for.
+  func register(host: MemberHost, config: ServerConfig) {
+    func gauge(_ name: String, _ help: String, _ value: @escaping @Sendable (MemberHost) -> Double)
+    {
+      registry.gauge(name, help) { [weak host] in host.map(value) }
+    }
+    func counter(
+      _ name: String, _ help: String, _ value: @escaping @Sendable (MemberHost) -> Double
+    ) {
+      registry.counter(name, help) { [weak host] in host.map(value) }
+    }
+    gauge("etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.") {
+      $0.status.leader == 0 ? 0 : 1
+    }
+    gauge("etcd_server_is_leader", "Whether or not this member is a leader. 1 if is, 0 otherwise.")
+    { $0.status.role == .leader ? 1 : 0 }
+    gauge(
+      "etcd_server_is_learner", "Whether or not this member is a learner. 1 if is, 0 otherwise."
+    ) { $0.status.isLearner ? 1 : 0 }
+    counter("etcd_server_leader_changes_seen_total", "The number of leader changes seen.") {
+      Double($0.status.leaderChanges)
+    }
+    gauge(
+      "etcd_server_proposals_committed_total", "The total number of consensus proposals committed."
+    ) { Double($0.status.commitIndex) }
+    gauge(
+      "etcd_server_proposals_applied_total", "The total number of consensus proposals applied."
+    ) { Double($0.status.appliedIndex) }
+    gauge("etcd_server_proposals_pending", "The current number of pending proposals to commit.") {
+      Double($0.status.proposalsPending)
+    }
+    gauge("etcd_debugging_mvcc_current_revision", "The current revision of store.") {
+      Double($0.status.revision)
+    }
+    gauge("etcd_debugging_mvcc_compact_revision", "The revision of the last compaction in store.") {
+      Double($0.status.compactRevision)
+    }
+    gauge("etcd_debugging_mvcc_keys_total", "Total number of keys.") { Double($0.status.keys) }
+    gauge(
+      "etcd_mvcc_db_total_size_in_bytes",
+      "Total size of the underlying database physically allocated in bytes."
+    ) { Double($0.backend.sizes.total) }
+    gauge(
+      "etcd_mvcc_db_total_size_in_use_in_bytes",
+      "Total size of the underlying database logically in use in bytes."
+    ) { Double($0.backend.sizes.inUse) }
+    gauge(
+      "etcd_mvcc_db_open_read_transactions",
+      "The number of currently open read transactions"
+    ) { Double($0.backend.openReaders) }
+    registry.gauge(
+      "etcd_server_quota_backend_bytes", "Current backend storage quota size in bytes."
+    ).set(Double(config.quota ?? 0))
+    registry.gauge(
+      "etcd_server_version",
+      "Which version is running. 1 for 'server_version' label with current "
+        + "version.", ["server_version": ServerVersion.etcd]
+    ).set(1)
+    registry.gauge(
+      "etcd_server_id",
+      "Server or member ID in hexadecimal format. 1 for 'server_id' label with "
+        + "current ID.", ["server_id": String(host.memberID, radix: 16)]
+    ).set(1)
+  }
+}

@@ -1,0 +1,135 @@
+import Bytes
+import CNghttp2
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// What a header field of a request means to the server.
+enum HeaderMeaning {
+  case post
+  /// `content-type: application/grpc` exactly.
+  case grpcContent
+  case ignored
+  case metadata(Metadata.Field)
+  /// Something else; look at the bytes.
+  case other
+}
+
+/// What a client repeats in every request: HPACK gives the same two buffers again, so their meaning
+/// is found by address instead of being decoded. Holds references on the buffers of 16 fields.
+///
+/// Confined to its connection's loop.
+final class HeaderMemo {
+  private struct Slot {
+    var name: OpaquePointer?
+    var value: OpaquePointer?
+    var meaning = HeaderMeaning.other
+  }
+
+  private static let count = 16
+  private let slots: UnsafeMutablePointer<Slot>
+  private var lastPath = Bytes()
+  private var lastRoute: GRPCRouter.Route?
+
+  init() {
+    slots = .allocate(capacity: Self.count)
+    slots.initialize(repeating: Slot(), count: Self.count)
+  }
+
+  deinit {
+    removeAll()
+    slots.deinitialize(count: Self.count)
+    slots.deallocate()
+  }
+
+  @inline(__always)
+  private static func index(_ name: OpaquePointer, _ value: OpaquePointer) -> Int {
+    // Buffers lie at least 16 bytes apart.
+    let mixed = Int(bitPattern: name) >> 4 &+ Int(bitPattern: value) >> 5
+    return (mixed ^ mixed >> 4 ^ mixed >> 8) & (count - 1)
+  }
+
+  /// The meaning remembered; `.other` when there is none.
+  @inline(__always)
+  func find(_ name: OpaquePointer, _ value: OpaquePointer) -> HeaderMeaning {
+    let slot = slots + Self.index(name, value)
+    return slot.pointee.name == name && slot.pointee.value == value
+      ? slot.pointee.meaning : .other
+  }
+
+  /// Remembers a meaning in place of another one.
+  func remember(_ name: OpaquePointer, _ value: OpaquePointer, _ meaning: HeaderMeaning) {
+    let slot = slots + Self.index(name, value)
+    nghttp2_rcbuf_incref(name)
+    nghttp2_rcbuf_incref(value)
+    release(slot)
+    slot.pointee = Slot(name: name, value: value, meaning: meaning)
+  }
+
+  /// The route of a path; the last one is found without hashing.
+  func route(_ path: UnsafeBufferPointer<UInt8>, _ router: GRPCRouter) -> GRPCRouter.Route? {
+    let isSame = lastPath.withUnsafeBytes { known in
+      known.count == path.count
+        && memcmp(known.baseAddress!, path.baseAddress!, known.count) == 0
+    }
+    if isSame, let lastRoute { return lastRoute }
+    let copied = Bytes(copying: UnsafeRawBufferPointer(path))
+    guard let route = router.route(copied) else { return nil }
+    lastPath = copied
+    lastRoute = route
+    return route
+  }
+
+  private func release(_ slot: UnsafeMutablePointer<Slot>) {
+    if let name = slot.pointee.name { nghttp2_rcbuf_decref(name) }
+    if let value = slot.pointee.value { nghttp2_rcbuf_decref(value) }
+    slot.pointee = Slot()
+  }
+
+  /// Gives all buffers back; before the session is deleted.
+  func removeAll() {
+    for index in 0..<Self.count { release(slots + index) }
+  }
+}
+
+/// The bytes of one of nghttp2's buffers; valid while the buffer is.
+func bytes(of buffer: OpaquePointer) -> UnsafeBufferPointer<UInt8> {
+  let vector = nghttp2_rcbuf_get_buf(buffer)
+  return UnsafeBufferPointer(start: vector.base, count: vector.len)
+}
+
+/// Which header fields the protocol itself uses.
+enum ReservedHeader {
+  case path, method, contentType, encoding, timeout, metadata
+  /// Of no use to the server, and the same in every request.
+  case ignored
+  /// Of no use to the server, and different in every request.
+  case unindexed
+
+  init(_ name: UnsafeBufferPointer<UInt8>) {
+    @inline(__always)
+    func matches(_ text: StaticString) -> Bool {
+      memcmp(name.baseAddress!, text.utf8Start, text.utf8CodeUnitCount) == 0
+    }
+    self = .metadata
+    switch name.count {
+    case 2: if matches("te") { self = .ignored }
+    case 5: if matches(":path") { self = .path }
+    case 7:
+      if matches(":method") { self = .method } else if matches(":scheme") { self = .ignored }
+    case 12:
+      if matches("content-type") {
+        self = .contentType
+      } else if matches("grpc-timeout") {
+        self = .timeout
+      }
+    case 13: if matches("grpc-encoding") { self = .encoding }
+    case 14: if matches("content-length") { self = .unindexed }
+    case 20: if matches("grpc-accept-encoding") { self = .ignored }
+    default: break
+    }
+  }
+}

@@ -1,0 +1,321 @@
+import Bytes
+import EtcdAPI
+import HTTP
+import Protobuf
+import Runtime
+
+/// Answers the peer protocol's requests with etcd's statuses and texts.
+/// Confined to the transport's loop.
+///
+/// - Source: etcd rafthttp handlers; the routes are those of its multiplexer.
+final class PeerRequestHandler {
+  private unowned let transport: PeerTransport
+  private let context: PeerContext
+  private var snapshots = 0
+  private var mismatches = LogThrottle()
+
+  init(_ transport: PeerTransport, _ context: PeerContext) {
+    self.transport = transport
+    self.context = context
+  }
+
+  /// Returns `false` when the path is none of the protocol's.
+  func handle(_ exchange: HTTPExchange) -> Bool {
+    let path = exchange.request.path
+    guard path == "/raft" || path.hasPrefix("/raft/") else { return false }
+    switch path {
+    case "/raft": pipeline(exchange)
+    case "/raft/snapshot": snapshot(exchange)
+    case "/raft/probing": probe(exchange)
+    case "/raft/stream": redirectToStream(exchange)
+    default:
+      if path.hasPrefix("/raft/stream/") {
+        stream(exchange, path)
+      } else {
+        refuse(exchange, 404, "404 page not found")
+      }
+    }
+    return true
+  }
+
+  // MARK: answers
+
+  /// Plain text with a line end, as Go's `http.Error`.
+  private func refuse(
+    _ exchange: HTTPExchange, _ status: Int, _ text: String, _ headers: HTTPHeaders = [:]
+  ) {
+    var headers = headers
+    headers.set("Content-Type", "text/plain; charset=utf-8")
+    headers.set("X-Content-Type-Options", "nosniff")
+    exchange.respond(status: status, headers: headers, body: Bytes(text + "\n"))
+  }
+
+  /// A refusal that makes the sender report a critical error.
+  private func forbid(_ exchange: HTTPExchange, _ text: String) {
+    var headers = clusterHeaders
+    headers.set("Content-Type", "application/json")
+    exchange.respond(status: 403, headers: headers, body: Bytes("{\"message\":\"\(text)\"}"))
+  }
+
+  private var clusterHeaders: HTTPHeaders { ["X-Etcd-Cluster-ID": context.clusterText] }
+
+  private func requireMethod(_ exchange: HTTPExchange, _ method: String) -> Bool {
+    if exchange.request.method == method { return true }
+    refuse(exchange, 405, "Method Not Allowed", ["Allow": method])
+    return false
+  }
+
+  private func probe(_ exchange: HTTPExchange) {
+    exchange.respond(
+      status: 200, headers: ["Content-Type": "text/plain; charset=utf-8"],
+      body: ProbeAnswer.body(WallClock.now))
+  }
+
+  private func redirectToStream(_ exchange: HTTPExchange) {
+    let query = exchange.request.query
+    let target = "/raft/stream/" + (query.isEmpty ? "" : "?\(query)")
+    var headers: HTTPHeaders = ["Location": target]
+    let isRead = ["GET", "HEAD"].contains(exchange.request.method)
+    if isRead { headers.set("Content-Type", "text/html; charset=utf-8") }
+    // The query is left out of the text, so that nothing of the request is shown as HTML.
+    exchange.respond(
+      status: 301, headers: headers,
+      body: isRead ? "<a href=\"/raft/stream/\">Moved Permanently</a>.\n\n" : Bytes())
+  }
+
+  // MARK: checks
+
+  /// Whether the sender's versions and cluster fit; if not, answers 412.
+  private func isCompatible(_ exchange: HTTPExchange, _ headers: HTTPHeaders) -> Bool {
+    let request = exchange.request.headers
+    if let conflict = versionConflict(request) {
+      warn("failed to check version compatibility", request, [.error(conflict)])
+      refuse(exchange, 412, "incompatible version", headers)
+      return false
+    }
+    let cluster = request["X-Etcd-Cluster-ID"] ?? ""
+    guard cluster == context.clusterText else {
+      warn(
+        "request cluster ID mismatch", request,
+        [LogField("remote-peer-cluster-id", .string(cluster))])
+      refuse(exchange, 412, "cluster ID mismatch", headers)
+      return false
+    }
+    return true
+  }
+
+  private func versionConflict(_ headers: HTTPHeaders) -> VersionConflict? {
+    let (server, oldest) = (headers["X-Server-Version"], headers["X-Min-Cluster-Version"])
+    let name = headers["X-Server-From"] ?? ""
+    let local = context.configuration.serverVersion
+    guard let remote = PeerVersion.header(server) else { return .malformed(server ?? "") }
+    guard let minimum = PeerVersion.header(oldest) else { return .malformed(oldest ?? "") }
+    let text = server ?? "2.0.0"
+    if remote < context.minVersion {
+      return .remoteTooLow(name: name, remote: text, local: local)
+    }
+    if minimum > context.localVersion {
+      return .localTooLow(name: name, remote: text, local: local)
+    }
+    return nil
+  }
+
+  private func warn(_ message: String, _ headers: HTTPHeaders, _ fields: [LogField]) {
+    guard mismatches.pass(context.loop.now) != nil else { return }
+    func text(_ name: String, _ fallback: String = "") -> LogValue {
+      .string(headers[name] ?? fallback)
+    }
+    context.logger.warn(
+      message,
+      [
+        .id("local-member-id", context.localID),
+        LogField("local-member-cluster-id", .string(context.clusterText)),
+        LogField("local-member-server-version", .string(context.configuration.serverVersion)),
+        LogField(
+          "local-member-server-minimum-cluster-version",
+          .string(context.configuration.minClusterVersion)),
+        LogField("remote-peer-server-name", text("X-Server-From")),
+        LogField("remote-peer-server-version", text("X-Server-Version", "2.0.0")),
+        LogField(
+          "remote-peer-server-minimum-cluster-version", text("X-Min-Cluster-Version", "2.0.0")),
+      ] + fields)
+  }
+
+  /// Remembers a sender that is not in the configuration yet, so that it can be answered.
+  /// - Returns: the sender; `nil` when it did not say.
+  private func noteSender(_ exchange: HTTPExchange) -> UInt64? {
+    let headers = exchange.request.headers
+    guard let text = headers["X-Server-From"], let from = MemberID.parse(text) else { return nil }
+    noteURLs(from, headers)
+    return from
+  }
+
+  private func noteURLs(_ from: UInt64, _ headers: HTTPHeaders) {
+    guard let list = headers["X-PeerURLs"], !list.isEmpty, list.utf8.count <= 4096,
+      from != 0, from != context.localID, context.delegate?.isRemoved(from) == false
+    else { return }
+    let urls = list.split(separator: ",").map(String.init)
+    transport.rememberRemote(from, urls)
+  }
+
+  // MARK: streams
+
+  private func stream(_ exchange: HTTPExchange, _ path: String) {
+    guard requireMethod(exchange, "GET") else { return }
+    var headers = clusterHeaders
+    headers.add("X-Server-Version", context.configuration.serverVersion)
+    guard isCompatible(exchange, headers) else { return }
+    let slash = path.lastIndex(of: "/") ?? path.startIndex
+    guard let kind = StreamKind.allCases.first(where: { $0.path == path[..<slash] }) else {
+      context.logger.debug(
+        "ignored unexpected streaming request path",
+        handlerIDs + [LogField("path", .string(path))])
+      return refuse(exchange, 404, "invalid path", headers)
+    }
+    let text = path[path.index(after: slash)...]
+    guard let from = MemberID.parse(text) else {
+      context.logger.warn(
+        "failed to parse path into ID",
+        handlerIDs + [LogField("path", .string(String(text))), .error("invalid member ID")])
+      return refuse(exchange, 404, "invalid from", headers)
+    }
+    guard context.delegate?.isRemoved(from) == false else {
+      context.logger.warn(
+        "rejected stream from remote peer because it was removed",
+        handlerIDs + [.id("remote-peer-id-from", from)])
+      return refuse(exchange, 410, "removed member", headers)
+    }
+    guard let peer = transport.peer(from) else {
+      noteURLs(from, exchange.request.headers)
+      context.logger.warn(
+        "failed to find remote peer in cluster",
+        handlerIDs + [
+          .id("remote-peer-id-from", from),
+          LogField("cluster-id", .string(context.clusterText)),
+        ])
+      return refuse(exchange, 404, "error sender not found", headers)
+    }
+    let target = exchange.request.headers["X-Raft-To"] ?? ""
+    guard target == MemberID.text(context.localID) else {
+      context.logger.warn(
+        "ignored streaming request; ID mismatch",
+        handlerIDs + [
+          LogField("remote-peer-id-header", .string(target)), .id("remote-peer-id-from", from),
+          LogField("cluster-id", .string(context.clusterText)),
+        ])
+      return refuse(exchange, 412, "to field mismatch", headers)
+    }
+    exchange.startResponse(status: 200, headers: headers)
+    peer.attach(kind, exchange)
+  }
+
+  private var handlerIDs: [LogField] {
+    [
+      .id("local-member-id", context.localID),
+      .id("remote-peer-id-stream-handler", context.localID),
+    ]
+  }
+
+  // MARK: pipeline
+
+  private func pipeline(_ exchange: HTTPExchange) {
+    guard requireMethod(exchange, "POST") else { return }
+    guard isCompatible(exchange, clusterHeaders) else { return }
+    let from = noteSender(exchange)
+    exchange.collectBody(limit: context.configuration.messageLimit) { [weak self] result in
+      self?.pipelineBody(exchange, from, result)
+    }
+  }
+
+  private func pipelineBody(
+    _ exchange: HTTPExchange, _ from: UInt64?, _ result: Result<Bytes, HTTPBodyError>
+  ) {
+    let own: LogField = .id("local-member-id", context.localID)
+    let body: Bytes
+    switch result {
+    case .success(let bytes): body = bytes
+    case .failure(let error):
+      context.logger.warn("failed to read Raft message", [own, .error(error)])
+      transport.countReceiveFailure(from)
+      return refuse(exchange, 400, "error reading raft message", clusterHeaders)
+    }
+    let message: Raftpb.Message
+    do {
+      // Detached: an entry in the log must not keep the connection's read buffer.
+      message = try Raftpb.Message.decode(body.detached())
+    } catch {
+      context.logger.warn("failed to unmarshal Raft message", [own, .error(error)])
+      transport.countReceiveFailure(from)
+      return refuse(exchange, 400, "error unmarshalling raft message", clusterHeaders)
+    }
+    guard admit(exchange, message, from) else { return }
+    transport.link(message.from)?.metrics.receivedBytes.add(body.count)
+    context.receive(message)
+    exchange.respond(status: 204, headers: clusterHeaders)
+  }
+
+  /// Whether a posted message may be handed on; if not, answers.
+  private func admit(
+    _ exchange: HTTPExchange, _ message: Raftpb.Message, _ from: UInt64?
+  ) -> Bool {
+    if context.delegate?.isRemoved(message.from) == true {
+      context.logger.warn(
+        "rejected Raft message from removed member",
+        [.id("local-member-id", context.localID), .id("removed-member-id", message.from)])
+      forbid(exchange, "cannot process message from removed member")
+      return false
+    }
+    switch MessageCheck.fault(message, local: context.localID, peer: from) {
+    case nil: break
+    case .wrongTarget:
+      context.logger.warn(
+        "rejected Raft message to mismatch member",
+        [.id("local-member-id", context.localID), .id("mismatch-member-id", message.to)])
+      forbid(exchange, "cannot process message to mismatch member")
+      return false
+    case let fault?:
+      context.logger.warn(
+        "failed to process Raft message",
+        [.id("local-member-id", context.localID), .error(fault.rawValue)])
+      transport.countReceiveFailure(from)
+      refuse(exchange, 500, "error processing raft message", clusterHeaders)
+      return false
+    }
+    if transport.link(message.from)?.isPaused == true {
+      refuse(exchange, 500, "error processing raft message", clusterHeaders)
+      return false
+    }
+    return true
+  }
+
+  // MARK: snapshots
+
+  private func snapshot(_ exchange: HTTPExchange) {
+    guard requireMethod(exchange, "POST") else { return countUnknownSnapshot() }
+    guard isCompatible(exchange, clusterHeaders) else { return countUnknownSnapshot() }
+    let from = noteSender(exchange)
+    guard snapshots < context.configuration.snapshotsInFlight else {
+      countUnknownSnapshot()
+      return refuse(exchange, 500, "too many snapshots in flight", clusterHeaders)
+    }
+    snapshots += 1
+    let receiver = SnapshotReceiver(exchange, context, sender: from) {
+      [weak self] message in
+      self?.admit(exchange, message, from) ?? false
+    } refuse: { [weak self] status, text in
+      guard let self else { return }
+      refuse(exchange, status, text, clusterHeaders)
+    } ended: { [weak self] message in
+      guard let self else { return }
+      snapshots -= 1
+      guard let message else { return }
+      context.receive(message)
+      exchange.respond(status: 204, headers: clusterHeaders)
+    }
+    receiver.start()
+  }
+
+  private func countUnknownSnapshot() {
+    SnapshotMetrics.receiveFailures(context.configuration.metrics).add()
+  }
+}

@@ -1,0 +1,95 @@
+import HTTP
+import Runtime
+
+/// Why a request to another member failed.
+enum PeerRequestError: Error, CustomStringConvertible {
+  case http(HTTPClientError)
+  case incompatibleVersion
+  case clusterMismatch
+  case memberRemoved
+  case unsupportedStream
+  case localUnknown(peer: UInt64, local: UInt64)
+  case precondition(String)
+  case status(Int)
+  case unexpectedStatus(Int, url: String)
+  case decoding(StreamDecodeError)
+  case source(SnapshotError)
+  case stalled
+  case ended
+
+  var description: String {
+    switch self {
+    case .http(let error): "\(error)"
+    case .incompatibleVersion: "incompatible version"
+    case .clusterMismatch: "cluster ID mismatch"
+    case .memberRemoved: "the member has been permanently removed from the cluster"
+    case .unsupportedStream: "unsupported stream type"
+    case .localUnknown(let peer, let local):
+      "peer \(MemberID.text(peer)) failed to find local node \(MemberID.text(local))"
+    case .precondition(let text): "unhandled error \"\(text)\" when precondition failed"
+    case .status(let status): "unhandled http status \(status)"
+    case .unexpectedStatus(let status, let url):
+      "unexpected http status \(HTTPResponseHead.reason(status)) while posting to \"\(url)\""
+    case .decoding(let error): "\(error)"
+    case .source(let error): "\(error)"
+    case .stalled: "i/o timeout"
+    case .ended: "EOF"
+    }
+  }
+
+  /// What a 412 means; its body is one of two texts.
+  static func precondition(body: String) -> PeerRequestError {
+    var text = Substring(body)
+    if text.hasSuffix("\n") { text = text.dropLast() }
+    switch text {
+    case "incompatible version": return .incompatibleVersion
+    case "cluster ID mismatch": return .clusterMismatch
+    default: return .precondition(body)
+    }
+  }
+}
+
+extension PeerContext {
+  /// The fields every request carries.
+  func headers(to peer: UInt64? = nil, contentType: String? = nil) -> HTTPHeaders {
+    var headers = HTTPHeaders()
+    if let contentType { headers.add("Content-Type", contentType) }
+    headers.add("X-Server-From", MemberID.text(localID))
+    headers.add("X-Server-Version", configuration.serverVersion)
+    headers.add("X-Min-Cluster-Version", configuration.minClusterVersion)
+    headers.add("X-Etcd-Cluster-ID", clusterText)
+    if let peer { headers.add("X-Raft-To", MemberID.text(peer)) }
+    if !configuration.peerURLs.isEmpty {
+      headers.add("X-PeerURLs", configuration.peerURLs.joined(separator: ","))
+    }
+    return headers
+  }
+
+  /// What the answer to a posted message or snapshot means; logs as etcd does.
+  func checkPost(
+    _ head: HTTPResponseHead, body: String, url: String, to peer: UInt64
+  ) -> PeerRequestError? {
+    switch head.status {
+    case 204: return nil
+    case 403: return .memberRemoved
+    case 412:
+      let error = PeerRequestError.precondition(body: body)
+      switch error {
+      case .incompatibleVersion:
+        logger.error("request sent was ignored by peer", [.id("remote-peer-id", peer)])
+      case .clusterMismatch:
+        logger.error(
+          "request sent was ignored due to cluster ID mismatch",
+          [
+            .id("remote-peer-id", peer),
+            LogField(
+              "remote-peer-cluster-id", .string(head.headers["X-Etcd-Cluster-ID"] ?? "")),
+            LogField("local-member-cluster-id", .string(clusterText)),
+          ])
+      default: break
+      }
+      return error
+    default: return .unexpectedStatus(head.status, url: url)
+    }
+  }
+}

@@ -1,0 +1,243 @@
+import Bytes
+import EtcdAPI
+import HTTP
+import Runtime
+
+/// The peer protocol of etcd (rafthttp): carries raft messages and snapshots between members.
+///
+/// State lives on `loop`. Every function but `handle` may be called from any thread and takes
+/// effect on the loop, in the order of the calls of a thread. Members stay connected until they are
+/// removed or `stop()` is called, even when the last reference to the transport is dropped.
+public final class PeerTransport: @unchecked Sendable {
+  // @unchecked: `peers`, `remotes`, `handler` and `context` are confined to `loop`; other threads
+  // only hop to it, or read `active`, which has a lock.
+
+  public let loop: EventLoop
+  private let context: PeerContext
+  private let active: ActivePeers
+  private var handler: PeerRequestHandler!
+  private var peers: [UInt64: Peer] = [:]
+  private var remotes: [UInt64: PeerLink] = [:]
+  private var snapshots = 0
+  private var stopped = false
+
+  /// A transport without peers.
+  /// - Precondition: the configuration's versions are well-formed.
+  public init(
+    configuration: PeerTransportConfiguration, loop: EventLoop,
+    delegate: any PeerTransportDelegate
+  ) {
+    self.loop = loop
+    context = PeerContext(configuration, loop, delegate)
+    active = context.active
+    handler = PeerRequestHandler(self, context)
+  }
+
+  private func onLoop(_ body: @escaping @Sendable () -> Void) {
+    if loop.isCurrent { body() } else { loop.execute(body) }
+  }
+
+  // MARK: members
+
+  /// Starts streams to a member of the cluster. Known members and URLs that cannot be used are
+  /// ignored; the latter are logged.
+  public func addPeer(id: UInt64, urls: [String]) {
+    onLoop { [self] in
+      guard !stopped, peers[id] == nil, id != 0, id != context.localID,
+        let parsed = parse(id, urls)
+      else { return }
+      remotes.removeValue(forKey: id)?.stop()
+      peers[id] = Peer(id: id, urls: parsed, context: context)
+      context.logger.info(
+        "added remote peer",
+        [
+          .id("local-member-id", context.localID), .id("remote-peer-id", id),
+          LogField("remote-peer-urls", .strings(urls)),
+        ])
+    }
+  }
+
+  /// Changes a member's URLs; connections that work stay.
+  public func updatePeer(id: UInt64, urls: [String]) {
+    onLoop { [self] in
+      guard let peer = peers[id], let parsed = parse(id, urls) else { return }
+      peer.update(parsed)
+      context.logger.info(
+        "updated remote peer",
+        [
+          .id("local-member-id", context.localID), .id("updated-remote-peer-id", id),
+          LogField("updated-remote-peer-urls", .strings(urls)),
+        ])
+    }
+  }
+
+  /// Closes the streams of a member.
+  public func removePeer(id: UInt64) {
+    onLoop { [self] in
+      guard let peer = peers.removeValue(forKey: id) else { return }
+      peer.stop()
+      context.logger.info(
+        "removed remote peer",
+        [.id("local-member-id", context.localID), .id("removed-remote-peer-id", id)])
+    }
+  }
+
+  /// Makes a member reachable by posts only: one that helps this one to catch up, or that is not in
+  /// the configuration yet.
+  public func addRemote(id: UInt64, urls: [String]) {
+    onLoop { [self] in
+      guard !stopped, peers[id] == nil, remotes[id] == nil, id != 0, id != context.localID,
+        remotes.count < context.configuration.remotesMax, let parsed = parse(id, urls)
+      else { return }
+      remotes[id] = PeerLink(id: id, urls: parsed, context: context, active: nil)
+      context.logger.info(
+        "added new remote peer",
+        [
+          .id("local-member-id", context.localID), .id("remote-peer-id", id),
+          LogField("remote-peer-urls", .strings(urls)),
+        ])
+    }
+  }
+
+  /// Removes every peer and remote.
+  public func removeAll() {
+    onLoop { [self] in
+      for id in Array(peers.keys) { removePeer(id: id) }
+      endLinks()
+    }
+  }
+
+  /// Ends everything; later calls are ignored and requests are answered 503.
+  public func stop() {
+    onLoop { [self] in
+      guard !stopped else { return }
+      stopped = true
+      endLinks()
+      context.streamClient.close()
+      context.pipelineClient.close()
+      context.delegate = nil
+    }
+  }
+
+  /// Forgets the links before they are stopped: the delegate may send while it is told of losses.
+  private func endLinks() {
+    let ending = Array(peers.values) + Array(remotes.values)
+    peers.removeAll()
+    remotes.removeAll()
+    for link in ending { link.stop() }
+  }
+
+  private func parse(_ id: UInt64, _ urls: [String]) -> [PeerURL]? {
+    if let parsed = PeerURL.list(urls) { return parsed }
+    context.logger.warn(
+      "failed to parse peer URLs",
+      [
+        .id("local-member-id", context.localID), .id("remote-peer-id", id),
+        LogField("remote-peer-urls", .strings(urls)),
+      ])
+    return nil
+  }
+
+  // MARK: messages
+
+  /// Sends messages to the members in their `to`; messages to nobody are dropped. One hop a batch.
+  public func send(_ messages: [Raftpb.Message]) {
+    guard !messages.isEmpty else { return }
+    onLoop { [self] in
+      for message in messages where message.to != 0 { send(message) }
+    }
+  }
+
+  private func send(_ message: Raftpb.Message) {
+    if let peer = peers[message.to] {
+      peer.send(message)
+    } else if let remote = remotes[message.to] {
+      remote.send(message)
+    } else {
+      context.logger.debug(
+        "ignored message send request; unknown remote peer target",
+        [
+          LogField("type", .string(message.type.logName)),
+          .id("unknown-target-peer-id", message.to),
+        ])
+    }
+  }
+
+  /// Sends a MsgSnap and the database behind it; the delegate hears how it ended.
+  public func sendSnapshot(_ message: Raftpb.Message, source: any SnapshotSource) {
+    onLoop { [self] in
+      guard !stopped, let peer = peers[message.to], !peer.isPaused,
+        snapshots < context.configuration.snapshotsInFlight
+      else {
+        context.logger.warn(
+          "dropped database snapshot; unknown member or too many snapshots in flight",
+          [.id("remote-peer-id", message.to), LogField("in-flight", .int(snapshots))])
+        source.close()
+        context.delegate?.reportSnapshot(message.to, failed: true)
+        return
+      }
+      snapshots += 1
+      peer.sendSnapshot(message, source) { [weak self] in self?.snapshots -= 1 }
+    }
+  }
+
+  // MARK: state
+
+  /// Monotonic nanoseconds (`EventLoop.now`) since when a member can be reached; `nil` when it
+  /// cannot, or is unknown. Any thread, at once.
+  public func activeSince(_ id: UInt64) -> UInt64? { active.time(id) }
+
+  /// Members that can be reached. Any thread, at once.
+  public var activePeers: Int { active.count }
+
+  /// Drops everything to and from a member, as a broken network would.
+  public func pausePeer(id: UInt64) { setPaused(id, true) }
+
+  /// Undoes `pausePeer`.
+  public func resumePeer(id: UInt64) { setPaused(id, false) }
+
+  private func setPaused(_ id: UInt64, _ paused: Bool) {
+    onLoop { [self] in
+      peers[id]?.isPaused = paused
+      remotes[id]?.isPaused = paused
+    }
+  }
+
+  // MARK: requests
+
+  /// Answers a request of the peer protocol. On the loop, which must be the exchange's too.
+  /// - Returns: `false`, and nothing was done, when the path is another.
+  public func handle(_ exchange: HTTPExchange) -> Bool {
+    loop.preconditionCurrent()
+    guard stopped else { return handler.handle(exchange) }
+    let path = exchange.request.path
+    guard path == "/raft" || path.hasPrefix("/raft/") else { return false }
+    exchange.respond(status: 503, body: "stopped\n")
+    return true
+  }
+
+  /// A member of the cluster. On the loop.
+  func peer(_ id: UInt64) -> Peer? { peers[id] }
+
+  /// A member of the cluster or a remote. On the loop.
+  func link(_ id: UInt64) -> PeerLink? { peers[id] ?? remotes[id] }
+
+  /// A request told the URLs of its sender. On the loop.
+  func rememberRemote(_ id: UInt64, _ urls: [String]) {
+    guard PeerURL.list(urls) != nil else { return }
+    addRemote(id: id, urls: urls)
+    context.delegate?.memberURLsSeen(id, urls)
+  }
+
+  /// On the loop. Senders are told apart only when known, so that labels stay bounded.
+  func countReceiveFailure(_ from: UInt64?) {
+    if let link = from.flatMap(link) {
+      link.metrics.receivedFailures.add()
+    } else {
+      context.configuration.metrics.counter(
+        "etcd_network_peer_received_failures_total",
+        "The total number of receive failures from peers.", ["From": "unknown"]
+      ).add()
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import Bytes
+import EtcdAPI
+
+/// The member above the transport. Every call comes on the transport's loop and must not block.
+public protocol PeerTransportDelegate: AnyObject, Sendable {
+  /// All messages that arrived in one turn of the loop, in the order of each stream. What the member
+  /// cannot take it drops: raft sends again.
+  func received(_ messages: [Raftpb.Message])
+  /// Messages to a member were lost.
+  func reportUnreachable(_ id: UInt64)
+  /// A snapshot has been taken by a member, or was lost.
+  func reportSnapshot(_ id: UInt64, failed: Bool)
+  /// Whether a member was removed from the cluster for good.
+  func isRemoved(_ id: UInt64) -> Bool
+  /// Another member says that this one was removed. Called once.
+  func localMemberWasRemoved()
+  /// A member told its URLs with a request.
+  func memberURLsSeen(_ id: UInt64, _ urls: [String])
+  /// Where the database that follows `message` goes.
+  /// - Parameter resume: called after the sink was full, from any thread.
+  /// - Throws: the database cannot be taken.
+  func makeSnapshotSink(
+    for message: Raftpb.Message, resume: @escaping @Sendable () -> Void
+  ) throws(SnapshotError) -> any SnapshotSink
+  /// A MsgApp went out, `latency` nanoseconds after it was taken up; `nil` when it failed. For the
+  /// leader's statistics.
+  func appendSent(to id: UInt64, bytes: Int, latency: UInt64?)
+}
+
+extension PeerTransportDelegate {
+  public func appendSent(to id: UInt64, bytes: Int, latency: UInt64?) {}
+}
+
+/// Why a snapshot could not be read or saved.
+public struct SnapshotError: Error, Sendable, Equatable, CustomStringConvertible {
+  public let description: String
+  public init(_ description: String) { self.description = description }
+}
+
+/// A database file to be sent. Read on the transport's loop, front to back.
+public protocol SnapshotSource: AnyObject, Sendable {
+  /// Bytes of the whole.
+  var totalSize: Int { get }
+  /// `count` bytes from `offset`; never beyond `totalSize`.
+  func read(offset: Int, count: Int) throws(SnapshotError) -> Bytes
+  /// Nothing more is read.
+  func close()
+}
+
+/// Takes a database file that comes in. Called on the transport's loop; work is done elsewhere.
+public protocol SnapshotSink: AnyObject, Sendable {
+  /// Takes the next bytes.
+  /// - Returns: `false` when the sink is full: nothing more comes until `resume` was called.
+  /// - Throws: the file cannot be saved; only `abort` follows.
+  func write(_ bytes: Bytes) throws(SnapshotError) -> Bool
+  /// The file is complete. `done` is called once, from any thread, when it is durable.
+  func finish(_ done: @escaping @Sendable (Result<Void, SnapshotError>) -> Void)
+  /// The file will not be complete.
+  func abort()
+}

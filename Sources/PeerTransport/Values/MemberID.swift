@@ -1,0 +1,24 @@
+/// Text form of member and cluster IDs: lower-case hexadecimal without padding.
+public enum MemberID {
+  /// `8e9e05c52164694d`.
+  public static func text(_ id: UInt64) -> String { String(id, radix: 16) }
+
+  /// Parses 1 to 16 hexadecimal digits (leading zeros may make it longer), either case.
+  /// - Returns: `nil` for anything else, such as a sign or a prefix.
+  public static func parse(_ text: some StringProtocol) -> UInt64? {
+    guard !text.isEmpty, text.utf8.count <= 64 else { return nil }
+    var value: UInt64 = 0
+    for byte in text.utf8 {
+      let digit: UInt8
+      switch byte {
+      case 0x30...0x39: digit = byte - 0x30
+      case 0x41...0x46: digit = byte - 0x41 + 10
+      case 0x61...0x66: digit = byte - 0x61 + 10
+      default: return nil
+      }
+      guard value >> 60 == 0 else { return nil }
+      value = value << 4 | UInt64(digit)
+    }
+    return value
+  }
+}

@@ -1,0 +1,68 @@
+import EtcdConfig
+import EtcdServer
+import Runtime
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// The `etcd` executable: reads the command line, runs a member, ends by the signal that it got.
+@main
+struct Etcd {
+  static func main() async {
+    switch EtcdConfig.CommandLine.parse(
+      Array(Swift.CommandLine.arguments.dropFirst()), environment: Process.environment)
+    {
+    case .version(let text), .help(let text): Process.print(text)
+    case .failure(let message, usage: true, let code):
+      Process.printError(message + "\n" + EtcdConfig.CommandLine.usage)
+      exit(code)
+    case .failure(let message, usage: false, let code):
+      let logger = Logger(targets: [.standardError], encoding: .json, level: .info)
+      logger.warn("failed to verify flags", [LogField("error", .string(message))])
+      exit(code)
+    case .run(let config, let log, let notices): await run(config, log, notices)
+    }
+  }
+
+  private static func run(_ config: ServerConfig, _ log: LogConfig, _ notices: [Notice]) async {
+    let logger: Logger
+    do throws(LogSetupError) { logger = try makeLogger(log) } catch {
+      Process.printError(error.description + "\n")
+      exit(1)
+    }
+    for notice in notices { logger.log(notice) }
+    logger.info("Running: ", [LogField("args", .strings(Swift.CommandLine.arguments))])
+    let server = EtcdServer(config: config, logger: logger)
+    let ending = Ending()
+    server.onRemoved = { ending.finish(nil) }
+    let signals = EventLoop(name: "etcd-signal")
+    signals.start()
+    signals.execute {
+      for number in [SIGINT, SIGTERM] {
+        do throws(UVError) {
+          try signals.onSignal(number) { number in
+            logger.info("received signal; shutting down", [LogField("signal", .int(Int(number)))])
+            ending.finish(number)
+          }
+        } catch { logger.fatal("cannot watch signals", [LogField("error", .error(error))]) }
+      }
+    }
+    do throws(StartError) {
+      try server.start(milliseconds: Process.milliseconds(), seed: Process.seed())
+    } catch {
+      logger.fatal(
+        "discovery failed",
+        [
+          LogField("error", .string(error.description))
+        ])
+    }
+    let signal = await ending.wait()
+    await server.stop()
+    signals.stop()
+    guard let signal else { exit(0) }
+    Process.end(by: signal)
+  }
+}

@@ -1,0 +1,193 @@
+import Bytes
+import GRPC
+import Runtime
+import Synchronization
+import Testing
+
+@Suite struct UnaryTests {
+  @Test func echoWithMetadataBothWays() async throws {
+    let (message, info, seen) = try await withLoop { loop in
+      let seen = Mutex<[String]>([])
+      var router = GRPCRouter()
+      router.unary("/t.S/Echo") { call, request in
+        seen.withLock {
+          $0 = [
+            call.metadata["token"] ?? "", call.metadata.first("raw-bin")?.description ?? "",
+            call.path, "\(call.deadline != nil)",
+          ]
+        }
+        call.addMetadata("lead", "in")
+        call.respond(.chunks([request, "!"]), trailers: ["trail": "out", "t-bin": "\u{0}\u{1}"])
+      }
+      let (_, client) = try await connect(loop, router)
+      var metadata: Metadata = ["Token": "abc"]
+      metadata.add("raw-bin", Bytes([0, 255]))
+      let reply = try await client.unary(
+        "/t.S/Echo", "hi", metadata: metadata, timeout: .seconds(5))
+      return (reply.message, reply.info, seen.withLock { $0 })
+    }
+    #expect(message == "hi!")
+    #expect(seen == ["abc", "\\x00\\xff", "/t.S/Echo", "true"])
+    #expect(info.metadata["lead"] == "in" && info.trailers["trail"] == "out")
+    #expect(info.trailers.first("t-bin") == Bytes([0, 1]))
+  }
+
+  @Test func statusesArriveWhole() async throws {
+    let wanted = GRPCStatus(
+      .failedPrecondition, "etcdserver: \"é\" 100%\n", details: Bytes([8, 9, 0]))
+    let got = try await withLoop { loop in
+      var router = GRPCRouter()
+      router.unary("/t.S/Fail") { call, _ in call.fail(wanted) }
+      let (_, client) = try await connect(loop, router)
+      return await status { _ = try await client.unary("/t.S/Fail", "") }
+    }
+    #expect(got == wanted)
+  }
+
+  @Test(arguments: [
+    ("/no.Such/Method", "unknown service no.Such"),
+    ("/t.S/Other", "unknown method Other for service t.S"),
+    ("/nonsense", "malformed method name: \"/nonsense\""),
+  ])
+  func unservedPaths(_ path: String, _ text: String) async throws {
+    let got = try await withLoop { loop in
+      var router = GRPCRouter()
+      router.unary("/t.S/Echo") { call, request in call.respond(.bytes(request)) }
+      let (_, client) = try await connect(loop, router)
+      return await status { _ = try await client.unary(path, "x") }
+    }
+    #expect(got == GRPCStatus(.unimplemented, text))
+  }
+
+  @Test func deadlineEndsTheCallOnBothSides() async throws {
+    let (got, cancelled) = try await withLoop { loop in
+      let (stream, continuation) = AsyncStream.makeStream(of: Bool.self)
+      var router = GRPCRouter()
+      router.unary("/t.S/Never") { call, _ in
+        call.onCancel {
+          continuation.yield(true)
+          call.respond(.bytes("too late"))
+        }
+      }
+      let (_, client) = try await connect(loop, router)
+      let got = await status {
+        _ = try await client.unary("/t.S/Never", "", timeout: .milliseconds(30))
+      }
+      var iterator = stream.makeAsyncIterator()
+      return (got, await iterator.next())
+    }
+    #expect(got == .deadlineExceeded)
+    #expect(cancelled == true)
+  }
+
+  @Test func cancellingTheTaskCancelsTheCall() async throws {
+    let (got, cancelled) = try await withLoop { loop in
+      let (stream, continuation) = AsyncStream.makeStream(of: Bool.self)
+      var router = GRPCRouter()
+      router.unary("/t.S/Never") { call, _ in
+        call.onCancel { continuation.yield(true) }
+        continuation.yield(false)
+      }
+      let (_, client) = try await connect(loop, router)
+      let task = Task(executorPreference: loop) {
+        await status { _ = try await client.unary("/t.S/Never", "") }
+      }
+      var iterator = stream.makeAsyncIterator()
+      _ = await iterator.next()
+      task.cancel()
+      return (await task.value, await iterator.next())
+    }
+    #expect(got == .cancelled)
+    #expect(cancelled == true)
+  }
+
+  @Test func answersMayComeFromOtherThreadsLater() async throws {
+    let worker = WorkerThread(name: "later")
+    let count = try await withLoop { loop in
+      var router = GRPCRouter()
+      router.unary("/t.S/Later") { call, request in
+        worker.execute { call.loop.execute { call.respond(.bytes(request)) } }
+      }
+      let (_, client) = try await connect(loop, router)
+      return try await withThrowingTaskGroup(of: Bool.self) { group in
+        for index in 0..<200 {
+          group.addTask {
+            let text = Bytes("\(index)")
+            return try await client.unary("/t.S/Later", text).message == text
+          }
+        }
+        return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+      }
+    }
+    worker.stop()
+    #expect(count == 200)
+  }
+
+  @Test func messageLimitsHold() async throws {
+    let (over, at, reply, own) = try await withLoop { loop in
+      var router = GRPCRouter()
+      router.unary("/t.S/Count") { call, request in
+        call.respond(.bytes(Bytes(repeatElement(0, count: request.count))))
+      }
+      var configuration = GRPCServerConfiguration()
+      configuration.receivedMessageBytesMax = 100_000
+      var limits = GRPCClientConfiguration()
+      limits.receivedMessageBytesMax = 99_999
+      limits.sentMessageBytesMax = 200_000
+      let (_, client) = try await connect(loop, router, configuration, limits)
+      func send(_ count: Int) async -> GRPCStatus {
+        await status {
+          _ = try await client.unary("/t.S/Count", Bytes(repeatElement(1, count: count)))
+        }
+      }
+      return (await send(100_001), await send(99_999), await send(100_000), await send(200_001))
+    }
+    #expect(
+      over
+        == GRPCStatus(
+          .resourceExhausted, "grpc: received message larger than max (100001 vs. 100000)"))
+    #expect(at == .ok)
+    #expect(
+      reply.message == "grpc: received message larger than max (100000 vs. 99999)")
+    #expect(own.message == "trying to send message larger than max (200001 vs. 200000)")
+  }
+
+  @Test(arguments: [0, 1, 70_000, 3_000_000])
+  func gzipAndPlainCarryAnySize(_ count: Int) async throws {
+    let results = try await withLoop { loop in
+      var router = GRPCRouter()
+      router.unary("/t.S/Echo") { call, request in call.respond(.bytes(request)) }
+      var limits = GRPCClientConfiguration()
+      limits.sentMessageBytesMax = 4_000_000
+      var results: [Bool] = []
+      for gzip in [false, true] {
+        limits.sendsGzip = gzip
+        let (_, client) = try await connect(loop, router, .init(), limits)
+        let text = Bytes((0..<count).lazy.map { UInt8(truncatingIfNeeded: $0 / 7) })
+        results.append(try await client.unary("/t.S/Echo", text).message == text)
+      }
+      return results
+    }
+    #expect(results == [true, true])
+  }
+
+  @Test func countersCount() async throws {
+    let registry = MetricsRegistry()
+    try await withLoop { loop in
+      var router = GRPCRouter()
+      let counters = GRPCMethodCounters(registry, type: "unary", service: "t.S", method: "Echo")
+      router.unary("/t.S/Echo", counters: counters) { call, request in
+        request.isEmpty ? call.fail(.init(.notFound)) : call.respond(.bytes(request))
+      }
+      let (_, client) = try await connect(loop, router)
+      for text in ["a", "b"] as [Bytes] { _ = try await client.unary("/t.S/Echo", text) }
+      _ = await status { _ = try await client.unary("/t.S/Echo", "") }
+    }
+    let text = registry.exposition().string
+    let labels = "grpc_method=\"Echo\",grpc_service=\"t.S\",grpc_type=\"unary\"}"
+    #expect(text.contains("grpc_server_started_total{\(labels) 3\n"))
+    #expect(text.contains("grpc_server_handled_total{grpc_code=\"OK\",\(labels) 2\n"))
+    #expect(text.contains("grpc_server_handled_total{grpc_code=\"NotFound\",\(labels) 1\n"))
+    #expect(text.contains("grpc_server_msg_sent_total{\(labels) 2\n"))
+  }
+}

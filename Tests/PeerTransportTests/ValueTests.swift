@@ -1,0 +1,126 @@
+import Bytes
+import EtcdAPI
+import Runtime
+import Testing
+
+@testable import PeerTransport
+
+@Suite struct ValueTests {
+  @Test func memberIDs() {
+    #expect(MemberID.text(0x8e9e_05c5_2164_694d) == "8e9e05c52164694d")
+    #expect(MemberID.text(10) == "a")
+    #expect(MemberID.parse("8E9e05c52164694d") == 0x8e9e_05c5_2164_694d)
+    #expect(MemberID.parse("00000000000000000001") == 1)
+    #expect(MemberID.parse("ffffffffffffffff") == .max)
+    for text in ["", "g", "+1", "-1", "0x1", "1_0", " 1", "10000000000000000"] {
+      #expect(MemberID.parse(text) == nil, "\(text)")
+    }
+  }
+
+  @Test func versions() {
+    #expect(PeerVersion("3.5.1") == PeerVersion(major: 3, minor: 5))
+    #expect(PeerVersion("3.6.0-rc.0+git") == PeerVersion(major: 3, minor: 6))
+    #expect(PeerVersion.header(nil) == PeerVersion(major: 2, minor: 0))
+    #expect(PeerVersion.header("x") == nil)
+    #expect(PeerVersion("3.10.0")! > PeerVersion("3.9.9")!)
+    for text in ["", "3", "3.5", "3.5.x", "a.b.c", "3.5.1.2", "-3.5.1", "3..1", "9999999999.1.1"] {
+      #expect(PeerVersion(text) == nil, "\(text)")
+    }
+    #expect(!PeerVersion("2.0.9")!.supportsStreams)
+    #expect(PeerVersion("2.1.0")!.supportsStreams)
+  }
+
+  @Test func urls() {
+    #expect(PeerURL("http://10.0.0.1:2380/")?.text == "http://10.0.0.1:2380")
+    guard case .tcp("::1", 2380)? = PeerURL("https://[::1]:2380")?.endpoint else {
+      Issue.record("IPv6 URL")
+      return
+    }
+    #expect(PeerURL("https://[::1]:2380")?.isSecure == true)
+    guard case .unix("localhost:m0")? = PeerURL("unix://localhost:m0")?.endpoint else {
+      Issue.record("unix URL")
+      return
+    }
+    let wrong = [
+      "", "http://", "http://a", "http://:1", "http://a:b", "http://a:65536", "ftp://a:1",
+      "http://a:1/x", "http://a:1?x", "a:1", "http://u@a:1", "http://a b:1", "unix://",
+    ]
+    for text in wrong { #expect(PeerURL(text) == nil, "\(text)") }
+    #expect(PeerURL.list([]) == nil)
+    #expect(PeerURL.list(["http://a:1", "x"]) == nil)
+  }
+
+  @Test func pickerStaysUntilAFailure() {
+    let urls = PeerURL.list(["http://a:1", "http://b:2"])!
+    var picker = URLPicker(urls)
+    picker.unreachable(urls[1])
+    #expect(picker.current == urls[0])
+    picker.unreachable(urls[0])
+    #expect(picker.current == urls[1])
+    picker.unreachable(urls[1])
+    #expect(picker.current == urls[0])
+  }
+
+  @Test func sizes() {
+    let cases: [(UInt64, String)] = [
+      (0, "0 B"), (9, "9 B"), (10, "10 B"), (999, "999 B"), (1000, "1.0 kB"), (82_854, "83 kB"),
+      (9_949, "9.9 kB"), (1_500_000, "1.5 MB"), (2_147_483_648, "2.1 GB"),
+      (UInt64.max, "18 EB"),
+    ]
+    for (bytes, text) in cases { #expect(HumanSize.text(bytes) == text) }
+  }
+
+  @Test func times() {
+    #expect(WallClock.format(0) == "1970-01-01T00:00:00Z")
+    #expect(WallClock.format(1_136_214_245_120_000_000) == "2006-01-02T15:04:05.12Z")
+    #expect(WallClock.parse("2006-01-02T15:04:05.12Z") == 1_136_214_245_120_000_000)
+    #expect(WallClock.parse("2006-01-02T17:04:05.12+02:00") == 1_136_214_245_120_000_000)
+    #expect(WallClock.parse("2006-01-02T08:04:05-07:00") == 1_136_214_245_000_000_000)
+    var random = SeededGenerator.printed("times")
+    for _ in 0..<500 {
+      let time = Int64.random(in: 0..<7_000_000_000, using: &random) * 1_000_000_000 + 123_456_789
+      #expect(WallClock.parse(WallClock.format(time)) == time)
+    }
+    let wrong = [
+      "", "2006-01-02", "2006-13-02T15:04:05Z", "2006-01-02T15:04:05", "2006-01-02T15:04:05.Z",
+      "2006-01-02T15:04:05+02", "2006-01-02T25:04:05Z", "2006-01-02T15:04:05Zx",
+      "1969-01-02T15:04:05Z",
+    ]
+    for text in wrong { #expect(WallClock.parse(text) == nil, "\(text)") }
+  }
+
+  @Test func probes() {
+    let time: Int64 = 1_136_214_245_120_000_000
+    #expect(ProbeAnswer.time(ProbeAnswer.body(time)) == time)
+    #expect(ProbeAnswer.time("{\"OK\":false,\"Now\":\"2006-01-02T15:04:05Z\"}") == nil)
+    #expect(ProbeAnswer.time("{\"OK\":true}") == nil)
+    #expect(ProbeAnswer.time("\u{1}") == nil)
+    var state = ProbeState()
+    #expect(!state.isHealthy)
+    state.succeeded(roundTrip: 1000, remoteTime: 0, localTime: 5_000_000_500)
+    #expect(state.isHealthy)
+    #expect(state.roundTrip == 1000)
+    #expect(state.clockDifference == 5_000_000_000)
+    state.succeeded(roundTrip: 9000, remoteTime: 0, localTime: 0)
+    #expect(state.roundTrip == 2000)
+    state.failed("x")
+    #expect(!state.isHealthy)
+    #expect(state.error == "x")
+  }
+
+  @Test func faults() {
+    let good = Raftpb.Message(
+      type: .app, to: 2, from: 1, index: 4,
+      entries: [Raftpb.Entry(index: 5), Raftpb.Entry(index: 6)])
+    #expect(MessageCheck.fault(good, local: 2, peer: 1) == nil)
+    #expect(MessageCheck.fault(good, local: 3, peer: 1) == .wrongTarget)
+    #expect(MessageCheck.fault(good, local: 2, peer: 9) == .wrongSender)
+    #expect(MessageCheck.fault(good, local: 2, peer: nil) == nil)
+    var gap = good
+    gap.index = 3
+    #expect(MessageCheck.fault(gap, local: 2, peer: 1) == .notContiguous)
+    // Passed on by a member that is no longer leader.
+    let forwarded = Raftpb.Message(type: .prop, to: 2, from: 7)
+    #expect(MessageCheck.fault(forwarded, local: 2, peer: 1) == nil)
+  }
+}
