@@ -98,6 +98,13 @@ let package = Package(
       "PeerTransportTests",
       ["PeerTransport", "HTTP", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
     tests("GRPCTests", ["GRPC", "HTTP", "Runtime", "Bytes"]),
+    // Local clusters of real processes. The library's name differs from the executable's by more than
+    // case, for file systems that ignore it.
+    .target(name: "CDevCluster"),
+    library("DevClusterKit", ["Bytes", "Protobuf", "Runtime", "HTTP", "CUV", "CDevCluster"]),
+    .executableTarget(
+      name: "devcluster", dependencies: ["DevClusterKit"], swiftSettings: settings),
+    tests("DevClusterTests", ["DevClusterKit", "devcluster", "Bytes", "Protobuf"]),
     // Glue: the running member.
     library(
       "EtcdServer",

@@ -1,0 +1,78 @@
+# What can be done with this tree. `make up` and `make test` are all that a newcomer needs.
+
+N ?= 3
+FROM ?= 1
+SEEDS ?= 200
+SWIFT := $(shell scripts/find-swift.sh)
+BIN := .build/release
+STATIC := --static-swift-stdlib
+TESTDATA := $(firstword $(wildcard ../shared/raft-testdata))
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup setup-tests up down status build release test unit proto proto-check format lint \
+  bench sim check clean
+
+help:
+	@echo 'make up [N=3]      install what is missing, build, start a local cluster of N members'
+	@echo 'make test          install what is missing, then run every check and test'
+	@echo 'make down          end the local cluster; its data stays in .devcluster'
+	@echo 'make status        members, endpoints and leader of the local cluster'
+	@echo 'make build         debug build of everything'
+	@echo 'make release       release build of etcd and devcluster in $(BIN)'
+	@echo 'make check         lint and proto-check, without tests'
+	@echo 'make format        rewrite the sources in the house style'
+	@echo 'make proto         generate Sources/EtcdAPI/Generated from proto/'
+	@echo 'make sim SEED=7    cluster simulation of one seed; without SEED, FROM=1 SEEDS=200'
+	@echo 'make bench         gRPC echo benchmark of the network layers'
+	@echo 'make clean         remove build products'
+
+setup:
+	@scripts/setup.sh build
+
+setup-tests:
+	@scripts/setup.sh test
+
+up: release
+	$(BIN)/devcluster up $(N)
+
+down:
+	$(BIN)/devcluster down
+
+status:
+	$(BIN)/devcluster status
+
+build: setup
+	$(SWIFT) build
+
+release: setup
+	$(SWIFT) build -c release $(STATIC) --product etcd
+	$(SWIFT) build -c release $(STATIC) --product devcluster
+
+test: setup-tests check unit
+
+unit:
+	$(if $(TESTDATA),RAFT_TESTDATA='$(abspath $(TESTDATA))') $(SWIFT) test
+
+check: lint proto-check
+
+lint:
+	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Benchmarks Package.swift
+
+format:
+	$(SWIFT) format --in-place --recursive --parallel Sources Tests Benchmarks Package.swift
+
+proto:
+	PATH="$(dir $(SWIFT)):$$PATH" scripts/generate-proto.sh
+
+proto-check:
+	PATH="$(dir $(SWIFT)):$$PATH" scripts/generate-proto.sh --check
+
+bench: setup
+	$(SWIFT) run -c release grpc-echo-bench
+
+sim: setup
+	$(SWIFT) run -c release etcd-sim $(if $(SEED),--seed $(SEED),--from $(FROM) --seeds $(SEEDS))
+
+clean:
+	rm -rf .build

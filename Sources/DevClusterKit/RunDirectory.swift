@@ -1,0 +1,136 @@
+import Bytes
+import Protobuf
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// The directory of a cluster: who owns it, what cluster it holds, where its files are.
+public struct RunDirectory: Sendable {
+  /// Absolute.
+  public let path: String
+
+  public init(_ given: String) throws(DevClusterError) { path = try System.absolute(given) }
+
+  var clusterFile: String { path + "/cluster.json" }
+  var lockFile: String { path + "/lock" }
+  var supervisorLog: String { path + "/supervisor.log" }
+  /// Relative to the directory, because a socket's path may only be about 100 bytes long.
+  static let controlSocket = "control.sock"
+
+  /// The cluster that was made here; `nil` when there is none yet.
+  /// - Throws: `DevClusterError` when the file cannot be understood.
+  func plan() throws(DevClusterError) -> ClusterPlan? {
+    guard let content = System.read(clusterFile) else { return nil }
+    guard let json = try? JSONValue.parse(Bytes(content)),
+      let size = json["members"]?.integer(as: Int.self), ClusterPlan.sizes.contains(size)
+    else { throw DevClusterError("\(clusterFile) is damaged; devcluster clean removes all data") }
+    return ClusterPlan(
+      size: size, basePort: json["basePort"]?.integer(as: Int.self), directory: path)
+  }
+
+  /// The cluster that was made here.
+  /// - Throws: `DevClusterError` when there is none.
+  func existingPlan() throws(DevClusterError) -> ClusterPlan {
+    guard let plan = try plan() else {
+      throw DevClusterError("there is no cluster in \(path) (make one with: devcluster up 3)")
+    }
+    return plan
+  }
+
+  /// The plan for `up`: what is here already, or what is asked for.
+  /// - Throws: `DevClusterError` when the two differ.
+  func plan(for options: UpOptions) throws(DevClusterError) -> ClusterPlan {
+    guard let old = try plan() else {
+      return ClusterPlan(size: options.size ?? 3, basePort: options.basePort, directory: path)
+    }
+    if let size = options.size, size != old.size {
+      throw DevClusterError(
+        "\(path) holds a cluster of \(old.size); start it with devcluster up \(old.size), or remove"
+          + " its data with devcluster clean")
+    }
+    if let port = options.basePort, port != old.basePort {
+      let ports = old.basePort.map { "the base port \($0)" } ?? "the standard ports"
+      throw DevClusterError("\(path) holds a cluster on \(ports)")
+    }
+    return old
+  }
+
+  func save(_ plan: ClusterPlan) throws(DevClusterError) {
+    var object: JSONObject = ["members": .integer(plan.size)]
+    if let port = plan.basePort { object["basePort"] = .integer(port) }
+    try System.replace(clusterFile, JSONValue.object(object).encoded().string + "\n")
+  }
+
+  /// Makes this process the only supervisor here, for as long as it lives.
+  /// - Throws: `DevClusterError` when there is one already.
+  func lock() throws(DevClusterError) {
+    try System.makeDirectory(path)
+    let descriptor = open(lockFile, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      throw DevClusterError("cannot open \(lockFile): \(System.lastError)")
+    }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      let owner = lockOwner.map { " (process \($0))" } ?? ""
+      close(descriptor)
+      throw DevClusterError("a cluster is already running in \(path)\(owner)")
+    }
+    ftruncate(descriptor, 0)
+    // The descriptor stays open: the lock ends with the process.
+    System.writeAll(descriptor, Array("\(getpid())\n".utf8))
+  }
+
+  /// Whether a supervisor lives.
+  var isLocked: Bool {
+    let descriptor = open(lockFile, O_RDWR | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return true }
+    return false
+  }
+
+  private var lockOwner: Int32? {
+    System.read(lockFile).flatMap {
+      Int32(String(decoding: $0.prefix { $0 != 10 }, as: UTF8.self))
+    }
+  }
+
+  /// Removes everything.
+  /// - Throws: `DevClusterError` when it is in use or no cluster's directory.
+  func remove() throws(DevClusterError) {
+    guard System.exists(path) else { return }
+    guard !isLocked else {
+      throw DevClusterError("a cluster is running in \(path); end it with devcluster down")
+    }
+    guard System.exists(clusterFile) || System.exists(lockFile) else {
+      throw DevClusterError("\(path) is not a directory of devcluster; nothing was removed")
+    }
+    try Self.removeTree(path)
+  }
+
+  private static func removeTree(_ path: String) throws(DevClusterError) {
+    var info = stat()
+    guard lstat(path, &info) == 0 else { return }
+    if info.st_mode & S_IFMT == S_IFDIR {
+      guard let listing = opendir(path) else {
+        throw DevClusterError("cannot read \(path): \(System.lastError)")
+      }
+      var names: [String] = []
+      while let entry = readdir(listing) {
+        let name = withUnsafePointer(to: &entry.pointee.d_name) {
+          $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+        }
+        if name != "." && name != ".." { names.append(name) }
+      }
+      closedir(listing)
+      for name in names { try removeTree(path + "/" + name) }
+      guard rmdir(path) == 0 else {
+        throw DevClusterError("cannot remove \(path): \(System.lastError)")
+      }
+    } else if unlink(path) != 0 {
+      throw DevClusterError("cannot remove \(path): \(System.lastError)")
+    }
+  }
+}

