@@ -1,0 +1,81 @@
+import Foundation
+import Testing
+
+/// Members come, are promoted and go, with members of either kind on either side.
+@Suite(.serialized) struct MembershipTests {
+  /// Whether the founder and the joiners are ours.
+  @Test(arguments: [(true, true), (false, true), (true, false)])
+  func membersComeAndGo(founderIsOurs: Bool, joinersAreOurs: Bool) throws {
+    guard let official = Binaries.go35, let ctl = Binaries.ctl35 else {
+      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
+      return
+    }
+    let founder = founderIsOurs ? Binaries.ours : official
+    let joiner = joinersAreOurs ? Binaries.ours : official
+    let scratch = Scratch()
+    let ports = freePorts(6)
+    func peerURL(_ n: Int) -> String { "http://127.0.0.1:\(ports[n * 2 + 1])" }
+    func member(_ n: Int, _ binary: String, _ cluster: String, _ state: String) -> Member {
+      Member(
+        name: "m\(n)", binary: binary, directory: scratch.path + "/m\(n)",
+        clientPort: ports[n * 2], peerPort: ports[n * 2 + 1], cluster: cluster,
+        extra: ["--initial-cluster-state", state])
+    }
+    let first = member(0, founder, "m0=\(peerURL(0))", "new")
+    first.start()
+    try first.waitHealthy()
+    func ctlRun(_ words: [String]) -> Finished {
+      run(ctl, ["--endpoints", first.endpoint, "--command-timeout", "20s"] + words)
+    }
+    /// Strict checks count a member only after five seconds of connection.
+    func eventually(_ words: [String]) -> Finished {
+      let deadline = Date().addingTimeInterval(15)
+      var done = ctlRun(words)
+      while done.status != 0, Date() < deadline {
+        usleep(200_000)
+        done = ctlRun(words)
+      }
+      return done
+    }
+    for n in 0..<30 { #expect(ctlRun(["put", "key\(n)", "v"]).status == 0) }
+
+    let added = ctlRun(["member", "add", "m1", "--peer-urls", peerURL(1)])
+    #expect(
+      added.status == 0 && added.output.contains("ETCD_INITIAL_CLUSTER_STATE=\"existing\""),
+      "\(added)")
+    let second = member(1, joiner, "m0=\(peerURL(0)),m1=\(peerURL(1))", "existing")
+    second.start()
+    try second.waitHealthy()
+    #expect(ctlRun(["put", "both", "v"]).status == 0)
+
+    // The same URL twice is refused with etcd's words.
+    let again = eventually(["member", "add", "again", "--peer-urls", peerURL(1)])
+    #expect(again.error.contains("etcdserver: Peer URLs already exists"), "\(again)")
+    #expect(ctlRun(["member", "add", "bad", "--peer-urls", "nonsense"]).status != 0)
+    #expect(ctlRun(["member", "remove", "1234"]).error.contains("etcdserver: member not found"))
+
+    let learner = eventually(["member", "add", "m2", "--learner", "--peer-urls", peerURL(2)])
+    #expect(learner.status == 0, "\(learner)")
+    let third = member(
+      2, joiner, "m0=\(peerURL(0)),m1=\(peerURL(1)),m2=\(peerURL(2))", "existing")
+    third.start()
+    let id = try #require(
+      learner.output.firstMatch(of: /Member\s+([0-9a-f]+) added/).map { String($0.1) })
+    let promoted = eventually(["member", "promote", id])
+    #expect(promoted.status == 0, "\(promoted)")
+    let twice = ctlRun(["member", "promote", id])
+    #expect(twice.error.contains("can only promote a learner member"), "\(twice)")
+    try third.waitHealthy()
+    #expect(hashKV(third, revision: 32) == hashKV(first, revision: 32))
+
+    let removed = eventually(["member", "remove", id])
+    #expect(removed.status == 0, "\(removed)")
+    let deadline = Date().addingTimeInterval(20)
+    while third.isRunning, Date() < deadline { usleep(50_000) }
+    #expect(!third.isRunning, "a removed member goes on: \(third.log.suffix(2000))")
+    #expect(third.log.contains("the member has been permanently removed from the cluster"))
+    let list = ctlRun(["member", "list"]).output.split(separator: "\n")
+    #expect(list.count == 2 && list.allSatisfy { $0.contains("started") }, "\(list)")
+    #expect(ctlRun(["put", "after", "v"]).status == 0)
+  }
+}
