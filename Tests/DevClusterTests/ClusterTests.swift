@@ -112,4 +112,31 @@ struct ClusterTests {
       #expect(try harness.run(harness.up(3, etcd, "-d")).status == 0)
     }
   }
+
+  /// Our own members, found beside the program without being named; one seat goes to the official.
+  @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: Harness.ownEtcd)))
+  func ourMembersAndTheOfficialFormOneCluster() throws {
+    try withHarness { harness, etcd in
+      let found = try harness.run(
+        "up", "3", "-d", "--base-port", String(harness.basePort), "--binary", "m2=\(etcd)")
+      #expect(found.error == "")
+      let members = rows(found.output)
+      #expect(members.values.allSatisfy { $0.state == "healthy" })
+      #expect(members.values.filter(\.leads).count == 1)
+      #expect(Set(members.values.map(\.id)).count == 3)
+      // Each implementation may be the one that the others go on without.
+      for name in ["m1", "m2"] {
+        #expect(try harness.run("kill", name).status == 0)
+        #expect(
+          Harness.eventually {
+            let rest = self.rows((try? harness.run("status").output) ?? "").filter {
+              $0.key != name
+            }
+            return rest.count == 2 && rest.values.allSatisfy { $0.state == "healthy" }
+          })
+        #expect(try harness.run("start", name).status == 0)
+      }
+      #expect(try harness.run("down").status == 0)
+    }
+  }
 }

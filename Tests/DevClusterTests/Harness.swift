@@ -14,6 +14,9 @@ final class Harness {
     return own.prefix(upTo: own.lastIndex(of: "/") ?? own.startIndex) + "/devcluster"
   }()
 
+  /// Our own server, beside it when the whole package is built.
+  static var ownEtcd: String { String(program.dropLast("/devcluster".count)) + "/etcd" }
+
   /// An official etcd; `nil` when this machine has none.
   static let officialEtcd: String? = {
     if let given = ProcessInfo.processInfo.environment["ETCD_3_5_BINARY"] { return given }
