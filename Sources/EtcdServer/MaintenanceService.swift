@@ -124,7 +124,7 @@ struct MaintenanceService: Sendable {
     _ body:
       @escaping @Sendable (BoltRows) throws -> @Sendable (Etcdserverpb.ResponseHeader) -> Bytes
   ) {
-    member.requests.post({ .flush(id: $0) }) { outcome, _ in
+    let id = member.requests.expect { outcome, _ in
       if case .failed(let error) = outcome { return call.fail(GRPCStatus(error)) }
       member.worker.execute {
         let answer = Result { try body(member.host.backend.state()) }
@@ -136,6 +136,7 @@ struct MaintenanceService: Sendable {
         }
       }
     }
+    member.host.post(.flush(id: id))
   }
 
   // MARK: Snapshot
@@ -211,13 +212,14 @@ extension RunningMember {
   func flushBackend() async throws(EtcdError) {
     let result: Result<Void, EtcdError> = await withCheckedContinuation { continuation in
       loop.execute {
-        self.requests.post({ .flush(id: $0) }) { outcome, _ in
+        let id = self.requests.expect { outcome, _ in
           if case .failed(let error) = outcome {
             continuation.resume(returning: .failure(error))
           } else {
             continuation.resume(returning: .success(()))
           }
         }
+        self.host.post(.flush(id: id))
       }
     }
     try result.get()

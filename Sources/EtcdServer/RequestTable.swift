@@ -44,12 +44,12 @@ final class RequestTable: @unchecked Sendable {
     proposals.append(Proposal(id: id, data: data))
   }
 
-  /// Waits for an event that answers with an id.
-  func post(_ event: (_ id: UInt64) -> MemberEvent, _ done: @escaping OutcomeHandler) {
+  /// Waits for the answer to an event that is posted with the id returned.
+  func expect(_ done: @escaping OutcomeHandler) -> UInt64 {
     loop.preconditionCurrent()
     let id = ids.next()
     outcomes[id] = done
-    host.post(event(id))
+    return id
   }
 
   /// Calls `done` with a state at least as new as everything acknowledged before the call.

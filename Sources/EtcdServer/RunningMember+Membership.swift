@@ -29,13 +29,14 @@ extension RunningMember {
 
   /// Puts a change into the log; `done` is called on the loop when it was applied or refused.
   func change(_ change: Raftpb.ConfChange, _ done: @escaping MembersHandler) {
-    requests.post({ .changeMembers(id: $0, change) }) { outcome, term in
+    let id = requests.expect { outcome, term in
       switch outcome {
       case .members(let members): done(.success(members), term)
       case .failed(let error): done(.failure(error), term)
       default: done(.failure(.stopped), term)
       }
     }
+    host.post(.changeMembers(id: id, change))
   }
 
   /// Makes a learner a voter. Only the leader knows whether it is ready; others ask the leader.
@@ -47,10 +48,11 @@ extension RunningMember {
       }
       return peers.promote(id, at: info) { result in done(result, self.host.status.term) }
     }
-    requests.post({ .checkLearner(id: $0, learner: id) }) { outcome, term in
+    let question = requests.expect { outcome, term in
       if case .failed(let error) = outcome { return done(.failure(error), term) }
       self.promoteReady(id, done)
     }
+    host.post(.checkLearner(id: question, learner: id))
   }
 
   private func promoteReady(_ id: UInt64, _ done: @escaping MembersHandler) {
