@@ -36,14 +36,16 @@ enum Bootstrap {
       throw StorageError("--force-new-cluster is not supported by this version yet")
     }
     let isNew = try !directory.holdsMember()
-    if isNew, let problem = config.initialClusterProblem { throw StorageError(problem) }
+    if isNew, let problem = config.bootstrapProblem(resolve: HostLookup.numeric) {
+      throw StorageError(problem)
+    }
     let opened: MemberDirectory.Opened
     var founders: [MemberInfo] = []
     var others: [MemberInfo] = []
     if !isNew {
       opened = try directory.open()
     } else if config.isNewCluster {
-      founders = try self.founders(config)
+      founders = self.founders(config)
       opened = try directory.create(
         memberID: try own(founders, config).id,
         clusterID: Identity.clusterID(members: founders.map(\.id)))
@@ -98,11 +100,8 @@ enum Bootstrap {
   }
 
   /// The first members of a new cluster.
-  private static func founders(_ config: ServerConfig) throws(StorageError) -> [MemberInfo] {
-    let cluster =
-      config.initialCluster.isEmpty
-      ? [config.name: config.initialAdvertisePeerURLs] : config.initialCluster
-    return cluster.map { name, urls in
+  private static func founders(_ config: ServerConfig) -> [MemberInfo] {
+    config.initialCluster.map { name, urls in
       let sorted = urls.sorted()
       return MemberInfo(
         id: Identity.memberID(peerURLs: sorted, token: config.initialClusterToken),

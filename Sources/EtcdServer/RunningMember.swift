@@ -98,7 +98,8 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
     case (true, true): type = "bidi_stream"
     }
     return GRPCMethodCounters(
-      metrics.registry, type: type, service: method.service, method: method.name)
+      metrics.registry, type: type, service: method.service, method: method.name,
+      withSeconds: config.extensiveMetrics)
   }
 
   // MARK: MemberHostDelegate, on the core's loop

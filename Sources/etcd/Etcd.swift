@@ -12,6 +12,7 @@ import Runtime
 @main
 struct Etcd {
   static func main() async {
+    Process.unblockSignals()
     switch EtcdConfig.CommandLine.parse(
       Array(Swift.CommandLine.arguments.dropFirst()), environment: Process.environment)
     {

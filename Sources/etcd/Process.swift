@@ -52,6 +52,13 @@ enum Process {
     }
   }
 
+  /// Lets every signal through: a parent may have started us with some blocked.
+  static func unblockSignals() {
+    var none = sigset_t()
+    sigemptyset(&none)
+    pthread_sigmask(SIG_SETMASK, &none, nil)
+  }
+
   /// Ends the process as the signal would have, so that who started it sees the cause; process 1,
   /// which a signal cannot end, ends with status 0.
   static func end(by number: Int32) -> Never {

@@ -1,0 +1,29 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Names of hosts. Unsafe: the C resolver's lists. Blocks: asked only while a member starts.
+enum HostLookup {
+  /// The numeric form of `host:port`; `nil` when the name has no address.
+  static func numeric(_ hostPort: String) -> String? {
+    guard let colon = hostPort.lastIndex(of: ":") else { return nil }
+    var host = String(hostPort[..<colon])
+    if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+    var hints = addrinfo()
+    hints.ai_family = AF_UNSPEC
+    var list: UnsafeMutablePointer<addrinfo>?
+    guard getaddrinfo(host, nil, &hints, &list) == 0, let list else { return nil }
+    defer { freeaddrinfo(list) }
+    var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+    let result = getnameinfo(
+      list.pointee.ai_addr, list.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0,
+      NI_NUMERICHOST)
+    guard result == 0 else { return nil }
+    let numeric = String(
+      decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let port = hostPort[hostPort.index(after: colon)...]
+    return numeric.contains(":") ? "[\(numeric)]:\(port)" : "\(numeric):\(port)"
+  }
+}
