@@ -6,9 +6,8 @@ extension RaftCore {
 
   /// Takes a read as leader.
   mutating func handleRead(_ message: Raftpb.Message) {
-    if tracker.isSingleton {
-      answerRead(message, index: log.committed)
-    } else if !hasCommittedInTerm {
+    // A leader alone must wait as well: a restart may have lost the newest commit index.
+    if !hasCommittedInTerm {
       guard waitingReads.count < RaftLimits.pendingReadsMax else {
         logger.warning("\(hex(id)) too many waiting reads at term \(term); dropping one")
         return
@@ -20,6 +19,7 @@ extension RaftCore {
   }
 
   private mutating func confirmRead(_ message: Raftpb.Message) {
+    guard !tracker.isSingleton else { return answerRead(message, index: log.committed) }
     switch config.readOnlyOption {
     case .leaseBased: answerRead(message, index: log.committed)
     case .safe:

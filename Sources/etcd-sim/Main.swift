@@ -26,6 +26,7 @@ enum Main {
       let cluster = Cluster(options, log: arguments.isVerbose ? { print($0) } : nil)
       cluster.run()
       total += cluster.counters
+      defer { flushOutput() }
       if arguments.count <= 20 {
         print("seed \(seed) digest \(String(cluster.digest, radix: 16))")
       }

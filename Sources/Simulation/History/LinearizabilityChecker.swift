@@ -24,7 +24,7 @@ struct RegisterChecker {
   private var done: [UInt64]
   private var tried: Set<Configuration> = []
   /// Configurations to try before giving up.
-  private static let triedMax = 4_000_000
+  private static let triedMax = 1_000_000
 
   private struct Configuration: Hashable {
     let done: [UInt64]
