@@ -121,5 +121,8 @@ let package = Package(
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
       path: "Benchmarks/grpc-echo-bench", swiftSettings: settings),
+    .executableTarget(
+      name: "etcd-bench", dependencies: ["GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"],
+      path: "Benchmarks/etcd-bench", swiftSettings: settings),
   ]
 )

@@ -1,0 +1,128 @@
+import EtcdAPI
+import Foundation
+import Protobuf
+
+/// A kind of request under load.
+struct Work {
+  enum Target { case leader, follower }
+  let name: String
+  let body: String
+  let path: String
+  let isWrite: Bool
+  /// Bytes that each reply has at least; a refused request has fewer.
+  let replyBytesMin: Int
+  var target = Target.leader
+  var connections = 20
+  var streams = 50
+  /// Whether the summary holds it to twice the throughput at half the CPU time.
+  var isGoal = false
+  var isLatency: Bool { connections * streams == 1 }
+
+  static func put(_ body: String, _ name: String) -> Work {
+    Work(
+      name: name, body: body, path: Etcdserverpb.KVService.put.path, isWrite: true,
+      replyBytesMin: 5)
+  }
+
+  static func range(_ body: String, _ name: String) -> Work {
+    Work(
+      name: name, body: body, path: Etcdserverpb.KVService.range.path, isWrite: false,
+      replyBytesMin: 5 + 16 + 256)
+  }
+
+  static func txn(_ body: String, _ name: String) -> Work {
+    Work(
+      name: name, body: body, path: Etcdserverpb.KVService.txn.path, isWrite: true,
+      replyBytesMin: 5 + 16 + 256)
+  }
+}
+
+/// What one load gave.
+struct LoadSample {
+  var perSecond = 0.0
+  /// User and system time of all members, per request.
+  var cpuMicroseconds = 0.0
+  var p50Microseconds = 0.0
+  var p99Microseconds = 0.0
+}
+
+/// Runs h2load against a cluster.
+struct Load {
+  let cluster: Cluster
+  let scratch: String
+
+  /// A load of about `seconds`, after a shorter one that warms up and tells how many requests fit.
+  /// - Throws: `BenchError` when a request failed or a write is missing from the store.
+  func measure(_ work: Work, seconds: Double) async throws -> LoadSample {
+    let window = work.connections * work.streams
+    let trial = try await run(work, requests: window * 8)
+    let warm = try await run(
+      work, requests: Swift.max(window, Int(trial.perSecond * seconds * 0.2)))
+    return try await run(work, requests: Swift.max(window, Int(warm.perSecond * seconds)))
+  }
+
+  private func run(_ work: Work, requests: Int) async throws -> LoadSample {
+    let member = cluster.leader
+    let index = work.target == .leader ? member : (member + 1) % cluster.members.count
+    let log = scratch + "/latency"
+    var arguments = [
+      "-n", "\(requests)", "-c", "\(work.connections)", "-m", "\(work.streams)", "-t", "1",
+      "-d", work.body, "-H", "content-type: application/grpc", "-H", "te: trailers",
+    ]
+    if work.isLatency {
+      try? FileManager.default.removeItem(atPath: log)
+      arguments.append("--log-file=" + log)
+    }
+    arguments.append("http://127.0.0.1:\(cluster.members[index].port)\(work.path)")
+    let revision = try await cluster.clients[index].revision()
+    let cpu = try cluster.cpuSeconds()
+    let report = try H2LoadReport(runProgram("h2load", arguments))
+    let spent = try cluster.cpuSeconds() - cpu
+    let written = try await cluster.clients[index].revision() - revision
+    try report.check(work, requests: requests, written: written)
+    var sample = LoadSample(
+      perSecond: report.perSecond, cpuMicroseconds: spent * 1e6 / Double(requests))
+    if work.isLatency {
+      let times = try latencies(log)
+      sample.p50Microseconds = quantile(times, 0.5)
+      sample.p99Microseconds = quantile(times, 0.99)
+    }
+    return sample
+  }
+
+  /// Sorted times from h2load's log: start, status and microseconds of each request.
+  private func latencies(_ path: String) throws -> [Double] {
+    try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+      .compactMap { $0.split(separator: "\t").dropFirst(2).first.flatMap { Double($0) } }.sorted()
+  }
+}
+
+/// The numbers in the text that h2load prints.
+struct H2LoadReport {
+  let perSecond: Double
+  let succeeded: Int
+  /// Bytes of all reply messages with their prefixes.
+  let dataBytes: Int
+  private let text: String
+
+  init(_ text: String) throws(BenchError) {
+    self.text = text
+    guard
+      let rate = text.firstMatch(of: /finished in [^,]*, ([0-9.]+) req\/s/),
+      let done = text.firstMatch(of: /([0-9]+) succeeded/),
+      let data = text.firstMatch(of: /\(([0-9]+)\) data/),
+      let perSecond = Double(rate.1), let succeeded = Int(done.1), let bytes = Int(data.1)
+    else { throw BenchError("h2load printed: \(text)") }
+    (self.perSecond, self.succeeded, dataBytes) = (perSecond, succeeded, bytes)
+  }
+
+  /// A gRPC error has HTTP status 200 too: the size of the replies and the revision tell.
+  func check(_ work: Work, requests: Int, written: Int64) throws(BenchError) {
+    guard
+      succeeded == requests, dataBytes >= requests * work.replyBytesMin,
+      written == (work.isWrite ? Int64(requests) : 0)
+    else {
+      throw BenchError("\(work.name): \(written) of \(requests) requests written\n\(text)")
+    }
+  }
+}
