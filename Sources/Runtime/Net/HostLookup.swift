@@ -1,3 +1,5 @@
+import CUV
+
 #if canImport(Glibc)
   import Glibc
 #else
@@ -5,9 +7,9 @@
 #endif
 
 /// Names of hosts. Unsafe: the C resolver's lists. Blocks: asked only while a member starts.
-enum HostLookup {
+public enum HostLookup {
   /// The numeric form of `host:port`; `nil` when the name has no address.
-  static func numeric(_ hostPort: String) -> String? {
+  public static func numeric(_ hostPort: String) -> String? {
     guard let colon = hostPort.lastIndex(of: ":") else { return nil }
     var host = String(hostPort[..<colon])
     if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
