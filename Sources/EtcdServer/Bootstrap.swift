@@ -43,6 +43,8 @@ enum Bootstrap {
         memberID: own.id, clusterID: Identity.clusterID(members: founders.map(\.id)))
     } else {
       opened = try directory.open()
+      // A crash before the first write left a log without the founders.
+      if opened.isEmpty { founders = try self.founders(config) }
     }
     for note in opened.notes { logger.warn(note) }
     var raft = RaftConfig(id: opened.memberID)
@@ -65,7 +67,7 @@ enum Bootstrap {
         coreConfig, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,
         rows: opened.rows, consistentIndex: opened.consistentIndex,
         requestIDs: RequestID(member: opened.memberID, milliseconds: milliseconds))
-      if isNew { try core.bootstrap(founders) }
+      if opened.isEmpty { try core.bootstrap(founders) }
       return Result(
         core: core, opened: opened, isNew: isNew, snapDirectory: directory.snapDirectory)
     } catch { throw StorageError("raft cannot start: \(error.description)") }
