@@ -44,6 +44,12 @@ enum Bootstrap {
     var others: [MemberInfo] = []
     if !isNew {
       opened = try directory.open()
+      // A crash before the first write left a log without the founders. One that joined a cluster
+      // gets its log from the leader; its cluster has another id.
+      let named = self.founders(config)
+      if opened.isEmpty, opened.clusterID == Identity.clusterID(members: named.map(\.id)) {
+        founders = named
+      }
     } else if config.isNewCluster {
       founders = self.founders(config)
       opened = try directory.create(

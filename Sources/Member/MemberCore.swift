@@ -328,7 +328,7 @@ public struct MemberCore: Sendable {
       snapshotIndex = snapshot.metadata.index
       physicalCompactions.removeAll()
       out.memberChanges += membership.sorted.map { .add($0) }
-      out.memberChanges += membership.removed.map { .remove($0) }
+      out.memberChanges += membership.removed.sorted().map { .remove($0) }
     } catch { out.fatal = "snapshot at index \(snapshot.metadata.index): \(error)" }
     isInstalling = false
     didAppend(append)

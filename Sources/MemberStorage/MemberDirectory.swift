@@ -83,6 +83,7 @@ public struct MemberDirectory: Sendable {
       try fileSystem.makeDirectory(snapDirectory, permissions: 0o700)
       var notes: [String] = []
       let snapshotter = Snapshotter(fileSystem, directory: snapDirectory, noSync: noSync)
+      try snapshotter.cleanLeftovers()
       let recorded = try WAL.validSnapshots(fileSystem, directory: walDirectory)
       var snapshot = Raftpb.Snapshot()
       if let (found, broken) = try snapshotter.loadNewest(recorded: recorded) {

@@ -76,7 +76,7 @@ public struct Snapshotter: Sendable {
   /// Names of snapshot files, newest first.
   public func names() throws(SnapError) -> [String] {
     let all = try disk { () throws(FileError) in try fileSystem.list(directory) }
-    return all.filter { $0.hasSuffix(".snap") }.sorted(by: >)
+    return all.filter { $0.hasSuffix(".snap") && !$0.hasPrefix("tmp") }.sorted(by: >)
   }
 
   /// Reads and verifies one file.
@@ -106,8 +106,14 @@ public struct Snapshotter: Sendable {
     }
   }
 
-  /// Removes leftovers of interrupted writes, received databases older than `index`, and all but the
-  /// newest `keep` snapshots.
+  /// Removes what interrupted writes and transfers left. Only before anything is received: a database
+  /// on its way in has such a name.
+  public func cleanLeftovers() throws(SnapError) {
+    let all = try disk { () throws(FileError) in try fileSystem.list(directory) }
+    for name in all where name.hasPrefix("tmp") { try remove(name) }
+  }
+
+  /// Removes received databases older than `index`, and all but the newest `keep` snapshots.
   /// - Parameter keep: 0 keeps all.
   public func clean(keep: Int, newestIndex index: UInt64) throws(SnapError) {
     let all = try disk { () throws(FileError) in try fileSystem.list(directory) }
@@ -115,7 +121,7 @@ public struct Snapshotter: Sendable {
       let orphan =
         name.hasSuffix(".snap.db")
         && (UInt64(name.dropLast(8), radix: 16).map { $0 < index } ?? false)
-      if orphan || name.hasPrefix("tmp") { try remove(name) }
+      if orphan { try remove(name) }
     }
     guard keep > 0 else { return }
     for name in try names().dropFirst(keep) { try remove(name) }

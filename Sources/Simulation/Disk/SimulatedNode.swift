@@ -75,13 +75,18 @@ final class SimulatedInode {
     switch change {
     case .write(let offset, let new):
       let end = offset + new.count
-      if bytes.count < end { bytes.append(contentsOf: repeatElement(0, count: end - bytes.count)) }
-      bytes.replaceSubrange(offset..<end, with: new)
+      if bytes.count < end { bytes += [UInt8](repeating: 0, count: end - bytes.count) }
+      bytes.withUnsafeMutableBytes { target in
+        new.withUnsafeBytes { source in
+          guard let from = source.baseAddress, let to = target.baseAddress else { return }
+          (to + offset).copyMemory(from: from, byteCount: source.count)
+        }
+      }
     case .resize(let size):
       if size < bytes.count {
-        bytes.removeSubrange(size...)
+        bytes.removeLast(bytes.count - size)
       } else {
-        bytes.append(contentsOf: repeatElement(0, count: size - bytes.count))
+        bytes += [UInt8](repeating: 0, count: size - bytes.count)
       }
     }
   }

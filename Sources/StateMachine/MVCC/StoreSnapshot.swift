@@ -37,15 +37,21 @@ public struct StoreSnapshot: Sendable {
       return result
     }
     let ordering = RangeOrdering(request)
-    // A filter or an order needs every key before the limit can be applied.
-    let limit = ordering.needsAll || request.limit <= 0 ? Int.max : Int(request.limit)
+    // A filter or an order needs every key before the limit can be applied. An order that only the
+    // target implies sorts the first keys that the limit lets through, and one more, as etcd does.
+    let limit: Int
+    if ordering.needsAll || request.limit <= 0 || request.limit == .max {
+      limit = Int.max
+    } else {
+      limit = Int(request.limit) + (ordering.sorts ? 1 : 0)
+    }
     var found: [KeyRevision] = []
     var total = 0
     collect(interval, at: at, limit: limit, &found, &total)
     result.count = Int64(total)
     result.rows.reserveCapacity(found.count)
     for revision in found { result.rows.append(try row(revision.revision)) }
-    if ordering.needsAll { try ordering.apply(to: &result.rows) }
+    if ordering.needsAll || ordering.sorts { try ordering.apply(to: &result.rows) }
     if request.limit > 0, result.rows.count > Int(request.limit) {
       result.rows.removeSubrange(Int(request.limit)...)
       result.more = true
@@ -127,13 +133,12 @@ struct RangeOrdering {
       || request.minCreateRevision != 0 || request.maxCreateRevision != 0
   }
 
+  /// Whether the rows come out in another order than that of the index.
+  var sorts: Bool { isSorted && (request.sortTarget != .key || isDescending) }
+
   /// Whether the limit can be applied only after this.
-  ///
-  /// Ascending by key is the order of the index, but etcd counts it as an order all the same; the
-  /// result does not differ, so only what needs all rows is counted here.
-  var needsAll: Bool {
-    isFiltered || (isSorted && !(request.sortTarget == .key && !isDescending))
-  }
+  /// - Source: etcd `txn.rangeLimit`: an order that was not asked for does not count.
+  var needsAll: Bool { isFiltered || (sorts && request.sortOrder != .none) }
 
   func apply(to rows: inout [Bytes]) throws(StoreError) {
     var pairs: [(pair: Mvccpb.KeyValue, row: Bytes)] = []
