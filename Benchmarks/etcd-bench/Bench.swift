@@ -61,7 +61,7 @@ struct Bench {
     for round in 1...options.runs {
       for server in servers {
         let cluster = try Cluster(
-          server, members: members, in: options.scratch, loop: loop)
+          server, members: members, options, loop: loop)
         try await cluster.start()
         try await cluster.clients[0].put(Bodies.key, Bodies.value)
         let load = Load(cluster: cluster, scratch: scratch.path)
@@ -99,7 +99,7 @@ struct Bench {
     let single = Swift.min(options.keys, 20_000)
     let extra = ["--snapshot-count", "10000", "--quota-backend-bytes", "8589934592"]
     let cluster = try Cluster(
-      server, members: 1, in: options.scratch, loop: loop, extra: extra)
+      server, members: 1, options, loop: loop, extra: extra)
     try await cluster.start()
     let client = cluster.clients[0]
     try await client.fill(0..<(options.keys - single), perTransaction: 100, parallel: 32)
@@ -129,7 +129,7 @@ struct Bench {
   }
 
   private mutating func idle(_ server: Server) async throws {
-    let cluster = try Cluster(server, members: 1, in: options.scratch, loop: loop)
+    let cluster = try Cluster(server, members: 1, options, loop: loop)
     try await cluster.start()
     try await Task.sleep(for: .seconds(1))
     let (begin, cpu) = (now(), try cluster.cpuSeconds())

@@ -84,13 +84,13 @@ final class Cluster {
   private(set) var leader = 0
 
   init(
-    _ server: Server, members count: Int, in directory: String, loop: EventLoop,
+    _ server: Server, members count: Int, _ options: Options, loop: EventLoop,
     extra: [String] = []
   ) throws(BenchError) {
     self.server = server
     self.loop = loop
     self.extra = extra
-    scratch = try Scratch(in: directory)
+    scratch = try Scratch(in: options.scratch, keeps: options.keepsData)
     ports = try freePorts(count * 2)
   }
 

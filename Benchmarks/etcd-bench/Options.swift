@@ -18,6 +18,8 @@ struct Options {
   var results: String?
   /// Parent of the data directories.
   var scratch = NSTemporaryDirectory()
+  /// Whether the data directories stay when the run ends, for a profiler.
+  var keepsData = false
   /// Groups of work to do.
   var groups: Set<Group> = Set(Group.allCases)
 
@@ -25,7 +27,7 @@ struct Options {
 
   static let usage = """
     usage: etcd-bench [--quick] [--ours PATH] [--go PATH]... [--seconds S] [--runs N] [--keys N]
-                      [--only one,three,keys,idle] [--dir PATH] [--results FILE]
+                      [--only one,three,keys,idle] [--dir PATH] [--keep] [--results FILE]
 
     """
 
@@ -49,6 +51,7 @@ struct Options {
       case "--runs": options.runs = try value(name) { Int($0) }
       case "--keys": options.keys = try value(name) { Int($0) }
       case "--dir": options.scratch = try value(name) { $0 }
+      case "--keep": options.keepsData = true
       case "--results": options.results = try value(name) { $0 }
       case "--only":
         let names = try value(name) { $0.split(separator: ",").map(String.init) }

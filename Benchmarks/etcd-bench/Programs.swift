@@ -22,19 +22,21 @@ func runProgram(_ name: String, _ arguments: [String]) throws(BenchError) -> Str
   return output
 }
 
-/// A directory that goes with the object.
+/// A directory that goes with the object, unless it is kept.
 final class Scratch {
   let path: String
+  private let keeps: Bool
 
   /// - Throws: `BenchError` when it cannot be made.
-  init(in parent: String) throws(BenchError) {
+  init(in parent: String, keeps: Bool = false) throws(BenchError) {
+    self.keeps = keeps
     path = parent + "/etcd-bench-" + UUID().uuidString
     do {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     } catch { throw BenchError("\(path): \(error)") }
   }
 
-  deinit { try? FileManager.default.removeItem(atPath: path) }
+  deinit { if !keeps { try? FileManager.default.removeItem(atPath: path) } }
 }
 
 /// Seconds on a clock that does not jump.

@@ -64,7 +64,7 @@ public final class EtcdServer: @unchecked Sendable {
         peers.start(boot.others)
         self.member.onRemoved = { [weak self] in self?.onRemoved?() }
       }
-      host.start(skipTicks: skipTicks(boot))
+      host.start(skipTicks: skipTicks(boot), skipTicksAlone: skipTicksAlone)
       try onLoop { self.serve(bound) }
     } catch {
       try? onLoop { for listener in self.listeners { listener.close() } }
@@ -79,6 +79,11 @@ public final class EtcdServer: @unchecked Sendable {
     let election = config.electionTimeout / config.heartbeatInterval
     guard config.initialElectionTickAdvance else { return 0 }
     return boot.core.membership.members.count > 1 ? 0 : election - 1
+  }
+
+  /// A random election timeout is always below twice the configured one.
+  private var skipTicksAlone: Int {
+    config.initialElectionTickAdvance ? 2 * config.electionTimeout / config.heartbeatInterval : 0
   }
 
   private func logIdentity(_ boot: Bootstrap.Result) {

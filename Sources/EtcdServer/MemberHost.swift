@@ -84,13 +84,20 @@ final class MemberHost: @unchecked Sendable {
   var membership: Membership { published.withLock { $0.membership } }
 
   /// Starts threads and clock.
-  /// - Parameter skipTicks: ticks to take at once, so that a restarted member need not wait a whole
-  ///   election timeout.
-  func start(skipTicks: Int) {
+  /// - Parameters:
+  ///   - skipTicks: ticks to take at once, so that a restarted member need not wait a whole
+  ///     election timeout.
+  ///   - skipTicksAlone: the same for the only voter, which need not wait for anyone.
+  func start(skipTicks: Int, skipTicksAlone: Int) {
     loop.start()
     loop.execute {
       var out = MemberOutput()
-      for _ in 0..<skipTicks { self.core.handle(.tick, &out) }
+      // What the log holds comes first: it says who the voters are.
+      self.core.advance(&out)
+      let ticks = self.core.isOnlyVoter ? skipTicksAlone : skipTicks
+      for _ in 0..<ticks where self.core.status.role == .follower {
+        self.core.handle(.tick, &out)
+      }
       self.core.advance(&out)
       self.carryOut(out)
       self.ticker = self.loop.schedule(after: self.tickInterval, repeating: self.tickInterval) {

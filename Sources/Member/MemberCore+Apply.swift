@@ -32,6 +32,10 @@ extension MemberCore {
       if let request = decodeV2(entry.data) { applyV2(request, isReplay: true, &out) }
       return
     }
+    if let request = try? DataRequest.decode(entry.data), request.isComplete {
+      reply(request.id, apply(request, &out), &out)
+      return
+    }
     guard let request = try? Etcdserverpb.InternalRaftRequest.decode(entry.data) else {
       // Entries of etcd 2 and the publishing of attributes are raw v2 requests.
       guard let request = decodeV2(entry.data) else {
@@ -53,6 +57,21 @@ extension MemberCore {
   private func decodeV2(_ data: Bytes) -> Etcdserverpb.Request? {
     if let request = try? Etcdserverpb.InternalRaftRequest.decode(data) { return request.v2 }
     return try? Etcdserverpb.Request.decode(data)
+  }
+
+  private mutating func apply(_ request: DataRequest, _ out: inout MemberOutput) -> Outcome {
+    if alarms.isRaised(.corrupt) { return .failed(.corrupt) }
+    if alarms.isRaised(.nospace), request.put != nil || request.txn?.containsPut == true {
+      return .failed(.noSpace)
+    }
+    do throws(StoreError) {
+      if let put = request.put { return .kv(try store.apply(put)) }
+      if let txn = request.txn { return .kv(try store.apply(txn)) }
+    } catch {
+      if case .damaged(let text) = error { out.fatal = text }
+      return .failed(EtcdError(error))
+    }
+    preconditionFailure("a complete data request holds a put or a transaction")
   }
 
   /// - Returns: the answer; `nil` when it comes later.

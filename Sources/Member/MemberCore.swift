@@ -127,6 +127,10 @@ public struct MemberCore: Sendable {
 
   public var id: UInt64 { node.id }
   public var membership: Membership { applied.membership }
+  /// Whether no other member votes, as far as the log is applied.
+  public var isOnlyVoter: Bool {
+    applied.confState.voters == [id] && applied.confState.votersOutgoing.isEmpty
+  }
   public var isLeader: Bool { node.basicStatus.softState.role == .leader }
 
   /// The store as it is now: for reads that need not be linearizable.

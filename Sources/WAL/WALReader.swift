@@ -20,7 +20,7 @@ struct WALReader {
   let fileSystem: any FileSystem
   let directory: String
 
-  /// A segment is read whole; larger files are no segments.
+  /// A segment is mapped whole; larger files are no segments.
   static let segmentBytesMax = 8 << 30
 
   /// All segments in order of sequence.
@@ -54,12 +54,28 @@ struct WALReader {
   }
 
   /// Opens a reader over one segment.
+  ///
+  /// Records are slices of the mapped file: pages behind the last record are never touched, and
+  /// entries that raft keeps cost no heap. Nothing before the last record of a segment is ever
+  /// written again, and a removed file lives on as long as its mapping.
   func open(_ name: SegmentName, isLast: Bool, crc: UInt32) throws(WALError) -> SegmentReader {
     let path = directory + "/" + name.text
-    let bytes = try disk { () throws(FileError) in
-      try fileSystem.readFile(path, limit: Self.segmentBytesMax)
-    }
+    let bytes = try disk { () throws(FileError) in try map(path) }
     return SegmentReader(path: path, bytes: bytes, isLast: isLast, crc: crc)
+  }
+
+  private func map(_ path: String) throws(FileError) -> Bytes {
+    let file = try fileSystem.open(path, .read)
+    defer { file.close() }
+    let size = try file.size()
+    guard size <= Self.segmentBytesMax else {
+      throw FileError(
+        operation: "read", path: path, errno: FileError.tooLarge,
+        detail: "file has \(size) bytes, limit \(Self.segmentBytesMax)")
+    }
+    if size == 0 { return Bytes() }
+    let mapping = try file.map(length: size)
+    return Bytes(owner: mapping, mapping.memory)
   }
 
   /// Result of a read: contents, checksum to go on with, and where the last segment ends.

@@ -32,6 +32,21 @@ enum IndexKey: Sendable {
     return .inline(words.0.bigEndian, words.1.bigEndian, words.2.bigEndian)
   }
 
+  /// The key in storage of its own.
+  func detached() -> IndexKey {
+    if case .heap(let bytes) = self { return .heap(bytes.detached()) }
+    return self
+  }
+
+  /// The first 8 bytes, zero-padded, as a big-endian number: keys in order have prefixes in order.
+  var prefix: UInt64 {
+    switch self {
+    case .inline(let first, _, _): return first
+    case .heap(let bytes):
+      return bytes.withUnsafeBytes { UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)) }
+    }
+  }
+
   var bytes: Bytes {
     switch self {
     case .heap(let bytes): return bytes

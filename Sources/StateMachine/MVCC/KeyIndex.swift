@@ -79,8 +79,13 @@ struct KeyIndex: Sendable {
 
   /// Adds a revision to a key, creating the key when it is new.
   mutating func append(_ key: Bytes, _ revision: KeyRevision) {
+    append(IndexKey(probe: key), revision)
+  }
+
+  /// - Parameter key: may share storage; a new entry gets its own.
+  mutating func append(_ key: IndexKey, _ revision: KeyRevision) {
     unique(&root)
-    if let right = Self.append(IndexKey(probe: key), key, revision, to: root, added: &count) {
+    if let right = Self.append(key, revision, to: root, added: &count) {
       let branch = Node()
       branch.children = [root, right]
       branch.firstKeys = [Self.firstKey(root), Self.firstKey(right)]
@@ -91,17 +96,17 @@ struct KeyIndex: Sendable {
 
   /// - Returns: the new right sibling when the node was split.
   private static func append(
-    _ probe: IndexKey, _ key: Bytes, _ revision: KeyRevision, to node: Node, added: inout Int
+    _ key: IndexKey, _ revision: KeyRevision, to node: Node, added: inout Int
   ) -> Node? {
     if node.isLeaf {
-      let position = node.lowerBound(probe)
-      if position < node.entries.count, node.entries[position].key == probe {
+      let position = node.lowerBound(key)
+      if position < node.entries.count, node.entries[position].key == key {
         let before = node.entries[position].history.isLive
         node.entries[position].history.append(revision)
         node.live += (revision.isTombstone ? 0 : 1) - (before ? 1 : 0)
         return nil
       }
-      let entry = Entry(key: IndexKey(key), history: KeyHistory(revision))
+      let entry = Entry(key: key.detached(), history: KeyHistory(revision))
       if node.entries.capacity < nodeMax { node.entries.reserveCapacity(nodeMax) }
       added += 1
       node.live += revision.isTombstone ? 0 : 1
@@ -124,11 +129,11 @@ struct KeyIndex: Sendable {
       node.live -= right.live
       return right
     }
-    let index = node.childIndex(probe)
+    let index = node.childIndex(key)
     unique(&node.children[index])
     let child = node.children[index]
     let before = child.live
-    let right = append(probe, key, revision, to: child, added: &added)
+    let right = append(key, revision, to: child, added: &added)
     node.firstKeys[index] = firstKey(child)
     node.live += child.live + (right?.live ?? 0) - before
     guard let right else { return nil }

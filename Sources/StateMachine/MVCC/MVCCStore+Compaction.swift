@@ -53,11 +53,13 @@ extension MVCCStore {
     var store = MVCCStore(committed: state)
     try store.restoreLeases(state)
     var problem: StoreError?
+    var loader = IndexLoader()
     try state.scan(.key, from: Bytes()) { key, value in
-      problem = store.restoreRow(key, value)
+      problem = store.restoreRow(key, value, &loader)
       return problem == nil
     }
     if let problem { throw problem }
+    loader.flush(to: &store.index)
     let finished = try compactedRevision(state, finishedKey)
     let scheduled = try compactedRevision(state, scheduledKey)
     if let finished { store.compactRevision = finished }
@@ -92,18 +94,20 @@ extension MVCCStore {
     if let problem { throw problem }
   }
 
-  private mutating func restoreRow(_ key: Bytes, _ value: Bytes) -> StoreError? {
+  private mutating func restoreRow(
+    _ key: Bytes, _ value: Bytes, _ loader: inout IndexLoader
+  ) -> StoreError? {
     guard let (rev, isTombstone) = Revision.decode(key) else {
       return .damaged("row \(key) of bucket key is no revision")
     }
     do {
       let pair = try Mvccpb.KeyValue.decode(value)
-      index.append(
+      loader.add(
         pair.key,
         KeyRevision(
           main: rev.main, created: isTombstone ? rev.main : pair.createRevision,
           version: isTombstone ? 0 : pair.version, sub: Int32(truncatingIfNeeded: rev.sub),
-          isTombstone: isTombstone))
+          isTombstone: isTombstone), to: &index)
       leases.attach(pair.key, to: isTombstone ? 0 : pair.lease)
       revision = Swift.max(revision, rev.main)
       return nil
