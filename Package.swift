@@ -132,7 +132,7 @@ let package = Package(
       "EtcdUtlKitTests",
       [
         "EtcdUtlKit", "CommandLineTool", "MemberStorage", "Membership", "MVCC", "Bolt", "WAL",
-        "FileSystem", "EtcdAPI", "Protobuf", "Bytes", "Simulation",
+        "FileSystem", "EtcdAPI", "Protobuf", "Raft", "Bytes",
       ]),
     tests("TidyTests", []),
     tests(

@@ -99,8 +99,14 @@ extension EtcdUtl {
 
 /// Where a member has its files.
 struct MemberPaths {
-  let data: String
-  private var member: String { data.isEmpty ? "member" : data + "/member" }
+  private let member: String
+
+  init(data: String) {
+    var data = data[...]
+    while data.count > 1, data.hasSuffix("/") { data.removeLast() }
+    member = data.isEmpty ? "member" : data == "/" ? "/member" : data + "/member"
+  }
+
   var snap: String { member + "/snap" }
   var database: String { snap + "/db" }
   var wal: String { member + "/wal" }
