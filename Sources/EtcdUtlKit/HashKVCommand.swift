@@ -1,3 +1,4 @@
+import Bolt
 import CommandLineTool
 import FileSystem
 import MVCC
@@ -25,7 +26,14 @@ extension EtcdUtl {
   private static func hashKV(
     _ fileSystem: any FileSystem, path: String, revision: Int64
   ) throws(CommandFailure) -> StoreSnapshot.Hash {
-    let transaction = try DatabaseFile.read(fileSystem, path: path)
+    try DatabaseFile.read(fileSystem, path: path) { (transaction) throws(CommandFailure) in
+      try hashKV(transaction, path, revision)
+    }
+  }
+
+  private static func hashKV(
+    _ transaction: BoltReadTransaction, _ path: String, _ revision: Int64
+  ) throws(CommandFailure) -> StoreSnapshot.Hash {
     do {
       let store = try MVCCStore.restore(from: BoltRows(transaction))
       return try store.snapshot().hash(at: revision)

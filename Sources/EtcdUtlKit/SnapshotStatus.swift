@@ -20,11 +20,17 @@ struct SnapshotStatus: Equatable {
   /// - Throws: `CommandFailure` with the reason, and the path where it is not the user's own word.
   /// - Source: etcd 3.5.1 `etcdutl/snapshot/v3_snapshot.go` Status.
   init(_ fileSystem: any FileSystem, path: String) throws(CommandFailure) {
-    let transaction = try DatabaseFile.read(fileSystem, path: path)
-    do throws(BoltError) {
-      totalSize = transaction.size
-      for name in try transaction.bucketNames() { try add(name, transaction) }
-    } catch { throw CommandFailure("\(path): \(error.description)") }
+    self = try DatabaseFile.read(fileSystem, path: path) {
+      (transaction) throws(CommandFailure) in
+      do throws(BoltError) { return try SnapshotStatus(transaction) } catch {
+        throw CommandFailure("\(path): \(error.description)")
+      }
+    }
+  }
+
+  private init(_ transaction: BoltReadTransaction) throws(BoltError) {
+    totalSize = transaction.size
+    for name in try transaction.bucketNames() { try add(name, transaction) }
   }
 
   private mutating func add(
@@ -67,18 +73,24 @@ struct SnapshotStatus: Equatable {
 
 /// Opening databases of members that do not run, and snapshots.
 enum DatabaseFile {
-  /// The state of a file, all of whose pages were checked.
-  static func read(
-    _ fileSystem: any FileSystem, path: String
-  ) throws(CommandFailure) -> BoltReadTransaction {
+  /// Reads the state of a file, all of whose pages were checked, while no member can start on it.
+  static func read<R>(
+    _ fileSystem: any FileSystem, path: String,
+    _ body: (BoltReadTransaction) throws(CommandFailure) -> R
+  ) throws(CommandFailure) -> R {
     try mustExist(fileSystem, path: path)
     var options = BoltOptions()
     options.isReadOnly = true
+    let database: BoltDatabase
     do throws(BoltError) {
-      let transaction = try BoltDatabase(fileSystem, path: path, options: options).read()
-      try check(transaction)
-      return transaction
+      database = try BoltDatabase(fileSystem, path: path, options: options)
     } catch { throw CommandFailure(error.description) }
+    defer { database.close() }
+    let transaction = database.read()
+    do throws(BoltError) { try check(transaction) } catch {
+      throw CommandFailure("\(path): \(error.description)")
+    }
+    return try body(transaction)
   }
 
   static func check(_ transaction: BoltReadTransaction) throws(BoltError) {

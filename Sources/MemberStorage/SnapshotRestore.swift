@@ -175,8 +175,9 @@ public struct SnapshotRestore: Sendable {
       BoltOperation(key: "term", value: Self.bigEndian(term)),
     ]
     var changes = [founders, removed]
+    let latest = try latestRevision(state)
     if revisionBump > 0 {
-      let bumped = try bump(state, &report)
+      let bumped = try bump(latest, &report)
       changes.append(
         BoltChange(
           bucket: Bucket.key.name, operations: [BoltOperation(key: bumped, value: Bytes())],
@@ -188,8 +189,9 @@ public struct SnapshotRestore: Sendable {
     try database.commit(changes)
   }
 
-  /// The key of an empty row so far ahead that no client has seen its revision.
-  private func bump(_ state: BoltReadTransaction, _ report: inout Report) throws -> Bytes {
+  /// The newest revision; 0 when there is none.
+  /// - Throws: for a row that no member could start with.
+  private func latestRevision(_ state: BoltReadTransaction) throws -> Int64 {
     var latest: Int64 = 0
     if var cursor = try state.bucket(Bucket.key.name)?.cursor() {
       try cursor.seekFirst()
@@ -200,6 +202,11 @@ public struct SnapshotRestore: Sendable {
         latest = Swift.max(latest, revision.main)
       }
     }
+    return latest
+  }
+
+  /// The key of an empty row so far ahead that no client has seen its revision.
+  private func bump(_ latest: Int64, _ report: inout Report) throws(StorageError) -> Bytes {
     let (bumped, overflow) = latest.addingReportingOverflow(revisionBump)
     guard !overflow else {
       throw StorageError("revision \(latest) cannot be raised by \(revisionBump)")
@@ -223,7 +230,17 @@ public struct SnapshotRestore: Sendable {
     }
     let metadata = Etcdserverpb.Metadata(nodeID: own.id, clusterID: clusterID).encoded()
     let wal = try WAL.create(fileSystem, directory: staging.wal, metadata: metadata)
-    defer { try? wal.close() }
+    do {
+      try write(to: wal, staging)
+    } catch {
+      // What was appended last is lost with the directory.
+      try? wal.close()
+      throw error
+    }
+    try wal.close()
+  }
+
+  private func write(to wal: WAL, _ staging: RestoreStaging) throws {
     let entries = members.enumerated().map { position, member in
       let change = Raftpb.ConfChange(
         type: .addNode, nodeID: member.id, context: member.json())

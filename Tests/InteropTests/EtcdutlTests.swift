@@ -175,14 +175,14 @@ import Testing
       restore(
         Binaries.ourUtl, path, member, extra: ["--bump-revision", "1000", "--mark-compacted"])
       try start(member)
-      hashes.insert(hashKV(member, revision: 1028))
       let old = run(tools.ctl, ["--endpoints", member.endpoint, "get", "key1", "--rev", "28"])
       #expect(old.error.contains("required revision has been compacted"), "\(old)")
       let new = run(tools.ctl, ["--endpoints", member.endpoint, "put", "a", "b", "-w", "json"])
       #expect(new.output.contains("\"revision\":1029"), "\(new)")
-      hashes.insert(hashKV(member, revision: 1028))
+      // Go etcd 3.5.1 has no hash at the compacted revision itself.
+      hashes.insert(hashKV(member, revision: 1029))
     }
-    #expect(hashes.count == 1, "\(hashes)")
+    #expect(hashes.count == 1 && hashes.first.flatMap { UInt32($0) } != nil, "\(hashes)")
   }
 
   @Test func damagedSnapshotsAreRefusedByBoth() throws {
