@@ -84,6 +84,9 @@ let package = Package(
     .executableTarget(name: "etcd-sim", dependencies: ["Simulation"], swiftSettings: settings),
     library("EtcdConfig"),
     tests("EtcdConfigTests", ["EtcdConfig"]),
+    // Commands, flags and usage texts of the command line tools.
+    library("CommandLineTool", ["EtcdConfig"]),
+    tests("CommandLineToolTests", ["CommandLineTool"]),
     // Edges: the event loop, sockets, threads, logs and metrics; HTTP/1.1 and gRPC above them.
     system("CUV", "libuv", "libuv1-dev"),
     system("CNghttp2", "libnghttp2", "libnghttp2-dev"),
@@ -115,9 +118,25 @@ let package = Package(
     .executableTarget(
       name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime"],
       swiftSettings: settings),
+    // The library's name differs from the executable's by more than case, as above.
+    library(
+      "EtcdUtlKit",
+      [
+        "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "MemberStorage", "Bolt",
+        "EtcdConfig", "Runtime", "CommandLineTool",
+      ]),
+    .executableTarget(
+      name: "etcdutl", dependencies: ["EtcdUtlKit", "CommandLineTool", "FileSystem"],
+      swiftSettings: settings),
+    tests(
+      "EtcdUtlKitTests",
+      [
+        "EtcdUtlKit", "CommandLineTool", "MemberStorage", "Membership", "MVCC", "Bolt", "WAL",
+        "FileSystem", "EtcdAPI", "Protobuf", "Raft", "Bytes",
+      ]),
     tests("TidyTests", []),
     tests(
-      "InteropTests", ["etcd", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
+      "InteropTests", ["etcd", "etcdutl", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
       path: "Benchmarks/grpc-echo-bench", swiftSettings: settings),

@@ -10,6 +10,9 @@ public struct BoltOptions: Sendable {
   public var mapBytes = 10 << 30
   /// Skips every fsync: for tests and `--unsafe-no-fsync`.
   public var noSync = false
+  /// Opens the file for reading alone: it must exist, is shared with other readers, and every commit
+  /// is refused.
+  public var isReadOnly = false
   public init() {}
 }
 
@@ -71,20 +74,24 @@ public final class BoltDatabase: Sendable {
   public init(
     _ fileSystem: any FileSystem, path: String, options: BoltOptions = BoltOptions()
   ) throws(BoltError) {
+    let readOnly = options.isReadOnly
     let file = try Self.disk { () throws(FileError) in
-      try fileSystem.open(path, .create(permissions: 0o600))
+      try fileSystem.open(path, readOnly ? .read : .create(permissions: 0o600))
     }
-    guard try Self.disk({ () throws(FileError) in try file.tryLock() }) else {
+    let isLocked = try Self.disk { () throws(FileError) in
+      readOnly ? try file.tryLockShared() : try file.tryLock()
+    }
+    guard isLocked else {
       file.close()
       throw BoltError(
         reason: .locked, description: "\(path) is locked by another process; stop it first")
     }
     do throws(BoltError) {
       var size = try Self.disk { () throws(FileError) in try file.size() }
-      if size == 0 {
+      if size == 0, !readOnly {
         try Self.initialise(file, pageSize: options.pageSize, noSync: options.noSync)
         size = 4 * options.pageSize
-      } else if !options.noSync {
+      } else if !options.noSync, !readOnly {
         // A process that was killed may have left a commit in the page cache only. The next commit
         // reuses pages of the one before it, which must not be needed any more.
         try Self.disk { () throws(FileError) in try file.sync() }
@@ -95,10 +102,11 @@ public final class BoltDatabase: Sendable {
           "file has \(size) bytes, its meta page needs \(Int(meta.highWater) * meta.pageSize)")
       }
       let mapping = try Self.disk { () throws(FileError) in
-        try file.map(length: Swift.max(options.mapBytes, size))
+        try file.map(length: readOnly ? size : Swift.max(options.mapBytes, size))
       }
       self.shared = Mutex(Shared(meta: meta, mapping: mapping))
-      self.writer = Mutex(Writer(fileSize: size))
+      let refusal = BoltError(reason: .argument, description: "\(path) was opened for reading only")
+      self.writer = Mutex(Writer(fileSize: size, failure: readOnly ? refusal : nil))
     } catch {
       file.close()
       throw BoltError(reason: error.reason, description: "\(path): \(error.description)")

@@ -22,6 +22,8 @@ public final class BoltReadTransaction: Sendable {
 
   /// Id of the commit this state came from.
   public var transaction: UInt64 { meta.transaction }
+  /// Bytes of a page.
+  public var pageSize: Int { meta.pageSize }
   /// Bytes of the database in this state: what a snapshot of it has.
   public var size: Int { Int(meta.highWater) * meta.pageSize }
 

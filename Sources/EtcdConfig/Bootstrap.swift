@@ -1,29 +1,42 @@
+/// The peer URLs of every first member, by name.
+public enum InitialCluster {
+  /// Takes `name=url,name=url` apart; a name may come more than once. URLs are sorted.
+  /// - Throws: for the first URL that is none.
+  /// - Source: etcd `types.NewURLsMap`.
+  public static func parse(_ text: String) throws(EtcdURL.Failure) -> [String: [String]] {
+    try urls(text).mapValues { $0.map(\.description).sorted() }
+  }
+
+  static func urls(_ text: String) throws(EtcdURL.Failure) -> [String: [EtcdURL]] {
+    var found: [String: [EtcdURL]] = [:]
+    for part in text.split(separator: ",") {
+      let equals = part.firstIndex(of: "=")
+      let name = String(part[..<(equals ?? part.endIndex)])
+      let given = equals.map { String(part[part.index(after: $0)...]) } ?? ""
+      found[name, default: []].append(try EtcdURL(given))
+    }
+    return found
+  }
+}
+
 extension ServerConfig {
   /// Takes `name=url,name=url` apart; a name may come more than once.
   ///
   /// A text that cannot be read is kept as a problem, because it matters only to a member that
   /// founds or joins a cluster: one with data ignores the flag.
-  /// - Source: etcd `types.NewURLsMap`.
   mutating func setInitialCluster(_ text: String) {
     initialCluster = [:]
     initialClusterProblem = nil
-    for part in text.split(separator: ",") {
-      let equals = part.firstIndex(of: "=")
-      let name = String(part[..<(equals ?? part.endIndex)])
-      let given = equals.map { String(part[part.index(after: $0)...]) } ?? ""
-      do throws(EtcdURL.Failure) {
-        let url = try EtcdURL(given)
-        if url.isTLS {
-          initialClusterProblem =
-            "--initial-cluster has \(url): TLS is not supported by this version yet"
-        }
-        initialCluster[name, default: []].append(url.description)
-      } catch {
-        initialClusterProblem = "error setting up initial cluster: \(error.message)"
-        return
+    do throws(EtcdURL.Failure) {
+      let found = try InitialCluster.urls(text)
+      if let url = found.values.joined().sorted().first(where: \.isTLS) {
+        initialClusterProblem =
+          "--initial-cluster has \(url): TLS is not supported by this version yet"
       }
+      initialCluster = found.mapValues { $0.map(\.description).sorted() }
+    } catch {
+      initialClusterProblem = "error setting up initial cluster: \(error.message)"
     }
-    for name in initialCluster.keys { initialCluster[name]?.sort() }
   }
 
   /// The initial cluster as one text, sorted.

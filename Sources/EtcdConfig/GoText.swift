@@ -1,7 +1,7 @@
 /// Texts as Go's `fmt` and `strconv` write and read them, for flags whose errors users know.
-enum GoText {
+package enum GoText {
   /// A string as `%q` writes it.
-  static func quoted(_ text: String) -> String {
+  package static func quoted(_ text: String) -> String {
     var out = "\""
     for scalar in text.unicodeScalars {
       switch scalar {
@@ -29,7 +29,7 @@ enum GoText {
   }
 
   /// Reads a boolean as `strconv.ParseBool`.
-  static func bool(_ text: String) -> Bool? {
+  package static func bool(_ text: String) -> Bool? {
     switch text {
     case "1", "t", "T", "true", "TRUE", "True": true
     case "0", "f", "F", "false", "FALSE", "False": false
@@ -38,10 +38,10 @@ enum GoText {
   }
 
   /// Why a number was refused.
-  enum NumberError: Error { case syntax, range }
+  package enum NumberError: Error { case syntax, range }
 
   /// Reads an unsigned integer as `strconv.ParseUint(text, 0, bits)`.
-  static func unsigned(_ text: String, max: UInt64 = .max) throws(NumberError) -> UInt64 {
+  package static func unsigned(_ text: String, max: UInt64 = .max) throws(NumberError) -> UInt64 {
     guard !text.isEmpty else { throw .syntax }
     let value = try magnitude(text)
     guard value <= max else { throw .range }
@@ -49,7 +49,7 @@ enum GoText {
   }
 
   /// Reads a signed integer as `strconv.ParseInt(text, 0, 64)`.
-  static func signed(_ text: String) throws(NumberError) -> Int64 {
+  package static func signed(_ text: String) throws(NumberError) -> Int64 {
     guard let first = text.utf8.first else { throw .syntax }
     let isNegative = first == UInt8(ascii: "-")
     let digits = isNegative || first == UInt8(ascii: "+") ? String(text.dropFirst()) : text

@@ -61,6 +61,9 @@ public protocol StorageFile: AnyObject, Sendable {
   func sync() throws(FileError)
   /// Takes an exclusive advisory lock (flock) without waiting; `false` when another holder has it.
   func tryLock() throws(FileError) -> Bool
+  /// Takes a shared advisory lock, which other readers may hold too, without waiting; `false` when a
+  /// writer has it.
+  func tryLockShared() throws(FileError) -> Bool
   /// Maps the first `length` bytes read-only and shared: later writes through this file show in it.
   /// `length` may exceed the file; only bytes inside the file may be touched.
   func map(length: Int) throws(FileError) -> any FileMapping
@@ -71,6 +74,10 @@ public protocol StorageFile: AnyObject, Sendable {
 /// A read-only view of a file's bytes, valid until the object is released.
 public protocol FileMapping: AnyObject, Sendable {
   var memory: UnsafeRawBufferPointer { get }
+}
+
+extension StorageFile {
+  public func tryLockShared() throws(FileError) -> Bool { try tryLock() }
 }
 
 extension FileSystem {
@@ -115,4 +122,9 @@ public struct FileError: Error, Sendable, CustomStringConvertible {
   public static let noSpace: Int32 = 28
 
   public var description: String { "\(operation) \(path): \(detail)" }
+
+  /// The same as Go's `os.PathError` writes it: `open PATH: no such file or directory`.
+  public var goDescription: String {
+    "\(operation) \(path): \(detail.prefix(1).lowercased())\(detail.dropFirst())"
+  }
 }

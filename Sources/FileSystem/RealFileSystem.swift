@@ -173,8 +173,12 @@ final class RealFile: StorageFile {
     #endif
   }
 
-  func tryLock() throws(FileError) -> Bool {
-    while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+  func tryLock() throws(FileError) -> Bool { try lock(LOCK_EX) }
+
+  func tryLockShared() throws(FileError) -> Bool { try lock(LOCK_SH) }
+
+  private func lock(_ kind: Int32) throws(FileError) -> Bool {
+    while flock(descriptor, kind | LOCK_NB) != 0 {
       if errno == EWOULDBLOCK { return false }
       if errno != EINTR { throw fail("flock", path) }
     }

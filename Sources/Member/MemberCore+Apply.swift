@@ -205,21 +205,8 @@ extension MemberCore {
     if applied.index + 1 > replayUntil { saveConfState() }
   }
 
-  /// - Source: etcd `schema/confstate.go`: JSON with Go's names.
   private mutating func saveConfState() {
-    let state = applied.confState
-    func list(_ ids: [UInt64]) -> JSONValue { .array(ids.map { .integer($0) }) }
-    var object = JSONObject()
-    if !state.voters.isEmpty { object.members.append(.init("voters", list(state.voters))) }
-    if !state.learners.isEmpty { object.members.append(.init("learners", list(state.learners))) }
-    if !state.votersOutgoing.isEmpty {
-      object.members.append(.init("voters_outgoing", list(state.votersOutgoing)))
-    }
-    if !state.learnersNext.isEmpty {
-      object.members.append(.init("learners_next", list(state.learnersNext)))
-    }
-    object.members.append(.init("auto_leave", .bool(state.autoLeave)))
-    store.put(.meta, "confState", JSONValue.object(object).encoded())
+    store.put(.meta, "confState", applied.confState.stored)
   }
 
   private mutating func save(_ change: Membership.Change) {

@@ -103,18 +103,43 @@ public final class BackendStore: Sendable {
   ///
   /// Reads go on meanwhile on the old file; commits wait for the storage thread.
   public func defragment() throws(BoltError) -> BoltRows {
+    try Self.replaceByCopy(current, fileSystem, directory, options)
+    return try reopen()
+  }
+
+  /// Copies the database `DIRECTORY/db` of a member that does not run without its free pages, and
+  /// puts the copy in its place.
+  /// - Throws: `locked` when the member runs.
+  public static func defragment(
+    _ fileSystem: any FileSystem, directory: String, options: BoltOptions
+  ) throws(BoltError) {
+    let database = try BoltDatabase(fileSystem, path: directory + "/db", options: options)
+    do throws(BoltError) {
+      let survey = try database.read().survey(verifyingKeys: true)
+      if let problem = survey.problems.first {
+        throw BoltError(reason: .invalid, description: "\(directory)/db: \(problem)")
+      }
+      try replaceByCopy(database, fileSystem, directory, options)
+    } catch {
+      database.close()
+      throw error
+    }
+  }
+
+  /// Closes the database that it replaces.
+  private static func replaceByCopy(
+    _ old: BoltDatabase, _ fileSystem: any FileSystem, _ directory: String, _ options: BoltOptions
+  ) throws(BoltError) {
     let copy = directory + "/db.tmp.defrag"
-    try Self.disk { () throws(FileError) in
+    try disk { () throws(FileError) in
       if try fileSystem.kind(copy) != nil { try fileSystem.remove(copy) }
     }
-    let old = current
     try BoltDatabase.compact(old.read(), to: copy, on: fileSystem, options: options)
-    old.close()
-    try Self.disk { () throws(FileError) in
-      try fileSystem.rename(copy, to: path)
+    try disk { () throws(FileError) in
+      try fileSystem.rename(copy, to: directory + "/db")
       try fileSystem.syncDirectory(directory)
     }
-    return try reopen()
+    old.close()
   }
 
   private func reopen() throws(BoltError) -> BoltRows {

@@ -325,10 +325,10 @@ public final class WAL {
     return removed
   }
 
-  /// Flushes and releases the lock.
+  /// Flushes and releases the lock, also when the disk refuses.
   public func close() throws(WALError) {
+    defer { file.close() }
     if failure == nil { try flush() }
-    file.close()
   }
 }
 

@@ -7,14 +7,21 @@ enum Binaries {
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
 
   /// Our server: `ETCD_BINARY`, or what the build that made this test made.
-  static let ours: String = {
-    if let given = ProcessInfo.processInfo.environment["ETCD_BINARY"] { return given }
+  static let ours =
+    ProcessInfo.processInfo.environment["ETCD_BINARY"] ?? built("etcd")
+
+  /// Our etcdutl: `ETCDUTL_BINARY`, or what the build that made this test made.
+  static let ourUtl =
+    ProcessInfo.processInfo.environment["ETCDUTL_BINARY"] ?? built("etcdutl")
+
+  private static func built(_ name: String) -> String {
     let bundle = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path
     for folder in [bundle, packageRoot + "/.build/debug"] {
-      if FileManager.default.isExecutableFile(atPath: folder + "/etcd") { return folder + "/etcd" }
+      let path = "\(folder)/\(name)"
+      if FileManager.default.isExecutableFile(atPath: path) { return path }
     }
-    return packageRoot + "/.build/debug/etcd"
-  }()
+    return "\(packageRoot)/.build/debug/\(name)"
+  }
 
   /// Debian's etcd 3.4.
   static let go34 = find(["/usr/bin"], "etcd")

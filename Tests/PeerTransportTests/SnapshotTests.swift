@@ -126,7 +126,8 @@ func snapshotMessage(from: UInt64, to: UInt64, term: UInt64 = 3) -> Raftpb.Messa
     let (a, b) = try await pair()
     b.state.withLock { $0.sinkPauses = true }
     var random = SeededGenerator.printed("cut")
-    let source = RandomSource(400_000_000, &random)
+    // Far more than can be sent before the cut, however late it comes.
+    let source = RandomSource(400_000_000_000, &random)
     a.transport.sendSnapshot(snapshotMessage(from: a.id, to: b.id), source: source)
     try await eventually("the start") { source.offset.withLock { $0 } > 1 << 20 }
     b.front.killConnections()
@@ -156,7 +157,8 @@ func snapshotMessage(from: UInt64, to: UInt64, term: UInt64 = 3) -> Raftpb.Messa
     let (a, b) = try await pair()
     b.state.withLock { $0.sinkPauses = true }
     var random = SeededGenerator.printed("removing")
-    let source = RandomSource(400_000_000, &random)
+    // Far more than can be sent before the cut, however late it comes.
+    let source = RandomSource(400_000_000_000, &random)
     a.transport.sendSnapshot(snapshotMessage(from: a.id, to: b.id), source: source)
     try await eventually("the start") { source.offset.withLock { $0 } > 1 << 20 }
     a.transport.removePeer(id: b.id)

@@ -45,6 +45,10 @@ import Testing
     add(
       "MemberStorage", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
       "Member", "Bolt", "WAL", "Snap", "COpenSSL", "Synchronization")
+    add("CommandLineTool", "EtcdConfig")
+    add(
+      "EtcdUtlKit", "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "MemberStorage",
+      "Bolt", "EtcdConfig", "Runtime", "CommandLineTool")
     add("Runtime", "Bytes", "CUV", "Glibc", "Darwin", "Synchronization")
     add("HTTP", "Bytes", "Runtime", "Glibc", "Darwin")
     add(

@@ -1,0 +1,88 @@
+import EtcdConfig
+
+/// A flag of a command.
+public struct CommandFlag: Sendable {
+  public let name: String
+  /// One letter for `-w`.
+  public let shorthand: Character?
+  public let kind: FlagKind
+  /// Value when the flag is not given, as text.
+  public let fallback: String
+  /// Description; a word in back quotes names the value.
+  public let usage: String
+  public var isRequired = false
+  public var isHidden = false
+  /// Values to offer when a shell completes the flag.
+  public var choices: [String] = []
+
+  public init(
+    _ name: String, shorthand: Character? = nil, _ kind: FlagKind, default fallback: String? = nil,
+    _ usage: String
+  ) {
+    self.name = name
+    self.shorthand = shorthand
+    self.kind = kind
+    self.fallback = fallback ?? kind.zero
+    self.usage = usage
+  }
+}
+
+/// A type of flag values. Programs may add their own.
+public struct FlagKind: Sendable {
+  /// What the usage calls the value; empty for a flag that stands alone.
+  public let typeName: String
+  /// The default that is not worth mentioning.
+  public let zero: String
+  /// Value of the flag when it stands alone; `nil` when the next word is its value.
+  public let bare: String?
+  /// Whether a default is shown in quotes.
+  public let isQuoted: Bool
+  /// Why a text is no such value; `nil` when it is one.
+  public let problem: @Sendable (String) -> String?
+
+  public init(
+    typeName: String, zero: String, bare: String? = nil, isQuoted: Bool = false,
+    problem: @escaping @Sendable (String) -> String?
+  ) {
+    self.typeName = typeName
+    self.zero = zero
+    self.bare = bare
+    self.isQuoted = isQuoted
+    self.problem = problem
+  }
+
+  public static let string = FlagKind(typeName: "string", zero: "", isQuoted: true) { _ in nil }
+
+  public static let bool = FlagKind(typeName: "", zero: "false", bare: "true") { text in
+    GoNumber.bool(text) == nil ? "strconv.ParseBool: parsing \(quoted(text)): invalid syntax" : nil
+  }
+
+  public static let unsigned = FlagKind(typeName: "uint", zero: "0") { text in
+    do throws(GoText.NumberError) { _ = try GoText.unsigned(text) } catch {
+      return GoNumber.reason(error, "ParseUint", text)
+    }
+    return nil
+  }
+
+  public static let signed = FlagKind(typeName: "int", zero: "0") { text in
+    do throws(GoText.NumberError) { _ = try GoText.signed(text) } catch {
+      return GoNumber.reason(error, "ParseInt", text)
+    }
+    return nil
+  }
+}
+
+/// Numbers as Go's `strconv` reads them.
+enum GoNumber {
+  static func bool(_ text: String) -> Bool? { GoText.bool(text) }
+  static func unsigned(_ text: String) -> UInt64? { try? GoText.unsigned(text) }
+  static func signed(_ text: String) -> Int64? { try? GoText.signed(text) }
+
+  static func reason(_ error: GoText.NumberError, _ function: String, _ text: String) -> String {
+    let why = error == .syntax ? "invalid syntax" : "value out of range"
+    return "strconv.\(function): parsing \(quoted(text)): \(why)"
+  }
+}
+
+/// A text as Go's `%q` writes it.
+public func quoted(_ text: String) -> String { GoText.quoted(text) }

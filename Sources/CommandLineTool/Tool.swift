@@ -1,0 +1,92 @@
+/// A program made of commands.
+public struct Tool: Sendable {
+  public let root: Command
+  /// What `--help` and `help` print; the usage unless a program says otherwise.
+  public var helpText: @Sendable (CommandPath) -> String = { $0.usage() }
+
+  /// Adds `help`, `completion` and what the completion scripts call.
+  public init(_ root: Command) {
+    var root = root
+    var help = Command("help [command]", short: "Help about any command")
+    help.builtin = .help
+    root.commands += [help] + Completion.commands(root.name)
+    self.root = root
+  }
+
+  /// Runs the command that `arguments`, without the program's name, ask for.
+  /// - Returns: the exit code.
+  public func run(_ arguments: [String], console: Console) -> Int32 {
+    let finder = CommandFinder(root: root)
+    if arguments.first == Completion.commandName {
+      // What is completed may begin with a dash: nothing of it is a flag of this command.
+      let lines = Completion.candidates(Array(arguments.dropFirst()), finder)
+      console.print(lines.map { $0 + "\n" }.joined())
+      return 0
+    }
+    let (path, words) = finder.find(arguments)
+    if let unknown = finder.unknownCommand(path, words) {
+      console.printError("Error: \(unknown)\nRun '\(root.name) --help' for usage.\n")
+      console.printError("Error: \(unknown)\n")
+      return CommandFailure.error
+    }
+    return execute(path, words, console)
+  }
+
+  private func execute(_ path: CommandPath, _ words: [String], _ console: Console) -> Int32 {
+    let command = path.command
+    if let reason = command.deprecated {
+      console.printError("Command \(quoted(command.name)) is deprecated, \(reason)\n")
+    }
+    let result: FlagReader.Result
+    do throws(FlagReader.Failure) { result = try path.reader.read(words) } catch {
+      return misused(path, error.message, console)
+    }
+    let invocation = Invocation(
+      arguments: result.arguments, console: console, values: result.values)
+    guard command.isRunnable, !invocation.bool("help") else {
+      console.print(helpText(path))
+      return 0
+    }
+    if case .exactly(let count) = command.arguments, result.arguments.count != count {
+      return misused(
+        path, "accepts \(count) arg(s), received \(result.arguments.count)", console)
+    }
+    let missing = path.reader.flags.filter { $0.isRequired && !invocation.isGiven($0.name) }
+      .map(\.name).sorted()
+    if !missing.isEmpty {
+      let names = missing.joined(separator: "\", \"")
+      return misused(path, "required flag(s) \"\(names)\" not set", console)
+    }
+    do throws(CommandFailure) {
+      try command.run?(invocation)
+    } catch {
+      console.printError("Error: \(error.message)\n")
+      return error.exitCode
+    }
+    if let builtin = command.builtin { runBuiltin(builtin, invocation) }
+    return 0
+  }
+
+  /// Tells what is wrong with the command line: cobra says it before the usage, etcd's `main` after.
+  private func misused(_ path: CommandPath, _ message: String, _ console: Console) -> Int32 {
+    console.printError("Error: \(message)\n\(path.usage())\nError: \(message)\n")
+    return CommandFailure.error
+  }
+
+  private func runBuiltin(_ builtin: Command.Builtin, _ invocation: Invocation) {
+    let finder = CommandFinder(root: root)
+    switch builtin {
+    case .help:
+      let (path, words) = finder.find(invocation.arguments)
+      if finder.unknownCommand(path, words) != nil {
+        let topic = invocation.arguments.map { "`\($0)`" }.joined(separator: " ")
+        let usage = CommandPath([root]).usage(withHelp: false)
+        invocation.console.printError("Unknown help topic [\(topic)]\n" + usage)
+      } else {
+        invocation.console.print(helpText(path))
+      }
+    case .script(let shell): invocation.console.print(Completion.script(shell, for: root.name))
+    case .complete: break
+    }
+  }
+}
