@@ -52,7 +52,7 @@ extension EtcdUtl {
     guard let version = StorageVersion(text) else {
       throw refused("failed to parse target version: Invalid Semantic Version")
     }
-    guard version >= .v3_5 else {
+    guard version >= .release35 else {
       throw refused("target version \"\(version)\" not supported. Minimal \"3.5\"")
     }
     return version
@@ -75,7 +75,7 @@ extension EtcdUtl {
         .info, "storage version up-to-date", [("storage-version", .string("\(current)"))])
       return
     }
-    for version in [current, target] where version > .v3_6 || version < .v3_5 {
+    for version in [current, target] where version > .release36 || version < .release35 {
       throw StorageError(
         "cannot create migration plan: version \"\(version).0\" is not supported")
     }

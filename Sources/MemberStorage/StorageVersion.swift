@@ -13,8 +13,8 @@ public struct StorageVersion: Hashable, Comparable, Sendable, CustomStringConver
   public let major: Int
   public let minor: Int
 
-  public static let v3_5 = StorageVersion(major: 3, minor: 5)
-  public static let v3_6 = StorageVersion(major: 3, minor: 6)
+  public static let release35 = StorageVersion(major: 3, minor: 5)
+  public static let release36 = StorageVersion(major: 3, minor: 6)
 
   public init(major: Int, minor: Int) {
     self.major = major
@@ -57,7 +57,7 @@ public struct StorageVersion: Hashable, Comparable, Sendable, CustomStringConver
       guard let value = term?.readBigEndian(UInt64.self), value > 0 else {
         throw StorageError("missing term information")
       }
-      return .v3_5
+      return .release35
     } catch let error as StorageError { throw error } catch { throw StorageError("\(error)") }
   }
 
@@ -75,7 +75,7 @@ public struct StorageVersion: Hashable, Comparable, Sendable, CustomStringConver
         guard let request = try? Etcdserverpb.InternalRaftRequest.decode(entry.data),
           let test = request.downgradeVersionTest
         else { continue }
-        let version = Swift.max(.v3_6, StorageVersion(test.ver) ?? .v3_6)
+        let version = Swift.max(.release36, StorageVersion(test.ver) ?? .release36)
         needed = Swift.max(needed ?? version, version)
       }
       return needed
@@ -84,7 +84,7 @@ public struct StorageVersion: Hashable, Comparable, Sendable, CustomStringConver
 
   /// Makes a database one of this version: 3.5 or 3.6.
   public func write(to database: BoltDatabase) throws(BoltError) {
-    let value = self < .v3_6 ? nil : Bytes("\(major).\(minor).0")
+    let value = self < .release36 ? nil : Bytes("\(major).\(minor).0")
     try database.commit([
       BoltChange(
         bucket: Bucket.meta.name, operations: [BoltOperation(key: Self.key, value: value)])

@@ -120,7 +120,7 @@ import WAL
     }
     #expect(migrate("3.5").error.contains("storage version up-to-date"))
     #expect(migrate("3.6").error.contains("\"new-storage-version\": \"3.6.0\""))
-    #expect(try version(path) == .v3_6)
+    #expect(try version(path) == .release36)
     #expect(migrate("3.6").error.contains("storage version up-to-date"))
     #expect(migrate("3.7").error.contains("version \"3.7.0\" is not supported"))
     #expect(migrate("3.7").code == 1)
@@ -135,9 +135,9 @@ import WAL
     let blocked = migrate("3.5")
     #expect(
       blocked.code == 1 && blocked.error.contains("WAL contains newer entries"), "\(blocked)")
-    #expect(try version(path) == .v3_6)
+    #expect(try version(path) == .release36)
     #expect(migrate("3.5", "--force").code == 0)
-    #expect(try version(path) == .v3_5)
+    #expect(try version(path) == .release35)
   }
 
   private func version(_ path: String) throws -> StorageVersion {
