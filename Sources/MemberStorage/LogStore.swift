@@ -29,11 +29,11 @@ public final class LogStore {
       for append in appends {
         if let snapshot = append.snapshot {
           try snapshotter.save(snapshot)
-          wal.append(state: append.hardState, entries: append.entries)
+          // The hard state commits what only the snapshot holds: torn in between, the log must not
+          // have it without the snapshot.
           wal.append(snapshot: Self.record(of: snapshot))
-        } else {
-          wal.append(state: append.hardState, entries: append.entries)
         }
+        wal.append(state: append.hardState, entries: append.entries)
         durably = durably || append.mustSync
       }
       try wal.flush(durably: durably)

@@ -105,9 +105,12 @@ public struct MemberDirectory: Sendable {
         segmentBytes: segmentBytes, noSync: noSync)
       if repaired { notes.append("repaired the torn end of the log in \(walDirectory)") }
       let metadata = try Etcdserverpb.Metadata.decode(contents.metadata)
+      let storage = try memoryStorage(snapshot, contents, consistentIndex)
+      // A snapshot counts only when the log knows its index as committed: a raised commit index must
+      // be in the log before the record of a snapshot that is taken at it.
+      wal.append(state: storage.hardState, entries: [])
       return Opened(
-        log: logStore(wal), backend: backend,
-        storage: try memoryStorage(snapshot, contents, consistentIndex), snapshot: snapshot,
+        log: logStore(wal), backend: backend, storage: storage, snapshot: snapshot,
         store: store, rows: rows, consistentIndex: consistentIndex,
         memberID: metadata.nodeID, clusterID: metadata.clusterID, notes: notes)
     }

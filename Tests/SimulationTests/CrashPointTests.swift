@@ -1,5 +1,6 @@
 import Foundation
 import MVCC
+import Member
 import Raft
 import Simulation
 import Testing
@@ -44,9 +45,10 @@ import Testing
     print("seed \(seed): \(count) crash images of \(whole.operations) disk operations")
   }
 
-  /// A process is killed, the next one goes on with what is in the page cache, and then the power
-  /// fails: what the second process built on must not have been lost.
-  @Test func killThenPowerFailure() throws {
+  /// A process dies, the next one starts and dies as well while it recovers: after a kill it went on
+  /// with what was in the page cache only, after a power failure with a commit index that was lost.
+  @Test(arguments: [CrashMode.clean, .lost])
+  func aSecondCrashWhileRecovering(first: CrashMode) throws {
     let script = CrashScript(seed: 3, steps: 60)
     let whole = SimulatedFileSystem()
     var reference = CrashScript.Progress()
@@ -59,11 +61,11 @@ import Testing
       #expect(throws: (any Error).self) { try script.run(disk, &progress) }
       for later in [2, 6, 13, 21, 34] {
         var random = SplitMix64(seed: UInt64(operation * 100 + later))
-        let second = disk.crashed(.clean, &random)
+        let second = disk.crashed(first, &random)
         second.stopBefore = later
         let survivor = progress
         let wasFound = (try? self.recover(second, script)) ?? []
-        for mode in [CrashMode.lost, .torn] {
+        for mode in CrashMode.allCases {
           let third = second.crashed(mode, &random)
           let context = "operation \(operation), then \(later), \(mode)"
           try verify(third, script, survivor, reference, context)
@@ -76,7 +78,29 @@ import Testing
         }
       }
     }
-    print("\(count) crash images after a kill and a power failure")
+    print("\(count) crash images after two crashes, the first \(first)")
+  }
+
+  /// A member whose newest commit index was lost takes a snapshot as soon as it starts, removes the log
+  /// before it, and dies before it leads: the log must vouch for that snapshot.
+  @Test func aSnapshotTakenWhileRecovering() throws {
+    let script = CrashScript(seed: 5, steps: 30)
+    let whole = SimulatedFileSystem()
+    var reference = CrashScript.Progress()
+    try script.run(whole, &reference)
+    for operation in Swift.stride(from: 21, to: whole.operations, by: Self.isFull ? 1 : 2) {
+      let disk = SimulatedFileSystem()
+      disk.stopBefore = operation
+      var progress = CrashScript.Progress()
+      #expect(throws: (any Error).self) { try script.run(disk, &progress) }
+      var random = SplitMix64(seed: UInt64(operation))
+      let second = disk.crashed(.lost, &random)
+      let member = try script.open(second)
+      member.post(.tick)
+      _ = try member.settle()
+      let third = second.crashed(.lost, &random)
+      try verify(third, script, progress, reference, "operation \(operation)")
+    }
   }
 
   /// Opens, leads and writes nothing new; the states that a client could have read.

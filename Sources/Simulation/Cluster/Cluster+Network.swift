@@ -80,7 +80,6 @@ extension Cluster {
     let hex = String(repeating: "0", count: 16 - digits.count) + digits
     let directory = receiver.snapDirectory
     let temporary = "\(directory)/tmp-\(hex).snap.db"
-    // A disk whose power fails takes the file with it; the transfer ends at its next piece.
     let file = try? target.fileSystem.open(temporary, .create(permissions: 0o600))
     try? file?.truncate(to: 0)
     transfers.append(
@@ -88,6 +87,12 @@ extension Cluster {
         snapshot.message, rows, lives: (nodes[id]!.life, target.life), directory: directory,
         file: file, temporary: temporary, final: "\(directory)/\(hex).snap.db"))
     queue.add(.transfer(transfers.count - 1), at: now + 1 + random.below(options.delay))
+    noticePower(of: to)
+  }
+
+  /// The receiver only drops what it was sent when its disk refuses; when the power failed, it is dead.
+  private func noticePower(of id: UInt64) {
+    if nodes[id]!.member != nil, nodes[id]!.fileSystem.isDead { crash(id, nodes[id]!.crashMode) }
   }
 
   func continueTransfer(_ number: Int) {
@@ -118,8 +123,6 @@ extension Cluster {
       queue.add(.transfer(number), at: now + 1 + random.below(options.delay))
     } catch {
       fail(transfer)
-      // The receiver only drops what it was sent; it is the power that ends it.
-      if nodes[message.to]!.fileSystem.isDead { crash(message.to, nodes[message.to]!.crashMode) }
     }
   }
 
@@ -137,5 +140,6 @@ extension Cluster {
       try? nodes[transfer.message.to]!.fileSystem.remove(transfer.temporary)
     }
     post(.snapshotSent(transfer.message.to, failed: true), to: transfer.message.from)
+    noticePower(of: transfer.message.to)
   }
 }

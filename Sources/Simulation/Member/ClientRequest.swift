@@ -16,10 +16,17 @@ public enum ClientRequest: Sendable, Hashable {
   /// Reads everything from a key to the end, or one key.
   case range(key: String, toEnd: Bool, serializable: Bool)
 
-  /// Value 0 stands for a missing key.
-  static func bytes(_ value: Int) -> Bytes { Bytes("v\(value)") }
+  /// Some values are long, so that records of the log cross sectors and rows cross pages.
+  static func bytes(_ value: Int) -> Bytes {
+    Bytes(
+      "v\(value)." + String(repeating: "x", count: value % 7 == 0 ? 100 + value * 37 % 3000 : 0))
+  }
 
-  static func value(_ bytes: Bytes) -> Int { Int(bytes.string.dropFirst()) ?? -1 }
+  /// The number of a value; −1 when it is none of ours.
+  static func value(_ bytes: Bytes) -> Int {
+    guard let end = bytes.firstIndex(of: UInt8(ascii: ".")) else { return -1 }
+    return Int(bytes[1..<end].string) ?? -1
+  }
 
   /// The entry's payload; `nil` for requests that do not go through the log.
   public func encoded(id: UInt64) -> Bytes? {
