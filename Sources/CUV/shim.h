@@ -4,6 +4,12 @@
 #include <pthread.h>
 #include <uv.h>
 
+#ifdef __APPLE__
+#include <malloc/malloc.h>
+#elif defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #ifndef __APPLE__
 // glibc declares it only for _GNU_SOURCE, which a module map cannot set.
 extern int pthread_setname_np(pthread_t thread, const char *name);
@@ -15,6 +21,15 @@ static inline void cuv_name_thread(const char *name) {
   pthread_setname_np(name);
 #else
   pthread_setname_np(pthread_self(), name);
+#endif
+}
+
+/// Gives pages that hold no allocation back to the system.
+static inline void cuv_release_free_memory(void) {
+#ifdef __APPLE__
+  malloc_zone_pressure_relief(NULL, 0);
+#elif defined(__GLIBC__)
+  malloc_trim(0);
 #endif
 }
 

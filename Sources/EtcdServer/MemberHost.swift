@@ -31,8 +31,9 @@ protocol MemberHostDelegate: AnyObject, Sendable {
 /// Events that arrive while the core works wait in one inbox and are handled as one batch, so that a
 /// slow fsync makes batches larger, never more fsyncs. The clock ticks whatever the disk does.
 final class MemberHost: @unchecked Sendable {
-  // @unchecked: `core` is confined to `loop`; `log` to the log thread; `backend` is Sendable; the
-  // rest is immutable or behind a mutex. `delegate` is set before `start`.
+  // @unchecked: `core` is confined to `loop`; `log` to the log thread; `unreleasedBytes` to the
+  // storage thread; `backend` is Sendable; the rest is immutable or behind a mutex. `delegate` is set
+  // before `start`.
 
   let loop: EventLoop
   let backend: BackendStore
@@ -63,6 +64,11 @@ final class MemberHost: @unchecked Sendable {
   }
   private let published: Mutex<Published>
 
+  /// Written rows after which the memory that they and their entries left is given back.
+  private static let releaseBytes = 64 << 20
+  /// Bytes written since then; confined to the storage thread.
+  private var unreleasedBytes = 0
+
   init(
     core: consuming MemberCore, opened: MemberDirectory.Opened, tickInterval: Duration,
     logger: Logger, metrics: ServerMetrics, delegate: any MemberHostDelegate
@@ -90,6 +96,8 @@ final class MemberHost: @unchecked Sendable {
   ///   - skipTicksAlone: the same for the only voter, which need not wait for anyone.
   func start(skipTicks: Int, skipTicksAlone: Int) {
     loop.start()
+    // Restoring the state left its working memory behind.
+    storageThread.execute { releaseFreeMemory() }
     loop.execute {
       var out = MemberOutput()
       // What the log holds comes first: it says who the voters are.
@@ -250,6 +258,8 @@ final class MemberHost: @unchecked Sendable {
       }
       self.logger.info("saved snapshot", [LogField("snapshot-index", .uint(index))])
       self.post(.snapshotSaved(index))
+      // Behind that event: the core lets go of the entries before the snapshot.
+      self.loop.execute { self.storageThread.execute { releaseFreeMemory() } }
     }
   }
 
@@ -262,8 +272,17 @@ final class MemberHost: @unchecked Sendable {
         let rows = try self.backend.commit(batch)
         self.metrics.backendCommit.observe(ContinuousClock.now - start)
         self.post(.committed(rows))
+        self.releaseMemory(after: batch.bytes)
       } catch { self.fail("failed to commit to the backend: \(error)") }
     }
+  }
+
+  /// On the storage thread.
+  private func releaseMemory(after bytes: Int) {
+    unreleasedBytes += bytes
+    guard unreleasedBytes >= Self.releaseBytes else { return }
+    unreleasedBytes = 0
+    releaseFreeMemory()
   }
 
   /// Rewrites the backend without free pages; `done` is called on the storage thread.

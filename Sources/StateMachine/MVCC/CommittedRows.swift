@@ -59,6 +59,8 @@ public struct FrozenBatch: Sendable {
   /// Raft index of the last entry in the batch.
   public let appliedIndex: UInt64
   public let appliedTerm: UInt64
+  /// Bytes of the keys and values to add to bucket `key`.
+  public var bytes: Int { rows.bytes }
 
   /// One bucket's share of the batch, sorted by key.
   public struct Changes: Sendable {
