@@ -139,9 +139,9 @@ let package = Package(
       "InteropTests", ["etcd", "etcdutl", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
-      path: "Benchmarks/grpc-echo-bench", swiftSettings: settings),
+      path: "benchmarks/grpc-echo-bench", swiftSettings: settings),
     .executableTarget(
       name: "etcd-bench", dependencies: ["GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"],
-      path: "Benchmarks/etcd-bench", swiftSettings: settings),
+      path: "benchmarks/etcd-bench", swiftSettings: settings),
   ]
 )

@@ -77,6 +77,7 @@ enum Bootstrap {
     coreConfig.catchUpEntries = config.snapshotCatchUpEntries
     coreConfig.requestTicks =
       (5000 + 2 * config.electionTimeout) / config.heartbeatInterval
+    coreConfig.commitTicks = Swift.max(1000 / config.heartbeatInterval, 1)
     coreConfig.readRetryTicks = Swift.max(500 / config.heartbeatInterval, 1)
     do throws(RaftError) {
       var core = try MemberCore(

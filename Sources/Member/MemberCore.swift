@@ -22,6 +22,10 @@ public struct MemberCore: Sendable {
     public var readRetryTicks: Int = 5
     /// Keys visited a turn by a compaction under way.
     public var compactionStepKeys = 256
+    /// Ticks between two commits of the backend, and rows at which one comes earlier. The log holds
+    /// everything meanwhile; each commit costs two fsyncs that the log's own have to wait for.
+    public var commitTicks = 10
+    public var commitRows = 10_000
     /// Keys and values not yet in the backend at which new proposals are refused.
     public var pendingBytesMax = 512 << 20
     /// Requests that may wait for their entry at a time.
@@ -202,7 +206,7 @@ public struct MemberCore: Sendable {
   private mutating func tick(_ out: inout MemberOutput) {
     ticks += 1
     node.tick()
-    commitDue = true
+    if ticks % config.commitTicks == 0 { commitDue = true }
     expireWaiting(&out)
     reads.expire(tick: ticks, after: config.requestTicks, &out)
     reads.retry(tick: ticks, after: config.readRetryTicks)
@@ -281,7 +285,7 @@ public struct MemberCore: Sendable {
 
   private mutating func maybeFreeze(_ out: inout MemberOutput) {
     guard !isInstalling, !store.isCommitting, out.freeze == nil else { return }
-    let full = store.pendingRows >= 10_000
+    let full = store.pendingRows >= config.commitRows
     guard full || (commitDue && (store.hasPending || durable.index < applied.index)) else { return }
     guard applied.index >= replayUntil else { return }
     commitDue = false

@@ -81,39 +81,48 @@ public struct MemberDirectory: Sendable {
   public func open() throws(StorageError) -> Opened {
     try wrap {
       try fileSystem.makeDirectory(snapDirectory, permissions: 0o700)
-      var notes: [String] = []
-      let snapshotter = Snapshotter(fileSystem, directory: snapDirectory, noSync: noSync)
-      try snapshotter.cleanLeftovers()
-      let recorded = try WAL.validSnapshots(fileSystem, directory: walDirectory)
-      var snapshot = Raftpb.Snapshot()
-      if let (found, broken) = try snapshotter.loadNewest(recorded: recorded) {
-        snapshot = found
-        notes += broken.map { "renamed a damaged snapshot file to .broken: \($0)" }
+      // The lock of the database comes first: it keeps other processes out of all that follows.
+      let backend = try openBackend()
+      do { return try open(backend) } catch {
+        backend.close()
+        throw error
       }
-      let backend = try openBackend(snapshot, snapshotter, &notes)
-      let rows = try backend.state()
-      let store = try MVCCStore.restore(from: rows)
-      let consistentIndex = try store.consistentIndex()
-      guard consistentIndex >= snapshot.metadata.index else {
-        throw StorageError(
-          "backend of \(snapDirectory) is at index \(consistentIndex), behind the snapshot at "
-            + "\(snapshot.metadata.index), and no database came with the snapshot")
-      }
-      let (wal, contents, repaired) = try WAL.open(
-        fileSystem, directory: walDirectory,
-        from: Walpb.Snapshot(index: snapshot.metadata.index, term: snapshot.metadata.term),
-        segmentBytes: segmentBytes, noSync: noSync)
-      if repaired { notes.append("repaired the torn end of the log in \(walDirectory)") }
-      let metadata = try Etcdserverpb.Metadata.decode(contents.metadata)
-      let storage = try memoryStorage(snapshot, contents, consistentIndex)
-      // A snapshot counts only when the log knows its index as committed: a raised commit index must
-      // be in the log before the record of a snapshot that is taken at it.
-      wal.append(state: storage.hardState, entries: [])
-      return Opened(
-        log: logStore(wal), backend: backend, storage: storage, snapshot: snapshot,
-        store: store, rows: rows, consistentIndex: consistentIndex,
-        memberID: metadata.nodeID, clusterID: metadata.clusterID, notes: notes)
     }
+  }
+
+  private func open(_ backend: BackendStore) throws -> Opened {
+    var notes: [String] = []
+    let snapshotter = Snapshotter(fileSystem, directory: snapDirectory, noSync: noSync)
+    try snapshotter.cleanLeftovers()
+    let recorded = try WAL.validSnapshots(fileSystem, directory: walDirectory)
+    var snapshot = Raftpb.Snapshot()
+    if let (found, broken) = try snapshotter.loadNewest(recorded: recorded) {
+      snapshot = found
+      notes += broken.map { "renamed a damaged snapshot file to .broken: \($0)" }
+    }
+    try finishInstallation(of: snapshot, snapshotter, backend, &notes)
+    let rows = try backend.state()
+    let store = try MVCCStore.restore(from: rows)
+    let consistentIndex = try store.consistentIndex()
+    guard consistentIndex >= snapshot.metadata.index else {
+      throw StorageError(
+        "backend of \(snapDirectory) is at index \(consistentIndex), behind the snapshot at "
+          + "\(snapshot.metadata.index), and no database came with the snapshot")
+    }
+    let (wal, contents, repaired) = try WAL.open(
+      fileSystem, directory: walDirectory,
+      from: Walpb.Snapshot(index: snapshot.metadata.index, term: snapshot.metadata.term),
+      segmentBytes: segmentBytes, noSync: noSync)
+    if repaired { notes.append("repaired the torn end of the log in \(walDirectory)") }
+    let metadata = try Etcdserverpb.Metadata.decode(contents.metadata)
+    let storage = try memoryStorage(snapshot, contents, consistentIndex)
+    // A snapshot counts only when the log knows its index as committed: a raised commit index must
+    // be in the log before the record of a snapshot that is taken at it.
+    wal.append(state: storage.hardState, entries: [])
+    return Opened(
+      log: logStore(wal), backend: backend, storage: storage, snapshot: snapshot,
+      store: store, rows: rows, consistentIndex: consistentIndex,
+      memberID: metadata.nodeID, clusterID: metadata.clusterID, notes: notes)
   }
 
   private func logStore(_ wal: WAL) -> LogStore {
@@ -148,19 +157,16 @@ public struct MemberDirectory: Sendable {
 
   /// A crash between saving a received snapshot and installing its database leaves the database
   /// beside the old one: the move is finished here.
-  private func openBackend(
-    _ snapshot: Raftpb.Snapshot, _ snapshotter: Snapshotter, _ notes: inout [String]
-  ) throws -> BackendStore {
-    let backend = try openBackend()
+  private func finishInstallation(
+    of snapshot: Raftpb.Snapshot, _ snapshotter: Snapshotter, _ backend: BackendStore,
+    _ notes: inout [String]
+  ) throws {
     let index = snapshot.metadata.index
-    guard try MVCCStore(committed: backend.state()).consistentIndex() < index else {
-      return backend
-    }
+    guard try MVCCStore(committed: backend.state()).consistentIndex() < index else { return }
     let received = snapshotter.databasePath(index: index)
-    guard try fileSystem.kind(received) != nil else { return backend }
+    guard try fileSystem.kind(received) != nil else { return }
     _ = try backend.install(databaseAt: received)
     notes.append("installed the database received with the snapshot at index \(index)")
-    return backend
   }
 
   private func memoryStorage(
