@@ -99,6 +99,8 @@ public final class SimulatedMember {
     raft.random = SplitMix64(seed: seed)
     var config = MemberCore.Config(raft: raft)
     config.snapshotCount = options.snapshotCount
+    // Runs are short: a commit at every tick makes them meet more states of the backend.
+    config.commitTicks = 1
     config.catchUpEntries = options.catchUpEntries
     config.compactionStepKeys = options.compactionStepKeys
     requestIDs = RequestID(member: own.id, milliseconds: milliseconds)
