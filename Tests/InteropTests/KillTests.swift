@@ -78,6 +78,13 @@ import Testing
       status.output.firstMatch(of: /"revision":(\d+)/).flatMap { Int($0.1) })
     let hashes = Set(cluster.members.map { hashKV($0, revision: revision) })
     #expect(hashes.count == 1, "members disagree: \(hashes)")
+    guard let utl = Binaries.utl35 else { return }
+    for member in cluster.members {
+      // Go's status runs bbolt's consistency check over every page.
+      member.stop()
+      let checked = run(utl, ["snapshot", "status", member.directory + "/member/snap/db"])
+      #expect(checked.status == 0, "\(checked)")
+    }
   }
 
   /// Puts increasing numbers into one key until told to stop; connects again when the member died.
