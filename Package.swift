@@ -55,7 +55,7 @@ let package = Package(
     // Formats over a FileSystem protocol.
     library("FileSystem", ["Bytes"]),
     library("Bolt", ["Bytes", "FileSystem"]),
-    tests("BoltTests", ["Bolt", "Bytes", "FileSystem"]),
+    tests("BoltTests", ["TestSupport", "Bolt", "Bytes", "FileSystem"]),
     library("WAL", ["Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
     library("Snap", ["Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
     tests(
@@ -92,15 +92,15 @@ let package = Package(
     system("CNghttp2", "libnghttp2", "libnghttp2-dev"),
     system("CZlib", "zlib", "zlib1g-dev"),
     library("Runtime", ["Bytes", "CUV"]),
-    tests("RuntimeTests", ["Runtime", "Bytes"]),
+    tests("RuntimeTests", ["TestSupport", "Runtime", "Bytes"]),
     library("HTTP", ["Bytes", "Runtime"]),
-    tests("HTTPTests", ["HTTP", "Runtime", "Bytes"]),
+    tests("HTTPTests", ["TestSupport", "HTTP", "Runtime", "Bytes"]),
     library("GRPC", ["Bytes", "Runtime", "HTTP", "CNghttp2", "CZlib"]),
     library("PeerTransport", ["Bytes", "EtcdAPI", "Protobuf", "Runtime", "HTTP"]),
     tests(
       "PeerTransportTests",
-      ["PeerTransport", "HTTP", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
-    tests("GRPCTests", ["GRPC", "HTTP", "Runtime", "Bytes"]),
+      ["TestSupport", "PeerTransport", "HTTP", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
+    tests("GRPCTests", ["TestSupport", "GRPC", "HTTP", "Runtime", "Bytes"]),
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),
@@ -131,12 +131,17 @@ let package = Package(
     tests(
       "EtcdUtlKitTests",
       [
+        "TestSupport",
         "EtcdUtlKit", "CommandLineTool", "MemberStorage", "Membership", "MVCC", "Bolt", "WAL",
         "FileSystem", "EtcdAPI", "Protobuf", "Raft", "Bytes",
       ]),
+    .target(
+      name: "TestSupport", dependencies: ["Runtime"], path: "Tests/TestSupport",
+      swiftSettings: settings),
     tests("TidyTests", []),
     tests(
-      "InteropTests", ["etcd", "etcdutl", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
+      "InteropTests",
+      ["TestSupport", "etcd", "etcdutl", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
       path: "benchmarks/grpc-echo-bench", swiftSettings: settings),

@@ -2,29 +2,8 @@ import Bolt
 import Bytes
 import FileSystem
 import Foundation
+import TestSupport
 import Testing
-
-/// SplitMix64: a small seeded generator, so that a failing run can be repeated.
-struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
-}
-
-/// A directory that is removed with the test.
-final class Scratch {
-  let path: String
-  init() {
-    path = NSTemporaryDirectory() + "bolt-" + UUID().uuidString
-    try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-}
 
 @Suite struct BoltTests {
   static let unsynced: BoltOptions = {

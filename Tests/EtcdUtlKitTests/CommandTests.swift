@@ -6,6 +6,7 @@ import Foundation
 import MemberStorage
 import Protobuf
 import Synchronization
+import TestSupport
 import Testing
 import WAL
 

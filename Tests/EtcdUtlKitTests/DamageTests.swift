@@ -3,6 +3,7 @@ import Bytes
 import FileSystem
 import Foundation
 import MemberStorage
+import TestSupport
 import Testing
 
 /// Files that are no whole snapshots.
@@ -84,17 +85,5 @@ import Testing
     let ran = etcdutl(["snapshot", "status", scratch.path + "/s.db"])
     running.close()
     #expect(ran.code == 1 && ran.error.contains("is locked by another process"))
-  }
-}
-
-/// SplitMix64.
-struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
   }
 }

@@ -7,6 +7,7 @@ import MVCC
 import MemberStorage
 import Membership
 import Raft
+import TestSupport
 import Testing
 
 /// What a restore makes, and that it makes all of it or nothing.

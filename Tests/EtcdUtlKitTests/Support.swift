@@ -9,16 +9,9 @@ import MVCC
 import MemberStorage
 import Protobuf
 import Synchronization
+import TestSupport
 
-/// A directory that is removed with the test.
-final class Scratch: Sendable {
-  let path: String
-  init() {
-    path = NSTemporaryDirectory() + "etcdutl-" + UUID().uuidString
-    try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
+extension Scratch {
   /// Everything below, sorted.
   var contents: [String] {
     (FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? []).sorted()

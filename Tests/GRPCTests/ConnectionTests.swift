@@ -3,6 +3,7 @@ import GRPC
 import HTTP
 import Runtime
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct ConnectionTests {
@@ -176,7 +177,7 @@ import Testing
     let seed = UInt64.random(in: 0...UInt64.max)
     print("ConnectionTests.damagedFramesAreSurvived seed \(seed)")
     let answers = try await withLoop { loop in
-      var random = SplitMix(state: seed)
+      var random = SeededGenerator(state: seed)
       let server = GRPCServer(Self.echoRouter())
       let port = try listen(loop, server)
       let client = try await GRPCClient.connect(
@@ -231,16 +232,4 @@ private final class Deaf: ByteChannelHandler {
   func channelReadEnded() {}
   func channelWritable() {}
   func channelClosed(_ error: ChannelError?) {}
-}
-
-/// Small generator with a printed seed.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
 }

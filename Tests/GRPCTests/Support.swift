@@ -4,24 +4,6 @@ import HTTP
 import Runtime
 import Testing
 
-/// Runs `body` with a loop of its own, on that loop, and stops the loop afterwards.
-func withLoop<R: Sendable>(
-  _ body: @escaping @Sendable (EventLoop) async throws -> R
-) async throws -> R {
-  let loop = EventLoop(name: "test")
-  loop.start()
-  let result: Result<R, any Error>
-  do {
-    result = .success(try await withTaskExecutorPreference(loop) { try await body(loop) })
-  } catch {
-    result = .failure(error)
-  }
-  await offLoop { loop.stop() }
-  return try result.get()
-}
-
-@concurrent func offLoop(_ body: @Sendable () -> Void) async { body() }
-
 func pause(_ loop: EventLoop, _ time: Duration) async {
   await withCheckedContinuation { done in
     loop.execute { loop.schedule(after: time) { done.resume() } }

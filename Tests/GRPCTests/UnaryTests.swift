@@ -2,6 +2,7 @@ import Bytes
 import GRPC
 import Runtime
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct UnaryTests {

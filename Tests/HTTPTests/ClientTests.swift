@@ -1,6 +1,7 @@
 import Bytes
 import HTTP
 import Runtime
+import TestSupport
 import Testing
 
 extension HTTPClient {

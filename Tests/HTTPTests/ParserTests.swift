@@ -1,19 +1,8 @@
 import Bytes
+import TestSupport
 import Testing
 
 @testable import HTTP
-
-/// Small generator with a printed seed.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
-}
 
 @Suite struct ParserTests {
   /// Feeds parts through head and body parser; the body, or `nil` when more is needed.
@@ -97,7 +86,7 @@ struct SplitMix: RandomNumberGenerator {
   @Test func fuzz() {
     let seed = UInt64.random(in: 0...UInt64.max)
     print("ParserTests.fuzz seed \(seed)")
-    var random = SplitMix(state: seed)
+    var random = SeededGenerator(state: seed)
     var outcomes = [0, 0, 0]
     for _ in 0..<20_000 {
       var bytes = Array(Self.samples.randomElement(using: &random)!.0.utf8)

@@ -1,25 +1,8 @@
 import Bytes
 import HTTP
 import Runtime
+import TestSupport
 import Testing
-
-/// Runs `body` with a loop of its own, on that loop, and stops the loop afterwards.
-func withLoop<R: Sendable>(
-  _ body: @escaping @Sendable (EventLoop) async throws -> R
-) async throws -> R {
-  let loop = EventLoop(name: "test")
-  loop.start()
-  let result: Result<R, any Error>
-  do {
-    result = .success(try await withTaskExecutorPreference(loop) { try await body(loop) })
-  } catch {
-    result = .failure(error)
-  }
-  await offLoop { loop.stop() }
-  return try result.get()
-}
-
-@concurrent func offLoop(_ body: @Sendable () -> Void) async { body() }
 
 /// Starts a server for `handler` on a free port.
 func serve(

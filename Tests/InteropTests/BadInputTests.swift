@@ -4,6 +4,7 @@ import Foundation
 import GRPC
 import Protobuf
 import Runtime
+import TestSupport
 import Testing
 
 /// Nothing that a stranger sends ends the server, and what it opened is closed again.

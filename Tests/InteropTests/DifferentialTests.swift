@@ -4,6 +4,7 @@ import Foundation
 import GRPC
 import Protobuf
 import Runtime
+import TestSupport
 import Testing
 
 /// The same random requests to the real server and to ours: every field of every answer is equal.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Our etcdutl beside Go's 3.5.1, on the same files.

@@ -5,6 +5,7 @@ import GRPC
 import Protobuf
 import Runtime
 import Synchronization
+import TestSupport
 import Testing
 
 /// Members are killed again and again while clients write: no acknowledged write may be lost.
@@ -120,18 +121,6 @@ final class StopFlag: Sendable {
   private let flag = Mutex(false)
   var isSet: Bool { flag.withLock { $0 } }
   func set() { flag.withLock { $0 = true } }
-}
-
-/// SplitMix64: a small seeded generator, so that a failing run can be repeated.
-struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
 }
 
 /// Puts `key0`…`key99` round and round with values that count up, several at a time; the last ones

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Members come, are promoted and go, with members of either kind on either side.

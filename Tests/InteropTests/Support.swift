@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Where the binaries under test and the official ones are.
@@ -39,16 +40,6 @@ enum Binaries {
   private static func find(_ folders: [String], _ name: String) -> String? {
     folders.map { "\($0)/\(name)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
   }
-}
-
-/// A directory that is removed with the test.
-final class Scratch: Sendable {
-  let path: String
-  init() {
-    path = NSTemporaryDirectory() + "etcd-interop-" + UUID().uuidString
-    try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-  deinit { try? FileManager.default.removeItem(atPath: path) }
 }
 
 /// Output of a program that ended.

@@ -2,6 +2,7 @@ import Bytes
 import EtcdAPI
 import PeerTransport
 import Protobuf
+import TestSupport
 import Testing
 
 @Suite struct CodecTests {

@@ -5,6 +5,7 @@ import HTTP
 import PeerTransport
 import Runtime
 import Synchronization
+import TestSupport
 import Testing
 
 /// Official servers to test against: `ETCD_INTEROP_SERVERS` (paths, separated by colons), else the

@@ -3,6 +3,7 @@ import EtcdAPI
 import HTTP
 import Runtime
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import PeerTransport

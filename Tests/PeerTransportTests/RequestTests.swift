@@ -5,6 +5,7 @@ import PeerTransport
 import Protobuf
 import Runtime
 import Synchronization
+import TestSupport
 import Testing
 
 /// A request to a peer port.

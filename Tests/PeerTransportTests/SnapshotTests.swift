@@ -3,6 +3,7 @@ import EtcdAPI
 import PeerTransport
 import Runtime
 import Synchronization
+import TestSupport
 import Testing
 
 /// A database of random bytes that is never in memory as a whole.

@@ -4,6 +4,7 @@ import HTTP
 import PeerTransport
 import Runtime
 import Synchronization
+import TestSupport
 import Testing
 
 /// A member without raft: a transport with a listener on a loop of its own.
@@ -164,24 +165,6 @@ func eventually(
       throw CancellationError()
     }
     try await Task.sleep(for: .milliseconds(3))
-  }
-}
-
-/// SplitMix64; its seed is printed by whoever uses it.
-struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
-  /// A fresh seed, printed so that a failure can be repeated.
-  static func printed(_ name: String) -> SeededGenerator {
-    let seed = UInt64.random(in: 0...UInt64.max)
-    print("\(name): seed \(seed)")
-    return SeededGenerator(state: seed)
   }
 }
 

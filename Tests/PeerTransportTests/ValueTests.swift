@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import Runtime
+import TestSupport
 import Testing
 
 @testable import PeerTransport

@@ -1,5 +1,6 @@
 import Bytes
 import Runtime
+import TestSupport
 import Testing
 
 /// Collects what a channel tells it; confined to the loop.
