@@ -88,6 +88,40 @@ import Testing
     }
   }
 
+  /// After the leader's death a survivor takes writes again within two election timeouts.
+  @Test func writesGoOnAfterTheLeaderDies() async throws {
+    let cluster = Cluster(Array(repeating: Binaries.ours, count: 3))
+    try cluster.start()
+    let loop = EventLoop(name: "leader-dies")
+    loop.start()
+    for round in 0..<3 {
+      let leader = try #require(
+        cluster.members.first {
+          httpGet("\($0.endpoint)/metrics")?.contains("etcd_server_is_leader 1\n") == true
+        })
+      let survivor = try #require(cluster.members.first { $0 !== leader })
+      let client = try await GRPCClient.connect(
+        to: .tcp(host: "127.0.0.1", port: survivor.clientPort), loop: loop)
+      leader.kill()
+      let start = ContinuousClock.now
+      let put = Etcdserverpb.PutRequest(key: "after", value: Bytes("\(round)")).encoded()
+      // What a follower passed on to the dead leader is lost, as in etcd: ask again.
+      while ContinuousClock.now - start < .seconds(20) {
+        let done = try? await client.unary(
+          Etcdserverpb.KVService.put.path, put, timeout: .milliseconds(200))
+        if done != nil { break }
+      }
+      let took = ContinuousClock.now - start
+      print("writes went on after \(took)")
+      // Two election timeouts of a second; the rest is for a machine that runs all tests at once.
+      #expect(took < .seconds(5))
+      client.abort()
+      leader.start()
+      try leader.waitHealthy()
+    }
+    loop.stop()
+  }
+
   /// Puts increasing numbers into one key until told to stop; connects again when the member died.
   private static func write(
     _ key: String, to port: Int, _ loop: EventLoop, _ ledger: Ledger, _ stop: StopFlag
