@@ -50,7 +50,7 @@ struct ClusterService: Sendable {
     let info = MemberInfo(
       id: Identity.memberID(
         peerURLs: urls, token: member.config.initialClusterToken,
-        seconds: WallClock.seconds()),
+        seconds: Int(WallClock.nanoseconds / 1_000_000_000)),
       peerURLs: urls, isLearner: request.isLearner)
     do throws(EtcdError) {
       try member.checkReconfiguration { (check) throws(EtcdError) in

@@ -50,10 +50,8 @@ final class DatabaseSink: SnapshotSink {
     self.directory = directory
     self.resume = resume
     self.thread = thread
-    let digits = String(index, radix: 16)
-    let name = String(repeating: "0", count: 16 - digits.count) + digits
-    final = "\(directory)/\(name).snap.db"
-    temporary = "\(directory)/tmp-\(name).snap.db"
+    final = "\(directory)/\(index.hex16).snap.db"
+    temporary = "\(directory)/tmp-\(index.hex16).snap.db"
     do throws(FileError) {
       file = try fileSystem.open(temporary, .create(permissions: 0o600))
       try file.truncate(to: 0)

@@ -36,10 +36,6 @@ public final class EtcdServer: @unchecked Sendable {
       config: config, logger: logger, metrics: ServerMetrics(registry), loop: loop)
   }
 
-  /// Addresses of the client listeners, with the ports the system chose.
-  public var clientAddresses: [SocketAddress] { clientBound }
-  private var clientBound: [SocketAddress] = []
-
   /// Binds the listeners, reads the disk, starts raft and serves.
   /// - Parameter milliseconds: time since 1970.
   /// - Throws: `StartError` with etcd's words; nothing is left running.
@@ -127,7 +123,6 @@ public final class EtcdServer: @unchecked Sendable {
         self?.accepted(connection, audience)
       }
       listeners.append(listener)
-      if case .client = audience { clientBound.append(listener.address) }
       return listener
     } catch {
       throw StartError("\(error)")

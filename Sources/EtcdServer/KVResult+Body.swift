@@ -47,11 +47,7 @@ private final class RowStream {
     tail = end.finish()
     length =
       piece.count + tail.count
-      + rows.reduce(0) { $0 + 1 + Self.varintSize($1.count) + $1.count }
-  }
-
-  private static func varintSize(_ value: Int) -> Int {
-    value == 0 ? 1 : (64 - value.leadingZeroBitCount + 6) / 7
+      + rows.reduce(0) { $0 + 1 + WireSize.delimited($1.count) }
   }
 
   var body: MessageBody {

@@ -139,9 +139,6 @@ final class MemberHost: @unchecked Sendable {
     if wake { loop.execute { self.turn() } }
   }
 
-  /// Runs work on the storage thread, behind the commits queued so far.
-  func onStorageThread(_ body: @escaping @Sendable () -> Void) { storageThread.execute(body) }
-
   private func turn() {
     let events = inbox.withLock { inbox in
       inbox.isScheduled = false

@@ -9,8 +9,6 @@ final class ServerMetrics: Sendable {
   let registry: MetricsRegistry
   let walFsync: Histogram
   let backendCommit: Histogram
-  let proposalsFailed: Counter
-  let slowReadIndexes: Counter
   let healthSuccess: Counter
   let healthFailures: Counter
   let puts: Counter
@@ -27,12 +25,6 @@ final class ServerMetrics: Sendable {
     backendCommit = registry.histogram(
       "etcd_disk_backend_commit_duration_seconds",
       "The latency distributions of commit called by backend.", bounds: diskBounds)
-    proposalsFailed = registry.counter(
-      "etcd_server_proposals_failed_total", "The total number of failed proposals seen.")
-    slowReadIndexes = registry.counter(
-      "etcd_server_slow_read_indexes_total",
-      "The total number of pending read indexes not in sync with leader's or timed out read index "
-        + "requests.")
     healthSuccess = registry.counter(
       "etcd_server_health_success", "The total number of successful health checks")
     healthFailures = registry.counter(
@@ -76,6 +68,14 @@ final class ServerMetrics: Sendable {
     gauge("etcd_server_proposals_pending", "The current number of pending proposals to commit.") {
       Double($0.status.proposalsPending)
     }
+    counter("etcd_server_proposals_failed_total", "The total number of failed proposals seen.") {
+      Double($0.status.proposalsFailed)
+    }
+    counter(
+      "etcd_server_slow_read_indexes_total",
+      "The total number of pending read indexes not in sync with leader's or timed out read index "
+        + "requests."
+    ) { Double($0.status.slowReads) }
     gauge("etcd_debugging_mvcc_current_revision", "The current revision of store.") {
       Double($0.status.revision)
     }

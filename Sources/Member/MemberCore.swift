@@ -82,7 +82,6 @@ public struct MemberCore: Sendable {
   var physicalCompactions: [(id: UInt64, revision: Int64, result: KVResult)] = []
   var lead: UInt64 = 0
   var leaderChanges = 0
-  var leaderLostTick: Int?
   var leaderElectedTick = 0
   var proposalsFailed = 0
   var readContexts: RequestID

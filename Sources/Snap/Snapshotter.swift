@@ -23,11 +23,11 @@ public struct Snapshotter: Sendable {
 
   /// Name of the file for a snapshot.
   public static func name(term: UInt64, index: UInt64) -> String {
-    "\(hex16(term))-\(hex16(index)).snap"
+    "\(term.hex16)-\(index.hex16).snap"
   }
 
   /// Path of the database file that came with the snapshot of an index.
-  public func databasePath(index: UInt64) -> String { "\(directory)/\(hex16(index)).snap.db" }
+  public func databasePath(index: UInt64) -> String { "\(directory)/\(index.hex16).snap.db" }
 
   /// Writes a snapshot durably. The empty snapshot is not written.
   public func save(_ snapshot: Raftpb.Snapshot) throws(SnapError) {
@@ -148,10 +148,4 @@ public struct SnapError: Error, Sendable, CustomStringConvertible {
     self.description = description
     self.isFile = isFile
   }
-}
-
-/// 16 lower-case hex digits.
-func hex16(_ value: UInt64) -> String {
-  let digits = String(value, radix: 16)
-  return String(repeating: "0", count: 16 - digits.count) + digits
 }

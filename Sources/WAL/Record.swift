@@ -1,4 +1,5 @@
 import Bytes
+import Protobuf
 
 /// One record of a segment.
 ///
@@ -31,8 +32,8 @@ struct Record {
   static func append(
     _ kind: Kind, crc: UInt32, data: UnsafeRawBufferPointer?, to out: inout ByteWriter
   ) {
-    var size = 2 + 1 + varintBytes(UInt64(crc))
-    if let data { size += 1 + varintBytes(UInt64(data.count)) + data.count }
+    var size = 2 + 1 + WireSize.of(UInt64(crc))
+    if let data { size += 1 + WireSize.of(UInt64(data.count)) + data.count }
     let padding = (8 - size % 8) % 8
     var length = UInt64(size)
     if padding != 0 { length |= UInt64(0x80 | padding) << 56 }
@@ -48,9 +49,5 @@ struct Record {
       out.append(data)
     }
     out.append(repeating: 0, count: padding)
-  }
-
-  private static func varintBytes(_ value: UInt64) -> Int {
-    value == 0 ? 1 : (64 - value.leadingZeroBitCount + 6) / 7
   }
 }

@@ -1,3 +1,5 @@
+import Bytes
+
 /// Name of a segment: `SEQ-INDEX.wal`, both 16 hex digits.
 ///
 /// - Source: etcd `wal/util.go`.
@@ -7,7 +9,7 @@ struct SegmentName: Hashable, Sendable {
   /// Index of the first entry that may stand in the segment.
   let firstIndex: UInt64
 
-  var text: String { "\(hex16(sequence))-\(hex16(firstIndex)).wal" }
+  var text: String { "\(sequence.hex16)-\(firstIndex.hex16).wal" }
 
   init(sequence: UInt64, firstIndex: UInt64) {
     self.sequence = sequence
@@ -23,10 +25,4 @@ struct SegmentName: Hashable, Sendable {
     else { return nil }
     self.init(sequence: sequence, firstIndex: firstIndex)
   }
-}
-
-/// 16 lower-case hex digits.
-public func hex16(_ value: UInt64) -> String {
-  let digits = String(value, radix: 16)
-  return String(repeating: "0", count: 16 - digits.count) + digits
 }

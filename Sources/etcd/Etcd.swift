@@ -52,7 +52,8 @@ struct Etcd {
       }
     }
     do throws(StartError) {
-      try server.start(milliseconds: Process.milliseconds(), seed: Process.seed())
+      try server.start(
+        milliseconds: UInt64(WallClock.nanoseconds / 1_000_000), seed: Process.seed())
     } catch {
       logger.fatal(
         "discovery failed",

@@ -20,13 +20,6 @@ enum Process {
     return found
   }
 
-  /// Milliseconds since 1970.
-  static func milliseconds() -> UInt64 {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
-    return UInt64(now.tv_sec) * 1000 + UInt64(now.tv_nsec) / 1_000_000
-  }
-
   /// A number that differs between members: election timeouts are drawn with it.
   static func seed() -> UInt64 {
     var generator = SystemRandomNumberGenerator()

@@ -68,7 +68,7 @@ final class PeerRequestHandler {
   private func probe(_ exchange: HTTPExchange) {
     exchange.respond(
       status: 200, headers: ["Content-Type": "text/plain; charset=utf-8"],
-      body: ProbeAnswer.body(WallClock.now))
+      body: ProbeAnswer.body(WallClock.nanoseconds))
   }
 
   private func redirectToStream(_ exchange: HTTPExchange) {

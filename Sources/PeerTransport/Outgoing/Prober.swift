@@ -66,7 +66,8 @@ final class Prober {
         throw ProbeAnswer.Unhealthy()
       }
       state.succeeded(
-        roundTrip: peer.context.loop.now &- start, remoteTime: remote, localTime: WallClock.now)
+        roundTrip: peer.context.loop.now &- start, remoteTime: remote,
+        localTime: WallClock.nanoseconds)
     } catch {
       state.failed("\(error)")
       pinned = (pinned + 1) % urls.count

@@ -146,10 +146,8 @@ public struct Logger: Sendable {
   func write(
     _ level: LogLevel, _ message: String, _ fields: [LogField], _ file: StaticString, _ line: UInt
   ) {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
     let encoded = LogLine(
-      level: level, microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000,
+      level: level, microseconds: WallClock.nanoseconds / 1_000,
       logger: name, file: file, line: line, message: message,
       fields: context.isEmpty ? fields : context + fields
     ).encoded(shared.encoding)

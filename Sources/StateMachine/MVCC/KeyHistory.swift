@@ -43,22 +43,10 @@ struct KeyHistory: Sendable {
     return found.isTombstone ? nil : found
   }
 
-  /// Whether compaction at `main` leaves this revision in place.
+  /// Drops what compaction at `main` removes.
   ///
   /// Kept is everything after `main`, and the last revision at or before it unless that is a
   /// tombstone below `main`: a tombstone exactly at `main` stays for watchers that start there.
-  func keeps(_ revision: Revision, compactedAt main: Int64) -> Bool {
-    if revision.main > main { return true }
-    if newest.main <= main {
-      return newest.revision == revision && (!newest.isTombstone || newest.main == main)
-    }
-    guard let last = older?.last(where: { $0.main <= main }), last.revision == revision else {
-      return false
-    }
-    return !last.isTombstone || last.main == main
-  }
-
-  /// Drops what compaction at `main` removes.
   /// - Returns: false when nothing of the key is left.
   mutating func compact(at main: Int64, dropped: (KeyRevision) -> Void) -> Bool {
     if let all = older {

@@ -146,9 +146,6 @@ public struct MVCCStore: Sendable {
     changes = 0
   }
 
-  /// Whether the transaction changed anything yet.
-  var hasChanges: Bool { changes > 0 }
-
   /// The stored pair of a key as the transaction sees it.
   func current(_ key: Bytes) throws(StoreError) -> Bytes? {
     guard let newest = index.find(key)?.newest, !newest.isTombstone else { return nil }

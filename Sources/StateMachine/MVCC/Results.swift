@@ -71,7 +71,7 @@ extension KVResult {
 
   private var nestedHeaderSize: Int {
     if case .txn(0, _, _) = self { return 0 }
-    return revision == 0 ? 0 : 1 + Self.varintSize(UInt64(bitPattern: revision))
+    return revision == 0 ? 0 : 1 + WireSize.of(UInt64(bitPattern: revision))
   }
 
   private func appendBody(to writer: inout ByteWriter) {
@@ -109,17 +109,13 @@ extension KVResult {
     appendBody(to: &writer)
   }
 
-  private static func varintSize(_ value: UInt64) -> Int {
-    value == 0 ? 1 : (64 - value.leadingZeroBitCount + 6) / 7
-  }
-
   /// Tag, length and payload of a field numbered below 16.
   private static func messageSize(_ payload: Int) -> Int {
-    1 + varintSize(UInt64(payload)) + payload
+    1 + WireSize.delimited(payload)
   }
 
   private static func varintField(_ value: Int64) -> Int {
-    value == 0 ? 0 : 1 + varintSize(UInt64(bitPattern: value))
+    value == 0 ? 0 : 1 + WireSize.of(UInt64(bitPattern: value))
   }
 
   private static func appendTag(_ field: UInt64, _ length: Int, _ writer: inout ByteWriter) {

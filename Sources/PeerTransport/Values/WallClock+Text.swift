@@ -1,20 +1,7 @@
 import Runtime
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 /// Wall time as peers exchange it: RFC 3339 with up to nine digits of a second.
-enum WallClock {
-  /// Nanoseconds since 1970.
-  static var now: Int64 {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-  }
-
+extension WallClock {
   /// `2006-01-02T15:04:05.999999999Z`, zeros at the end left out.
   static func format(_ nanoseconds: Int64) -> String {
     let day: Int64 = 86_400_000_000_000
