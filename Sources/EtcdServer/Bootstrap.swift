@@ -32,18 +32,19 @@ enum Bootstrap {
     directory.noSync = config.unsafeNoFsync
     directory.snapshotsKept = config.maxSnapshots
     directory.segmentsKept = config.maxWALs
-    if config.forceNewCluster {
-      throw StorageError("--force-new-cluster is not supported by this version yet")
-    }
+    warnOfPermissions(config.dataDirectory, logger)
+    try directory.ensureWritable()
     let isNew = try !directory.holdsMember()
     if isNew, let problem = config.bootstrapProblem(resolve: HostLookup.numeric) {
       throw StorageError(problem)
     }
-    let opened: MemberDirectory.Opened
+    var opened: MemberDirectory.Opened
     var founders: [MemberInfo] = []
     var others: [MemberInfo] = []
     if !isNew {
       opened = try directory.open()
+      try opened.checkVersion(ServerVersion.etcd)
+      if config.forceNewCluster { try forceNewCluster(&opened, logger) }
       // A crash before the first write left a log without the founders. One that joined a cluster
       // gets its log from the leader; its cluster has another id.
       let named = self.founders(config)
@@ -59,6 +60,8 @@ enum Bootstrap {
       let cluster = try ExistingCluster.fetch(
         from: remoteURLs(config), loop: loop, logger: logger)
       others = try cluster.matched(config.initialCluster)
+      try ExistingCluster.checkCompatible(
+        others.filter { $0.name != config.name }, loop: loop, logger: logger)
       opened = try directory.create(
         memberID: try own(others, config).id, clusterID: cluster.clusterID)
     }
@@ -89,6 +92,44 @@ enum Bootstrap {
         core: core, opened: opened, isNew: isNew, others: others,
         snapDirectory: directory.snapDirectory)
     } catch { throw StorageError("raft cannot start: \(error.description)") }
+  }
+
+  /// - Source: etcd `fileutil.CheckDirPermission`.
+  private static func warnOfPermissions(_ directory: String, _ logger: Logger) {
+    guard let mode = RealFileSystem().modeText(directory), mode != "drwx------" else { return }
+    logger.warn(
+      "check file permission",
+      [
+        LogField(
+          "error",
+          .string(
+            "directory \"\(directory)\" exist, but the permission is \"\(mode)\". The recommended "
+              + "permission is \"-rwx------\" to prevent possible unprivileged access to the data"))
+      ])
+  }
+
+  /// - Source: etcd `restartAsStandaloneNode`.
+  private static func forceNewCluster(
+    _ opened: inout MemberDirectory.Opened, _ logger: Logger
+  ) throws(StorageError) {
+    let commit = opened.storage.hardState.commit
+    let discarded = try opened.becomeStandalone()
+    if discarded > 0 {
+      logger.info(
+        "discarding uncommitted WAL entries",
+        [
+          LogField("entry-index", .uint(commit + 1)),
+          LogField("commit-index-from-wal", .uint(commit)),
+          LogField("number-of-discarded-entries", .int(discarded)),
+        ])
+    }
+    logger.info(
+      "forcing restart member",
+      [
+        LogField("cluster-id", .string(String(opened.clusterID, radix: 16))),
+        LogField("local-member-id", .string(String(opened.memberID, radix: 16))),
+        LogField("commit-index", .uint(opened.storage.hardState.commit)),
+      ])
   }
 
   private static func own(

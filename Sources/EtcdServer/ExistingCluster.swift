@@ -66,6 +66,62 @@ struct ExistingCluster: Sendable {
     return (head, body)
   }
 
+  /// Asks the other members for the cluster version; one that does not answer is left out.
+  /// - Throws: `StorageError` in etcd's words when none answers, or the cluster is too old or too new
+  ///   for this server.
+  /// - Source: etcd `isCompatibleWithCluster`.
+  static func checkCompatible(
+    _ members: [MemberInfo], loop: EventLoop, logger: Logger
+  ) throws(StorageError) {
+    let refusal = StorageError("incompatible with current running cluster")
+    guard let newest = ServerVersion.clusterVersion(of: ServerVersion.etcd) else { throw refusal }
+    var isHeard = false
+    for member in members {
+      guard let version = clusterVersion(of: member, loop, logger) else { continue }
+      if ServerVersion.isOlder(version, than: ServerVersion.minimumCluster)
+        || ServerVersion.isOlder(newest, than: version)
+      {
+        let isLow = ServerVersion.isOlder(version, than: newest)
+        logger.warn(
+          "cluster version of remote member is not compatible; too \(isLow ? "low" : "high")",
+          [
+            LogField("remote-member-id", .string(member.hexID)),
+            LogField("remote-member-cluster-version", .string(version)),
+            LogField("minimum-cluster-version-supported", .string(ServerVersion.minimumCluster)),
+            LogField("maximum-cluster-version-supported", .string(newest)),
+          ])
+        throw refusal
+      }
+      isHeard = true
+    }
+    if !isHeard { throw refusal }
+  }
+
+  /// `nil` when the member does not answer or its cluster has not decided yet.
+  private static func clusterVersion(
+    of member: MemberInfo, _ loop: EventLoop, _ logger: Logger
+  ) -> String? {
+    for url in member.peerURLs {
+      guard let peer = PeerURL(url), !peer.isSecure else { continue }
+      do {
+        let (_, body) = try get(peer, "/version", loop)
+        let version = try JSONValue.parse(body)["etcdcluster"]?.string ?? ""
+        if ServerVersion.clusterVersion(of: version) != nil { return version }
+        logger.warn(
+          "failed to parse cluster version of remote member",
+          [
+            LogField("remote-member-id", .string(member.hexID)),
+            LogField("remote-member-cluster-version", .string(version)),
+          ])
+      } catch {
+        logger.warn(
+          "failed to reach the peer URL",
+          [LogField("address", .string(url + "/version")), LogField("error", .string("\(error)"))])
+      }
+    }
+    return nil
+  }
+
   /// What a loop found out for a thread that waits.
   private final class Answer: @unchecked Sendable {
     // @unchecked: the gate orders the one write before the one read.

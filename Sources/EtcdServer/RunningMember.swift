@@ -126,6 +126,16 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
   }
 
   func clusterVersionChanged(to version: String) {
+    if let own = ServerVersion.clusterVersion(of: ServerVersion.etcd),
+      ServerVersion.isOlder(own, than: version)
+    {
+      logger.fatal(
+        "invalid downgrade; server version is lower than determined cluster version",
+        [
+          LogField("current-server-version", .string(ServerVersion.etcd)),
+          LogField("determined-cluster-version", .string(version)),
+        ])
+    }
     logger.info(
       "updated cluster version",
       [

@@ -46,6 +46,15 @@ public struct RealFileSystem: FileSystem {
     return names.sorted()
   }
 
+  /// Type and permissions as `ls` writes them, `drwxr-xr-x`; `nil` when nothing stands there.
+  public func modeText(_ path: String) -> String? {
+    var info = stat()
+    guard stat(path, &info) == 0 else { return nil }
+    let letters = Array("rwxrwxrwx")
+    let bits = (0..<9).map { info.st_mode & (0o400 >> UInt32($0)) != 0 ? letters[$0] : "-" }
+    return (info.st_mode & S_IFMT == S_IFDIR ? "d" : "-") + String(bits)
+  }
+
   public func kind(_ path: String) throws(FileError) -> FileKind? {
     var info = stat()
     if stat(path, &info) != 0 {

@@ -40,6 +40,14 @@ public final class LogStore {
     } catch { throw StorageError("\(error)") }
   }
 
+  /// Makes a hard state and entries durable that raft did not ask for.
+  func write(
+    _ state: Raftpb.HardState, _ entries: [Raftpb.Entry]
+  ) throws(StorageError) {
+    wal.append(state: state, entries: entries)
+    do throws(WALError) { try wal.flush() } catch { throw StorageError(error.description) }
+  }
+
   /// Saves a snapshot of the applied state, so that the log before it may go.
   public func save(_ snapshot: Raftpb.Snapshot) throws(StorageError) {
     do {

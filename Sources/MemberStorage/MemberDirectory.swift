@@ -38,7 +38,7 @@ public struct MemberDirectory: Sendable {
     public let log: LogStore
     public let backend: BackendStore
     /// Log in memory, as raft wants it.
-    public let storage: MemoryStorage
+    public internal(set) var storage: MemoryStorage
     /// The snapshot that the log begins with; empty when there is none.
     public let snapshot: Raftpb.Snapshot
     public let store: MVCCStore
@@ -63,11 +63,15 @@ public struct MemberDirectory: Sendable {
       try makeDirectories()
       let metadata = Etcdserverpb.Metadata(nodeID: memberID, clusterID: clusterID).encoded()
       let backend = try openBackend()
+      let rows = try backend.state()
+      let store = try MVCCStore.restore(from: rows)
+      do { try Self.checkFresh(store, snapDirectory) } catch {
+        backend.close()
+        throw error
+      }
       let wal = try WAL.create(
         fileSystem, directory: walDirectory, metadata: metadata, segmentBytes: segmentBytes,
         noSync: noSync)
-      let rows = try backend.state()
-      let store = try MVCCStore.restore(from: rows)
       return Opened(
         log: logStore(wal), backend: backend, storage: MemoryStorage(),
         snapshot: Raftpb.Snapshot(), store: store, rows: rows,
@@ -106,8 +110,9 @@ public struct MemberDirectory: Sendable {
     let consistentIndex = try store.consistentIndex()
     guard consistentIndex >= snapshot.metadata.index else {
       throw StorageError(
-        "backend of \(snapDirectory) is at index \(consistentIndex), behind the snapshot at "
-          + "\(snapshot.metadata.index), and no database came with the snapshot")
+        "failed to recover v3 backend from snapshot: failed to find database snapshot file (snap: "
+          + "snapshot file doesn't exist): the database in \(snapDirectory) is at index "
+          + "\(consistentIndex), the snapshot at \(snapshot.metadata.index)")
     }
     let (wal, contents, repaired) = try WAL.open(
       fileSystem, directory: walDirectory,

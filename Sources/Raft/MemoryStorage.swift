@@ -76,6 +76,12 @@ public struct MemoryStorage: RaftStorage, Sendable {
     window.drop(before: index + 1)
   }
 
+  /// Forgets the entries behind `index`, which were never committed.
+  public mutating func truncate(after index: UInt64) {
+    precondition(index >= prev.index, "truncated to \(index), compacted to \(prev.index)")
+    if index + 1 < window.end { window.truncate(from: index + 1) }
+  }
+
   /// Saves entries; those at and after the first one's index that were there before are replaced.
   /// - Traps: when the entries would leave a gap.
   public mutating func append(_ entries: [Raftpb.Entry]) {
