@@ -38,6 +38,7 @@ test etcd-server: official etcd 3.4 to compare with
 test etcd-client: official etcdctl to be used against our server
 test nghttp2-client: load generator
 test python3-venv: holds the official etcd 3.5 from PyPI
+test libfaketime: members whose clocks differ
 test curl: plain HTTP requests
 "
 

@@ -14,7 +14,7 @@ struct Etcd {
   static func main() async {
     Process.unblockSignals()
     switch EtcdConfig.CommandLine.parse(
-      Array(Swift.CommandLine.arguments.dropFirst()), environment: Process.environment)
+      Array(Process.arguments.dropFirst()), environment: Process.environment)
     {
     case .version(let text), .help(let text): Process.print(text)
     case .failure(let message, usage: true, let code):
@@ -35,7 +35,7 @@ struct Etcd {
       exit(1)
     }
     for notice in notices { logger.log(notice) }
-    logger.info("Running: ", [LogField("args", .strings(Swift.CommandLine.arguments))])
+    logger.info("Running: ", [LogField("args", .strings(Process.arguments))])
     let server = EtcdServer(config: config, logger: logger)
     let ending = Ending()
     server.onRemoved = { ending.finish(nil) }

@@ -6,6 +6,31 @@
 
 /// What the process gets from the system. Unsafe: C strings and signals.
 enum Process {
+  /// The command line, the program's name included.
+  ///
+  /// Swift on Linux finds it by walking back from the environment, and finds nothing when a preloaded
+  /// library has set a variable before `main`: a server must not start with its flags forgotten.
+  static let arguments: [String] = {
+    let found = Swift.CommandLine.arguments
+    #if canImport(Glibc)
+      guard found.isEmpty else { return found }
+      let descriptor = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { return found }
+      defer { close(descriptor) }
+      var bytes: [UInt8] = []
+      var buffer = [UInt8](repeating: 0, count: 4096)
+      while true {
+        let n = read(descriptor, &buffer, buffer.count)
+        if n <= 0 { break }
+        bytes += buffer[..<n]
+      }
+      return bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast()
+        .map { String(decoding: $0, as: UTF8.self) }
+    #else
+      return found
+    #endif
+  }()
+
   /// All environment variables.
   static var environment: [String: String] {
     var found: [String: String] = [:]

@@ -135,11 +135,14 @@ final class Member {
 
   deinit { kill() }
 
-  func start(binary other: String? = nil) {
+  func start(
+    binary other: String? = nil, extra: [String] = [], environment added: [String: String] = [:]
+  ) {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: other ?? binary)
-    process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("ETCD") }
+    process.arguments = arguments + extra
+    process.environment = ProcessInfo.processInfo.environment
+      .filter { !$0.key.hasPrefix("ETCD") }.merging(added) { $1 }
     let log = directory + ".log"
     if !FileManager.default.fileExists(atPath: log) {
       _ = FileManager.default.createFile(atPath: log, contents: nil)
@@ -199,7 +202,10 @@ final class Cluster {
   let scratch = Scratch()
   let members: [Member]
 
-  init(_ binaries: [String], extra: [String] = [], oursOnly: [String] = []) {
+  init(
+    _ binaries: [String], extra: [String] = [], oursOnly: [String] = [],
+    each: (Int) -> [String] = { _ in [] }
+  ) {
     let ports = freePorts(binaries.count * 2)
     let scratch = scratch
     let cluster = binaries.indices.map { "m\($0 + 1)=http://127.0.0.1:\(ports[$0 * 2 + 1])" }
@@ -208,13 +214,38 @@ final class Cluster {
       Member(
         name: "m\(index + 1)", binary: binary, directory: scratch.path + "/m\(index + 1)",
         clientPort: ports[index * 2], peerPort: ports[index * 2 + 1], cluster: cluster,
-        extra: extra + (binary == Binaries.ours ? oursOnly : []))
+        extra: extra + (binary == Binaries.ours ? oursOnly : []) + each(index))
     }
   }
 
   func start() throws {
     for member in members { member.start() }
     for member in members { try member.waitHealthy() }
+  }
+
+  /// Runs etcdctl against one member, or against all of them.
+  func ctl(_ words: [String], at member: Member? = nil) -> Finished {
+    run(
+      Binaries.ctl35!,
+      ["--endpoints", member?.endpoint ?? endpoints, "--command-timeout", "20s"] + words)
+  }
+
+  /// Makes a member the leader.
+  func lead(_ target: Member) throws {
+    let deadline = Date().addingTimeInterval(20)
+    while Date() < deadline {
+      let status = ctl(["endpoint", "status", "-w", "json"], at: target)
+      let rows = try? JSONSerialization.jsonObject(with: Data(status.output.utf8))
+      if let row = (rows as? [[String: Any]])?.first?["Status"] as? [String: Any],
+        let id = (row["header"] as? [String: Any])?["member_id"] as? UInt64
+      {
+        if row["leader"] as? UInt64 == id { return }
+        _ = ctl(["move-leader", String(id, radix: 16)])
+      } else {
+        usleep(50_000)
+      }
+    }
+    throw NotHealthy(description: "\(target.name) does not lead")
   }
 
   var endpoints: String { members.map(\.endpoint).joined(separator: ",") }
