@@ -185,7 +185,7 @@ final class Member {
       usleep(20_000)
     }
     throw NotHealthy(
-      description: "\(name) did not become healthy; its log ends: \(log.suffix(3000))")
+      description: "\(name) did not become healthy; its log ends: \(log.suffix(8000))")
   }
 }
 

@@ -26,8 +26,20 @@ extension MVCCStore {
   /// - Source: etcd `applierV3backend.Txn`.
   public mutating func apply(_ request: Etcdserverpb.TxnRequest) throws(StoreError) -> KVResult {
     let path = try TxnPath(request, in: snapshot())
+    var deleted: [KeyInterval] = []
     try path.visit(request) { (operation) throws(StoreError) in
-      if case .requestPut(let put) = operation { try checkPut(put) }
+      switch operation {
+      case .requestDeleteRange(let range):
+        deleted.append(KeyInterval(key: range.key, rangeEnd: range.rangeEnd))
+      case .requestPut(let put):
+        try checkPut(put)
+        // A deletion before it takes what it wants to keep. Overlaps are refused at the API, except
+        // that etcd takes a deletion without an end for an empty one there; Go etcd ends here.
+        if put.keepsSomething, deleted.contains(where: { $0.contains(put.key) }) {
+          throw .keyNotFound
+        }
+      default: break
+      }
     }
     try snapshot().checkRanges(of: request, path)
     return try transact { (store) throws(StoreError) in
@@ -38,7 +50,7 @@ extension MVCCStore {
   }
 
   private func checkPut(_ request: Etcdserverpb.PutRequest) throws(StoreError) {
-    if request.ignoreValue || request.ignoreLease {
+    if request.keepsSomething {
       guard index.find(request.key)?.isLive == true else { throw .keyNotFound }
     }
     if request.lease != 0, !leases.contains(request.lease) { throw .leaseNotFound }
@@ -69,10 +81,10 @@ extension MVCCStore {
     var value = request.value
     var lease = request.lease
     var previous: Bytes?
-    if request.ignoreValue || request.ignoreLease || request.prevKv {
+    if request.keepsSomething || request.prevKv {
       previous = try current(request.key)
     }
-    if request.ignoreValue || request.ignoreLease {
+    if request.keepsSomething {
       guard let previous else { throw .keyNotFound }
       let pair = try snapshot().decode(previous)
       if request.ignoreValue { value = pair.value }
@@ -95,6 +107,11 @@ extension MVCCStore {
     let deleted = delete(KeyInterval(key: request.key, rangeEnd: request.rangeEnd))
     return .deleteRange(revision: currentRevision, deleted: deleted, previous: previous)
   }
+}
+
+extension Etcdserverpb.PutRequest {
+  /// Whether the value or the lease of the present pair stays.
+  var keepsSomething: Bool { ignoreValue || ignoreLease }
 }
 
 /// Which branch each transaction of a tree takes, decided before anything runs.

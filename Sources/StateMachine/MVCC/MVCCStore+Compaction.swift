@@ -133,7 +133,7 @@ extension StoreSnapshot {
   public func hash(at: Int64) throws(StoreError) -> Hash {
     if at > 0, at < compactRevision { throw .compacted }
     if at > revision { throw .futureRevision }
-    let upTo = at <= 0 ? revision : at
+    let upTo = at == 0 ? revision : at
     var anyKept = false
     index.scan(from: Bytes(), to: nil) { entry in
       anyKept = entry.history.at(upTo) != nil
