@@ -107,11 +107,15 @@ final class LeaseQuestions: @unchecked Sendable {
     send(attempt, urls[...])
   }
 
+  /// A leader that hangs is asked no longer than it takes to elect another one.
+  private var patience: Duration { .milliseconds(1000 + member.config.electionTimeout) }
+
   /// Tries one URL after the other.
   private func send(_ attempt: Attempt, _ urls: ArraySlice<PeerURL>) {
     guard let url = urls.first, loop.now < attempt.deadline else { return release(attempt, nil) }
     var request = LeaseHTTP.request(attempt.kind, to: url.endpoint)
-    request.headTimeout = .nanoseconds(Int64(attempt.deadline - loop.now))
+    request.connectTimeout = patience
+    request.headTimeout = Swift.min(.nanoseconds(Int64(attempt.deadline - loop.now)), patience)
     client.send(request, limit: Self.answerBytesMax) { result in
       guard case .success(let (head, body)) = result,
         let answer = LeaseHTTP.answer(attempt.kind, status: head.status, body)

@@ -147,8 +147,8 @@ struct Lessor: Sendable {
 
   mutating func tick(now: Int64) {
     if !revoking.isEmpty { revoking = revoking.filter { $0.value > now } }
-    credit = Swift.min(
-      credit + config.revokesPerSecond * config.tick, config.revokesPerSecond * 500)
+    let share = config.revokesPerSecond * config.tick
+    credit = Swift.min(credit + share, Swift.max(share, 1000))
     steps = config.stepsPerTick
     batches = config.checkpointBatchesPerTick
   }

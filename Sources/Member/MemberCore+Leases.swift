@@ -10,6 +10,10 @@ extension MemberCore {
   /// Milliseconds on the clock of leases.
   private var leaseTime: Int64 { Int64(ticks) * Int64(config.tickMilliseconds) }
 
+  /// Leases that exist as far as the log is applied here, in order.
+  public var leaseIDs: [Int64] { store.leases.leases.keys.sorted() }
+  public func holdsLease(_ id: Int64) -> Bool { store.leases.contains(id) }
+
   // MARK: Leadership
 
   /// The empty entry of a term is applied: if this member leads in it, everything that earlier leaders

@@ -33,13 +33,14 @@ extension MVCCStore {
   }
 
   /// Applies remaining times; leases that are gone are passed over.
-  /// - Parameter persist: whether a restart remembers them.
+  /// - Parameter persist: whether a restart remembers them. That nothing is recorded any more is always
+  ///   remembered: the lease was renewed, and an old row would end it early.
   public mutating func apply(
     _ request: Etcdserverpb.LeaseCheckpointRequest, persist: Bool
   ) {
     for checkpoint in request.checkpoints where leases.contains(checkpoint.id) {
       leases.setRemaining(checkpoint.remainingTTL, of: checkpoint.id)
-      if persist { saveLease(checkpoint.id) }
+      if persist || checkpoint.remainingTTL == 0 { saveLease(checkpoint.id) }
     }
   }
 
