@@ -48,6 +48,11 @@ let package = Package(
       path: "Sources/StateMachine/Membership", swiftSettings: settings),
     library("Member", ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership"]),
     tests(
+      "MemberTests",
+      [
+        "TestSupport", "Member", "MVCC", "Bytes", "EtcdAPI",
+      ]),
+    tests(
       "MVCCTests",
       [
         "MVCC", "Bytes", "EtcdAPI", "Protobuf", "Simulation", "MemberStorage", "Bolt", "Raft",
@@ -141,7 +146,10 @@ let package = Package(
     tests("TidyTests", []),
     tests(
       "InteropTests",
-      ["TestSupport", "etcd", "etcdutl", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
+      [
+        "TestSupport", "etcd", "etcdutl", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes",
+        "Bolt", "FileSystem", "MVCC", "MemberStorage",
+      ]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
       path: "benchmarks/grpc-echo-bench", swiftSettings: settings),

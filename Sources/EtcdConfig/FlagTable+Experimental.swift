@@ -20,11 +20,12 @@ extension FlagTable {
     Flag(
       "experimental-enable-lease-checkpoint", .experimental, .bool, "false",
       "Enables primary lessor to persist lease remainingTTL to prevent indefinite auto-renewal of"
-        + " long lived leases.", .notYet),
+        + " long lived leases."
+    ) { $0.server.leaseCheckpoint = $1.bool },
     Flag(
       "experimental-enable-lease-checkpoint-persist", .experimental, .bool, "false",
-      "Enables persisting remainingTTL to prevent indefinite auto-renewal of long lived leases.",
-      .notYet),
+      "Enables persisting remainingTTL to prevent indefinite auto-renewal of long lived leases."
+    ) { $0.server.leaseCheckpointPersist = $1.bool },
     Flag(
       "experimental-downgrade-check-time", .experimental, .duration, "5s",
       "Duration of time between two downgrade status checks.", .notYet),

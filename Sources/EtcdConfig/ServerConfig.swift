@@ -40,6 +40,9 @@ public struct ServerConfig: Sendable, Equatable {
   public var enableGateway = true
   /// Whether histograms of gRPC calls are exported.
   public var extensiveMetrics = false
+  /// Whether the leader records what is left of long leases, and whether a restart remembers it.
+  public var leaseCheckpoint = false
+  public var leaseCheckpointPersist = false
   /// Whether to start alone from the data that is there, forgetting the other members.
   public var forceNewCluster = false
   /// `nil` = off.

@@ -29,6 +29,7 @@ struct Validation {
     try validation.checkLog()
     try validation.checkURLs()
     try validation.checkTimes()
+    try validation.checkLeases()
     try validation.checkCompaction()
     validation.completeNames()
     validation.adviseOnSizes()
@@ -144,6 +145,22 @@ struct Validation {
     if settings.advertiseClient == nil {
       throw ConfigFailure(
         "--advertise-client-urls is required when --listen-client-urls is set explicitly")
+    }
+  }
+
+  private mutating func checkLeases() throws(ConfigFailure) {
+    let server = settings.server
+    if server.leaseCheckpoint, !server.leaseCheckpointPersist {
+      settings.notices.append(
+        Notice(
+          .warn,
+          "Detected that checkpointing is enabled without persistence. Consider enabling"
+            + " experimental-enable-lease-checkpoint-persist"))
+    }
+    guard server.leaseCheckpoint || !server.leaseCheckpointPersist else {
+      throw ConfigFailure(
+        "setting experimental-enable-lease-checkpoint-persist requires"
+          + " experimental-enable-lease-checkpoint")
     }
   }
 

@@ -82,6 +82,9 @@ enum Bootstrap {
       (5000 + 2 * config.electionTimeout) / config.heartbeatInterval
     coreConfig.commitTicks = Swift.max(1000 / config.heartbeatInterval, 1)
     coreConfig.readRetryTicks = Swift.max(500 / config.heartbeatInterval, 1)
+    coreConfig.tickMilliseconds = config.heartbeatInterval
+    coreConfig.leaseCheckpoint = config.leaseCheckpoint
+    coreConfig.leaseCheckpointPersist = config.leaseCheckpointPersist
     do throws(RaftError) {
       var core = try MemberCore(
         coreConfig, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,

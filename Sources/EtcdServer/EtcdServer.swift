@@ -135,6 +135,7 @@ public final class EtcdServer: @unchecked Sendable {
     endpoints = HTTPEndpoints(member: member)
     var router = GRPCRouter()
     KVService(member: member).register(in: &router)
+    LeaseService(member: member).register(in: &router)
     MaintenanceService(member: member).register(in: &router)
     ClusterService(member: member).register(in: &router)
     HealthService(member: member).register(in: &router)
@@ -195,7 +196,10 @@ public final class EtcdServer: @unchecked Sendable {
     }
     await transferLeadership()
     await grpc?.shutDown(grace: .seconds(2))
-    try? onLoop { self.member.peers?.stop() }
+    try? onLoop {
+      self.member.leases?.stop()
+      self.member.peers?.stop()
+    }
     member.host?.stop()
     try? onLoop { self.member.requests?.failAll(.stopped) }
     member.worker.stop()

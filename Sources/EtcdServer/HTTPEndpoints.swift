@@ -46,6 +46,7 @@ final class HTTPEndpoints: Sendable {
     case "/members": members(exchange)
     default:
       if exchange.request.path.hasPrefix(Self.promotePrefix) { return promote(exchange) }
+      if LeaseEndpoints(member: member).handle(exchange) { return }
       notFound(exchange)
     }
   }

@@ -163,6 +163,7 @@ final class MemberHost: @unchecked Sendable {
     if !out.sendSnapshots.isEmpty { delegate.send(out.sendSnapshots) }
     if !out.memberChanges.isEmpty { delegate.membershipChanged(out.memberChanges) }
     if out.leaderChanged { delegate.leaderChanged(to: core.status.leader) }
+    if !out.leases.isEmpty { metrics.leases.record(out.leases) }
     if let version = out.clusterVersion { delegate.clusterVersionChanged(to: version) }
     if let revision = out.compacted {
       logger.info(

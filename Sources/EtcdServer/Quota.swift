@@ -7,6 +7,8 @@ import MVCC
 enum Quota {
   private static let keyOverheadBytes = 256
 
+  static let leaseCost = 64
+
   static func cost(_ request: Etcdserverpb.PutRequest) -> Int {
     keyOverheadBytes + request.key.count + request.value.count
   }

@@ -12,6 +12,8 @@ enum RaftRequest {
     case deleteRange = 5
     case txn = 6
     case compaction = 7
+    case leaseGrant = 8
+    case leaseRevoke = 9
     case alarm = 10
   }
 

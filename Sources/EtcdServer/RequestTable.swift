@@ -23,6 +23,7 @@ final class RequestTable: @unchecked Sendable {
   private var proposals: [Proposal] = []
   private var newReads: [UInt64] = []
   private var newLocalReads: [UInt64] = []
+  private var newLeaseQuestions: [LeaseQuestion] = []
 
   /// Requests that wait.
   var count: Int { outcomes.count + reads.count }
@@ -68,10 +69,18 @@ final class RequestTable: @unchecked Sendable {
     newLocalReads.append(id)
   }
 
+  /// Asks the core about leases.
+  func ask(_ kind: LeaseQuestion.Kind, _ done: @escaping OutcomeHandler) {
+    newLeaseQuestions.append(LeaseQuestion(id: expect(done), kind))
+  }
+
   private func flush() {
     if !proposals.isEmpty { host.post(.propose(exchange(&proposals, with: []))) }
     if !newReads.isEmpty { host.post(.read(exchange(&newReads, with: []))) }
     if !newLocalReads.isEmpty { host.post(.readLocal(exchange(&newLocalReads, with: []))) }
+    if !newLeaseQuestions.isEmpty {
+      host.post(.askLeases(exchange(&newLeaseQuestions, with: [])))
+    }
   }
 
   /// Answers of one core turn.

@@ -26,6 +26,8 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
   let worker = WorkerThread(name: "etcd-worker")
   private(set) var host: MemberHost!
   private(set) var requests: RequestTable!
+  /// Questions about leases, wherever the leader is.
+  private(set) var leases: LeaseQuestions!
   /// Peers; set once they are known, on `loop`.
   var peers: (any PeerGateway)!
   /// Called on `loop` when the member was removed from its cluster.
@@ -43,6 +45,7 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
     loop.preconditionCurrent()
     self.host = host
     requests = RequestTable(loop: loop, host: host, ids: requestIDs)
+    leases = LeaseQuestions(member: self)
   }
 
   // MARK: For services

@@ -15,6 +15,7 @@ final class ServerMetrics: Sendable {
   let ranges: Counter
   let deletes: Counter
   let txns: Counter
+  let leases: LeaseMetrics
 
   init(_ registry: MetricsRegistry) {
     self.registry = registry
@@ -35,6 +36,7 @@ final class ServerMetrics: Sendable {
     deletes = registry.counter(
       "etcd_mvcc_delete_total", "Total number of deletes seen by this member.")
     txns = registry.counter("etcd_mvcc_txn_total", "Total number of txns seen by this member.")
+    leases = LeaseMetrics(registry)
   }
 
   /// Registers the series that are read from the member when they are asked for.

@@ -87,12 +87,16 @@ public final class HTTPClient: @unchecked Sendable {
   private var active: [ObjectIdentifier: HTTPClientConnection] = [:]
   private var closed = false
 
-  private static let idlePerEndpointMax = 4
+  private let idlePerEndpointMax: Int
   private static let idleTimeout: Duration = .seconds(90)
 
   /// A client on `loop`.
-  public init(loop: EventLoop, dial: @escaping Dial = HTTPClient.plainDial) {
+  /// - Parameter idlePerEndpointMax: connections kept for the next request.
+  public init(
+    loop: EventLoop, idlePerEndpointMax: Int = 4, dial: @escaping Dial = HTTPClient.plainDial
+  ) {
     self.loop = loop
+    self.idlePerEndpointMax = idlePerEndpointMax
     self.dial = dial
   }
 
@@ -168,7 +172,7 @@ public final class HTTPClient: @unchecked Sendable {
   /// A connection has finished its request.
   func finished(_ connection: HTTPClientConnection, reusable: Bool) {
     active[ObjectIdentifier(connection)] = nil
-    guard reusable, !closed, idle[connection.key, default: []].count < Self.idlePerEndpointMax
+    guard reusable, !closed, idle[connection.key, default: []].count < idlePerEndpointMax
     else {
       connection.channel.closeAfterFlush()
       return

@@ -14,6 +14,8 @@ public enum MemberEvent: Sendable {
   case read([UInt64])
   /// Reads of the state as it is here, without asking the leader.
   case readLocal([UInt64])
+  /// Questions that the leader's clock of leases answers; each is answered with its id.
+  case askLeases([LeaseQuestion])
   /// Bring the backend up to what is applied now; answered with the id once it is durable.
   case flush(id: UInt64)
   /// Go on with work that `wantsMore` announced.
@@ -77,6 +79,7 @@ public enum Outcome: Sendable {
   case alarms([Etcdserverpb.AlarmMember], revision: Int64)
   case leaseGranted(id: Int64, ttl: Int64, revision: Int64)
   case leaseRevoked(revision: Int64)
+  case lease(LeaseAnswer)
   case members([MemberInfo])
   /// A request without an answer of its own.
   case done
@@ -117,6 +120,8 @@ public struct MemberOutput: Sendable {
   public var removedSelf = false
   /// The cluster version was decided.
   public var clusterVersion: String?
+  /// What happened to leases, for metrics.
+  public var leases = LeaseActivity()
   /// A compaction was finished at this revision.
   public var compacted: Int64?
   /// Work is left: call `advance` again after other events.

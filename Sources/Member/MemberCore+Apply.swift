@@ -25,8 +25,11 @@ extension MemberCore {
   private mutating func applyNormal(
     _ entry: Raftpb.Entry, isReplay: Bool, _ out: inout MemberOutput
   ) {
-    // The empty entry of a new leader.
-    if entry.data.isEmpty { return }
+    if entry.data.isEmpty {
+      // The empty entry of a new leader.
+      if !isReplay { promoteLessor(at: entry.term) }
+      return
+    }
     if isReplay {
       // Only membership is rebuilt from the log; everything else is in the backend.
       if let request = decodeV2(entry.data) { applyV2(request, isReplay: true, &out) }
@@ -92,14 +95,8 @@ extension MemberCore {
         }
         return .kv(result)
       }
-      if let grant = request.leaseGrant {
-        try store.apply(grant)
-        return .leaseGranted(id: grant.id, ttl: grant.ttl, revision: store.revision)
-      }
-      if let revoke = request.leaseRevoke {
-        try store.apply(revoke)
-        return .leaseRevoked(revision: store.revision)
-      }
+      if let grant = request.leaseGrant { return try applyLease(grant, &out) }
+      if let revoke = request.leaseRevoke { return try applyLease(revoke, &out) }
     } catch {
       if case .damaged(let text) = error { out.fatal = text }
       return .failed(EtcdError(error))
@@ -116,7 +113,7 @@ extension MemberCore {
       return .alarms(alarms, revision: store.revision)
     }
     if let checkpoint = request.leaseCheckpoint {
-      store.apply(checkpoint)
+      applyLease(checkpoint, &out)
     } else if let version = request.clusterVersionSet {
       setClusterVersion(version.ver, isReplay: false, &out)
     } else if let attributes = request.clusterMemberAttrSet {

@@ -20,6 +20,13 @@ public struct MemberCore: Sendable {
     public var requestTicks: Int
     /// Ticks after which an unanswered read round is asked again.
     public var readRetryTicks: Int = 5
+    /// Length of a tick in milliseconds: the clock of leases.
+    public var tickMilliseconds = 100
+    /// Whether the leader records what is left of long leases, how often in milliseconds, and whether
+    /// a restart remembers it.
+    public var leaseCheckpoint = false
+    public var leaseCheckpointInterval = 300_000
+    public var leaseCheckpointPersist = false
     /// Keys visited a turn by a compaction under way.
     public var compactionStepKeys = 256
     /// Ticks between two commits of the backend, and rows at which one comes earlier. The log holds
@@ -85,6 +92,11 @@ public struct MemberCore: Sendable {
   var leaderElectedTick = 0
   var proposalsFailed = 0
   var readContexts: RequestID
+  var lessor: Lessor
+  /// Questions about leases that wait for a read round.
+  var leaseQuestions: [UInt64: LeaseQuestion.Kind] = [:]
+  /// Renewals that wait for an entry about their lease.
+  var parkedRenewals = ParkedRenewals()
   /// Messages to peers that had to wait for the log.
   var delayed: [Raftpb.Message] = []
   /// Callers that wait until the backend holds an index.
@@ -103,6 +115,7 @@ public struct MemberCore: Sendable {
     var config = config
     config.raft.applied = snapshot.metadata.index
     self.config = config
+    lessor = Lessor(config.lessor)
     node = try RawNode(config.raft, storage: storage)
     self.store = store
     let membership: Membership
@@ -166,6 +179,7 @@ public struct MemberCore: Sendable {
     case .propose(let proposals): propose(proposals, &out)
     case .read(let ids): reads.add(ids, tick: ticks)
     case .readLocal(let ids): readLocal(ids, &out)
+    case .askLeases(let questions): ask(questions, &out)
     case .flush(let id):
       flushes.append((id, applied.index))
       commitDue = true
@@ -195,7 +209,9 @@ public struct MemberCore: Sendable {
       releaseReads(&out)
     } while node.hasReady
     proposeParked(&out)
+    leaseWork(&out)
     while node.hasReady { process(node.ready(), &out) }
+    answerLeaseQuestions(&out)
     compactionStep(&out)
     releaseFlushes(&out)
     maybeFreeze(&out)
@@ -207,6 +223,7 @@ public struct MemberCore: Sendable {
     node.tick()
     if ticks % config.commitTicks == 0 { commitDue = true }
     expireWaiting(&out)
+    tickLeases(&out)
     reads.expire(tick: ticks, after: config.requestTicks, &out)
     reads.retry(tick: ticks, after: config.readRetryTicks)
   }

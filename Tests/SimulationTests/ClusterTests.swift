@@ -40,6 +40,7 @@ import Testing
     #expect(total.crashes > 0 && total.snapshotsInstalled > 0 && total.compactions > 0)
     #expect(total.defragmentations > 0 && total.elections > 0)
     #expect(total.acknowledged > 2 * total.unknown)
+    #expect(total.leasesRenewed > 0 && total.leasesExpired > 0)
   }
 
   /// A fault that is built in must be found within a few seeds; otherwise the checks are worth

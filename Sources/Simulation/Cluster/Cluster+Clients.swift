@@ -69,6 +69,7 @@ extension Cluster {
   /// Tells clients what a turn of a member answered.
   func answer(_ out: MemberOutput, from id: UInt64) {
     for reply in out.replies {
+      if answerLease(reply) { continue }
       guard let operation = waiting[id]?.removeValue(forKey: reply.id) else { continue }
       finish(operation, OperationResult(reply.outcome, to: history[operation].request))
     }

@@ -16,16 +16,19 @@ extension Cluster {
       if asked.isEmpty, self.hasSettledLeader { asked = self.askEveryone() }
       self.retry(&asked)
       return !asked.isEmpty && asked.allSatisfy { self.history[$0].result != nil }
-        && self.isConverged
+        && self.isConverged && self.leasesAreGone
     }
     guard problems.isEmpty else { return }
-    guard !asked.isEmpty, asked.allSatisfy({ history[$0].result != nil }), isConverged else {
+    guard !asked.isEmpty, asked.allSatisfy({ history[$0].result != nil }), isConverged,
+      leasesAreGone
+    else {
       problems.append(
         "not whole again after \(options.healTicks) ticks without faults "
           + "(\(history.count - start) requests):\n\(summary)")
       return
     }
     for id in ids { if let member = nodes[id]!.member { checkHash(id, member) } }
+    for id in ids { checkNoLeasedKeys(id) }
   }
 
   private var hasSettledLeader: Bool {
@@ -76,7 +79,8 @@ extension Cluster {
     ids.map { id in
       guard let status = nodes[id]!.member?.core.status else { return "\(name(id)): down" }
       return "\(name(id)): \(status.role) term \(status.term) leader \(name(status.leader)) commit "
-        + "\(status.commitIndex) applied \(status.appliedIndex) revision \(status.revision)"
+        + "\(status.commitIndex) applied \(status.appliedIndex) revision \(status.revision) "
+        + "leases \(nodes[id]!.member!.core.leaseIDs)"
     }.joined(separator: "\n")
   }
 }

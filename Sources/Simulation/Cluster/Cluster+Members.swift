@@ -127,9 +127,11 @@ extension Cluster {
     for message in out.messages { send(message) }
     for snapshot in out.sendSnapshots { send(snapshot, from: id) }
     answer(out, from: id)
+    counters.leasesExpired += out.leases.expired
     if out.leaderChanged { counters.elections += 1 }
     if out.compacted != nil { counters.compactions += 1 }
     verify(id, member, before: before)
+    verifyLeases(id, member)
     wake(id)
   }
 

@@ -47,8 +47,10 @@ extension Cluster {
     }
     plan(message, on: link)
     // A stream never repeats a message, but a member may; a proposal has no index that tells.
-    let mayRepeat = message.type != .prop || options.mutant == .repeatsProposals
-    if faultsAllowed, mayRepeat, chance(oneIn: options.repeatOneIn) { plan(message, on: link) }
+    let repeatOneIn =
+      message.type != .prop
+      ? options.repeatOneIn : options.mutant == .repeatsProposals ? 3 : 0
+    if faultsAllowed, chance(oneIn: repeatOneIn) { plan(message, on: link) }
   }
 
   private func plan(_ message: Raftpb.Message, on link: Link) {

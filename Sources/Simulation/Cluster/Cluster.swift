@@ -51,6 +51,7 @@ public final class Cluster {
   var clients: [Client] = []
   var nextValue = 0
   var callsAllowed = true
+  var leaseWorld = LeaseWorld()
 
   // Facts that must agree between members.
   var facts = SharedFacts()
@@ -78,6 +79,7 @@ public final class Cluster {
         name: "m\(number + 1)")
     }
     ids = infos.map(\.id)
+    leaseWorld.holders = (0..<options.leaseHolders).map { _ in LeaseWorld.Holder() }
     clients = (0..<options.clients).map { _ in Client() }
     for info in infos {
       let fileSystem = SimulatedFileSystem()
@@ -93,6 +95,9 @@ public final class Cluster {
   public func run() {
     for id in ids { start(id) }
     for client in clients.indices { queue.add(.call(client: client), at: random.below(5000)) }
+    for holder in leaseWorld.holders.indices {
+      queue.add(.lease(holder: holder), at: random.below(5000))
+    }
     queue.add(.fault, at: 20 * Self.tickUnits)
     work(until: options.faultTicks * Self.tickUnits) { false }
     if problems.isEmpty { heal() }
@@ -126,6 +131,7 @@ public final class Cluster {
     case .transfer(let number): continueTransfer(number)
     case .call(let client): call(client)
     case .giveUp(let operation): giveUp(operation)
+    case .lease(let holder): stepLease(holder)
     case .fault: fault()
     case .restart(let id, let life): if nodes[id]!.life == life { start(id) }
     case .mend: cut = []
@@ -156,6 +162,8 @@ public struct SimulationCounters: Sendable {
   public var unknown = 0
   public var defragmentations = 0
   public var compactions = 0
+  public var leasesRenewed = 0
+  public var leasesExpired = 0
 
   public init() {}
 
@@ -171,5 +179,7 @@ public struct SimulationCounters: Sendable {
     a.unknown += b.unknown
     a.defragmentations += b.defragmentations
     a.compactions += b.compactions
+    a.leasesRenewed += b.leasesRenewed
+    a.leasesExpired += b.leasesExpired
   }
 }

@@ -13,6 +13,8 @@ struct EventQueue {
     case transfer(Int)
     case call(client: Int)
     case giveUp(operation: Int)
+    /// The next step of a client that holds a lease.
+    case lease(holder: Int)
     case fault
     case restart(UInt64, life: Int)
     case mend

@@ -12,11 +12,15 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     case readsLocally
     /// A committed proposal reaches the leader twice.
     case repeatsProposals
+    /// Leases that were only looked at count as renewed.
+    case forgetsRenewals
   }
 
   public var seed: UInt64
   public var members = 3
   public var clients = 4
+  /// Clients that hold a lease, renew it for a while and let it go.
+  public var leaseHolders = 2
   public var keys = 3
   /// Clock ticks with faults.
   public var faultTicks = 250
@@ -59,6 +63,9 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     options.member.segmentBytes = one(of: [2 << 10, 8 << 10, 32 << 10])
     options.member.segmentsKept = one(of: [1, 2, 5])
     options.member.snapshotsKept = one(of: [1, 2, 5])
+    options.leaseHolders = one(of: [0, 2, 4])
+    options.member.leaseCheckpointInterval = one(of: [nil, 1000, 3000])
+    options.member.leaseCheckpointPersist = one(of: [true, false])
     if options.members == 5 { options.faultTicks = 150 }
     return options
   }
@@ -68,6 +75,7 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
       + "repeat 1/\(repeatOneIn), ordered \(isOrdered), delay \(delay), disk \(diskLatency), "
       + "fault every \(faultEvery), pre-vote \(member.preVote), snapshot count "
       + "\(member.snapshotCount), catch-up \(member.catchUpEntries), segment "
-      + "\(member.segmentBytes) B, mutant \(mutant?.rawValue ?? "none")"
+      + "\(member.segmentBytes) B, lease holders \(leaseHolders), checkpoints "
+      + "\(member.leaseCheckpointInterval.map { "\($0) ms" } ?? "off"), mutant \(mutant?.rawValue ?? "none")"
   }
 }

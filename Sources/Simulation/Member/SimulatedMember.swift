@@ -30,6 +30,9 @@ public final class SimulatedMember {
     public var segmentsKept = 2
     public var snapshotsKept = 2
     public var compactionStepKeys = 3
+    /// Milliseconds between two checkpoints of a lease; `nil` = none.
+    public var leaseCheckpointInterval: Int?
+    public var leaseCheckpointPersist = false
     /// Reports appends as durable before they are written: a fault that the checks must find.
     public var acknowledgesEarly = false
 
@@ -103,6 +106,9 @@ public final class SimulatedMember {
     config.commitTicks = 1
     config.catchUpEntries = options.catchUpEntries
     config.compactionStepKeys = options.compactionStepKeys
+    config.leaseCheckpoint = options.leaseCheckpointInterval != nil
+    config.leaseCheckpointInterval = options.leaseCheckpointInterval ?? 0
+    config.leaseCheckpointPersist = options.leaseCheckpointPersist
     requestIDs = RequestID(member: own.id, milliseconds: milliseconds)
     core = try MemberCore(
       config, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,

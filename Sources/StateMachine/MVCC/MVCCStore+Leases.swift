@@ -8,12 +8,18 @@ extension MVCCStore {
   public static let leaseTTLMax: Int64 = 9_000_000_000
 
   /// Applies a grant.
-  /// - Throws: `leaseExists`, `leaseTTLTooLarge`.
-  public mutating func apply(_ request: Etcdserverpb.LeaseGrantRequest) throws(StoreError) {
-    guard request.ttl <= Self.leaseTTLMax else { throw .leaseTTLTooLarge }
+  /// - Parameter minTTL: seconds that a shorter time to live is raised to.
+  /// - Returns: seconds granted.
+  /// - Throws: `leaseExists`, `leaseTTLTooLarge`; `leaseNotFound` for id 0, which means no lease.
+  public mutating func apply(
+    _ request: Etcdserverpb.LeaseGrantRequest, minTTL: Int64
+  ) throws(StoreError) -> Int64 {
     guard request.id != 0 else { throw .leaseNotFound }
-    guard leases.grant(request.id, ttl: request.ttl) else { throw .leaseExists }
+    guard request.ttl <= Self.leaseTTLMax else { throw .leaseTTLTooLarge }
+    let ttl = Swift.max(request.ttl, minTTL)
+    guard leases.grant(request.id, ttl: ttl) else { throw .leaseExists }
     saveLease(request.id)
+    return ttl
   }
 
   /// Applies a revocation: the keys of the lease are deleted in one revision, in key order.
@@ -27,9 +33,14 @@ extension MVCCStore {
   }
 
   /// Applies remaining times; leases that are gone are passed over.
-  public mutating func apply(_ request: Etcdserverpb.LeaseCheckpointRequest) {
+  /// - Parameter persist: whether a restart remembers them. That nothing is recorded any more is always
+  ///   remembered: the lease was renewed, and an old row would end it early.
+  public mutating func apply(
+    _ request: Etcdserverpb.LeaseCheckpointRequest, persist: Bool
+  ) {
     for checkpoint in request.checkpoints where leases.contains(checkpoint.id) {
       leases.setRemaining(checkpoint.remainingTTL, of: checkpoint.id)
+      if persist || checkpoint.remainingTTL == 0 { saveLease(checkpoint.id) }
     }
   }
 

@@ -1,0 +1,100 @@
+import Bytes
+import EtcdAPI
+import HTTP
+import Member
+import Protobuf
+import Runtime
+
+/// Answers members that ask this one, as the leader, about leases. On the peer listener.
+///
+/// - Source: etcd `leasehttp/http.go`.
+struct LeaseEndpoints: Sendable {
+  let member: RunningMember
+
+  /// A request holds an id and a flag.
+  private static let requestBytesMax = 64 << 10
+  /// After which the asking member is told to try again.
+  /// - Source: etcd `applyTimeout`.
+  private static let patience: Duration = .seconds(1)
+
+  /// - Returns: false when the path is none of these.
+  func handle(_ exchange: HTTPExchange) -> Bool {
+    let path = exchange.request.path
+    guard path == LeaseHTTP.renewPath || path == LeaseHTTP.timeToLivePath else { return false }
+    guard exchange.request.method == "POST" else {
+      refuse(exchange, 405, "Method Not Allowed")
+      return true
+    }
+    exchange.collectBody(limit: Self.requestBytesMax) { result in
+      switch result {
+      case .failure: refuse(exchange, 400, "error reading body")
+      case .success(let body):
+        guard let question = Self.question(path, body) else {
+          return refuse(exchange, 400, "error unmarshalling request")
+        }
+        ask(question, exchange)
+      }
+    }
+    return true
+  }
+
+  private static func question(_ path: String, _ body: Bytes) -> LeaseQuestion.Kind? {
+    if path == LeaseHTTP.renewPath {
+      return (try? Etcdserverpb.LeaseKeepAliveRequest.decode(body)).map { .renew($0.id) }
+    }
+    guard
+      let request = try? Leasepb.LeaseInternalRequest.decode(body).leaseTimeToLiveRequest
+    else { return nil }
+    return .timeToLive(request.id, keys: request.keys)
+  }
+
+  private func ask(_ question: LeaseQuestion.Kind, _ exchange: HTTPExchange) {
+    var isAnswered = false
+    let timer = member.loop.schedule(after: Self.patience) {
+      guard !isAnswered else { return }
+      isAnswered = true
+      refuse(exchange, 408, LeaseHTTP.timedOut)
+    }
+    member.requests.ask(question) { outcome, _ in
+      guard !isAnswered else { return }
+      isAnswered = true
+      timer.cancel()
+      switch outcome {
+      case .lease(let answer): respond(exchange, question, answer)
+      case .failed(.leaseNotFound): refuse(exchange, 404, LeaseHTTP.notFound)
+      case .failed(.notLeader):
+        if case .renew = question { return refuse(exchange, 400, LeaseHTTP.notPrimary) }
+        refuse(exchange, 500, LeaseHTTP.notPrimary)
+      case .failed(.timeout): refuse(exchange, 408, LeaseHTTP.timedOut)
+      case .failed(let error): refuse(exchange, 500, error.message)
+      default: refuse(exchange, 500, "unexpected answer")
+      }
+    }
+  }
+
+  private func respond(
+    _ exchange: HTTPExchange, _ question: LeaseQuestion.Kind, _ answer: LeaseAnswer
+  ) {
+    let body: Bytes
+    switch (question, answer) {
+    case (.renew(let id), .renewed(let ttl)):
+      body = Etcdserverpb.LeaseKeepAliveResponse(id: id, ttl: ttl).encoded()
+    case (.timeToLive(let id, _), .timeToLive(let remaining, let granted, let keys)):
+      let response = Etcdserverpb.LeaseTimeToLiveResponse(
+        header: Etcdserverpb.ResponseHeader(), id: id, ttl: remaining, grantedTTL: granted,
+        keys: keys)
+      body = Leasepb.LeaseInternalResponse(leaseTimeToLiveResponse: response).encoded()
+    default: preconditionFailure("a lease question is answered in kind")
+    }
+    exchange.respond(
+      status: 200, headers: ["Content-Type": LeaseHTTP.contentType], body: body)
+  }
+
+  private func refuse(_ exchange: HTTPExchange, _ status: Int, _ text: String) {
+    exchange.respond(
+      status: status,
+      headers: [
+        "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff",
+      ], body: Bytes(text + "\n"))
+  }
+}

@@ -1,0 +1,248 @@
+import Bytes
+import EtcdAPI
+import MVCC
+import Membership
+import Protobuf
+import Raft
+
+/// Leases: the replicated part is applied as any entry; deadlines are kept while this member leads.
+extension MemberCore {
+  /// Milliseconds on the clock of leases.
+  private var leaseTime: Int64 { Int64(ticks) * Int64(config.tickMilliseconds) }
+
+  /// Leases that exist as far as the log is applied here, in order.
+  public var leaseIDs: [Int64] { store.leases.leases.keys.sorted() }
+  public func holdsLease(_ id: Int64) -> Bool { store.leases.contains(id) }
+
+  // MARK: Leadership
+
+  /// The empty entry of a term is applied: if this member leads in it, everything that earlier leaders
+  /// did is applied too, and the deadlines begin.
+  mutating func promoteLessor(at term: UInt64) {
+    guard isLeader, node.basicStatus.hardState.term == term else { return }
+    lessor.promote(term: term, now: leaseTime, leases: store.leases)
+  }
+
+  /// Ends the deadlines when this member does not lead any more.
+  private mutating func checkLessor(_ out: inout MemberOutput) {
+    guard let term = lessor.primaryTerm else { return }
+    if isLeader, node.basicStatus.hardState.term == term { return }
+    lessor.demote()
+    fail(parkedRenewals.takeAll(), .notLeader, &out)
+  }
+
+  private func fail(_ ids: [UInt64], _ error: EtcdError, _ out: inout MemberOutput) {
+    for id in ids { out.replies.append(Reply(id: id, outcome: .failed(error))) }
+  }
+
+  // MARK: Apply
+
+  mutating func applyLease(
+    _ grant: Etcdserverpb.LeaseGrantRequest, _ out: inout MemberOutput
+  ) throws(StoreError) -> Outcome {
+    let ttl = try store.apply(grant, minTTL: lessor.config.minTTL)
+    out.leases.granted.append(ttl)
+    if let lease = store.leases.leases[grant.id] {
+      lessor.refresh(grant.id, lease, now: leaseTime)
+    }
+    return .leaseGranted(id: grant.id, ttl: ttl, revision: store.revision)
+  }
+
+  mutating func applyLease(
+    _ revoke: Etcdserverpb.LeaseRevokeRequest, _ out: inout MemberOutput
+  ) throws(StoreError) -> Outcome {
+    try store.apply(revoke)
+    out.leases.revoked += 1
+    if lessor.remove(revoke.id) { out.leases.expired += 1 }
+    fail(parkedRenewals.take(revoke.id).map(\.id), .leaseNotFound, &out)
+    return .leaseRevoked(revision: store.revision)
+  }
+
+  mutating func applyLease(
+    _ request: Etcdserverpb.LeaseCheckpointRequest, _ out: inout MemberOutput
+  ) {
+    store.apply(request, persist: persistsCheckpoints)
+    for checkpoint in request.checkpoints {
+      lessor.didCheckpoint(checkpoint.id)
+      for renewal in parkedRenewals.take(checkpoint.id) {
+        renew(checkpoint.id, renewal, &out)
+      }
+    }
+  }
+
+  /// From 3.6 on every member remembers what was left.
+  private var persistsCheckpoints: Bool {
+    if config.leaseCheckpointPersist { return true }
+    let numbers = (membership.clusterVersion ?? "").split(separator: ".").compactMap { Int($0) }
+    return numbers.count >= 2 && (numbers[0], numbers[1]) >= (3, 6)
+  }
+
+  // MARK: Questions
+
+  /// A question waits for a round that confirms this member as the leader, and for everything before
+  /// it to be applied: a leader that was replaced without knowing it renews nothing.
+  mutating func ask(_ questions: [LeaseQuestion], _ out: inout MemberOutput) {
+    checkLessor(&out)
+    var ids: [UInt64] = []
+    for question in questions {
+      if case .list = question.kind {
+        out.replies.append(Reply(id: question.id, outcome: .lease(.list(listing))))
+      } else if !lessor.isPrimary {
+        fail([question.id], .notLeader, &out)
+      } else if leaseQuestions.count + parkedRenewals.count >= config.waitingMax {
+        fail([question.id], .tooManyRequests, &out)
+      } else {
+        leaseQuestions[question.id] = question.kind
+        ids.append(question.id)
+      }
+    }
+    if !ids.isEmpty { reads.add(ids, tick: ticks) }
+  }
+
+  private var listing: [LeaseListing] {
+    store.leases.leases.keys.map { LeaseListing(id: $0, deadline: lessor.deadline(of: $0) ?? 0) }
+  }
+
+  /// Answers questions whose round is over, and takes them out of the reads.
+  mutating func answerLeaseQuestions(_ out: inout MemberOutput) {
+    guard !leaseQuestions.isEmpty, !out.reads.isEmpty else { return }
+    checkLessor(&out)
+    let over = out.reads
+    var batches: [ReadBatch] = []
+    for batch in over {
+      var others: [UInt64] = []
+      for id in batch.ids {
+        guard let kind = leaseQuestions.removeValue(forKey: id) else {
+          others.append(id)
+          continue
+        }
+        // The alarm is about data; leases are kept and answered nevertheless.
+        if case .failure(let error) = batch.result, error != .corrupt {
+          fail([id], error == .leaderChanged ? .notLeader : error, &out)
+        } else {
+          answer(kind, id, &out)
+        }
+      }
+      if !others.isEmpty { batches.append(ReadBatch(ids: others, result: batch.result)) }
+    }
+    out.reads = batches
+    if node.hasReady { out.wantsMore = true }
+  }
+
+  private mutating func answer(
+    _ kind: LeaseQuestion.Kind, _ id: UInt64, _ out: inout MemberOutput
+  ) {
+    switch kind {
+    case .renew(let lease):
+      renew(lease, ParkedRenewals.Renewal(id: id, tick: ticks), &out)
+    case .timeToLive(let id64, let wantsKeys):
+      guard let remaining = lessor.remaining(id64, now: leaseTime) else {
+        let isGone = lessor.isPrimary && !store.leases.contains(id64)
+        return fail([id], isGone ? .leaseNotFound : .notLeader, &out)
+      }
+      guard let lease = store.leases.leases[id64] else { return fail([id], .leaseNotFound, &out) }
+      let answer = LeaseAnswer.timeToLive(
+        remaining: remaining, granted: lessor.ttl(of: lease),
+        keys: wantsKeys ? lease.keys.sorted() : [])
+      out.replies.append(Reply(id: id, outcome: .lease(answer)))
+    case .list: preconditionFailure("a list waits for no round")
+    }
+  }
+
+  /// Renews a lease, or parks the renewal:
+  /// - an overdue lease is about to be revoked, and the answer is what becomes of it;
+  /// - what a checkpoint recorded as left must be forgotten by a quorum before the lease may count on
+  ///   more, or the next leader would end it early.
+  private mutating func renew(
+    _ id: Int64, _ renewal: ParkedRenewals.Renewal, _ out: inout MemberOutput
+  ) {
+    guard lessor.isPrimary else { return fail([renewal.id], .notLeader, &out) }
+    guard let lease = store.leases.leases[id] else {
+      return fail([renewal.id], .leaseNotFound, &out)
+    }
+    if lessor.isOverdue(id, now: leaseTime) || lessor.isCheckpointing(id) {
+      return parkedRenewals.park(renewal, lease: id)
+    }
+    if lease.remaining > 0 {
+      if !parkedRenewals.isWaiting(for: id) {
+        let forget = Etcdserverpb.LeaseCheckpoint(id: id, remainingTTL: 0)
+        guard proposeCheckpoints([forget]) else { return fail([renewal.id], .notLeader, &out) }
+      }
+      return parkedRenewals.park(renewal, lease: id)
+    }
+    lessor.refresh(id, lease, now: leaseTime)
+    out.leases.renewed += 1
+    out.replies.append(
+      Reply(id: renewal.id, outcome: .lease(.renewed(ttl: lessor.ttl(of: lease)))))
+  }
+
+  // MARK: Work
+
+  mutating func tickLeases(_ out: inout MemberOutput) {
+    lessor.tick(now: leaseTime)
+    fail(
+      parkedRenewals.takeExpired(tick: ticks, after: config.requestTicks), .timeout, &out)
+  }
+
+  /// Answers questions, revokes what is overdue, and records what is left of long leases.
+  mutating func leaseWork(_ out: inout MemberOutput) {
+    checkLessor(&out)
+    answerLeaseQuestions(&out)
+    guard lessor.isPrimary else { return }
+    let overdue = lessor.takeOverdue(now: leaseTime)
+    if !overdue.isEmpty, !proposeRevocations(overdue) { lessor.giveBack(overdue, now: leaseTime) }
+    while true {
+      let due = lessor.takeCheckpoints(now: leaseTime, leases: store.leases)
+      guard !due.isEmpty else { return }
+      guard proposeCheckpoints(due) else { return lessor.giveBack(due, now: leaseTime) }
+    }
+  }
+
+  /// - Returns: whether the entries are in this leader's log.
+  private mutating func proposeRevocations(_ leases: [Int64]) -> Bool {
+    appendOwn(
+      leases.map { lease in
+        Etcdserverpb.InternalRaftRequest(
+          leaseRevoke: Etcdserverpb.LeaseRevokeRequest(id: lease),
+          header: Etcdserverpb.RequestHeader(id: readContexts.next())
+        ).encoded()
+      })
+  }
+
+  private mutating func proposeCheckpoints(
+    _ checkpoints: [Etcdserverpb.LeaseCheckpoint]
+  ) -> Bool {
+    appendOwn([
+      Etcdserverpb.InternalRaftRequest(
+        leaseCheckpoint: Etcdserverpb.LeaseCheckpointRequest(checkpoints: checkpoints),
+        header: Etcdserverpb.RequestHeader(id: readContexts.next())
+      ).encoded()
+    ])
+  }
+
+  /// Appends entries to the own log as the leader; they are never forwarded to another one.
+  private mutating func appendOwn(_ data: [Bytes]) -> Bool {
+    guard isLeader else { return false }
+    do throws(RaftError) {
+      try node.propose(data)
+      return true
+    } catch {
+      // Leadership is being handed over, or the followers are far behind.
+      _ = error
+      return false
+    }
+  }
+}
+
+extension MemberCore.Config {
+  /// - Source: etcd `NewServer`: `minTTL`, `ExpiredLeasesRetryInterval`; `Promote(ElectionTimeout)`.
+  var lessor: Lessor.Config {
+    let tick = Int64(tickMilliseconds)
+    let minimum = Int64(3 * raft.electionTicks / 2) * tick
+    return Lessor.Config(
+      tick: tick, minTTL: (minimum + 999) / 1000,
+      promotionExtension: Int64(raft.electionTicks) * tick,
+      retry: Int64(requestTicks) * tick,
+      checkpointInterval: leaseCheckpoint ? Int64(leaseCheckpointInterval) : nil)
+  }
+}

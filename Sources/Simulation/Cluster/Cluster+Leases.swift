@@ -1,0 +1,203 @@
+import Bytes
+import EtcdAPI
+import MVCC
+import Member
+import Protobuf
+import Raft
+
+/// Clients that hold leases, and what they were promised.
+struct LeaseWorld {
+  /// Client that gets a lease, hangs a key on it, renews it for a while and begins anew.
+  struct Holder {
+    enum Phase {
+      case empty
+      case granted
+      case held
+    }
+    var phase = Phase.empty
+    var lease: Int64 = 0
+    /// The request under way; answers to earlier ones are not listened to.
+    var call: (number: UInt64, time: Int)?
+  }
+
+  /// A lease as clients know it.
+  struct Fact {
+    /// It was promised not to end before.
+    var aliveUntil: Int
+    /// When a member was first seen without it after it had it.
+    var goneAt: Int?
+    /// Revision of the put of its key, once acknowledged.
+    var attachedAt: Int64?
+  }
+
+  var holders: [Holder] = []
+  var facts: [Int64: Fact] = [:]
+  var holderOf: [UInt64: Int] = [:]
+  var made: Int64 = 0
+  /// Leases that a process was seen with.
+  var seen: [UInt64: (life: Int, leases: Set<Int64>)] = [:]
+}
+
+/// A key whose lease was acknowledged as alive within its time is never gone, and every lease that
+/// nobody renews goes.
+extension Cluster {
+  /// Units that a second of a lease has at least: clocks run up to 20% fast.
+  private static let leaseSecond = 10 * tickUnits * 80 / 100
+  private static let leasePatience = 30 * tickUnits
+  /// Sorts before the keys that other clients read.
+  private static let leaseKeyPrefix = "a-lease-"
+
+  func stepLease(_ number: Int) {
+    guard callsAllowed else { return }
+    queue.add(.lease(holder: number), at: now + 1 + random.below(6 * Self.tickUnits))
+    var holder = leaseWorld.holders[number]
+    if let call = holder.call {
+      guard now - call.time > Self.leasePatience else { return }
+      // Nobody knows whether the lease or its key exists: another one.
+      if case .held = holder.phase {} else { holder.phase = .empty }
+      holder.call = nil
+      leaseWorld.holderOf[call.number] = nil
+      leaseWorld.holders[number] = holder
+    }
+    switch holder.phase {
+    case .empty:
+      leaseWorld.made += 1
+      leaseWorld.holders[number].lease = leaseWorld.made
+      let request = Etcdserverpb.LeaseGrantRequest(
+        ttl: Int64(random.below(9)), id: leaseWorld.made)
+      propose(number) { $0.leaseGrant = request }
+    case .granted:
+      let request = Etcdserverpb.PutRequest(
+        key: Bytes(Self.leaseKeyPrefix + "\(holder.lease)"), value: "held", lease: holder.lease)
+      propose(number) { $0.put = request }
+    case .held:
+      if chance(oneIn: 15) { leaseWorld.holders[number].phase = .empty } else { renew(number) }
+    }
+  }
+
+  private func propose(_ holder: Int, _ fill: (inout Etcdserverpb.InternalRaftRequest) -> Void) {
+    let id = ids[random.below(ids.count)]
+    guard let member = nodes[id]!.member else { return }
+    let number = begin(holder, member)
+    var request = Etcdserverpb.InternalRaftRequest(header: Etcdserverpb.RequestHeader(id: number))
+    fill(&request)
+    post(.propose([Proposal(id: number, data: request.encoded())]), to: id)
+  }
+
+  /// Asks one of the members that think they lead.
+  private func renew(_ holder: Int) {
+    let leaders = ids.filter { nodes[$0]!.member?.core.isLeader == true }
+    guard !leaders.isEmpty else { return }
+    let id = leaders[random.below(leaders.count)]
+    guard let member = nodes[id]!.member else { return }
+    let lease = leaseWorld.holders[holder].lease
+    let kind: LeaseQuestion.Kind =
+      options.mutant == .forgetsRenewals ? .timeToLive(lease, keys: false) : .renew(lease)
+    post(.askLeases([LeaseQuestion(id: begin(holder, member), kind)]), to: id)
+  }
+
+  private func begin(_ holder: Int, _ member: SimulatedMember) -> UInt64 {
+    let number = member.makeRequestID()
+    leaseWorld.holders[holder].call = (number, now)
+    leaseWorld.holderOf[number] = holder
+    return number
+  }
+
+  // MARK: Answers
+
+  /// - Returns: whether the reply is one to a holder of a lease.
+  func answerLease(_ reply: Reply) -> Bool {
+    guard let number = leaseWorld.holderOf.removeValue(forKey: reply.id) else { return false }
+    let holder = leaseWorld.holders[number]
+    guard let call = holder.call, call.number == reply.id else { return true }
+    leaseWorld.holders[number].call = nil
+    note(UInt64(bitPattern: holder.lease))
+    switch reply.outcome {
+    case .leaseGranted(_, let ttl, _):
+      leaseWorld.facts[holder.lease] = LeaseWorld.Fact(aliveUntil: 0)
+      promise(holder.lease, ttl, from: call.time)
+      leaseWorld.holders[number].phase = .granted
+    case .kv(.put(let revision, _)):
+      leaseWorld.facts[holder.lease]?.attachedAt = revision
+      leaseWorld.holders[number].phase = .held
+    case .lease(.renewed(let ttl)): renewed(holder.lease, ttl, from: call.time)
+    case .lease(.timeToLive(_, let granted, _)): renewed(holder.lease, granted, from: call.time)
+    case .failed(.leaseNotFound):
+      if let fact = leaseWorld.facts[holder.lease], now < fact.aliveUntil {
+        problems.append("lease \(holder.lease) is gone before \(fact.aliveUntil), its time")
+      }
+      leaseWorld.holders[number].phase = .empty
+    case .failed(.leaseExists): problems.append("lease \(holder.lease) was granted twice")
+    default: break
+    }
+    return true
+  }
+
+  private func renewed(_ lease: Int64, _ ttl: Int64, from start: Int) {
+    counters.leasesRenewed += 1
+    promise(lease, ttl, from: start)
+  }
+
+  private func promise(_ lease: Int64, _ ttl: Int64, from start: Int) {
+    guard var fact = leaseWorld.facts[lease] else { return }
+    fact.aliveUntil = max(fact.aliveUntil, start + Int(ttl) * Self.leaseSecond)
+    leaseWorld.facts[lease] = fact
+    trace("lease \(lease) lives until \(fact.aliveUntil)")
+    if let gone = fact.goneAt, gone < fact.aliveUntil {
+      problems.append("lease \(lease) was gone at \(gone), promised until \(fact.aliveUntil)")
+    }
+  }
+
+  // MARK: State of members
+
+  /// Looks at which leases a member lost in its last turn.
+  func verifyLeases(_ id: UInt64, _ member: SimulatedMember) {
+    let held = Set(member.core.leaseIDs)
+    let life = nodes[id]!.life
+    if let before = leaseWorld.seen[id], before.life == life {
+      for lease in before.leases.subtracting(held).sorted() { lost(lease, at: id) }
+    }
+    leaseWorld.seen[id] = (life, held)
+    guard chance(oneIn: 25), member.core.status.appliedIndex >= member.consistentIndex else {
+      return
+    }
+    for lease in held.sorted() { checkKey(of: lease, at: id, member) }
+  }
+
+  private func lost(_ lease: Int64, at id: UInt64) {
+    guard var fact = leaseWorld.facts[lease] else { return }
+    trace("lease \(lease) is gone at \(name(id))")
+    if now < fact.aliveUntil {
+      problems.append(
+        "\(name(id)) lost lease \(lease) before \(fact.aliveUntil), until when it was promised")
+    }
+    fact.goneAt = min(fact.goneAt ?? now, now)
+    leaseWorld.facts[lease] = fact
+  }
+
+  private func checkKey(of lease: Int64, at id: UInt64, _ member: SimulatedMember) {
+    guard let attached = leaseWorld.facts[lease]?.attachedAt,
+      attached <= member.core.status.revision
+    else { return }
+    let request = Etcdserverpb.RangeRequest(key: Bytes(Self.leaseKeyPrefix + "\(lease)"))
+    do throws(StoreError) {
+      let count = try member.core.snapshot().range(request).count
+      if count != 1 { problems.append("\(name(id)) has lease \(lease) without its key") }
+    } catch { problems.append("\(name(id)) cannot read: \(error)") }
+  }
+
+  /// Nobody renews any more: all leases must end.
+  var leasesAreGone: Bool {
+    ids.allSatisfy { nodes[$0]!.member?.core.leaseIDs.isEmpty == true }
+  }
+
+  /// Keys go with their leases.
+  func checkNoLeasedKeys(_ id: UInt64) {
+    guard let member = nodes[id]!.member else { return }
+    let request = Etcdserverpb.RangeRequest(key: "a", rangeEnd: "b")
+    do throws(StoreError) {
+      let count = try member.core.snapshot().range(request).count
+      if count != 0 { problems.append("\(name(id)) keeps \(count) keys of leases that ended") }
+    } catch { problems.append("\(name(id)) cannot read: \(error)") }
+  }
+}
