@@ -44,9 +44,13 @@ let package = Package(
       name: "MVCC", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/MVCC", swiftSettings: settings),
     .target(
-      name: "Membership", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
+      name: "V2Store", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
+      path: "Sources/StateMachine/V2Store", swiftSettings: settings),
+    tests("V2StoreTests", ["V2Store", "EtcdAPI", "Bytes", "Protobuf"]),
+    .target(
+      name: "Membership", dependencies: ["Bytes", "EtcdAPI", "Protobuf", "V2Store"],
       path: "Sources/StateMachine/Membership", swiftSettings: settings),
-    library("Member", ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership"]),
+    library("Member", ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store"]),
     tests(
       "MVCCTests",
       [
@@ -65,8 +69,8 @@ let package = Package(
     library(
       "MemberStorage",
       [
-        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
-        "Bolt", "WAL", "Snap", "COpenSSL",
+        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store",
+        "Member", "Bolt", "WAL", "Snap", "COpenSSL",
       ]),
     // Disks, networks and clocks that fail on purpose, decided by a seed.
     library(
@@ -132,7 +136,8 @@ let package = Package(
       "EtcdUtlKitTests",
       [
         "TestSupport",
-        "EtcdUtlKit", "CommandLineTool", "MemberStorage", "Membership", "MVCC", "Bolt", "WAL",
+        "EtcdUtlKit", "CommandLineTool", "MemberStorage", "Membership", "V2Store", "MVCC", "Bolt",
+        "WAL",
         "FileSystem", "EtcdAPI", "Protobuf", "Raft", "Bytes",
       ]),
     .target(
@@ -141,7 +146,10 @@ let package = Package(
     tests("TidyTests", []),
     tests(
       "InteropTests",
-      ["TestSupport", "etcd", "etcdutl", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
+      [
+        "TestSupport", "etcd", "etcdutl", "GRPC", "Runtime", "V2Store", "EtcdAPI", "Protobuf",
+        "Bytes",
+      ]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
       path: "benchmarks/grpc-echo-bench", swiftSettings: settings),
