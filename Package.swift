@@ -126,7 +126,7 @@ let package = Package(
     library(
       "EtcdUtlKit",
       [
-        "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "MemberStorage", "Bolt",
+        "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "Member", "MemberStorage", "Bolt",
         "EtcdConfig", "Runtime", "CommandLineTool",
       ]),
     .executableTarget(

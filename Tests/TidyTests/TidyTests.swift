@@ -48,8 +48,8 @@ import Testing
       "V2Store", "Member", "Bolt", "WAL", "Snap", "COpenSSL", "Synchronization")
     add("CommandLineTool", "EtcdConfig")
     add(
-      "EtcdUtlKit", "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "MemberStorage",
-      "Bolt", "EtcdConfig", "Runtime", "CommandLineTool")
+      "EtcdUtlKit", "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "Member",
+      "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "CommandLineTool")
     add("Runtime", "Bytes", "CUV", "Glibc", "Darwin", "Synchronization")
     add("HTTP", "Bytes", "Runtime", "Glibc", "Darwin")
     add(
