@@ -44,9 +44,13 @@ let package = Package(
       name: "MVCC", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/MVCC", swiftSettings: settings),
     .target(
-      name: "Membership", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
+      name: "V2Store", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
+      path: "Sources/StateMachine/V2Store", swiftSettings: settings),
+    tests("V2StoreTests", ["V2Store", "EtcdAPI", "Bytes", "Protobuf"]),
+    .target(
+      name: "Membership", dependencies: ["Bytes", "EtcdAPI", "Protobuf", "V2Store"],
       path: "Sources/StateMachine/Membership", swiftSettings: settings),
-    library("Member", ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership"]),
+    library("Member", ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store"]),
     tests(
       "MemberTests",
       [
@@ -70,8 +74,8 @@ let package = Package(
     library(
       "MemberStorage",
       [
-        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
-        "Bolt", "WAL", "Snap", "COpenSSL",
+        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store",
+        "Member", "Bolt", "WAL", "Snap", "COpenSSL",
       ]),
     // Disks, networks and clocks that fail on purpose, decided by a seed.
     library(
@@ -127,7 +131,7 @@ let package = Package(
     library(
       "EtcdUtlKit",
       [
-        "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "MemberStorage", "Bolt",
+        "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "Member", "MemberStorage", "Bolt",
         "EtcdConfig", "Runtime", "CommandLineTool",
       ]),
     .executableTarget(
@@ -137,7 +141,8 @@ let package = Package(
       "EtcdUtlKitTests",
       [
         "TestSupport",
-        "EtcdUtlKit", "CommandLineTool", "MemberStorage", "Membership", "MVCC", "Bolt", "WAL",
+        "EtcdUtlKit", "CommandLineTool", "MemberStorage", "Membership", "V2Store", "MVCC", "Bolt",
+        "WAL",
         "FileSystem", "EtcdAPI", "Protobuf", "Raft", "Bytes",
       ]),
     .target(
@@ -148,7 +153,7 @@ let package = Package(
       "InteropTests",
       [
         "TestSupport", "etcd", "etcdutl", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes",
-        "Bolt", "FileSystem", "MVCC", "MemberStorage",
+        "Bolt", "FileSystem", "MVCC", "MemberStorage", "V2Store",
       ]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],

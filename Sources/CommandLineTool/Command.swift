@@ -77,6 +77,15 @@ public struct Invocation: Sendable {
 public struct CommandFailure: Error, Equatable, Sendable {
   public let message: String
   public let exitCode: Int32
+  /// Whether the command told the reason itself: then nothing is added.
+  public private(set) var isTold = false
+
+  /// A failure whose reason stands in the output already.
+  public static func told(exitCode: Int32 = CommandFailure.error) -> CommandFailure {
+    var failure = CommandFailure("", exitCode: exitCode)
+    failure.isTold = true
+    return failure
+  }
 
   public init(_ message: String, exitCode: Int32 = CommandFailure.error) {
     self.message = message

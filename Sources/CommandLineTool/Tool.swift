@@ -60,7 +60,7 @@ public struct Tool: Sendable {
     do throws(CommandFailure) {
       try command.run?(invocation)
     } catch {
-      console.printError("Error: \(error.message)\n")
+      if !error.isTold { console.printError("Error: \(error.message)\n") }
       return error.exitCode
     }
     if let builtin = command.builtin { runBuiltin(builtin, invocation) }

@@ -7,9 +7,9 @@ import Protobuf
 import Runtime
 
 /// Tells the cluster what this member is called and where clients reach it, and, while it leads,
-/// decides the cluster version. Confined to the client loop.
+/// decides the cluster version and ends keys of the v2 store. Confined to the client loop.
 ///
-/// - Source: etcd `publishV3`/`publish`, `monitorVersions`.
+/// - Source: etcd `publishV3`/`publish`, `monitorVersions`, `sync`.
 final class Publisher {
   private let member: RunningMember
   private var timer: LoopTimer?
@@ -23,7 +23,9 @@ final class Publisher {
   func start() {
     publish()
     timer = member.loop.schedule(after: .milliseconds(100), repeating: .milliseconds(500)) {
-      [unowned self] in decideVersion()
+      [unowned self] in
+      decideVersion()
+      expireV2Keys()
     }
   }
 
@@ -56,6 +58,15 @@ final class Publisher {
           LogField("cluster-id", .string(String(member.host.clusterID, radix: 16))),
         ])
     }
+  }
+
+  /// The leader's clock ends keys of the v2 store.
+  private func expireV2Keys() {
+    let status = member.host.status
+    guard status.hasExpiringV2Keys, status.leader == member.host.memberID else { return }
+    let id = member.requests.makeID()
+    let data = RaftRequest.sync(now: WallClock.nanoseconds, id: id)
+    member.requests.propose(id: id, data) { _, _ in }
   }
 
   /// The lowest version among the members becomes the cluster's; a member that cannot be asked holds

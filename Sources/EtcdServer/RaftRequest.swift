@@ -35,4 +35,10 @@ enum RaftRequest {
   static func put(path: String, value: String, id: UInt64) -> Bytes {
     Etcdserverpb.Request(id: id, method: "PUT", path: path, val: value).encoded()
   }
+
+  /// A v2 request that ends the keys whose time is over.
+  /// - Parameter now: nanoseconds since 1970.
+  static func sync(now: Int64, id: UInt64) -> Bytes {
+    Etcdserverpb.Request(id: id, method: "SYNC", time: now).encoded()
+  }
 }

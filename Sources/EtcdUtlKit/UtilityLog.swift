@@ -10,7 +10,7 @@ struct UtilityLog: Sendable {
   let console: Console
   let now: @Sendable () -> Int64
 
-  enum Level: String { case info, warn, error }
+  enum Level: String { case info, warn, error, fatal }
 
   func write(
     _ level: Level, _ message: String, _ fields: [(String, JSONValue)] = [],

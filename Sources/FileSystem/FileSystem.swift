@@ -125,6 +125,6 @@ public struct FileError: Error, Sendable, CustomStringConvertible {
 
   /// The same as Go's `os.PathError` writes it: `open PATH: no such file or directory`.
   public var goDescription: String {
-    "\(operation) \(path): \(detail.prefix(1).lowercased())\(detail.dropFirst())"
+    "\(operation == "opendir" ? "open" : operation) \(path): \(detail.prefix(1).lowercased())\(detail.dropFirst())"
   }
 }

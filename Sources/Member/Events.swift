@@ -147,4 +147,6 @@ public struct MemberStatus: Sendable, Equatable {
   public var proposalsPending = 0
   public var proposalsFailed = 0
   public var slowReads = 0
+  /// Keys of the v2 store wait for SYNC requests to end them.
+  public var hasExpiringV2Keys = false
 }

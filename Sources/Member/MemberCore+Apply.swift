@@ -31,8 +31,7 @@ extension MemberCore {
       return
     }
     if isReplay {
-      // Only membership is rebuilt from the log; everything else is in the backend.
-      if let request = decodeV2(entry.data) { applyV2(request, isReplay: true, &out) }
+      replay(entry.data, &out)
       return
     }
     if let request = try? DataRequest.decode(entry.data), request.isComplete {
@@ -57,9 +56,24 @@ extension MemberCore {
     if let outcome { reply(id, outcome, &out) }
   }
 
+  /// Applies what the backend does not hold: membership, cluster version, v2 store.
+  private mutating func replay(_ data: Bytes, _ out: inout MemberOutput) {
+    if let request = try? DataRequest.decode(data), request.isComplete { return }
+    guard let request = try? Etcdserverpb.InternalRaftRequest.decode(data) else {
+      if let request = decodeV2(data) { applyV2(request, isReplay: true, &out) }
+      return
+    }
+    if let request = request.v2 {
+      applyV2(request, isReplay: true, &out)
+    } else if let version = request.clusterVersionSet {
+      setClusterVersion(version.ver, isReplay: true, &out)
+    } else if let attributes = request.clusterMemberAttrSet {
+      setAttributes(attributes, isReplay: true, &out)
+    }
+  }
+
   private func decodeV2(_ data: Bytes) -> Etcdserverpb.Request? {
-    if let request = try? Etcdserverpb.InternalRaftRequest.decode(data) { return request.v2 }
-    return try? Etcdserverpb.Request.decode(data)
+    try? Etcdserverpb.Request.decode(data)
   }
 
   private mutating func apply(_ request: DataRequest, _ out: inout MemberOutput) -> Outcome {
@@ -117,9 +131,7 @@ extension MemberCore {
     } else if let version = request.clusterVersionSet {
       setClusterVersion(version.ver, isReplay: false, &out)
     } else if let attributes = request.clusterMemberAttrSet {
-      setAttributes(
-        of: attributes.memberID, name: attributes.memberAttributes?.name ?? "",
-        clientURLs: attributes.memberAttributes?.clientURLs ?? [], isReplay: false, &out)
+      setAttributes(attributes, isReplay: false, &out)
     } else if let downgrade = request.downgradeInfoSet {
       let value: JSONValue = [
         "target-version": .string(downgrade.ver), "enabled": .bool(downgrade.enabled),
@@ -180,6 +192,7 @@ extension MemberCore {
     }
     applyToRaft(raw.asV2, &out)
     applied.membership.apply(change)
+    applied.membership.record(change, in: &applied.v2)
     if !isReplay { save(change) }
     out.memberChanges.append(change)
     if case .remove(let gone) = change, gone == id { out.removedSelf = true }
@@ -223,40 +236,32 @@ extension MemberCore {
     store.put(.members, Bytes(member.hexID), member.json())
   }
 
-  /// A v2 request: attributes of a member, the cluster version; other paths are the v2 API's.
-  private mutating func applyV2(
-    _ request: Etcdserverpb.Request, isReplay: Bool, _ out: inout MemberOutput
-  ) {
-    defer { reply(request.id, .done, &out) }
-    guard request.method == "PUT" else { return }
-    if request.path == "/0/version" {
-      setClusterVersion(request.val, isReplay: isReplay, &out)
-      return
-    }
-    let parts = request.path.split(separator: "/")
-    guard parts.count == 4, parts[0] == "0", parts[1] == "members", parts[3] == "attributes",
-      let member = UInt64(parts[2], radix: 16), let value = try? JSONValue.parse(Bytes(request.val))
-    else { return }
-    setAttributes(
-      of: member, name: value["name"]?.string ?? "",
-      clientURLs: (value["clientURLs"]?.array ?? []).compactMap(\.string), isReplay: isReplay, &out)
-  }
-
-  private mutating func setClusterVersion(
+  mutating func setClusterVersion(
     _ version: String, isReplay: Bool, _ out: inout MemberOutput
   ) {
     applied.membership.setClusterVersion(version)
+    applied.membership.recordClusterVersion(in: &applied.v2)
     out.clusterVersion = version
     if !isReplay { store.put(.cluster, "clusterVersion", Bytes(version)) }
   }
 
   private mutating func setAttributes(
+    _ request: Membershippb.ClusterMemberAttrSetRequest, isReplay: Bool,
+    _ out: inout MemberOutput
+  ) {
+    setAttributes(
+      of: request.memberID, name: request.memberAttributes?.name ?? "",
+      clientURLs: request.memberAttributes?.clientURLs ?? [], isReplay: isReplay, &out)
+  }
+
+  mutating func setAttributes(
     of member: UInt64, name: String, clientURLs: [String], isReplay: Bool,
     _ out: inout MemberOutput
   ) {
     guard applied.membership.setAttributes(of: member, name: name, clientURLs: clientURLs) else {
       return
     }
+    applied.membership.recordAttributes(of: member, in: &applied.v2)
     if let info = applied.membership.members[member] { out.memberChanges.append(.update(info)) }
     if !isReplay { saveMember(member) }
   }

@@ -3,6 +3,7 @@ import EtcdAPI
 import MVCC
 import Membership
 import Raft
+import V2Store
 
 /// A member without threads, clock, disk and network: raft, the replicated state, and the requests
 /// that wait for them. Events go in, `MemberOutput` comes out; the same events give the same output.
@@ -51,6 +52,8 @@ public struct MemberCore: Sendable {
     var term: UInt64 = 0
     var confState = Raftpb.ConfState()
     var membership = Membership()
+    /// Holds the membership too, and what users of the v2 API wrote.
+    var v2 = V2Store()
   }
 
   /// A request whose entry was not applied yet.
@@ -118,13 +121,9 @@ public struct MemberCore: Sendable {
     lessor = Lessor(config.lessor)
     node = try RawNode(config.raft, storage: storage)
     self.store = store
-    let membership: Membership
-    do throws(MembershipError) {
-      membership = try Membership(v2Document: snapshot.data)
-    } catch { throw .invalidState(error.description) }
-    applied = Position(
-      index: snapshot.metadata.index, term: snapshot.metadata.term,
-      confState: snapshot.metadata.confState, membership: membership)
+    do throws(V2SnapshotError) { applied = try Position(snapshot) } catch {
+      throw .invalidState(error.description)
+    }
     durable = applied
     durableRows = rows
     replayUntil = consistentIndex
@@ -169,6 +168,7 @@ public struct MemberCore: Sendable {
     status.proposalsPending = waiting.count
     status.proposalsFailed = proposalsFailed
     status.slowReads = reads.slow
+    status.hasExpiringV2Keys = applied.v2.hasExpiringKeys
     return status
   }
 
@@ -262,7 +262,7 @@ public struct MemberCore: Sendable {
     // The backend's durable state is at least as new as the snapshot that raft has in mind.
     var message = message
     message.snapshot = Raftpb.Snapshot(
-      data: durable.membership.v2Document(index: durable.index),
+      data: durable.v2.document(),
       metadata: Raftpb.SnapshotMetadata(
         confState: durable.confState, index: durable.index, term: durable.term))
     out.sendSnapshots.append(SnapshotSend(message: message, state: durableRows))
@@ -315,7 +315,7 @@ public struct MemberCore: Sendable {
     else { return }
     savingSnapshot = durable
     out.saveSnapshot = Raftpb.Snapshot(
-      data: durable.membership.v2Document(index: durable.index),
+      data: durable.v2.document(),
       metadata: Raftpb.SnapshotMetadata(
         confState: durable.confState, index: durable.index, term: durable.term))
   }
@@ -337,20 +337,19 @@ public struct MemberCore: Sendable {
   ) {
     guard let snapshot = append.snapshot else { preconditionFailure("install without snapshot") }
     do {
-      let membership = try Membership(v2Document: snapshot.data)
+      let position = try Position(snapshot)
       try node.storage.applySnapshot(snapshot)
       store = restored
       try alarms.restore(from: store)
       replayUntil = try store.consistentIndex()
-      applied = Position(
-        index: snapshot.metadata.index, term: snapshot.metadata.term,
-        confState: snapshot.metadata.confState, membership: membership)
+      applied = position
       durable = applied
       durableRows = restored.committedState
       freezing = nil
       savingSnapshot = nil
       snapshotIndex = snapshot.metadata.index
       physicalCompactions.removeAll()
+      let membership = applied.membership
       out.memberChanges += membership.sorted.map { .add($0) }
       out.memberChanges += membership.removed.sorted().map { .remove($0) }
     } catch { out.fatal = "snapshot at index \(snapshot.metadata.index): \(error)" }

@@ -7,6 +7,7 @@ import Member
 import Membership
 import Protobuf
 import Snap
+import V2Store
 import WAL
 
 /// Makes the directory of a member of a new cluster whose data are those of a snapshot file.
@@ -250,9 +251,10 @@ public struct SnapshotRestore: Sendable {
     wal.append(
       state: Raftpb.HardState(term: term, vote: members[0].id, commit: commit), entries: entries)
     try wal.flush()
-    let document = Membership(members: members).v2Document(index: commit)
+    var store = V2Store()
+    Membership(members: members).replace(in: &store)
     let snapshot = Raftpb.Snapshot(
-      data: document,
+      data: store.document(),
       metadata: Raftpb.SnapshotMetadata(confState: confState, index: commit, term: term))
     try Snapshotter(fileSystem, directory: staging.snap).save(snapshot)
     wal.append(snapshot: Walpb.Snapshot(index: commit, term: term, confState: confState))

@@ -89,27 +89,38 @@ struct WALReader {
   }
 
   /// Reads all records from `snapshot` on.
+  /// - Parameter isLenient: take a torn record for the end, and a missing record of the snapshot for
+  ///   granted.
   /// - Throws: `torn` with the outcome so far lost: repair first.
   func read(
-    _ names: [SegmentName], from snapshot: Walpb.Snapshot
+    _ names: [SegmentName], from snapshot: Walpb.Snapshot, isLenient: Bool = false
   ) throws(WALError) -> Outcome {
     var outcome = Outcome()
     var matched = false
     for (position, name) in names.enumerated() {
       var reader = try open(name, isLast: position == names.count - 1, crc: outcome.crc)
-      while case .record(let record) = try reader.next() {
+      while case .record(let record) = try step(&reader, isLenient: isLenient) {
         try take(record, &outcome, from: snapshot, matched: &matched, reader)
       }
       outcome.crc = reader.crc
       outcome.lastEnd = reader.validEnd
     }
-    guard matched else {
+    guard matched || isLenient else {
       throw WALError(
         .snapshotNotFound,
         "wal: snapshot not found: \(directory) has no record of the snapshot at index "
           + "\(snapshot.index)")
     }
     return outcome
+  }
+
+  private func step(
+    _ reader: inout SegmentReader, isLenient: Bool
+  ) throws(WALError) -> SegmentReader.Step {
+    do throws(WALError) { return try reader.next() } catch {
+      guard isLenient, error.reason == .torn else { throw error }
+      return .end
+    }
   }
 
   private func take(

@@ -6,7 +6,7 @@ import Testing
 @Suite(.serialized) struct EtcdutlTests {
   /// Lines of a usage that 3.5.1 does not have, or we do not.
   private static let ownLines = [
-    "  backup ", "  completion ", "  hashkv ", "  migrate ", "      --bump-revision",
+    "  completion ", "  hashkv ", "  migrate ", "      --bump-revision",
     "      --initial-memory-map-size", "      --mark-compacted",
   ]
 

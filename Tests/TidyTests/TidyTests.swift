@@ -36,19 +36,20 @@ import Testing
     add("EtcdAPI", "Bytes", "Protobuf")
     add("Raft", "Bytes", "EtcdAPI", "Protobuf")
     add("StateMachine/MVCC", "Bytes", "EtcdAPI", "Protobuf")
-    add("StateMachine/Membership", "Bytes", "EtcdAPI", "Protobuf")
-    add("Member", "Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership")
+    add("StateMachine/V2Store", "Bytes", "EtcdAPI", "Protobuf")
+    add("StateMachine/Membership", "Bytes", "EtcdAPI", "Protobuf", "V2Store")
+    add("Member", "Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store")
     add("FileSystem", "Bytes", "Glibc", "Darwin")
     add("Bolt", "Bytes", "FileSystem", "Synchronization")
     add("WAL", "Bytes", "FileSystem", "EtcdAPI", "Protobuf")
     add("Snap", "Bytes", "FileSystem", "EtcdAPI", "Protobuf")
     add(
       "MemberStorage", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
-      "Member", "Bolt", "WAL", "Snap", "COpenSSL", "Synchronization")
+      "V2Store", "Member", "Bolt", "WAL", "Snap", "COpenSSL", "Synchronization")
     add("CommandLineTool", "EtcdConfig")
     add(
-      "EtcdUtlKit", "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "MemberStorage",
-      "Bolt", "EtcdConfig", "Runtime", "CommandLineTool")
+      "EtcdUtlKit", "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "Member",
+      "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "CommandLineTool")
     add("Runtime", "Bytes", "CUV", "Glibc", "Darwin", "Synchronization")
     add("HTTP", "Bytes", "Runtime", "Glibc", "Darwin")
     add(

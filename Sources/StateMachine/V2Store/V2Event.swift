@@ -1,0 +1,71 @@
+/// What an operation on the v2 store did.
+///
+/// - Source: etcd `v2store/event.go`.
+public struct V2Event: Hashable, Sendable {
+  /// The kind of event; the raw value is its name in JSON.
+  public enum Action: String, Sendable {
+    case get, create, set, update, delete, compareAndSwap, compareAndDelete, expire
+  }
+
+  public let action: Action
+  /// The node as it is now; for one that is gone, its key and the index that removed it.
+  public let node: V2Entry
+  /// The node as it was.
+  public let previous: V2Entry?
+  /// The store's index behind the operation.
+  public let index: UInt64
+  /// The time to live was renewed and nothing else: watchers are not told.
+  public let isRefresh: Bool
+
+  init(
+    _ action: Action, _ node: V2Entry, previous: V2Entry? = nil, index: UInt64,
+    isRefresh: Bool = false
+  ) {
+    self.action = action
+    self.node = node
+    self.previous = previous
+    self.index = index
+    self.isRefresh = isRefresh
+  }
+}
+
+/// Counts of operations, those that failed included.
+///
+/// - Source: etcd `v2store/stats.go`.
+public struct V2Stats: Hashable, Sendable {
+  public var getsSuccess: UInt64 = 0
+  public var getsFail: UInt64 = 0
+  public var setsSuccess: UInt64 = 0
+  public var setsFail: UInt64 = 0
+  public var deleteSuccess: UInt64 = 0
+  public var deleteFail: UInt64 = 0
+  public var updateSuccess: UInt64 = 0
+  public var updateFail: UInt64 = 0
+  public var createSuccess: UInt64 = 0
+  public var createFail: UInt64 = 0
+  public var compareAndSwapSuccess: UInt64 = 0
+  public var compareAndSwapFail: UInt64 = 0
+  public var compareAndDeleteSuccess: UInt64 = 0
+  public var compareAndDeleteFail: UInt64 = 0
+  public var expireCount: UInt64 = 0
+  /// Watchers at the time; none are kept here.
+  public var watchers: UInt64 = 0
+
+  public init() {}
+
+  /// Every count with its name in JSON, in the order of the document.
+  static var fields: [(name: String, field: WritableKeyPath<V2Stats, UInt64>)] {
+    [
+      ("getsSuccess", \.getsSuccess), ("getsFail", \.getsFail),
+      ("setsSuccess", \.setsSuccess), ("setsFail", \.setsFail),
+      ("deleteSuccess", \.deleteSuccess), ("deleteFail", \.deleteFail),
+      ("updateSuccess", \.updateSuccess), ("updateFail", \.updateFail),
+      ("createSuccess", \.createSuccess), ("createFail", \.createFail),
+      ("compareAndSwapSuccess", \.compareAndSwapSuccess),
+      ("compareAndSwapFail", \.compareAndSwapFail),
+      ("compareAndDeleteSuccess", \.compareAndDeleteSuccess),
+      ("compareAndDeleteFail", \.compareAndDeleteFail),
+      ("expireCount", \.expireCount), ("watchers", \.watchers),
+    ]
+  }
+}

@@ -1,0 +1,134 @@
+/// The store of etcd's v2 API as a value: a tree of files and directories, and a counter that every
+/// write raises. Copies share the tree until one of them is changed, so that carrying one along costs
+/// nothing and a write copies the directories on its path at most.
+///
+/// The same operations in the same order give the same tree on every member, Go's included. Watchers
+/// are not part of it: every operation returns its event.
+///
+/// - Source: etcd 3.5 `server/etcdserver/api/v2store/store.go`.
+public struct V2Store: Hashable, Sendable {
+  /// When a node ends, for operations that make or change one.
+  public struct Lifetime: Hashable, Sendable {
+    /// Nanoseconds since 1970; `nil` for a node that stays.
+    public var expiration: Int64?
+    /// Keep the value and renew the lifetime only.
+    public var isRefresh: Bool
+
+    public init(expiration: Int64? = nil, isRefresh: Bool = false) {
+      self.expiration = expiration
+      self.isRefresh = isRefresh
+    }
+
+    /// A node that stays.
+    public static let permanent = Lifetime()
+  }
+
+  /// Members and versions lie below the first, the users' keys below the second.
+  public static let namespaces = ["0", "1"]
+
+  var root: V2Node
+  /// Raised by every write.
+  public internal(set) var index: UInt64 = 0
+  public internal(set) var stats = V2Stats()
+  var expiries = ExpiryQueue()
+
+  /// A store with the directories `/0` and `/1`.
+  public init() {
+    root = .directory(index: 0)
+    addNamespaces()
+  }
+
+  mutating func addNamespaces() {
+    for name in Self.namespaces where root.children?[V2Name(text: name)] == nil {
+      root.insert(.directory(index: 0), at: [V2Name(text: name)], index: 0)
+    }
+  }
+
+  /// Whether any node has a lifetime: someone should then propose SYNC requests.
+  public var hasExpiringKeys: Bool { expiries.live > 0 }
+
+  /// Whether nothing was written by users of the v2 API.
+  public var holdsOnlyMembership: Bool {
+    root.sortedChildren.allSatisfy { name, node in
+      name.text == "0" || (name.text == "1" && node.children?.isEmpty == true)
+    }
+  }
+
+  // MARK: Reading
+
+  /// The value of the file at a path, `nil` when there is none. Not counted in the statistics.
+  public func value(at path: String) -> String? {
+    guard let node = try? lookUp(V2Path(path)), !node.isDirectory else { return nil }
+    return node.value
+  }
+
+  /// The names in the directory at a path, ordered; empty when there is none. Not counted.
+  public func names(at path: String) -> [String] {
+    guard let node = try? lookUp(V2Path(path)) else { return [] }
+    return node.sortedChildren.map(\.name.text)
+  }
+
+  /// The node at a path with its children, or with everything below it.
+  /// - Throws: `keyNotFound`, `notDirectory`.
+  public mutating func get(
+    _ path: String, isRecursive: Bool = false
+  ) throws(V2Error) -> V2Event {
+    let path = V2Path(path)
+    do throws(V2Error) {
+      let entry = try lookUp(path).entry(at: path, depth: isRecursive ? .max : 1)
+      stats.getsSuccess += 1
+      return V2Event(.get, entry, index: index)
+    } catch {
+      stats.getsFail += 1
+      throw error
+    }
+  }
+
+  /// - Throws: `keyNotFound` naming the first path that is missing, `notDirectory` naming a file on
+  ///   the way.
+  func lookUp(_ path: V2Path) throws(V2Error) -> V2Node {
+    var node = root
+    for (depth, name) in path.names.enumerated() {
+      guard let children = node.children else {
+        throw V2Error(.notDirectory, V2Path.text(path.names[..<depth]), index: index)
+      }
+      guard let child = children[name] else {
+        throw V2Error(.keyNotFound, V2Path.text(path.names[...depth]), index: index)
+      }
+      node = child
+    }
+    return node
+  }
+
+  // MARK: Rules that writes share
+
+  /// - Throws: `rootReadOnly` for the root and the namespaces.
+  func checkWritable(_ path: V2Path) throws(V2Error) {
+    let isNamespace = path.names.count == 1 && Self.namespaces.contains(path.names[0].text)
+    if path.names.isEmpty || isNamespace { throw V2Error(.rootReadOnly, "/", index: index) }
+  }
+
+  /// Changes the node at a path that exists, and keeps the queue of lifetimes in step.
+  mutating func change(_ path: V2Path, _ body: (inout V2Node) -> Void) {
+    var before: Int64?
+    var after: Int64?
+    root.modify(path.names[...]) { node in
+      before = node.expiration
+      body(&node)
+      after = node.expiration
+    }
+    guard before != after else { return }
+    if before != nil { expiries.live -= 1 }
+    if let after { expect(after, path) }
+  }
+
+  mutating func insert(_ node: V2Node, at path: V2Path) {
+    root.insert(node, at: path.names[...], index: node.createdIndex)
+    if let expiration = node.expiration { expect(expiration, path) }
+  }
+
+  mutating func remove(_ node: V2Node, at path: V2Path) {
+    if expiries.live > 0 { expiries.live -= node.expiringCount }
+    root.remove(at: path.names[...])
+  }
+}

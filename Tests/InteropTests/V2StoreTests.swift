@@ -1,0 +1,225 @@
+import Bytes
+import EtcdAPI
+import Foundation
+import TestSupport
+import Testing
+import V2Store
+
+/// The v2 store beside Go etcd's, and users' v2 keys on their way through our member.
+@Suite(.serialized) struct V2StoreTests {
+  /// A member that serves the v2 API, or one that shares its directory.
+  private func member(
+    _ binary: String, _ scratch: Scratch, _ ports: [Int], extra: [String]
+  ) -> Member {
+    Member(
+      name: "m1", binary: binary, directory: scratch.path + "/m1", clientPort: ports[0],
+      peerPort: ports[1], cluster: "m1=http://127.0.0.1:\(ports[1])",
+      extra: ["--snapshot-count", "10"] + extra)
+  }
+
+  /// Answers to many requests over one connection: status, X-Etcd-Index and body.
+  private func ask(_ member: Member, _ requests: [[String]]) -> [String] {
+    let path = member.directory + ".curl"
+    let lines = requests.map { words in
+      let settings = words.dropFirst(2).map { "data-urlencode = \"\($0)\"" }
+      return
+        ([
+          "url = \"\(member.endpoint)/v2/keys\(words[1])\"", "request = \(words[0])", "silent",
+          "get",
+        ].prefix(words[0] == "PUT" || words[0] == "POST" ? 3 : 4) + settings)
+        .joined(separator: "\n")
+    }
+    try! lines.joined(separator: "\nnext\n").write(
+      toFile: path, atomically: false, encoding: .utf8)
+    let done = run("/usr/bin/curl", ["-L", "-K", path])
+    #expect(done.status == 0, "\(done.error)")
+    return done.output.split(separator: "\n").map(String.init)
+  }
+
+  @Test(arguments: ["3.4", "3.5"]) func userKeysSurviveOurMember(version: String) throws {
+    guard let official = version == "3.4" ? Binaries.go34 : Binaries.go35,
+      let last = Binaries.go35, let ctl = Binaries.ctl35
+    else {
+      print("SKIPPED: etcd \(version) is not installed; run scripts/setup.sh")
+      return
+    }
+    let scratch = Scratch()
+    let ports = freePorts(2)
+    let first = member(official, scratch, ports, extra: ["--enable-v2=true"])
+    first.start()
+    try first.waitHealthy()
+    var requests: [[String]] = []
+    for n in 0..<25 { requests.append(["PUT", "/dir\(n % 4)/key\(n)", "value=value \(n)"]) }
+    requests += [
+      ["PUT", "/empty", "dir=true"], ["POST", "/queue", "value=job"],
+      ["PUT", "/long", "value=lives", "ttl=100000"], ["PUT", "/short", "value=dies", "ttl=1"],
+      ["PUT", "/dir0/key0", "value=swapped", "prevValue=value 0"],
+      ["PUT", "/dir0/key4", "value=refused", "prevValue=other"],
+      ["DELETE", "/dir1/key1"], ["DELETE", "/dir2", "recursive=true"],
+      ["PUT", "/\u{e9}<&>", "value=\u{4f60}\u{597d} <&>"], ["PUT", "/_hidden/k", "value=v"],
+    ]
+    #expect(ask(first, requests).count == requests.count)
+    func state(_ member: Member) -> [String] {
+      ask(
+        member,
+        [["GET", "/", "recursive=true", "sorted=true"], ["GET", "/_hidden", "recursive=true"]]
+      )
+      // The rest of a lifetime counts down.
+      .map { $0.replacing(#/"ttl":\d+,/#, with: "") }
+    }
+    let deadline = Date().addingTimeInterval(20)
+    while state(first)[0].contains("dies"), Date() < deadline { usleep(50_000) }
+    let before = state(first)
+    #expect(before[0].contains("swapped") && !before[0].contains("dies"))
+    first.stop()
+
+    let ours = member(Binaries.ours, scratch, ports, extra: [])
+    for round in 0..<2 {
+      ours.start()
+      try ours.waitHealthy()
+      for n in 0..<30 {
+        let done = run(ctl, ["--endpoints", ours.endpoint, "put", "k\(n)", "v\(round)"])
+        #expect(done.status == 0, "\(done)")
+      }
+      let written = Date().addingTimeInterval(20)
+      while Date() < written,
+        ours.log.components(separatedBy: "saved snapshot").count < 2 * round + 2
+      { usleep(50_000) }
+      #expect(ours.log.contains("saved snapshot"), "no snapshot of ours to go on from")
+      // The hard way first: what the snapshot lacks comes from the log.
+      if round == 0 { ours.kill() } else { ours.stop() }
+    }
+
+    let back = member(last, scratch, ports, extra: ["--enable-v2"])
+    back.start()
+    try back.waitHealthy()
+    let after = state(back)
+    #expect(after == before)
+    // The index goes on where it was, and watchers of the past get an answer.
+    let cleared = ask(back, [["GET", "/dir0/key0", "wait=true", "waitIndex=3"]])
+    #expect(cleared.first?.contains("\"errorCode\":401") == true, "\(cleared)")
+    let next = ask(back, [["PUT", "/dir0/key0", "value=new", "prevValue=swapped"]])
+    #expect(next.first?.contains("compareAndSwap") == true, "\(next)")
+    #expect(hashKV(back).isEmpty == false)
+    back.stop()
+  }
+
+  /// Random operations give the same events and refusals here and in Go etcd.
+  @Test func operationsAreGos() throws {
+    guard let official = Binaries.go35 else {
+      print("SKIPPED: etcd 3.5 is not installed; run scripts/setup.sh")
+      return
+    }
+    let seed = UInt64.random(in: 0..<1_000_000)
+    print("seed \(seed)")
+    var random = SeededGenerator(state: seed)
+    let scratch = Scratch()
+    let go = member(official, scratch, freePorts(2), extra: ["--enable-v2"])
+    go.start()
+    try go.waitHealthy()
+    let start = ask(go, [["PUT", "/start", "value=0"]])
+    let index = Int(start[0].firstMatch(of: #/"modifiedIndex":(\d+)/#)!.1)!
+    var store = try V2Store(document: Bytes("{\"CurrentIndex\":\(index - 1)}"))
+    _ = try store.set("/1/start", value: "0")
+    let operations = (0..<600).map { _ in Operation(&random, around: index) }
+    let answers = ask(go, operations.map(\.words))
+    #expect(answers.count == operations.count)
+    for (operation, answer) in zip(operations, answers) {
+      let own = operation.answer(&store)
+      #expect(own == answer, "seed \(seed): \(operation.words)")
+      if own != answer { break }
+    }
+    go.stop()
+  }
+}
+
+/// One request of the v2 API, for a shell and for the store.
+private struct Operation {
+  let words: [String]
+  let request: Etcdserverpb.Request
+
+  init(_ random: inout SeededGenerator, around index: Int) {
+    let names = ["a", "b", "c", "_h"]
+    let path = (0..<Int.random(in: 1...3, using: &random)).map { _ in
+      "/" + names.randomElement(using: &random)!
+    }.joined()
+    var request = Etcdserverpb.Request(path: "/1" + path)
+    var words: [String] = []
+    func value() -> String { ["", "x", "y", "z"].randomElement(using: &random)! }
+    switch Int.random(in: 0..<10, using: &random) {
+    case 0:
+      request.method = "POST"
+      request.val = value()
+      words = ["value=" + request.val]
+    case 1...5:
+      request.method = "PUT"
+      request.dir = Int.random(in: 0..<4, using: &random) == 0
+      if request.dir { words.append("dir=true") } else { request.val = value() }
+      words.append("value=" + request.val)
+      if Bool.random(using: &random) {
+        request.prevExist = Bool.random(using: &random)
+        words.append("prevExist=\(request.prevExist!)")
+      }
+      Self.compare(&request, &words, &random, index)
+    case 6...7:
+      request.method = "DELETE"
+      request.dir = Bool.random(using: &random)
+      request.recursive = Bool.random(using: &random)
+      words = ["dir=\(request.dir)", "recursive=\(request.recursive)"]
+      Self.compare(&request, &words, &random, index)
+    default:
+      request.method = "QGET"
+      request.recursive = Bool.random(using: &random)
+      words = ["quorum=true", "sorted=true", "recursive=\(request.recursive)"]
+    }
+    self.request = request
+    self.words = [request.method == "QGET" ? "GET" : request.method, path] + words
+  }
+
+  private static func compare(
+    _ request: inout Etcdserverpb.Request, _ words: inout [String],
+    _ random: inout SeededGenerator, _ index: Int
+  ) {
+    if Int.random(in: 0..<4, using: &random) == 0 {
+      request.prevValue = ["x", "y"].randomElement(using: &random)!
+      words.append("prevValue=" + request.prevValue)
+    }
+    if Int.random(in: 0..<6, using: &random) == 0 {
+      request.prevIndex = UInt64(index + Int.random(in: 1..<60, using: &random))
+      words.append("prevIndex=\(request.prevIndex)")
+    }
+  }
+
+  /// What the v2 API would write.
+  func answer(_ store: inout V2Store) -> String {
+    do throws(V2Error) {
+      let event = try store.apply(request)[0]
+      var text = "{\"action\":\"\(event.action.rawValue)\",\"node\":\(Self.json(event.node))"
+      if let previous = event.previous { text += ",\"prevNode\":\(Self.json(previous))" }
+      return text + "}"
+    } catch {
+      // A directory that is updated without a value: no refusal of the store's, but a failure.
+      if error.code == .notFile, error.cause.isEmpty {
+        return "{\"errorCode\":300,\"message\":\"Raft Internal Error\","
+          + "\"cause\":\"nodePath \(request.path) : \(error)\",\"index\":0}"
+      }
+      let cause = error.cause.replacing(#/^\/1(?=\/)/#, with: "").replacing("\"", with: "\\\"")
+      return "{\"errorCode\":\(error.code.rawValue),\"message\":\"\(error.message)\","
+        + "\"cause\":\"\(cause)\",\"index\":\(error.index)}"
+    }
+  }
+
+  private static func json(_ entry: V2Entry) -> String {
+    var parts: [String] = []
+    let key = entry.key.dropFirst(2)
+    if !key.isEmpty { parts.append("\"key\":\"\(key)\"") }
+    if let value = entry.value { parts.append("\"value\":\"\(value)\"") }
+    if entry.isDirectory { parts.append("\"dir\":true") }
+    if let nodes = entry.nodes, !nodes.isEmpty {
+      parts.append("\"nodes\":[\(nodes.map(json).joined(separator: ","))]")
+    }
+    if entry.modifiedIndex > 0 { parts.append("\"modifiedIndex\":\(entry.modifiedIndex)") }
+    if entry.createdIndex > 0 { parts.append("\"createdIndex\":\(entry.createdIndex)") }
+    return "{\(parts.joined(separator: ","))}"
+  }
+}
