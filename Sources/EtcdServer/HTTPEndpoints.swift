@@ -55,9 +55,7 @@ final class HTTPEndpoints: Sendable {
 
   /// A follower passes a promotion on to this member, which leads.
   private func promote(_ exchange: HTTPExchange) {
-    guard exchange.request.method == "POST" else {
-      return refuse(exchange, 405, "Method Not Allowed")
-    }
+    guard allows("POST", exchange) else { return }
     let text = String(exchange.request.path.dropFirst(Self.promotePrefix.count))
     guard let id = UInt64(text) else {
       return refuse(exchange, 404, "member \(text) not found in cluster")
@@ -80,8 +78,7 @@ final class HTTPEndpoints: Sendable {
     exchange.respond(
       status: status,
       headers: [
-        "Allow": "POST", "Content-Type": "text/plain; charset=utf-8",
-        "X-Content-Type-Options": "nosniff",
+        "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff",
         "X-Etcd-Cluster-ID": String(member.host.clusterID, radix: 16),
       ], body: Bytes(text + "\n"))
   }
@@ -94,12 +91,14 @@ final class HTTPEndpoints: Sendable {
       ], body: "404 page not found\n")
   }
 
-  private func allowsGet(_ exchange: HTTPExchange) -> Bool {
-    if exchange.request.method == "GET" { return true }
+  private func allowsGet(_ exchange: HTTPExchange) -> Bool { allows("GET", exchange) }
+
+  private func allows(_ method: String, _ exchange: HTTPExchange) -> Bool {
+    if exchange.request.method == method { return true }
     exchange.respond(
       status: 405,
       headers: [
-        "Allow": "GET", "Content-Type": "text/plain; charset=utf-8",
+        "Allow": method, "Content-Type": "text/plain; charset=utf-8",
         "X-Content-Type-Options": "nosniff",
       ], body: "Method Not Allowed\n")
     return false

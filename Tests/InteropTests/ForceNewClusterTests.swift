@@ -1,0 +1,54 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// One member that is left of a cluster becomes a cluster of its own.
+@Suite(.serialized) struct ForceNewClusterTests {
+  /// Kinds of the three members, and of the binary that is forced onto the first one's directory.
+  @Test(arguments: [
+    ([true, true, true], true), ([false, false, false], true), ([true, true, false], false),
+  ])
+  func aSurvivorGoesOnAlone(ours: [Bool], forcedIsOurs: Bool) async throws {
+    guard let official = Binaries.go35 else {
+      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
+      return
+    }
+    let cluster = Cluster(
+      ours.map { $0 ? Binaries.ours : official },
+      extra: ["--snapshot-count", "20", "--strict-reconfig-check=false"])
+    try cluster.start()
+    for n in 0..<50 { #expect(cluster.ctl(["put", "key\(n)", "v"]).status == 0) }
+    let survivor = cluster.members[0]
+    let hash = hashKV(survivor)
+    for member in cluster.members { member.stop() }
+    let binary = forcedIsOurs ? Binaries.ours : official
+    survivor.start(binary: binary, extra: ["--force-new-cluster"])
+    try survivor.waitHealthy()
+    #expect(cluster.ctl(["member", "list"], at: survivor).output.split(separator: "\n").count == 1)
+    #expect(hashKV(survivor) == hash)
+    #expect(cluster.ctl(["put", "alone", "v"], at: survivor).status == 0)
+    // The next start needs no flag, with either binary.
+    for binary in [Binaries.ours, official] {
+      survivor.stop()
+      survivor.start(binary: binary)
+      try survivor.waitHealthy()
+      let list = cluster.ctl(["member", "list"], at: survivor).output
+      #expect(list.split(separator: "\n").count == 1, "\(list)")
+      #expect(cluster.ctl(["put", "again", "v"], at: survivor).status == 0)
+    }
+    // Others join again, from nothing.
+    let second = cluster.members[1]
+    try FileManager.default.removeItem(atPath: second.directory)
+    let url = "http://127.0.0.1:\(second.peerPort)"
+    let added = cluster.ctl(["member", "add", "m2", "--peer-urls", url], at: survivor)
+    #expect(added.status == 0, "\(added)")
+    second.start(
+      binary: Binaries.ours,
+      extra: [
+        "--initial-cluster-state", "existing", "--initial-cluster",
+        "m1=http://127.0.0.1:\(survivor.peerPort),m2=\(url)",
+      ])
+    try second.waitHealthy()
+    try expectEqualHashes([survivor, second])
+  }
+}
