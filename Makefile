@@ -11,7 +11,7 @@ TESTDATA := $(firstword $(wildcard ../shared/raft-testdata))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-tests up down status build release test unit proto proto-check format lint \
-  bench sim check clean
+  bench sim nightly check clean
 
 help:
 	@echo 'make up [N=3]      install what is missing, build, start a local cluster of N members'
@@ -24,6 +24,7 @@ help:
 	@echo 'make format        rewrite the sources in the house style'
 	@echo 'make proto         generate Sources/EtcdAPI/Generated from proto/'
 	@echo 'make sim SEED=7    cluster simulation of one seed; without SEED, FROM=1 SEEDS=200'
+	@echo 'make nightly       every crash image, more kills, random requests and seeds; about half an hour'
 	@echo 'make bench         ours and Go etcd side by side into benchmarks/RESULTS.md; QUICK=1 prints'
 	@echo 'make clean         remove build products'
 
@@ -73,6 +74,12 @@ bench: setup-tests
 	$(SWIFT) build -c release $(STATIC) --product etcd
 	$(SWIFT) build -c release $(STATIC) --product etcd-bench
 	$(BIN)/etcd-bench $(if $(QUICK),--quick,--results benchmarks/RESULTS.md)
+
+# What a night has time for: crash images at every disk operation, long differential and kill runs.
+nightly: setup-tests
+	CRASH_POINTS=all $(SWIFT) test --filter 'SimulationTests.*Crash'
+	KILLS=400 REQUESTS=500000 $(SWIFT) test --skip-build --filter 'KillTests|DifferentialTests'
+	$(MAKE) sim FROM=$$(date +%s) SEEDS=2000
 
 sim: setup
 	$(SWIFT) run -c release etcd-sim $(if $(SEED),--seed $(SEED),--from $(FROM) --seeds $(SEEDS))
