@@ -26,7 +26,8 @@ struct HealthService: Sendable {
           status: known ? .serving : .serviceUnknown)
         try await stream.send(response.encoded())
       }
-      return .ok
+      // The client asked once and listens: the watch lasts until it is cancelled or the server ends.
+      while true { try await Task.sleep(for: .seconds(3600)) }
     }
   }
 }
