@@ -159,6 +159,44 @@ import Testing
     #expect(answers.filter { $0.hasSuffix(" 200") }.count == 1, "\(answers)")
   }
 
+  /// More renewals at a time than a follower sends to the leader: all are answered, and open streams
+  /// do not keep a member from stopping.
+  @Test func manyRenewThroughAFollower() async throws {
+    let cluster = Cluster([Binaries.ours, Binaries.ours, Binaries.ours])
+    try cluster.start()
+    try LeaseTests.lead(cluster.members[0], cluster)
+    let port = cluster.members[1].clientPort
+    let (streams, rounds) = (300, 10)
+    try await withLoop { loop in
+      let client = try await connect(port, loop)
+      let start = ContinuousClock.now
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for id in 1...Int64(streams) {
+          group.addTask {
+            try await grant(client, id, ttl: 60)
+            let stream = try await client.stream(Lease.leaseKeepAlive.path)
+            for _ in 0..<rounds {
+              try await stream.send(Etcdserverpb.LeaseKeepAliveRequest(id: id).encoded())
+              let reply = try await stream.next()
+              let message = try Etcdserverpb.LeaseKeepAliveResponse.decode(try #require(reply))
+              #expect(message.ttl == 60 && message.id == id)
+            }
+          }
+        }
+        try await group.waitForAll()
+      }
+      print("\(streams * rounds) renewals in \(ContinuousClock.now - start)")
+      let open = try await client.stream(Lease.leaseKeepAlive.path)
+      try await open.send(Etcdserverpb.LeaseKeepAliveRequest(id: 1).encoded())
+      _ = try await open.next()
+    }
+    let start = Date()
+    cluster.members[1].stop()
+    #expect(Date().timeIntervalSince(start) < 10)
+    #expect(cluster.members[1].log.contains("closed etcd server"))
+    #expect(!cluster.members[1].log.contains("MISUSE"))
+  }
+
   /// Thousands of leases that end together go at the rate that is allowed, and writes go on.
   @Test func manyLeasesEndTogether() async throws {
     let count: Int64 = 4000
