@@ -5,7 +5,6 @@ import HTTP
 import Member
 import Membership
 import PeerTransport
-import Protobuf
 import Runtime
 
 /// Asks whoever leads about leases: the own core, or another member over its peer URL, again and again
@@ -30,13 +29,23 @@ final class LeaseQuestions: @unchecked Sendable {
   /// Renewals are small; keys of a lease may be many.
   private static let answerBytesMax = 64 << 20
 
+  /// Questions that may wait for one of those requests.
+  private static let queuedMax = 1 << 16
+
   private unowned let member: RunningMember
   private let loop: EventLoop
   private let client: HTTPClient
   private var isStopped = false
+  /// Requests to the leader under way.
+  private var calls: [Int: HTTPClientCall] = [:]
   private var forwarded = 0
+  private var callNumber = 0
+  /// Questions that wait for a request to end.
   private var queue: [Attempt] = []
   private var queueHead = 0
+  /// Questions that nobody could answer, until the timer fires.
+  private var paused: [Attempt] = []
+  private var timer: LoopTimer?
 
   init(member: RunningMember) {
     self.member = member
@@ -44,8 +53,15 @@ final class LeaseQuestions: @unchecked Sendable {
     client = HTTPClient(loop: member.loop, idlePerEndpointMax: Self.forwardedMax)
   }
 
+  /// Ends every question.
   func stop() {
     isStopped = true
+    timer?.cancel()
+    for attempt in exchange(&paused, with: []) {
+      attempt.done(.failure(.stopped))
+    }
+    while let attempt = dequeue() { attempt.done(.failure(.stopped)) }
+    for call in calls.values { call.cancel() }
     client.close()
   }
 
@@ -72,17 +88,21 @@ final class LeaseQuestions: @unchecked Sendable {
     }
     if status.leader == member.host.memberID {
       askHere(attempt)
-    } else if member.host.membership.members[status.leader] != nil {
-      forward(attempt)
+    } else if let leader = member.host.membership.members[status.leader] {
+      forward(attempt, to: leader)
     } else {
-      retry(attempt)
+      pause(attempt)
     }
   }
 
-  private func retry(_ attempt: Attempt) {
-    loop.schedule(after: Self.pause) { [weak self] in
-      guard let self else { return attempt.done(.failure(.stopped)) }
-      self.attempt(attempt)
+  /// Tries again in a moment, together with all others that have to.
+  private func pause(_ attempt: Attempt) {
+    if isStopped { return attempt.done(.failure(.stopped)) }
+    paused.append(attempt)
+    guard timer == nil else { return }
+    timer = loop.schedule(after: Self.pause) { [unowned self] in
+      timer = nil
+      for attempt in exchange(&paused, with: []) { self.attempt(attempt) }
     }
   }
 
@@ -90,7 +110,7 @@ final class LeaseQuestions: @unchecked Sendable {
     member.requests.ask(attempt.kind) { outcome, _ in
       switch outcome {
       case .lease(let answer): attempt.done(.success(answer))
-      case .failed(.notLeader): self.retry(attempt)
+      case .failed(.notLeader): self.pause(attempt)
       case .failed(let error): attempt.done(.failure(error))
       default: attempt.done(.failure(EtcdError(.internal, "etcdserver: unexpected lease answer")))
       }
@@ -99,10 +119,15 @@ final class LeaseQuestions: @unchecked Sendable {
 
   // MARK: Forwarding
 
-  private func forward(_ attempt: Attempt) {
-    guard forwarded < Self.forwardedMax else { return queue.append(attempt) }
-    let leader = member.host.membership.members[member.host.status.leader]
-    let urls = (leader?.peerURLs ?? []).compactMap { PeerURL($0) }.filter { !$0.isSecure }
+  private func forward(_ attempt: Attempt, to leader: MemberInfo) {
+    guard forwarded < Self.forwardedMax else {
+      if queue.count - queueHead >= Self.queuedMax {
+        return attempt.done(.failure(.tooManyRequests))
+      }
+      return queue.append(attempt)
+    }
+    let urls = leader.peerURLs.compactMap { PeerURL($0) }.filter { !$0.isSecure }
+    guard !urls.isEmpty else { return pause(attempt) }
     forwarded += 1
     send(attempt, urls[...])
   }
@@ -112,82 +137,40 @@ final class LeaseQuestions: @unchecked Sendable {
 
   /// Tries one URL after the other.
   private func send(_ attempt: Attempt, _ urls: ArraySlice<PeerURL>) {
-    guard let url = urls.first, loop.now < attempt.deadline else { return release(attempt, nil) }
+    guard !isStopped, let url = urls.first, loop.now < attempt.deadline else {
+      return release(attempt, nil)
+    }
     var request = LeaseHTTP.request(attempt.kind, to: url.endpoint)
     request.connectTimeout = patience
     request.headTimeout = Swift.min(.nanoseconds(Int64(attempt.deadline - loop.now)), patience)
-    client.send(request, limit: Self.answerBytesMax) { result in
+    callNumber += 1
+    let number = callNumber
+    let call = client.send(request, limit: Self.answerBytesMax) { result in
+      self.calls[number] = nil
       guard case .success(let (head, body)) = result,
         let answer = LeaseHTTP.answer(attempt.kind, status: head.status, body)
       else { return self.send(attempt, urls.dropFirst()) }
       self.release(attempt, answer)
     }
+    if !call.isDone { calls[number] = call }
   }
 
-  /// Ends a request and lets the next one go.
+  /// Ends a request and lets those go that waited for it.
   private func release(_ attempt: Attempt, _ answer: Result<LeaseAnswer, EtcdError>?) {
     forwarded -= 1
-    if let answer { attempt.done(answer) } else { retry(attempt) }
-    guard queueHead < queue.count, forwarded < Self.forwardedMax else { return }
-    let next = queue[queueHead]
+    if let answer { attempt.done(answer) } else { pause(attempt) }
+    // Another one may lead by now, or the time of some be over: not all of them become requests.
+    while forwarded < Self.forwardedMax, let next = dequeue() { self.attempt(next) }
+  }
+
+  private func dequeue() -> Attempt? {
+    guard queueHead < queue.count else { return nil }
+    let first = queue[queueHead]
     queueHead += 1
-    if queueHead > 1024 || queueHead == queue.count {
+    if queueHead == queue.count || queueHead > 1024 {
       queue.removeFirst(queueHead)
       queueHead = 0
     }
-    // Another one may lead by now, or the time be over.
-    self.attempt(next)
-  }
-}
-
-/// Lease questions between members: protobuf in the body of a POST.
-///
-/// - Source: etcd `leasehttp/http.go`.
-enum LeaseHTTP {
-  static let renewPath = "/leases"
-  static let timeToLivePath = "/leases/internal"
-  static let contentType = "application/protobuf"
-  static let notFound = "lease not found"
-  static let notPrimary = "not a primary lessor"
-  static let timedOut = "waiting for node to catch up its applied index has timed out"
-
-  static func request(
-    _ kind: LeaseQuestion.Kind, to endpoint: Connection.Endpoint
-  ) -> HTTPClientRequest {
-    let (path, body): (String, Bytes)
-    switch kind {
-    case .renew(let id):
-      (path, body) = (renewPath, Etcdserverpb.LeaseKeepAliveRequest(id: id).encoded())
-    case .timeToLive(let id, let keys):
-      let question = Etcdserverpb.LeaseTimeToLiveRequest(id: id, keys: keys)
-      path = timeToLivePath
-      body = Leasepb.LeaseInternalRequest(leaseTimeToLiveRequest: question).encoded()
-    case .list: preconditionFailure("every member lists leases itself")
-    }
-    return HTTPClientRequest(
-      "POST", endpoint, path, headers: ["Content-Type": contentType], body: .bytes(body))
-  }
-
-  /// - Returns: `nil` when the member that was asked could not say.
-  static func answer(
-    _ kind: LeaseQuestion.Kind, status: Int, _ body: Bytes
-  ) -> Result<LeaseAnswer, EtcdError>? {
-    if status == 404, body.string.hasPrefix(notFound) { return .failure(.leaseNotFound) }
-    guard status == 200 else { return nil }
-    switch kind {
-    case .renew(let id):
-      guard let answer = try? Etcdserverpb.LeaseKeepAliveResponse.decode(body), answer.id == id
-      else { return nil }
-      return .success(.renewed(ttl: answer.ttl))
-    case .timeToLive(let id, _):
-      guard
-        let answer = try? Leasepb.LeaseInternalResponse.decode(body).leaseTimeToLiveResponse,
-        answer.id == id
-      else { return nil }
-      return .success(
-        .timeToLive(
-          remaining: answer.ttl, granted: answer.grantedTTL, keys: answer.keys.sorted()))
-    case .list: return nil
-    }
+    return first
   }
 }

@@ -12,7 +12,8 @@ public final class HTTPClientCall: @unchecked Sendable {
   /// Parts of a streamed body written before there is a connection.
   var early: [Bytes] = []
   var earlyEnd = false
-  private(set) var isDone = false
+  /// Whether the handler was told how it ended.
+  public private(set) var isDone = false
 
   init(loop: EventLoop, request: HTTPClientRequest, handler: any HTTPResponseHandler) {
     self.loop = loop

@@ -126,7 +126,6 @@ extension MemberCore {
       if !others.isEmpty { batches.append(ReadBatch(ids: others, result: batch.result)) }
     }
     out.reads = batches
-    if node.hasReady { out.wantsMore = true }
   }
 
   private mutating func answer(

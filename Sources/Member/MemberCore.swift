@@ -212,6 +212,8 @@ public struct MemberCore: Sendable {
     leaseWork(&out)
     while node.hasReady { process(node.ready(), &out) }
     answerLeaseQuestions(&out)
+    // A renewal may have put an entry into the log.
+    if node.hasReady { out.wantsMore = true }
     compactionStep(&out)
     releaseFlushes(&out)
     maybeFreeze(&out)

@@ -135,9 +135,29 @@ import Testing
         success: operations(depth: depth), failure: operations(depth: depth))
     }
 
+    /// Leases that last longer than the test.
+    mutating func lease() -> (method: MethodDescriptor, request: Bytes) {
+      typealias Lease = Etcdserverpb.LeaseService
+      let id = Int64.random(in: 1...3, using: &random)
+      switch Int.random(in: 0..<10, using: &random) {
+      case 0...4:
+        let ttl = chance(9) ? 9_000_000_001 : Int64.random(in: 1000...2000, using: &random)
+        return (Lease.leaseGrant, Etcdserverpb.LeaseGrantRequest(ttl: ttl, id: id).encoded())
+      case 5:
+        return (Lease.leaseRevoke, Etcdserverpb.LeaseRevokeRequest(id: id).encoded())
+      case 6: return (Lease.leaseLeases, Bytes())
+      default:
+        return (
+          Lease.leaseTimeToLive,
+          Etcdserverpb.LeaseTimeToLiveRequest(id: id, keys: chance(2)).encoded()
+        )
+      }
+    }
+
     mutating func next() -> (method: MethodDescriptor, request: Bytes) {
       typealias KV = Etcdserverpb.KVService
-      switch Int.random(in: 0..<200, using: &random) {
+      switch Int.random(in: 0..<210, using: &random) {
+      case 200...: return lease()
       case 0...69: return (KV.put, put().encoded())
       case 70...129: return (KV.range, range().encoded())
       case 130...149: return (KV.deleteRange, delete().encoded())
@@ -176,6 +196,26 @@ import Testing
         var message = try Etcdserverpb.TxnResponse.decode(reply)
         message.header = strip(message.header)
         message.responses = message.responses.map(sortRanges)
+        return message.json().string
+      case "LeaseGrant":
+        var message = try Etcdserverpb.LeaseGrantResponse.decode(reply)
+        message.header = strip(message.header)
+        return message.json().string
+      case "LeaseRevoke":
+        var message = try Etcdserverpb.LeaseRevokeResponse.decode(reply)
+        message.header = strip(message.header)
+        return message.json().string
+      case "LeaseTimeToLive":
+        var message = try Etcdserverpb.LeaseTimeToLiveResponse.decode(reply)
+        message.header = strip(message.header)
+        // Time passes between the two answers; Go lists keys in no order.
+        message.ttl = message.ttl > 0 ? 1 : message.ttl
+        message.keys.sort()
+        return message.json().string
+      case "LeaseLeases":
+        var message = try Etcdserverpb.LeaseLeasesResponse.decode(reply)
+        message.header = strip(message.header)
+        message.leases.sort { $0.id < $1.id }
         return message.json().string
       default:
         var message = try Etcdserverpb.CompactionResponse.decode(reply)
