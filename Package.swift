@@ -46,7 +46,11 @@ let package = Package(
     .target(
       name: "Membership", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/Membership", swiftSettings: settings),
-    library("Member", ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership"]),
+    .target(
+      name: "Auth", dependencies: ["Bytes", "EtcdAPI", "Protobuf", "MVCC"],
+      path: "Sources/StateMachine/Auth", swiftSettings: settings),
+    tests("AuthTests", ["TestSupport", "Auth", "MVCC", "EtcdAPI", "Protobuf", "Bytes"]),
+    library("Member", ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Auth"]),
     tests(
       "MVCCTests",
       [
@@ -62,6 +66,7 @@ let package = Package(
       "WALTests",
       ["WAL", "Snap", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Simulation", "Raft"]),
     system("COpenSSL", "openssl", "libssl-dev"),
+    system("CCrypt", "libcrypt", "libcrypt-dev"),
     library(
       "MemberStorage",
       [
@@ -113,8 +118,10 @@ let package = Package(
       "EtcdServer",
       [
         "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
-        "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "HTTP", "GRPC", "PeerTransport",
+        "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "HTTP", "GRPC", "PeerTransport", "Auth",
+        "CCrypt", "COpenSSL",
       ]),
+
     .executableTarget(
       name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime"],
       swiftSettings: settings),

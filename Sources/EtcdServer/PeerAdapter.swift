@@ -148,7 +148,6 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
 
   /// Asks every other member for its version; a member that does not answer has none.
   private func askVersions() {
-    guard host.status.leader == host.memberID else { return }
     for info in host.membership.sorted where info.id != host.memberID {
       guard let url = info.peerURLs.lazy.compactMap({ PeerURL($0) }).first(where: { !$0.isSecure })
       else { continue }

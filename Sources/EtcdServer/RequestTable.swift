@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 import GRPC
@@ -23,6 +24,10 @@ final class RequestTable: @unchecked Sendable {
   private var proposals: [Proposal] = []
   private var newReads: [UInt64] = []
   private var newLocalReads: [UInt64] = []
+
+  /// Users and roles as they are in the state that a read handler is called with; for use inside the
+  /// handler.
+  private(set) var readAuth = AuthStore()
 
   /// Requests that wait.
   var count: Int { outcomes.count + reads.count }
@@ -81,6 +86,7 @@ final class RequestTable: @unchecked Sendable {
       outcomes.removeValue(forKey: reply.id)?(reply.outcome, term)
     }
     for batch in batches {
+      readAuth = batch.auth
       for id in batch.ids { reads.removeValue(forKey: id)?(batch.result, term) }
     }
   }

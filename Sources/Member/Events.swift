@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 import MVCC
@@ -14,6 +15,8 @@ public enum MemberEvent: Sendable {
   case read([UInt64])
   /// Reads of the state as it is here, without asking the leader.
   case readLocal([UInt64])
+  /// Wait until an index is applied here; answered with the id.
+  case awaitApplied(id: UInt64, index: UInt64)
   /// Bring the backend up to what is applied now; answered with the id once it is durable.
   case flush(id: UInt64)
   /// Go on with work that `wantsMore` announced.
@@ -78,6 +81,7 @@ public enum Outcome: Sendable {
   case leaseGranted(id: Int64, ttl: Int64, revision: Int64)
   case leaseRevoked(revision: Int64)
   case members([MemberInfo])
+  case auth(AuthResult, revision: Int64)
   /// A request without an answer of its own.
   case done
   case failed(EtcdError)
@@ -87,6 +91,8 @@ public enum Outcome: Sendable {
 public struct ReadBatch: Sendable {
   public let ids: [UInt64]
   public let result: Result<StoreSnapshot, EtcdError>
+  /// Users and roles as they are in the snapshot's state.
+  public let auth: AuthStore
 }
 
 /// A snapshot to stream to a peer: the message, and the backend state that goes with it.
@@ -111,6 +117,10 @@ public struct MemberOutput: Sendable {
   public var sendSnapshots: [SnapshotSend] = []
   /// Members that came, changed or went.
   public var memberChanges: [Membership.Change] = []
+  /// Users and roles, when they changed.
+  public var auth: AuthStore?
+  /// What that means for tokens, in the order of the entries.
+  public var tokenEvents: [TokenEvent] = []
   /// The leader as this member sees it changed.
   public var leaderChanged = false
   /// This member was removed from the cluster.
@@ -142,4 +152,5 @@ public struct MemberStatus: Sendable, Equatable {
   public var proposalsPending = 0
   public var proposalsFailed = 0
   public var slowReads = 0
+  public var authRevision: UInt64 = 0
 }

@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 import MVCC
@@ -30,6 +31,8 @@ public struct MemberCore: Sendable {
     public var pendingBytesMax = 512 << 20
     /// Requests that may wait for their entry at a time.
     public var waitingMax = 1 << 17
+    /// For entries of etcd 3.4, which hold passwords in plain text.
+    public var hashPassword: AuthStore.PasswordHash = { _ in nil }
 
     public init(raft: RaftConfig) {
       self.raft = raft
@@ -79,6 +82,10 @@ public struct MemberCore: Sendable {
   var parked: [Proposal] = []
   var reads = ReadQueue()
   var alarms = AlarmSet()
+  /// Users and roles.
+  public internal(set) var auth = AuthStore()
+  /// Callers that wait until an index is applied.
+  var appliedWaits: [(id: UInt64, index: UInt64)] = []
   var physicalCompactions: [(id: UInt64, revision: Int64, result: KVResult)] = []
   var lead: UInt64 = 0
   var leaderChanges = 0
@@ -117,9 +124,10 @@ public struct MemberCore: Sendable {
     replayUntil = consistentIndex
     snapshotIndex = snapshot.metadata.index
     readContexts = requestIDs
-    do throws(StoreError) { try alarms.restore(from: store) } catch {
-      throw .invalidState("\(error)")
-    }
+    do throws(StoreError) {
+      try alarms.restore(from: store)
+      auth = try AuthStore(restoring: &self.store)
+    } catch { throw .invalidState("\(error)") }
   }
 
   /// Puts the first members into the log of a new cluster.
@@ -156,6 +164,7 @@ public struct MemberCore: Sendable {
     status.proposalsPending = waiting.count
     status.proposalsFailed = proposalsFailed
     status.slowReads = reads.slow
+    status.authRevision = auth.revision
     return status
   }
 
@@ -166,6 +175,7 @@ public struct MemberCore: Sendable {
     case .propose(let proposals): propose(proposals, &out)
     case .read(let ids): reads.add(ids, tick: ticks)
     case .readLocal(let ids): readLocal(ids, &out)
+    case .awaitApplied(let id, let index): awaitApplied(index, id: id, &out)
     case .flush(let id):
       flushes.append((id, applied.index))
       commitDue = true
@@ -197,6 +207,7 @@ public struct MemberCore: Sendable {
     proposeParked(&out)
     while node.hasReady { process(node.ready(), &out) }
     compactionStep(&out)
+    releaseAppliedWaits(&out)
     releaseFlushes(&out)
     maybeFreeze(&out)
     maybeSnapshot(&out)
@@ -207,7 +218,7 @@ public struct MemberCore: Sendable {
     node.tick()
     if ticks % config.commitTicks == 0 { commitDue = true }
     expireWaiting(&out)
-    reads.expire(tick: ticks, after: config.requestTicks, &out)
+    reads.expire(tick: ticks, after: config.requestTicks, auth, &out)
     reads.retry(tick: ticks, after: config.readRetryTicks)
   }
 
@@ -324,6 +335,7 @@ public struct MemberCore: Sendable {
       try node.storage.applySnapshot(snapshot)
       store = restored
       try alarms.restore(from: store)
+      try restoreAuth(&out)
       replayUntil = try store.consistentIndex()
       applied = Position(
         index: snapshot.metadata.index, term: snapshot.metadata.term,
