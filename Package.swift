@@ -121,6 +121,9 @@ let package = Package(
         "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "HTTP", "GRPC", "PeerTransport", "Auth",
         "CCrypt", "COpenSSL",
       ]),
+    tests(
+      "EtcdServerTests",
+      ["TestSupport", "EtcdServer", "EtcdConfig", "Auth", "FileSystem", "EtcdAPI", "Bytes"]),
 
     .executableTarget(
       name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime"],
@@ -148,7 +151,10 @@ let package = Package(
     tests("TidyTests", []),
     tests(
       "InteropTests",
-      ["TestSupport", "etcd", "etcdutl", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
+      [
+        "TestSupport", "etcd", "etcdutl", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes",
+        "MVCC", "MemberStorage", "Bolt", "FileSystem",
+      ]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
       path: "benchmarks/grpc-echo-bench", swiftSettings: settings),

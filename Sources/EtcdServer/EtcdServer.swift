@@ -40,7 +40,7 @@ public final class EtcdServer: @unchecked Sendable {
   /// - Parameter milliseconds: time since 1970.
   /// - Throws: `StartError` with etcd's words; nothing is left running.
   public func start(milliseconds: UInt64, seed: UInt64) throws(StartError) {
-    let tokens = try TokenProvider(config)
+    let tokens = try TokenProvider(config, logger)
     loop.start()
     do {
       let bound = try onLoop { try self.bind() }
@@ -202,7 +202,7 @@ public final class EtcdServer: @unchecked Sendable {
     member.host?.stop()
     try? onLoop { self.member.requests?.failAll(.stopped) }
     member.worker.stop()
-    member.passwords.stop()
+    for thread in (try? onLoop { self.member.passwords.close() }) ?? [] { thread.stop() }
     loop.stop()
     logger.info("closed etcd server", [LogField("name", .string(config.name))])
   }

@@ -5,29 +5,6 @@ import EtcdConfig
 import GRPC
 import Runtime
 
-/// How tokens are made, as `--auth-token` says.
-enum TokenProvider: Sendable {
-  /// Nobody gets one.
-  case none
-  /// Random letters that every member learns from the log. - Parameter lifetime: nanoseconds.
-  case simple(lifetime: UInt64)
-
-  /// Ten years: beyond that nobody can tell.
-  private static let secondsMax = 10 * 365 * 86_400
-
-  /// - Throws: for a kind or options that do not exist, in etcd's words.
-  init(_ config: ServerConfig) throws(StartError) {
-    let words = config.authToken.split(separator: ",", omittingEmptySubsequences: false)
-    switch words.first ?? "" {
-    case "": self = .none
-    case "simple":
-      self = .simple(
-        lifetime: UInt64(min(config.authTokenTTL, Self.secondsMax)) * 1_000_000_000)
-    default: throw StartError("auth: invalid auth options")
-    }
-  }
-}
-
 /// Who asks: users and roles as last applied, and the tokens that stand for users. Confined to the
 /// client loop.
 ///
@@ -80,7 +57,7 @@ final class AccessControl: @unchecked Sendable {
   /// What a token says.
   enum Reading {
     case known(AuthInfo)
-    /// The entry that assigns it may not have been applied here yet.
+    /// The entry that assigns it, this one or the next, may not have been applied here yet.
     case awaits(index: UInt64)
     case invalid
   }
@@ -89,14 +66,32 @@ final class AccessControl: @unchecked Sendable {
     loop.preconditionCurrent()
     switch provider {
     case .none: return .invalid
+    case .signed(let tokens): return readSigned(token, tokens)
     case .simple:
       if let user = tokens.use(token, now: loop.now) {
         return .known(AuthInfo(username: user, revision: store.revision))
       }
       guard let index = SimpleTokens.parse(token)?.index else { return .invalid }
-      // The entry itself or, as later versions spell it, the one before it.
-      return .awaits(index: index == .max ? index : index + 1)
+      return .awaits(index: index)
     }
+  }
+
+  /// Signed tokens that were verified, with the second at which each ends: a signature costs more
+  /// than all other checks of a request.
+  private var verified: [String: (holder: AuthInfo, expires: Int64)] = [:]
+  private static let verifiedMax = 1024
+
+  private func readSigned(_ token: String, _ tokens: JSONWebTokens) -> Reading {
+    let now = WallClock.nanoseconds / 1_000_000_000
+    if let found = verified[token] {
+      if now < found.expires { return .known(found.holder) }
+      verified[token] = nil
+      return .invalid
+    }
+    guard let found = tokens.read(token, now: now) else { return .invalid }
+    if verified.count >= Self.verifiedMax { verified.removeAll() }
+    verified[token] = found
+    return .known(found.holder)
   }
 
   /// Whether a token stands for a user whatever the auth revision is. Then a request that was refused
@@ -120,14 +115,24 @@ final class AccessControl: @unchecked Sendable {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// The token for a user whose entry was applied.
+  /// Makes the token for a user whose entry was applied; `done` is called on the loop.
   /// - Parameter namesOwnIndex: whether the other members spell tokens as etcd before 3.5.3.
   func makeToken(
-    _ user: String, prefix: String, index: UInt64, authRevision: UInt64, namesOwnIndex: Bool
-  ) throws(EtcdError) -> String {
+    _ user: String, prefix: String, index: UInt64, authRevision: UInt64, namesOwnIndex: Bool,
+    _ workers: PasswordWorkers, _ done: @escaping (Result<String, EtcdError>) -> Void
+  ) {
     switch provider {
-    case .none: throw .authFailed
-    case .simple: return SimpleTokens.text(prefix: prefix, index: namesOwnIndex ? index : index - 1)
+    case .none: done(.failure(.authFailed))
+    case .simple:
+      done(.success(SimpleTokens.text(prefix: prefix, index: namesOwnIndex ? index : index - 1)))
+    case .signed(let tokens):
+      workers.run(done) {
+        let now = WallClock.nanoseconds / 1_000_000_000
+        guard let token = tokens.make(user, revision: authRevision, now: now) else {
+          return .failure(.verifyOnly)
+        }
+        return .success(token)
+      }
     }
   }
 }

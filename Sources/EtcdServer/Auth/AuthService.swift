@@ -227,12 +227,15 @@ struct AuthService: Sendable {
     member.requests.propose(id: id, data) { outcome, term in
       switch outcome {
       case .auth(.authenticated(let index, let authRevision), let revision):
-        do throws(EtcdError) {
-          let token = try member.access.makeToken(
-            request.name, prefix: prefix, index: index, authRevision: authRevision,
-            namesOwnIndex: member.hasOldTokenSpelling)
-          done(token, member.header(term: term, revision: revision))
-        } catch { call.fail(GRPCStatus(error)) }
+        member.access.makeToken(
+          request.name, prefix: prefix, index: index, authRevision: authRevision,
+          namesOwnIndex: member.hasOldTokenSpelling, member.passwords
+        ) { result in
+          switch result {
+          case .success(let token): done(token, member.header(term: term, revision: revision))
+          case .failure(let error): call.fail(GRPCStatus(error))
+          }
+        }
       case .failed(let error): call.fail(GRPCStatus(error))
       default:
         call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to an auth request"))

@@ -51,7 +51,8 @@ final class PasswordWorkers: @unchecked Sendable {
     }
   }
 
-  private func run<R: Sendable>(
+  /// Runs other work of this kind on the threads; `done` is called on the loop.
+  func run<R: Sendable>(
     _ done: @escaping (Result<R, EtcdError>) -> Void,
     _ work: @escaping @Sendable () -> Result<R, EtcdError>
   ) {
@@ -80,10 +81,11 @@ final class PasswordWorkers: @unchecked Sendable {
     return threads[next]
   }
 
-  /// Refuses what waits and ends the threads, from outside the loop.
-  func stop() {
+  /// Refuses what waits and what comes. - Returns: the threads, to be stopped outside the loop.
+  func close() -> [WorkerThread] {
+    loop.preconditionCurrent()
     isStopped.store(true, ordering: .relaxed)
-    for thread in threads { thread.stop() }
+    return exchange(&threads, with: [])
   }
 }
 

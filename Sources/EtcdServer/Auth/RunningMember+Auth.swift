@@ -22,19 +22,33 @@ extension RunningMember {
     switch access.read(token) {
     case .known(let info): done(.success(info))
     case .invalid: done(.failure(.invalidAuthToken))
-    case .awaits(let index):
-      // Only what another member's clients wait for can lie ahead: a little, or it is made up.
-      let id = requests.expect { outcome, _ in
-        if case .failed(let error) = outcome, error == .tooManyRequests {
-          return done(.failure(error))
-        }
-        guard case .known(let info) = self.access.read(token) else {
-          return done(.failure(.invalidAuthToken))
-        }
-        done(.success(info))
-      }
-      host.post(.awaitApplied(id: id, index: index))
+    case .awaits(let index): identify(token, after: index, done)
     }
+  }
+
+  /// Looks a token up once the entry that it names is applied. Answers of the core come behind the
+  /// tokens of the same turn.
+  private func identify(_ token: String, after index: UInt64, _ done: @escaping CallerHandler) {
+    let id = requests.expect { outcome, _ in
+      if case .failed(.tooManyRequests) = outcome { return done(.failure(.tooManyRequests)) }
+      if let info = self.holder(of: token) { return done(.success(info)) }
+      guard self.access.isEnabled else { return done(.success(nil)) }
+      guard case .done = outcome, self.host.status.appliedIndex <= index else {
+        return done(.failure(.invalidAuthToken))
+      }
+      // Another member may have named the index before the entry that assigned the token.
+      self.requests.read { result, _ in
+        if case .failure(let error) = result { return done(.failure(error)) }
+        if let info = self.holder(of: token) { return done(.success(info)) }
+        done(self.access.isEnabled ? .failure(.invalidAuthToken) : .success(nil))
+      }
+    }
+    host.post(.awaitApplied(id: id, index: index))
+  }
+
+  private func holder(of token: String) -> AuthInfo? {
+    if case .known(let info) = access.read(token) { return info }
+    return nil
   }
 
   /// Checks what a read handler was called with: the user against the users and roles of the very
