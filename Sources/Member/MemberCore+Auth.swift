@@ -38,7 +38,7 @@ extension MemberCore {
   /// entries that it stands for is unknown: when there were auth entries among them, all tokens end.
   mutating func restoreAuth(_ out: inout MemberOutput) throws(StoreError) {
     let before = auth.revision
-    auth = try AuthStore(restoring: &store)
+    auth = try AuthStore(restoring: store)
     out.auth = auth
     if auth.revision != before { out.tokenEvents.append(.invalidateAll) }
   }

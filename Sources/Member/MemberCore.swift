@@ -126,7 +126,7 @@ public struct MemberCore: Sendable {
     readContexts = requestIDs
     do throws(StoreError) {
       try alarms.restore(from: store)
-      auth = try AuthStore(restoring: &self.store)
+      auth = try AuthStore(restoring: store)
     } catch { throw .invalidState("\(error)") }
   }
 
@@ -300,6 +300,7 @@ public struct MemberCore: Sendable {
     guard applied.index >= replayUntil else { return }
     commitDue = false
     freezing = applied
+    auth.writeFirstRevision(to: &store)
     out.freeze = store.freeze(appliedIndex: applied.index, term: applied.term)
   }
 

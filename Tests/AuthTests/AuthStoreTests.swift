@@ -31,7 +31,7 @@ struct Fixture {
   var caller = AuthInfo.nobody
   var index: UInt64 = 10
 
-  init() throws { auth = try AuthStore(restoring: &store) }
+  init() throws { auth = try AuthStore(restoring: store) }
 
   /// Applies a request; the error's text, or `ok`.
   @discardableResult
@@ -92,6 +92,9 @@ struct Fixture {
   @Test func writesRowsAsGoDoes() throws {
     var fixture = try Fixture()
     #expect(fixture.auth.revision == 1)
+    #expect(try fixture.store.get(.auth, "authRevision") == nil)
+    fixture.auth.writeFirstRevision(to: &fixture.store)
+    #expect(try fixture.store.get(.auth, "authRevision") == Bytes([0, 0, 0, 0, 0, 0, 0, 1]))
     #expect(fixture.addUser("u") == "ok")
     #expect(fixture.addUser("n", true) == "ok")
     #expect(fixture.addRole("r2") == "ok")
@@ -126,7 +129,7 @@ struct Fixture {
     fixture.grant("u", "r")
     fixture.permit("r", .read, "a", "b")
     fixture.enable()
-    let again = try AuthStore(restoring: &fixture.store)
+    let again = try AuthStore(restoring: fixture.store)
     #expect(again.isEnabled)
     #expect(again.revision == fixture.auth.revision)
     let user = fixture.asked(by: "u")

@@ -423,6 +423,47 @@ import Testing
     loop.stop()
   }
 
+  /// Requests go on while users change: no client is told that it met an old revision.
+  @Test func changesOfUsersDisturbNobody() async throws {
+    guard let ctl = Binaries.ctl35 else {
+      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
+      return
+    }
+    let cluster = Cluster([Binaries.ours, Binaries.ours, Binaries.ours], extra: Self.cheap)
+    try cluster.start()
+    Self.enable(ctl, cluster.members[0])
+    let loop = EventLoop(name: "auth-test")
+    loop.start()
+    let admin = try await TokenClient.connect(cluster.members[0], loop)
+    let root = try await admin.authenticate("root", "rootpw")
+    let answers = try await withThrowingTaskGroup(of: [String].self) { group in
+      for (number, member) in cluster.members.enumerated() {
+        let client = try await TokenClient.connect(member, loop)
+        let token = try await client.authenticate("alice", "alicepw")
+        group.addTask {
+          var answers: [String] = []
+          for n in 0..<150 {
+            answers.append(await client.putAndGet("dir/\(number)-\(n)", token: token))
+          }
+          client.client.abort()
+          return answers
+        }
+      }
+      group.addTask {
+        var answers: [String] = []
+        for n in 0..<150 {
+          let role = Etcdserverpb.AuthRoleAddRequest(name: "role\(n)").encoded()
+          answers.append(await admin.message(Etcdserverpb.AuthService.roleAdd, role, root))
+        }
+        return answers
+      }
+      return try await group.reduce(into: Set<String>()) { $0.formUnion($1) }
+    }
+    #expect(answers == ["", "ok"])
+    admin.client.abort()
+    loop.stop()
+  }
+
   /// Passwords that come faster than they can be checked are refused, and others get through later.
   @Test func passwordChecksAreBounded() async throws {
     guard let ctl = Binaries.ctl35 else {

@@ -136,11 +136,14 @@ extension RunningMember {
   ///
   /// A request that meets newer users and roles than those its caller was looked up in changes
   /// nothing; it is tried again with the caller looked up anew, so that clients need not.
+  /// - Parameter deadline: when to give that up, on the loop's clock; `nil` = a request's time from now.
   /// - Parameter done: the outcome; `failed` when the caller is unknown.
   func propose(
-    _ field: RaftRequest.Field, _ bytes: Bytes, for metadata: Metadata, attempts: Int = 10,
+    _ field: RaftRequest.Field, _ bytes: Bytes, for metadata: Metadata,
+    until deadline: UInt64? = nil,
     _ done: @escaping RequestTable.OutcomeHandler
   ) {
+    let deadline = deadline ?? loop.now &+ config.requestTimeout.nanoseconds
     identify(metadata) { result in
       let caller: AuthInfo?
       do throws(EtcdError) { caller = try result.get() } catch { return done(.failed(error), 0) }
@@ -150,10 +153,10 @@ extension RunningMember {
         return done(.failed(.requestTooLarge), 0)
       }
       self.requests.propose(id: id, data) { outcome, term in
-        if case .failed(.authOldRevision) = outcome, caller != nil, attempts > 1,
+        if case .failed(.authOldRevision) = outcome, caller != nil, self.loop.now < deadline,
           self.access.followsRevision
         {
-          return self.propose(field, bytes, for: metadata, attempts: attempts - 1, done)
+          return self.propose(field, bytes, for: metadata, until: deadline, done)
         }
         done(outcome, term)
       }

@@ -28,6 +28,8 @@ public struct AuthStore: Sendable {
   public internal(set) var isEnabled = false
   /// Counts changes; a request is refused when its user was established at an older one.
   public internal(set) var revision: UInt64 = 0
+  /// The revision is not among the rows.
+  private var lacksRow = false
   var users: [ExactString: Authpb.User] = [:]
   var roles: [ExactString: Authpb.Role] = [:]
   private var access: [ExactString: Access] = [:]
@@ -35,9 +37,10 @@ public struct AuthStore: Sendable {
   /// A store without users, as a new cluster has.
   public init() {}
 
-  /// Reads the store from its buckets; a new cluster's gets its first revision.
+  /// Reads the store from its buckets; a new cluster's gets its first revision, which
+  /// `writeFirstRevision` takes there.
   /// - Throws: `damaged`.
-  public init(restoring store: inout MVCCStore) throws(StoreError) {
+  public init(restoring store: MVCCStore) throws(StoreError) {
     isEnabled = try store.get(.auth, Self.enabledKey) == Self.enabledValue
     if let value = try store.get(.auth, Self.revisionKey) {
       var reader = ByteReader(value)
@@ -60,7 +63,15 @@ public struct AuthStore: Sendable {
       } catch { throw .damaged("row \(key) of authRoles is not decodable: \(error)") }
     }
     for name in users.keys { derive(name) }
-    if revision == 0 { advance(&store) }
+    if revision == 0 {
+      revision = 1
+      lacksRow = true
+    }
+  }
+
+  /// Writes the revision of a new cluster with the first commit of the backend.
+  public mutating func writeFirstRevision(to store: inout MVCCStore) {
+    if lacksRow { saveRevision(&store) }
   }
 
   /// Credentials for what the member does on its own.
@@ -87,6 +98,11 @@ public struct AuthStore: Sendable {
   /// Every change but enabling counts.
   mutating func advance(_ store: inout MVCCStore) {
     revision += 1
+    saveRevision(&store)
+  }
+
+  private mutating func saveRevision(_ store: inout MVCCStore) {
+    lacksRow = false
     var writer = ByteWriter(capacity: 8)
     writer.appendBigEndian(revision)
     store.put(.auth, Self.revisionKey, writer.finish())

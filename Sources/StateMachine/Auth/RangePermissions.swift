@@ -12,15 +12,17 @@ struct RangePermissions: Sendable {
     var end: Bytes
   }
 
-  /// As granted, sorted by begin.
-  private let granted: [Interval]
+  /// As granted, for ranges without keys.
+  private let tree: GrantTree
   /// Without empty ones, overlapping and adjacent ones joined.
   private let merged: [Interval]
 
+  /// - Parameter intervals: in the order of the user's roles and their grants.
   init(_ intervals: [Interval] = []) {
-    granted = intervals.sorted { Self.compare($0.begin, $1.begin) < 0 }
+    tree = GrantTree(intervals)
     var merged: [Interval] = []
-    for interval in granted where Self.compare(interval.begin, interval.end) < 0 {
+    let sorted = intervals.sorted { Self.compare($0.begin, $1.begin) < 0 }
+    for interval in sorted where Self.compare(interval.begin, interval.end) < 0 {
       if let last = merged.last, Self.compare(interval.begin, last.end) <= 0 {
         if Self.compare(interval.end, last.end) > 0 { merged[merged.count - 1].end = interval.end }
       } else {
@@ -46,30 +48,9 @@ struct RangePermissions: Sendable {
       return Self.compare(found.end, keys.start) > 0
     }
     let end = keys.end ?? Bytes()
-    guard Self.compare(keys.start, end) < 0 else { return coversInverted(keys.start, end) }
+    guard Self.compare(keys.start, end) < 0 else { return tree.meets(begin: keys.start, end: end) }
     guard let found = lastBeginning(notAfter: keys.start) else { return false }
     return Self.compare(found.end, end) >= 0
-  }
-
-  /// A range whose end is not behind its begin holds no key; Go permits it when a single grant
-  /// spans both bounds. Every member must decide the same, so this follows its tree.
-  private func coversInverted(_ begin: Bytes, _ end: Bytes) -> Bool {
-    var first: Bytes?
-    var last = Bytes()
-    for interval in granted {
-      guard Self.compare(interval.begin, end) < 0, Self.compare(interval.end, begin) > 0 else {
-        continue
-      }
-      guard first != nil else {
-        first = interval.begin
-        last = interval.end
-        continue
-      }
-      if Self.compare(last, interval.begin) < 0 { return false }
-      if Self.compare(interval.end, last) > 0 { last = interval.end }
-    }
-    guard let first else { return false }
-    return Self.compare(last, end) >= 0 && Self.compare(first, begin) <= 0
   }
 
   private func lastBeginning(notAfter key: Bytes) -> Interval? {
@@ -97,7 +78,8 @@ struct RangePermissions: Sendable {
     return writer.finish()
   }
 
-  private static func compare(_ a: Bytes, _ b: Bytes) -> Int {
+  /// Order of bounds.
+  static func compare(_ a: Bytes, _ b: Bytes) -> Int {
     if a.isEmpty { return b.isEmpty ? 0 : 1 }
     return b.isEmpty ? -1 : a.compare(b)
   }
