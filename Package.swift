@@ -50,12 +50,14 @@ let package = Package(
     .target(
       name: "Membership", dependencies: ["Bytes", "EtcdAPI", "Protobuf", "V2Store"],
       path: "Sources/StateMachine/Membership", swiftSettings: settings),
-    library("Member", ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store"]),
-    tests(
-      "MemberTests",
-      [
-        "TestSupport", "Member", "MVCC", "Bytes", "EtcdAPI",
-      ]),
+    .target(
+      name: "Auth", dependencies: ["Bytes", "EtcdAPI", "Protobuf", "MVCC"],
+      path: "Sources/StateMachine/Auth", swiftSettings: settings),
+    tests("AuthTests", ["TestSupport", "Auth", "MVCC", "EtcdAPI", "Protobuf", "Bytes"]),
+    library(
+      "Member",
+      ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store", "Auth"]),
+    tests("MemberTests", ["TestSupport", "Member", "MVCC", "Bytes", "EtcdAPI"]),
     tests(
       "MVCCTests",
       [
@@ -71,6 +73,7 @@ let package = Package(
       "WALTests",
       ["WAL", "Snap", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Simulation", "Raft"]),
     system("COpenSSL", "openssl", "libssl-dev"),
+    system("CCrypt", "libcrypt", "libcrypt-dev"),
     library(
       "MemberStorage",
       [
@@ -122,8 +125,13 @@ let package = Package(
       "EtcdServer",
       [
         "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
-        "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "HTTP", "GRPC", "PeerTransport",
+        "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "HTTP", "GRPC", "PeerTransport", "Auth",
+        "CCrypt", "COpenSSL",
       ]),
+    tests(
+      "EtcdServerTests",
+      ["TestSupport", "EtcdServer", "EtcdConfig", "Auth", "FileSystem", "EtcdAPI", "Bytes"]),
+
     .executableTarget(
       name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime"],
       swiftSettings: settings),

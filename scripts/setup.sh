@@ -33,6 +33,7 @@ build libuv1-dev: event loop
 build libnghttp2-dev: HTTP/2
 build zlib1g-dev: gzip of gRPC messages
 build libssl-dev: digests
+build libcrypt-dev: password hashes
 test protobuf-compiler: checks the generated messages
 test etcd-server: official etcd 3.4 to compare with
 test etcd-client: official etcdctl to be used against our server

@@ -93,13 +93,25 @@ extension FlagTable {
   static let auth: [Flag] = [
     Flag(
       "auth-token", .auth, .text, "simple",
-      "Specify a v3 authentication token type and its options ('simple' or 'jwt').", .notYet),
+      "Specify a v3 authentication token type and its options ('simple' or 'jwt')."
+    ) { $0.server.authToken = $1.text },
     Flag(
       "bcrypt-cost", .auth, .unsigned, "10",
       "Specify the cost / strength of the bcrypt algorithm for hashing auth passwords. Valid"
-        + " values are between 4 and 31.", .notYet),
+        + " values are between 4 and 31."
+    ) {
+      let isValid = $1.unsigned >= 4 && $1.unsigned <= 31
+      $0.server.bcryptCost = isValid ? $1.int : 10
+      if !isValid {
+        $0.notices.append(
+          Notice(
+            .warn, "use default bcrypt cost instead of the invalid given cost",
+            ("min-cost", "4"), ("max-cost", "31"), ("default-cost", "10"),
+            ("given-cost", "\($1.unsigned)")))
+      }
+    },
     Flag(
-      "auth-token-ttl", .auth, .unsigned, "300", "Time (in seconds) of the auth-token-ttl.",
-      .notYet),
+      "auth-token-ttl", .auth, .unsigned, "300", "Time (in seconds) of the auth-token-ttl."
+    ) { $0.server.authTokenTTL = $1.unsigned == 0 ? 300 : $1.int },
   ]
 }

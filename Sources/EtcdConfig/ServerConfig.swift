@@ -34,6 +34,12 @@ public struct ServerConfig: Sendable, Equatable {
   public var keepaliveMinTime = 5000
   public var keepaliveInterval = 7_200_000
   public var keepaliveTimeout = 20_000
+  /// Kind of tokens and its options.
+  public var authToken = "simple"
+  /// 4…31; each one more doubles the work.
+  public var bcryptCost = 10
+  /// Seconds a simple token lives after its last use.
+  public var authTokenTTL = 300
   public var corsOrigins = ["*"]
   public var hostWhitelist = ["*"]
   /// Whether the v3 JSON gateway is served.

@@ -81,6 +81,8 @@ enum Bootstrap {
     coreConfig.requestTicks =
       (5000 + 2 * config.electionTimeout) / config.heartbeatInterval
     coreConfig.commitTicks = Swift.max(1000 / config.heartbeatInterval, 1)
+    let cost = config.bcryptCost
+    coreConfig.hashPassword = { PasswordHash.make($0, cost: cost) }
     coreConfig.readRetryTicks = Swift.max(500 / config.heartbeatInterval, 1)
     coreConfig.tickMilliseconds = config.heartbeatInterval
     coreConfig.leaseCheckpoint = config.leaseCheckpoint

@@ -17,13 +17,18 @@ struct ClusterService: Sendable {
   func register(in router: inout GRPCRouter) {
     typealias Cluster = Etcdserverpb.ClusterService
     func serve(
-      _ method: MethodDescriptor, _ body: @escaping @Sendable (UnaryCall, Bytes) -> Void
-    ) { router.unary(method.path, counters: member.counters(method), body) }
-    serve(Cluster.memberList) { list($0, $1) }
-    serve(Cluster.memberAdd) { add($0, $1) }
-    serve(Cluster.memberRemove) { remove($0, $1) }
-    serve(Cluster.memberUpdate) { update($0, $1) }
-    serve(Cluster.memberPromote) { promote($0, $1) }
+      _ method: MethodDescriptor, _ need: RunningMember.Need,
+      _ body: @escaping @Sendable (UnaryCall, Bytes) -> Void
+    ) {
+      router.unary(method.path, counters: member.counters(method)) { [member] call, bytes in
+        member.whenPermitted(need, call) { body(call, bytes) }
+      }
+    }
+    serve(Cluster.memberList, .user) { list($0, $1) }
+    serve(Cluster.memberAdd, .admin) { add($0, $1) }
+    serve(Cluster.memberRemove, .admin) { remove($0, $1) }
+    serve(Cluster.memberUpdate, .admin) { update($0, $1) }
+    serve(Cluster.memberPromote, .admin) { promote($0, $1) }
   }
 
   private func list(_ call: UnaryCall, _ bytes: Bytes) {

@@ -40,6 +40,7 @@ public final class EtcdServer: @unchecked Sendable {
   /// - Parameter milliseconds: time since 1970.
   /// - Throws: `StartError` with etcd's words; nothing is left running.
   public func start(milliseconds: UInt64, seed: UInt64) throws(StartError) {
+    let tokens = try TokenProvider(config, logger)
     loop.start()
     do {
       let bound = try onLoop { try self.bind() }
@@ -54,7 +55,8 @@ public final class EtcdServer: @unchecked Sendable {
       try onLoop {
         self.member.attach(
           host,
-          requestIDs: RequestID(member: boot.opened.memberID, milliseconds: milliseconds &+ 1))
+          requestIDs: RequestID(member: boot.opened.memberID, milliseconds: milliseconds &+ 1),
+          tokens: tokens)
         let peers = PeerAdapter(member: self.member, snapDirectory: boot.snapDirectory)
         self.member.peers = peers
         peers.start(boot.others)
@@ -138,6 +140,7 @@ public final class EtcdServer: @unchecked Sendable {
     LeaseService(member: member).register(in: &router)
     MaintenanceService(member: member).register(in: &router)
     ClusterService(member: member).register(in: &router)
+    AuthService(member: member).register(in: &router)
     HealthService(member: member).register(in: &router)
     grpc = GRPCServer(router, grpcConfiguration)
     publisher = Publisher(member: member)
@@ -203,6 +206,7 @@ public final class EtcdServer: @unchecked Sendable {
     member.host?.stop()
     try? onLoop { self.member.requests?.failAll(.stopped) }
     member.worker.stop()
+    for thread in (try? onLoop { self.member.passwords.close() }) ?? [] { thread.stop() }
     loop.stop()
     logger.info("closed etcd server", [LogField("name", .string(config.name))])
   }

@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 import EtcdConfig
@@ -36,9 +37,32 @@ struct KVService: Sendable {
       if !request.serializable { try member.refuseOnLearner() }
     } catch { return call.fail(GRPCStatus(error)) }
     member.read(linearizable: !request.serializable) { result, term in
-      answer(call, result, term) { (snapshot) throws(StoreError) in
-        .range(try snapshot.range(request))
+      guard member.requests.readAuth.isEnabled else {
+        return answer(call, request, result, term)
       }
+      permitRead(call, { (auth, caller) throws(EtcdError) in try auth.check(request, caller) }) {
+        answer(call, request, result, term)
+      }
+    }
+  }
+
+  private func answer(
+    _ call: UnaryCall, _ request: Etcdserverpb.RangeRequest,
+    _ state: Result<StoreSnapshot, EtcdError>, _ term: UInt64
+  ) {
+    answer(call, state, term) { (snapshot) throws(StoreError) in
+      .range(try snapshot.range(request))
+    }
+  }
+
+  /// Checks the caller while auth is on; called inside a read handler.
+  private func permitRead(
+    _ call: UnaryCall, _ check: @escaping (AuthStore, AuthInfo) throws(EtcdError) -> Void,
+    _ body: @escaping () -> Void
+  ) {
+    member.permitRead(call.metadata, check) { error in
+      if let error { return call.fail(GRPCStatus(error)) }
+      body()
     }
   }
 
@@ -72,13 +96,26 @@ struct KVService: Sendable {
       return
     }
     member.read(linearizable: !request.isSerializable) { result, term in
-      answer(call, result, term) { (snapshot) throws(StoreError) in try snapshot.read(request) }
+      guard member.requests.readAuth.isEnabled else {
+        return answer(call, request, result, term)
+      }
+      permitRead(
+        call,
+        { (auth, caller) throws(EtcdError) in try auth.check(request, LeaseTable(), caller) }
+      ) { answer(call, request, result, term) }
     }
+  }
+
+  private func answer(
+    _ call: UnaryCall, _ request: Etcdserverpb.TxnRequest,
+    _ state: Result<StoreSnapshot, EtcdError>, _ term: UInt64
+  ) {
+    answer(call, state, term) { (snapshot) throws(StoreError) in try snapshot.read(request) }
   }
 
   private func compact(_ call: UnaryCall, _ bytes: Bytes) {
     guard call.decode(Etcdserverpb.CompactionRequest.self, bytes) != nil else { return }
-    write(call, .compaction, bytes, cost: nil)
+    member.whenPermitted(.admin, call) { write(call, .compaction, bytes, cost: nil) }
   }
 
   /// Proposes a request and answers with its result.
@@ -90,18 +127,26 @@ struct KVService: Sendable {
       try member.refuseOnLearner()
       if let cost { try member.reserve(cost) }
     } catch { return call.fail(GRPCStatus(error)) }
+    guard !member.access.isEnabled else {
+      member.propose(field, bytes, for: call.metadata) { outcome, term in
+        respond(call, outcome, term)
+      }
+      return
+    }
     let id = member.requests.makeID()
     let data = RaftRequest.encode(field, bytes, id: id)
     guard data.count <= member.config.maxRequestBytes else {
       return call.fail(GRPCStatus(.requestTooLarge))
     }
-    member.requests.propose(id: id, data) { outcome, term in
-      switch outcome {
-      case .kv(let result):
-        call.respond(.bytes(result.encoded(header: member.header(term: term))))
-      case .failed(let error): call.fail(GRPCStatus(error))
-      default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to a KV request"))
-      }
+    member.requests.propose(id: id, data) { outcome, term in respond(call, outcome, term) }
+  }
+
+  private func respond(_ call: UnaryCall, _ outcome: Outcome, _ term: UInt64) {
+    switch outcome {
+    case .kv(let result):
+      call.respond(.bytes(result.encoded(header: member.header(term: term))))
+    case .failed(let error): call.fail(GRPCStatus(error))
+    default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to a KV request"))
     }
   }
 

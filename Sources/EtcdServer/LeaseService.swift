@@ -1,7 +1,9 @@
+import Auth
 import Bytes
 import EtcdAPI
 import EtcdConfig
 import GRPC
+import MVCC
 import Member
 import Protobuf
 import Runtime
@@ -67,12 +69,7 @@ struct LeaseService: Sendable {
     _ call: UnaryCall, _ field: RaftRequest.Field, _ bytes: Bytes,
     _ encode: @escaping (Outcome, _ term: UInt64) -> Bytes?
   ) {
-    let id = member.requests.makeID()
-    let data = RaftRequest.encode(field, bytes, id: id)
-    guard data.count <= member.config.maxRequestBytes else {
-      return call.fail(GRPCStatus(.requestTooLarge))
-    }
-    member.requests.propose(id: id, data) { outcome, term in
+    member.propose(field, bytes, for: call.metadata) { outcome, term in
       if let answer = encode(outcome, term) { return call.respond(.bytes(answer)) }
       guard case .failed(let error) = outcome else {
         return call.fail(
@@ -100,7 +97,24 @@ struct LeaseService: Sendable {
       case .failure(let error): return call.fail(GRPCStatus(error))
       case .success: preconditionFailure("a question about time is answered with time")
       }
-      call.respond(response)
+      guard request.keys, member.access.isEnabled else { return call.respond(response) }
+      permitKeys(response.keys, call) { call.respond(response) }
+    }
+  }
+
+  /// Lets a caller see the keys of a lease who may read all of them.
+  /// - Source: etcd `checkLeaseTimeToLive`.
+  private func permitKeys(
+    _ keys: [Bytes], _ call: UnaryCall, _ body: @escaping () -> Void
+  ) {
+    member.identify(call.metadata) { result in
+      do throws(EtcdError) {
+        guard let caller = try result.get() else { throw .userEmpty }
+        for key in keys {
+          try member.access.store.checkRead(KeyInterval(key: key, rangeEnd: Bytes()), caller)
+        }
+        body()
+      } catch { call.fail(GRPCStatus(error)) }
     }
   }
 

@@ -22,21 +22,32 @@ struct MaintenanceService: Sendable {
   func register(in router: inout GRPCRouter) {
     typealias Maintenance = Etcdserverpb.MaintenanceService
     func add(
-      _ method: MethodDescriptor, _ body: @escaping @Sendable (UnaryCall, Bytes) -> Void
-    ) { router.unary(method.path, counters: member.counters(method), body) }
-    add(Maintenance.alarm) { alarm($0, $1) }
-    add(Maintenance.status) { status($0, $1) }
-    add(Maintenance.defragment) { defragment($0, $1) }
-    add(Maintenance.hash) { hash($0, $1) }
-    add(Maintenance.hashKV) { hashKV($0, $1) }
-    add(Maintenance.moveLeader) { moveLeader($0, $1) }
+      _ method: MethodDescriptor, _ need: RunningMember.Need, untranslated: Bool = false,
+      _ body: @escaping @Sendable (UnaryCall, Bytes) -> Void
+    ) {
+      router.unary(method.path, counters: member.counters(method)) { [member] call, bytes in
+        member.whenPermitted(need, call, untranslated: untranslated) { body(call, bytes) }
+      }
+    }
+    add(Maintenance.alarm, .user) { alarm($0, $1) }
+    add(Maintenance.status, .user) { status($0, $1) }
+    add(Maintenance.defragment, .admin, untranslated: true) { defragment($0, $1) }
+    add(Maintenance.hash, .admin, untranslated: true) { hash($0, $1) }
+    add(Maintenance.hashKV, .admin, untranslated: true) { hashKV($0, $1) }
+    add(Maintenance.moveLeader, .admin) { moveLeader($0, $1) }
     router.streaming(
       Maintenance.snapshot.path, counters: member.counters(Maintenance.snapshot)
     ) { try await snapshot($0) }
   }
 
   private func alarm(_ call: UnaryCall, _ bytes: Bytes) {
-    guard call.decode(Etcdserverpb.AlarmRequest.self, bytes) != nil else { return }
+    guard let request = call.decode(Etcdserverpb.AlarmRequest.self, bytes) else { return }
+    // Everybody with a name may look at alarms, and only root may change them.
+    guard request.action != .get else { return proposeAlarm(call, bytes) }
+    member.whenPermitted(.admin, call) { proposeAlarm(call, bytes) }
+  }
+
+  private func proposeAlarm(_ call: UnaryCall, _ bytes: Bytes) {
     let id = member.requests.makeID()
     member.requests.propose(id: id, RaftRequest.encode(.alarm, bytes, id: id)) { outcome, term in
       switch outcome {
@@ -144,6 +155,9 @@ struct MaintenanceService: Sendable {
   /// Streams the database file as of now, then its SHA-256.
   private func snapshot(_ stream: ServerStream) async throws -> GRPCStatus {
     let start = ContinuousClock.now
+    do throws(EtcdError) { try await member.requirePermission(.admin, stream.metadata) } catch {
+      return GRPCStatus(error.untranslated)
+    }
     do throws(EtcdError) { try await member.flushBackend() } catch { return GRPCStatus(error) }
     let rows = try member.host.backend.state()
     let total = rows.transaction.size

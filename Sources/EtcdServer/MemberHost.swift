@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 import MVCC
@@ -15,6 +16,8 @@ protocol MemberHostDelegate: AnyObject, Sendable {
   func send(_ messages: [Raftpb.Message])
   func send(_ snapshots: [SnapshotSend])
   func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64)
+  /// Called before the answers of the same turn.
+  func authChanged(_ store: AuthStore?, _ events: [TokenEvent])
   func membershipChanged(_ changes: [Membership.Change])
   func leaderChanged(to leader: UInt64)
   func clusterVersionChanged(to version: String)
@@ -39,6 +42,8 @@ final class MemberHost: @unchecked Sendable {
   let backend: BackendStore
   let clusterID: UInt64
   let memberID: UInt64
+  /// Users and roles at start.
+  let initialAuth: AuthStore
   unowned var delegate: any MemberHostDelegate
 
   private let logger: Logger
@@ -74,6 +79,7 @@ final class MemberHost: @unchecked Sendable {
     logger: Logger, metrics: ServerMetrics, delegate: any MemberHostDelegate
   ) {
     published = Mutex(Published(status: core.status, membership: core.membership))
+    initialAuth = core.auth
     self.core = core
     self.tickInterval = tickInterval
     self.logger = logger
@@ -156,6 +162,9 @@ final class MemberHost: @unchecked Sendable {
     if !out.appends.isEmpty { write(out.appends) }
     if let batch = out.freeze { commit(batch) }
     publish(out)
+    if out.auth != nil || !out.tokenEvents.isEmpty {
+      delegate.authChanged(out.auth, out.tokenEvents)
+    }
     if !out.replies.isEmpty || !out.reads.isEmpty {
       delegate.answer(out.replies, out.reads, term: core.status.term)
     }

@@ -15,7 +15,7 @@ import Runtime
 ///
 /// Confined to the client loop, except the sends, which the transport takes from any thread.
 final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable {
-  // @unchecked: `versions` and `timer` are confined to `loop`; the rest is immutable.
+  // @unchecked: `versions`, `round` and `timer` are confined to `loop`; the rest is immutable.
 
   private let member: RunningMember
   private let host: MemberHost
@@ -28,7 +28,10 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   private(set) var versions: [UInt64: String] = [:]
 
   /// Between two rounds of questions for versions.
-  private static let versionInterval: Duration = .seconds(4)
+  private static let versionInterval: Duration = .milliseconds(500)
+  /// Members whose version is known are asked again every so many rounds.
+  private static let roundsForKnown = 8
+  private var round = 0
   private static let versionBytesMax = 64 << 10
 
   init(member: RunningMember, snapDirectory: String) {
@@ -148,8 +151,10 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
 
   /// Asks every other member for its version; a member that does not answer has none.
   private func askVersions() {
-    guard host.status.leader == host.memberID else { return }
+    round += 1
     for info in host.membership.sorted where info.id != host.memberID {
+      // Those that are known rarely change.
+      guard versions[info.id] == nil || round % Self.roundsForKnown == 0 else { continue }
       guard let url = info.peerURLs.lazy.compactMap({ PeerURL($0) }).first(where: { !$0.isSecure })
       else { continue }
       var request = HTTPClientRequest("GET", url.endpoint, "/version")

@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 import Protobuf
@@ -15,16 +16,37 @@ enum RaftRequest {
     case leaseGrant = 8
     case leaseRevoke = 9
     case alarm = 10
+    case authEnable = 1000
+    case authDisable = 1011
+    case authenticate = 1012
+    case authStatus = 1013
+    case authUserAdd = 1100
+    case authUserDelete = 1101
+    case authUserGet = 1102
+    case authUserChangePassword = 1103
+    case authUserGrantRole = 1104
+    case authUserRevokeRole = 1105
+    case authUserList = 1106
+    case authRoleList = 1107
+    case authRoleAdd = 1200
+    case authRoleDelete = 1201
+    case authRoleGet = 1202
+    case authRoleGrantPermission = 1203
+    case authRoleRevokePermission = 1204
   }
 
   private static let header: UInt64 = 100
 
-  static func encode(_ field: Field, _ request: Bytes, id: UInt64) -> Bytes {
+  /// - Parameter caller: who asks, while auth is on: what the checks at apply go by.
+  static func encode(
+    _ field: Field, _ request: Bytes, id: UInt64, caller: AuthInfo? = nil
+  ) -> Bytes {
     var writer = ByteWriter(capacity: request.count + 32)
     writer.appendVarint(field.rawValue << 3 | 2)
     writer.appendVarint(UInt64(request.count))
     writer.append(request)
-    let inner = Etcdserverpb.RequestHeader(id: id)
+    let inner = Etcdserverpb.RequestHeader(
+      id: id, username: caller?.username ?? "", authRevision: caller?.revision ?? 0)
     writer.appendVarint(header << 3 | 2)
     writer.appendVarint(UInt64(inner.encodedSize))
     inner.encode(into: &writer)

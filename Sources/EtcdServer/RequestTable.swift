@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 import GRPC
@@ -24,6 +25,10 @@ final class RequestTable: @unchecked Sendable {
   private var newReads: [UInt64] = []
   private var newLocalReads: [UInt64] = []
   private var newLeaseQuestions: [LeaseQuestion] = []
+
+  /// Users and roles as they are in the state that a read handler is called with; for use inside the
+  /// handler.
+  private(set) var readAuth = AuthStore()
 
   /// Requests that wait.
   var count: Int { outcomes.count + reads.count }
@@ -90,6 +95,7 @@ final class RequestTable: @unchecked Sendable {
       outcomes.removeValue(forKey: reply.id)?(reply.outcome, term)
     }
     for batch in batches {
+      readAuth = batch.auth
       for id in batch.ids { reads.removeValue(forKey: id)?(batch.result, term) }
     }
   }

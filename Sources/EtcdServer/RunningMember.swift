@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 import EtcdConfig
@@ -28,12 +29,18 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
   private(set) var requests: RequestTable!
   /// Questions about leases, wherever the leader is.
   private(set) var leases: LeaseQuestions!
+  /// Tokens and who holds them; on `loop`.
+  let access: AccessControl
+  /// Hashes and checks passwords.
+  let passwords: PasswordWorkers
   /// Peers; set once they are known, on `loop`.
   var peers: (any PeerGateway)!
   /// Called on `loop` when the member was removed from its cluster.
   var onRemoved: (@Sendable () -> Void)?
 
   init(config: ServerConfig, logger: Logger, metrics: ServerMetrics, loop: EventLoop) {
+    access = AccessControl(loop: loop)
+    passwords = PasswordWorkers(loop: loop, cost: config.bcryptCost)
     self.config = config
     self.logger = logger
     self.metrics = metrics
@@ -41,9 +48,11 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
   }
 
   /// Takes the host and starts to answer its turns.
-  func attach(_ host: MemberHost, requestIDs: RequestID) {
+  /// - Parameter tokens: what `--auth-token` asks for.
+  func attach(_ host: MemberHost, requestIDs: RequestID, tokens: TokenProvider) {
     loop.preconditionCurrent()
     self.host = host
+    access.start(tokens, host.initialAuth)
     requests = RequestTable(loop: loop, host: host, ids: requestIDs)
     leases = LeaseQuestions(member: self)
   }
@@ -112,6 +121,10 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
 
   func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
     loop.execute { self.requests.answer(replies, reads, term: term) }
+  }
+
+  func authChanged(_ store: AuthStore?, _ events: [TokenEvent]) {
+    loop.execute { self.access.update(store, events) }
   }
 
   func membershipChanged(_ changes: [Membership.Change]) {

@@ -84,6 +84,9 @@ final class ServerMetrics: Sendable {
     gauge("etcd_debugging_mvcc_compact_revision", "The revision of the last compaction in store.") {
       Double($0.status.compactRevision)
     }
+    gauge("etcd_debugging_auth_revision", "The current revision of auth store.") {
+      Double($0.status.authRevision)
+    }
     gauge("etcd_debugging_mvcc_keys_total", "Total number of keys.") { Double($0.status.keys) }
     gauge(
       "etcd_mvcc_db_total_size_in_bytes",

@@ -1,3 +1,4 @@
+import Auth
 import EtcdAPI
 import Protobuf
 
@@ -8,6 +9,8 @@ struct DataRequest: WireDecodable {
   var id: UInt64 { topID != 0 ? topID : header.id }
   private(set) var put: Etcdserverpb.PutRequest?
   private(set) var txn: Etcdserverpb.TxnRequest?
+  /// Who proposed it; asked for only while auth is on.
+  var caller: AuthInfo { AuthInfo(header) }
   private var topID: UInt64 = 0
   private var header = Etcdserverpb.RequestHeader()
   private var holdsOther = false

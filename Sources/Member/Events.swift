@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 import MVCC
@@ -16,6 +17,8 @@ public enum MemberEvent: Sendable {
   case readLocal([UInt64])
   /// Questions that the leader's clock of leases answers; each is answered with its id.
   case askLeases([LeaseQuestion])
+  /// Wait until an index is applied here; answered with the id.
+  case awaitApplied(id: UInt64, index: UInt64)
   /// Bring the backend up to what is applied now; answered with the id once it is durable.
   case flush(id: UInt64)
   /// Go on with work that `wantsMore` announced.
@@ -81,6 +84,7 @@ public enum Outcome: Sendable {
   case leaseRevoked(revision: Int64)
   case lease(LeaseAnswer)
   case members([MemberInfo])
+  case auth(AuthResult, revision: Int64)
   /// A request without an answer of its own.
   case done
   case failed(EtcdError)
@@ -90,6 +94,8 @@ public enum Outcome: Sendable {
 public struct ReadBatch: Sendable {
   public let ids: [UInt64]
   public let result: Result<StoreSnapshot, EtcdError>
+  /// Users and roles as they are in the snapshot's state.
+  public let auth: AuthStore
 }
 
 /// A snapshot to stream to a peer: the message, and the backend state that goes with it.
@@ -114,6 +120,10 @@ public struct MemberOutput: Sendable {
   public var sendSnapshots: [SnapshotSend] = []
   /// Members that came, changed or went.
   public var memberChanges: [Membership.Change] = []
+  /// Users and roles, when they changed.
+  public var auth: AuthStore?
+  /// What that means for tokens, in the order of the entries.
+  public var tokenEvents: [TokenEvent] = []
   /// The leader as this member sees it changed.
   public var leaderChanged = false
   /// This member was removed from the cluster.
@@ -149,4 +159,5 @@ public struct MemberStatus: Sendable, Equatable {
   public var slowReads = 0
   /// Keys of the v2 store wait for SYNC requests to end them.
   public var hasExpiringV2Keys = false
+  public var authRevision: UInt64 = 0
 }

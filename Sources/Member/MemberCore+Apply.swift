@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 import MVCC
@@ -52,7 +53,9 @@ extension MemberCore {
       return
     }
     let id = request.id != 0 ? request.id : request.header?.id ?? 0
-    let outcome = apply(request, id: id, &out)
+    let outcome =
+      AuthStore.concerns(request)
+      ? applyAuth(request, index: entry.index, &out) : apply(request, id: id, &out)
     if let outcome { reply(id, outcome, &out) }
   }
 
@@ -81,6 +84,7 @@ extension MemberCore {
     if alarms.isRaised(.nospace), request.put != nil || request.txn?.containsPut == true {
       return .failed(.noSpace)
     }
+    if auth.isEnabled, let refusal = authRefusal(of: request) { return .failed(refusal) }
     do throws(StoreError) {
       if let put = request.put { return .kv(try store.apply(put)) }
       if let txn = request.txn { return .kv(try store.apply(txn)) }
@@ -95,7 +99,7 @@ extension MemberCore {
   private mutating func apply(
     _ request: Etcdserverpb.InternalRaftRequest, id: UInt64, _ out: inout MemberOutput
   ) -> Outcome? {
-    if let refusal = refusal(of: request) { return .failed(refusal) }
+    if let refusal = refusal(of: request) ?? authRefusal(of: request) { return .failed(refusal) }
     do throws(StoreError) {
       if let put = request.put { return .kv(try store.apply(put)) }
       if let range = request.deleteRange { return .kv(try store.apply(range)) }

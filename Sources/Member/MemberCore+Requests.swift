@@ -19,7 +19,7 @@ extension MemberCore {
     proposeParked(&out)
   }
 
-  private mutating func wait(for id: UInt64) {
+  mutating func wait(for id: UInt64) {
     waiting[id] = ticks
     waitingOrder.append(Waiting(id: id, startTick: ticks))
   }
@@ -114,7 +114,7 @@ extension MemberCore {
       leaderChanges += 1
       leaderElectedTick = ticks
     }
-    reads.failAsked(.leaderChanged, &out)
+    reads.failAsked(.leaderChanged, auth, &out)
   }
 
   /// Starts a read round when reads wait, none is under way and there is a leader to ask.
@@ -131,17 +131,18 @@ extension MemberCore {
     out.reads.append(
       ReadBatch(
         ids: ids,
-        result: alarms.isRaised(.corrupt) ? .failure(.corrupt) : .success(store.snapshot())))
+        result: alarms.isRaised(.corrupt) ? .failure(.corrupt) : .success(store.snapshot()),
+        auth: auth))
   }
 
   mutating func releaseReads(_ out: inout MemberOutput) {
     guard !reads.confirmed.isEmpty else { return }
     let ids = reads.release(applied: applied.index)
     guard !ids.isEmpty else { return }
-    if alarms.isRaised(.corrupt) {
-      out.reads.append(ReadBatch(ids: ids, result: .failure(.corrupt)))
-    } else {
-      out.reads.append(ReadBatch(ids: ids, result: .success(store.snapshot())))
-    }
+    out.reads.append(
+      ReadBatch(
+        ids: ids,
+        result: alarms.isRaised(.corrupt) ? .failure(.corrupt) : .success(store.snapshot()),
+        auth: auth))
   }
 }

@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 import MVCC
@@ -38,6 +39,8 @@ public struct MemberCore: Sendable {
     public var pendingBytesMax = 512 << 20
     /// Requests that may wait for their entry at a time.
     public var waitingMax = 1 << 17
+    /// For entries of etcd 3.4, which hold passwords in plain text.
+    public var hashPassword: AuthStore.PasswordHash = { _ in nil }
 
     public init(raft: RaftConfig) {
       self.raft = raft
@@ -89,6 +92,10 @@ public struct MemberCore: Sendable {
   var parked: [Proposal] = []
   var reads = ReadQueue()
   var alarms = AlarmSet()
+  /// Users and roles.
+  public internal(set) var auth = AuthStore()
+  /// Callers that wait until an index is applied.
+  var appliedWaits: [(id: UInt64, index: UInt64)] = []
   var physicalCompactions: [(id: UInt64, revision: Int64, result: KVResult)] = []
   var lead: UInt64 = 0
   var leaderChanges = 0
@@ -129,9 +136,10 @@ public struct MemberCore: Sendable {
     replayUntil = consistentIndex
     snapshotIndex = snapshot.metadata.index
     readContexts = requestIDs
-    do throws(StoreError) { try alarms.restore(from: store) } catch {
-      throw .invalidState("\(error)")
-    }
+    do throws(StoreError) {
+      try alarms.restore(from: store)
+      auth = try AuthStore(restoring: store)
+    } catch { throw .invalidState("\(error)") }
   }
 
   /// Puts the first members into the log of a new cluster.
@@ -169,6 +177,7 @@ public struct MemberCore: Sendable {
     status.proposalsFailed = proposalsFailed
     status.slowReads = reads.slow
     status.hasExpiringV2Keys = applied.v2.hasExpiringKeys
+    status.authRevision = auth.revision
     return status
   }
 
@@ -180,6 +189,7 @@ public struct MemberCore: Sendable {
     case .read(let ids): reads.add(ids, tick: ticks)
     case .readLocal(let ids): readLocal(ids, &out)
     case .askLeases(let questions): ask(questions, &out)
+    case .awaitApplied(let id, let index): awaitApplied(index, id: id, &out)
     case .flush(let id):
       flushes.append((id, applied.index))
       commitDue = true
@@ -215,6 +225,7 @@ public struct MemberCore: Sendable {
     // A renewal may have put an entry into the log.
     if node.hasReady { out.wantsMore = true }
     compactionStep(&out)
+    releaseAppliedWaits(&out)
     releaseFlushes(&out)
     maybeFreeze(&out)
     maybeSnapshot(&out)
@@ -226,7 +237,7 @@ public struct MemberCore: Sendable {
     if ticks % config.commitTicks == 0 { commitDue = true }
     expireWaiting(&out)
     tickLeases(&out)
-    reads.expire(tick: ticks, after: config.requestTicks, &out)
+    reads.expire(tick: ticks, after: config.requestTicks, auth, &out)
     reads.retry(tick: ticks, after: config.readRetryTicks)
   }
 
@@ -308,6 +319,7 @@ public struct MemberCore: Sendable {
     guard applied.index >= replayUntil else { return }
     commitDue = false
     freezing = applied
+    auth.writeFirstRevision(to: &store)
     out.freeze = store.freeze(appliedIndex: applied.index, term: applied.term)
   }
 
@@ -343,6 +355,7 @@ public struct MemberCore: Sendable {
       try node.storage.applySnapshot(snapshot)
       store = restored
       try alarms.restore(from: store)
+      try restoreAuth(&out)
       replayUntil = try store.consistentIndex()
       applied = position
       durable = applied

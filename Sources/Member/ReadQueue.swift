@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 
@@ -63,7 +64,9 @@ struct ReadQueue: Sendable {
   }
 
   /// Fails reads that waited too long.
-  mutating func expire(tick: Int, after limit: Int, _ out: inout MemberOutput) {
+  mutating func expire(
+    tick: Int, after limit: Int, _ auth: AuthStore, _ out: inout MemberOutput
+  ) {
     var expired: [UInt64] = []
     func sweep(_ entries: inout [Entry]) {
       guard let first = entries.first, tick - first.tick >= limit else { return }
@@ -77,13 +80,15 @@ struct ReadQueue: Sendable {
     sweep(&asked)
     for position in confirmed.indices { sweep(&confirmed[position].entries) }
     confirmed.removeAll { $0.entries.isEmpty }
-    if !expired.isEmpty { out.reads.append(ReadBatch(ids: expired, result: .failure(.timeout))) }
+    if !expired.isEmpty {
+      out.reads.append(ReadBatch(ids: expired, result: .failure(.timeout), auth: auth))
+    }
   }
 
   /// The leader changed: the round under way will not be answered.
-  mutating func failAsked(_ error: EtcdError, _ out: inout MemberOutput) {
+  mutating func failAsked(_ error: EtcdError, _ auth: AuthStore, _ out: inout MemberOutput) {
     guard !asked.isEmpty else { return }
-    out.reads.append(ReadBatch(ids: asked.map(\.id), result: .failure(error)))
+    out.reads.append(ReadBatch(ids: asked.map(\.id), result: .failure(error), auth: auth))
     asked.removeAll()
   }
 }

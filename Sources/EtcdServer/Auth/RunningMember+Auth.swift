@@ -1,0 +1,170 @@
+import Auth
+import Bytes
+import EtcdAPI
+import EtcdConfig
+import GRPC
+import MVCC
+import Member
+import Runtime
+
+/// What the services ask about a call's user. On the client loop.
+///
+/// While auth is off everything here answers at once and looks at nothing.
+extension RunningMember {
+  typealias CallerHandler = (Result<AuthInfo?, EtcdError>) -> Void
+
+  /// Who calls: `nil` without a token or while auth is off. Waits when the token may be newer than
+  /// what is applied here.
+  func identify(_ metadata: Metadata, _ done: @escaping CallerHandler) {
+    guard access.isEnabled, let token = AccessControl.token(in: metadata) else {
+      return done(.success(nil))
+    }
+    switch access.read(token) {
+    case .known(let info): done(.success(info))
+    case .invalid: done(.failure(.invalidAuthToken))
+    case .awaits(let index): identify(token, after: index, done)
+    }
+  }
+
+  /// Looks a token up once the entry that it names is applied. Answers of the core come behind the
+  /// tokens of the same turn.
+  private func identify(_ token: String, after index: UInt64, _ done: @escaping CallerHandler) {
+    let id = requests.expect { outcome, _ in
+      if case .failed(.tooManyRequests) = outcome { return done(.failure(.tooManyRequests)) }
+      if let info = self.holder(of: token) { return done(.success(info)) }
+      guard self.access.isEnabled else { return done(.success(nil)) }
+      guard case .done = outcome, self.host.status.appliedIndex <= index else {
+        return done(.failure(.invalidAuthToken))
+      }
+      // Another member may have named the index before the entry that assigned the token.
+      self.requests.read { result, _ in
+        if case .failure(let error) = result { return done(.failure(error)) }
+        if let info = self.holder(of: token) { return done(.success(info)) }
+        done(self.access.isEnabled ? .failure(.invalidAuthToken) : .success(nil))
+      }
+    }
+    host.post(.awaitApplied(id: id, index: index))
+  }
+
+  private func holder(of token: String) -> AuthInfo? {
+    if case .known(let info) = access.read(token) { return info }
+    return nil
+  }
+
+  /// Checks what a read handler was called with: the user against the users and roles of the very
+  /// state that is read, so that neither can be older than the other. Call it inside the handler.
+  /// - Parameter check: with the users and roles and who calls.
+  /// - Parameter done: called with what is wrong, or `nil`.
+  func permitRead(
+    _ metadata: Metadata,
+    _ check: @escaping (AuthStore, AuthInfo) throws(EtcdError) -> Void,
+    _ done: @escaping (EtcdError?) -> Void
+  ) {
+    let auth = requests.readAuth
+    identify(metadata) { result in
+      do throws(EtcdError) {
+        var caller = try result.get() ?? .nobody
+        if self.access.followsRevision, caller.revision != 0 {
+          caller = AuthInfo(username: caller.username, revision: auth.revision)
+        }
+        try check(auth, caller)
+        guard caller.revision == 0 || caller.revision == auth.revision else {
+          throw .authOldRevision
+        }
+        done(nil)
+      } catch { done(error) }
+    }
+  }
+
+  /// What a call needs beyond its request being well-formed.
+  enum Need {
+    /// A user, whichever.
+    case user
+    /// The root role.
+    case admin
+  }
+
+  /// Calls `done` with what is wrong, or `nil`.
+  func permit(_ need: Need, _ metadata: Metadata, _ done: @escaping (EtcdError?) -> Void) {
+    guard access.isEnabled else { return done(nil) }
+    identify(metadata) { result in
+      do throws(EtcdError) {
+        let caller = try result.get()
+        switch need {
+        case .user: try self.access.store.checkNamed(caller)
+        case .admin: try self.access.store.checkAdmin(caller ?? .nobody)
+        }
+        done(nil)
+      } catch { done(error) }
+    }
+  }
+
+  /// Runs `body` when the caller may, or fails the call.
+  /// - Parameter untranslated: the methods whose errors etcd sends as they are.
+  func whenPermitted(
+    _ need: Need, _ call: UnaryCall, untranslated: Bool = false, _ body: @escaping () -> Void
+  ) {
+    guard access.isEnabled else { return body() }
+    permit(need, call.metadata) { error in
+      guard let error else { return body() }
+      call.fail(GRPCStatus(untranslated ? error.untranslated : error))
+    }
+  }
+
+  /// The same for a stream.
+  func requirePermission(_ need: Need, _ metadata: Metadata) async throws(EtcdError) {
+    let error: EtcdError? = await withCheckedContinuation { continuation in
+      loop.execute { self.permit(need, metadata) { continuation.resume(returning: $0) } }
+    }
+    if let error { throw error }
+  }
+
+  /// Whether the caller may watch an interval of keys.
+  func permitWatch(
+    _ keys: KeyInterval, _ metadata: Metadata, _ done: @escaping (EtcdError?) -> Void
+  ) {
+    guard access.isEnabled else { return done(nil) }
+    identify(metadata) { result in
+      do throws(EtcdError) {
+        try self.access.store.checkRead(keys, try result.get() ?? .nobody)
+        done(nil)
+      } catch { done(error) }
+    }
+  }
+
+  /// Puts a request into the log in the name of its caller.
+  ///
+  /// A request that meets newer users and roles than those its caller was looked up in changes
+  /// nothing; it is tried again with the caller looked up anew, so that clients need not.
+  /// - Parameter deadline: when to give that up, on the loop's clock; `nil` = a request's time from now.
+  /// - Parameter done: the outcome; `failed` when the caller is unknown.
+  func propose(
+    _ field: RaftRequest.Field, _ bytes: Bytes, for metadata: Metadata,
+    until deadline: UInt64? = nil,
+    _ done: @escaping RequestTable.OutcomeHandler
+  ) {
+    let deadline = deadline ?? loop.now &+ config.requestTimeout.nanoseconds
+    identify(metadata) { result in
+      let caller: AuthInfo?
+      do throws(EtcdError) { caller = try result.get() } catch { return done(.failed(error), 0) }
+      let id = self.requests.makeID()
+      let data = RaftRequest.encode(field, bytes, id: id, caller: caller)
+      guard data.count <= self.config.maxRequestBytes else {
+        return done(.failed(.requestTooLarge), 0)
+      }
+      self.requests.propose(id: id, data) { outcome, term in
+        if case .failed(.authOldRevision) = outcome, caller != nil, self.loop.now < deadline,
+          self.access.followsRevision
+        {
+          return self.propose(field, bytes, for: metadata, until: deadline, done)
+        }
+        done(outcome, term)
+      }
+    }
+  }
+
+  /// Whether another member spells tokens as etcd before 3.5.3 does.
+  var hasOldTokenSpelling: Bool {
+    peers.versions.values.contains { ServerVersion.isOlder($0, than: "3.5.3") }
+  }
+}

@@ -1,0 +1,113 @@
+import Auth
+import Bytes
+import EtcdConfig
+import FileSystem
+import Foundation
+import TestSupport
+import Testing
+
+@testable import EtcdServer
+
+@Suite struct TokenTests {
+  /// A new key file made by OpenSSL's tool, and its public half.
+  static func makeKeys(_ method: String, _ directory: String) throws -> (Bytes?, Bytes) {
+    func openssl(_ words: String) throws {
+      let process = Process()
+      process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
+      process.arguments = words.split(separator: " ").map(String.init)
+      process.standardError = FileHandle.nullDevice
+      try process.run()
+      process.waitUntilExit()
+      #expect(process.terminationStatus == 0, "openssl \(words)")
+    }
+    if method.hasPrefix("HS") { return (nil, "a secret") }
+    let file = directory + "/private"
+    if method.hasPrefix("ES") {
+      let curve = ["ES256": "prime256v1", "ES384": "secp384r1", "ES512": "secp521r1"][method]!
+      try openssl("ecparam -name \(curve) -genkey -noout -out \(file)")
+    } else {
+      try openssl("genrsa -out \(file) 2048")
+    }
+    try openssl("pkey -in \(file) -pubout -out \(directory)/public")
+    func read(_ name: String) throws -> Bytes {
+      Bytes(try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(name)")))
+    }
+    return (try read("public"), try read("private"))
+  }
+
+  static let methods = ["HS", "RS", "PS", "ES"].flatMap { family in
+    ["256", "384", "512"].map { family + $0 }
+  }
+
+  @Test(arguments: methods) func readsWhatItMade(name: String) throws {
+    let scratch = Scratch()
+    let (publicKey, privateKey) = try Self.makeKeys(name, scratch.path)
+    let method = try #require(SigningMethod(name))
+    let signer = JSONWebTokens(
+      key: try SigningKey(method, publicKey: publicKey, privateKey: privateKey), lifetime: 300)
+    let token = try #require(signer.make("alice \u{e9}", revision: 42, now: 1000))
+    let read = try #require(signer.read(token, now: 1299))
+    #expect(read.holder.username == "alice \u{e9}" && read.holder.revision == 42)
+    #expect(read.expires == 1300)
+    #expect(signer.read(token, now: 1300) == nil)
+    // One changed character anywhere ends it.
+    var random = SeededGenerator.printed("readsWhatItMade \(name)")
+    for _ in 0..<40 {
+      var bytes = Array(token.utf8)
+      // The last character has bits that mean nothing.
+      let place = Int.random(in: 0..<bytes.count - 1, using: &random)
+      bytes[place] = bytes[place] == UInt8(ascii: "A") ? UInt8(ascii: "B") : UInt8(ascii: "A")
+      #expect(signer.read(String(decoding: bytes, as: UTF8.self), now: 1000) == nil)
+    }
+    if let publicKey {
+      let verifier = JSONWebTokens(
+        key: try SigningKey(method, publicKey: publicKey, privateKey: nil), lifetime: 300)
+      #expect(verifier.read(token, now: 1000)?.holder.username == "alice \u{e9}")
+      #expect(!verifier.canSign && verifier.make("x", revision: 1, now: 0) == nil)
+      // The public key is no secret: it must not pass for one.
+      let confused = JSONWebTokens(
+        key: try SigningKey(
+          try #require(SigningMethod("HS256")), publicKey: nil, privateKey: publicKey),
+        lifetime: 300)
+      let forged = try #require(confused.make("root", revision: 42, now: 1000))
+      #expect(verifier.read(forged, now: 1000) == nil)
+    }
+  }
+
+  @Test func refusesKeysThatDoNotFit() throws {
+    let scratch = Scratch()
+    let other = Scratch()
+    let (publicKey, privateKey) = try Self.makeKeys("RS256", scratch.path)
+    let (foreign, curve) = try Self.makeKeys("ES256", other.path)
+    func failure(_ name: String, _ publicKey: Bytes?, _ privateKey: Bytes?) -> String {
+      do throws(SigningKey.Failure) {
+        _ = try SigningKey(SigningMethod(name)!, publicKey: publicKey, privateKey: privateKey)
+        return ""
+      } catch { return error.description }
+    }
+    #expect(failure("RS256", nil, nil) == "auth: missing key data")
+    #expect(failure("HS256", nil, nil) == "auth: missing key data")
+    #expect(failure("RS256", foreign, privateKey) == "auth: private and public keys don't match")
+    #expect(failure("RS256", publicKey, "nonsense") == "auth: the private key is not readable")
+    #expect(failure("RS256", "nonsense", nil) == "auth: the public key is not readable")
+    #expect(failure("RS256", foreign, curve).contains("not of type RSA"))
+    #expect(failure("ES384", foreign, curve).contains("384 bits"))
+    #expect(failure("PS256", publicKey, privateKey) == "")
+    for name in ["none", "", "RS257", "EdDSA", "XS256", "rs256"] {
+      #expect(SigningMethod(name) == nil)
+    }
+  }
+
+  @Test func readsTheFlagAsGoDoes() throws {
+    let options = try AuthTokenOptions(
+      parsing: "jwt,pub-key=a,priv-key=b,sign-method=RS256,ttl=1m30s,x=y")
+    #expect(options.kind == .jwt && options.signMethod == "RS256")
+    #expect(options.publicKeyPath == "a" && options.privateKeyPath == "b")
+    #expect(options.lifetime == 90_000_000_000 && options.unknown == ["x"])
+    #expect(try AuthTokenOptions(parsing: "simple").kind == .simple)
+    #expect(try AuthTokenOptions(parsing: "").kind == .none)
+    for wrong in ["other", "jwt,x", "jwt,a=b=c", "jwt,ttl=1,ttl=2", "jwt,ttl=x", "simple,x"] {
+      #expect(throws: AuthTokenOptions.Failure.self) { try AuthTokenOptions(parsing: wrong) }
+    }
+  }
+}
