@@ -123,7 +123,9 @@ extension MemberCore {
           answer(kind, id, &out)
         }
       }
-      if !others.isEmpty { batches.append(ReadBatch(ids: others, result: batch.result, auth: batch.auth)) }
+      if !others.isEmpty {
+        batches.append(ReadBatch(ids: others, result: batch.result, auth: batch.auth))
+      }
     }
     out.reads = batches
   }

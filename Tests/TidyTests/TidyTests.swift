@@ -39,7 +39,8 @@ import Testing
     add("StateMachine/V2Store", "Bytes", "EtcdAPI", "Protobuf")
     add("StateMachine/Membership", "Bytes", "EtcdAPI", "Protobuf", "V2Store")
     add("StateMachine/Auth", "Bytes", "EtcdAPI", "Protobuf", "MVCC")
-    add("Member", "Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store",
+    add(
+      "Member", "Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store",
       "Auth")
     add("FileSystem", "Bytes", "Glibc", "Darwin")
     add("Bolt", "Bytes", "FileSystem", "Synchronization")
