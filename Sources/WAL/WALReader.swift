@@ -86,6 +86,8 @@ struct WALReader {
     var lastIndex: UInt64 = 0
     var snapshots: [Walpb.Snapshot] = []
     fileprivate var sawMetadata = false
+    /// Term of the entry at the snapshot's index, as far as it was read.
+    fileprivate var termAtStart: UInt64?
   }
 
   /// Reads all records from `snapshot` on.
@@ -149,6 +151,7 @@ struct WALReader {
                 + "\(found.term), expected \(snapshot.term)")
           }
           matched = true
+          dropReplaced(by: found, &outcome)
         }
       case .crc: break
       }
@@ -159,7 +162,15 @@ struct WALReader {
     }
   }
 
-  /// Entries may overwrite a tail that another leader replaced.
+  /// A snapshot that came from another member replaced the log: what was written before it is void,
+  /// the entries behind its index too. One that the member made itself leaves the log as it is; its
+  /// last entry is in the log, with its term.
+  private func dropReplaced(by snapshot: Walpb.Snapshot, _ outcome: inout Outcome) {
+    guard snapshot.index > 0, outcome.termAtStart != snapshot.term else { return }
+    outcome.contents.entries.removeAll()
+  }
+
+  /// Entries may overwrite a tail that another leader replaced, also from before the snapshot on.
   private func add(
     _ entry: Raftpb.Entry, to outcome: inout Outcome, after start: UInt64, _ reader: SegmentReader
   ) throws(WALError) {
@@ -173,6 +184,9 @@ struct WALReader {
       }
       outcome.contents.entries.removeSubrange(keep...)
       outcome.contents.entries.append(entry)
+    } else {
+      outcome.contents.entries.removeAll()
+      outcome.termAtStart = entry.index == start ? entry.term : nil
     }
     outcome.lastIndex = entry.index
   }

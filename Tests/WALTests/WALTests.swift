@@ -47,6 +47,31 @@ import Testing
     #expect(contents.entries == makeEntries(1...10, term: 1, seed: 2)[..<3] + later)
   }
 
+  /// A snapshot from the leader of a later term voids the tail that was written before it.
+  @Test func aReceivedSnapshotReplacesATail() throws {
+    let snapshot = Walpb.Snapshot(index: 6, term: 2)
+    let behind = makeEntries(7...8, term: 2, seed: 4)
+    func read(_ before: [Raftpb.Entry], _ after: [Raftpb.Entry]) throws -> [Raftpb.Entry] {
+      let disk = try makeDisk()
+      let wal = try WAL.create(disk, directory: "d/wal", metadata: metadata, segmentBytes: 1024)
+      wal.append(state: nil, entries: before)
+      wal.append(snapshot: snapshot)
+      wal.append(state: Raftpb.HardState(term: 2, vote: 1, commit: 6), entries: after)
+      try wal.close()
+      return try WAL.open(disk, directory: "d/wal", from: snapshot).1.entries
+    }
+    let old = makeEntries(1...10, term: 1, seed: 2)
+    #expect(try read(old, []) == [])
+    #expect(try read(old, behind) == behind)
+    #expect(try read(Array(old[..<3]), behind) == behind)
+    // The member's own snapshot of what is in its log voids nothing.
+    let own = makeEntries(4...8, term: 2, seed: 3)
+    #expect(try read(Array(old[..<3]) + own, []) == Array(own[3...]))
+    // What a later leader overwrote from before the snapshot on is gone whatever follows.
+    #expect(try read(old + makeEntries(4...6, term: 2, seed: 3), []) == [])
+    #expect(try read(old + makeEntries(4...6, term: 2, seed: 3), behind) == behind)
+  }
+
   @Test func readsFromASnapshotAndReleasesSegments() throws {
     let disk = try makeDisk()
     let wal = try WAL.create(disk, directory: "d/wal", metadata: metadata, segmentBytes: 1024)

@@ -49,7 +49,7 @@ extension Cluster {
 
   func stepLease(_ number: Int) {
     guard callsAllowed else { return }
-    queue.add(.lease(holder: number), at: now + 1 + random.below(6 * Self.tickUnits))
+    queue.add(.lease(holder: number), at: now + 1 + leaseDelay(number))
     var holder = leaseWorld.holders[number]
     if let call = holder.call {
       guard now - call.time > Self.leasePatience else { return }
@@ -64,7 +64,7 @@ extension Cluster {
       leaseWorld.made += 1
       leaseWorld.holders[number].lease = leaseWorld.made
       let request = Etcdserverpb.LeaseGrantRequest(
-        ttl: Int64(random.below(9)), id: leaseWorld.made)
+        ttl: Int64(random.below(12)), id: leaseWorld.made)
       propose(number) { $0.leaseGrant = request }
     case .granted:
       let request = Etcdserverpb.PutRequest(
@@ -73,6 +73,17 @@ extension Cluster {
     case .held:
       if chance(oneIn: 15) { leaseWorld.holders[number].phase = .empty } else { renew(number) }
     }
+  }
+
+  /// Holders that renew all the time would not notice that a promise was not kept: half of the time
+  /// they wait for a part of what they were promised.
+  private func leaseDelay(_ number: Int) -> Int {
+    let holder = leaseWorld.holders[number]
+    let left = (leaseWorld.facts[holder.lease]?.aliveUntil ?? 0) - now
+    guard case .held = holder.phase, left > 0, chance(oneIn: 2) else {
+      return random.below(6 * Self.tickUnits)
+    }
+    return random.below(left)
   }
 
   private func propose(_ holder: Int, _ fill: (inout Etcdserverpb.InternalRaftRequest) -> Void) {
