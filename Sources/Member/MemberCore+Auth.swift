@@ -44,7 +44,11 @@ extension MemberCore {
   }
 
   mutating func awaitApplied(_ index: UInt64, id: UInt64, _ out: inout MemberOutput) {
-    guard waiting.count < config.waitingMax else {
+    guard index > applied.index else {
+      out.replies.append(Reply(id: id, outcome: .done))
+      return
+    }
+    guard appliedWaits.count < config.appliedWaitsMax, waiting.count < config.waitingMax else {
       out.replies.append(Reply(id: id, outcome: .failed(.tooManyRequests)))
       return
     }

@@ -39,6 +39,8 @@ public struct MemberCore: Sendable {
     public var pendingBytesMax = 512 << 20
     /// Requests that may wait for their entry at a time.
     public var waitingMax = 1 << 17
+    /// Callers that may wait until an index is applied; they need not be known users.
+    public var appliedWaitsMax = 1024
     /// For entries of etcd 3.4, which hold passwords in plain text.
     public var hashPassword: AuthStore.PasswordHash = { _ in nil }
 

@@ -464,6 +464,37 @@ import Testing
     loop.stop()
   }
 
+  /// Tokens that no entry has assigned yet wait for it in bounded number, and disturb nobody else.
+  @Test func tokensOfTheFutureAreBounded() async throws {
+    guard let ctl = Binaries.ctl35 else {
+      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
+      return
+    }
+    let cluster = Cluster([Binaries.ours], extra: Self.cheap)
+    try cluster.start()
+    Self.enable(ctl, cluster.members[0])
+    let loop = EventLoop(name: "auth-test")
+    loop.start()
+    let client = try await TokenClient.connect(cluster.members[0], loop)
+    let token = try await client.authenticate("alice", "alicepw")
+    let messages = await withTaskGroup(of: String.self) { group in
+      for n in 0..<1200 {
+        group.addTask {
+          let request = Etcdserverpb.PutRequest(key: "dir/f").encoded()
+          return await client.message(Etcdserverpb.KVService.put, request, "abc.9\(n)000000")
+        }
+      }
+      group.addTask { await client.putAndGet("dir/a", token: token) }
+      return await group.reduce(into: [String: Int]()) { $0[$1, default: 0] += 1 }
+    }
+    #expect(
+      messages == [
+        EtcdError.invalidAuthToken.message: 1024, EtcdError.tooManyRequests.message: 176, "ok": 1,
+      ])
+    client.client.abort()
+    loop.stop()
+  }
+
   /// Passwords that come faster than they can be checked are refused, and others get through later.
   @Test func passwordChecksAreBounded() async throws {
     guard let ctl = Binaries.ctl35 else {
