@@ -199,6 +199,8 @@ public final class EtcdServer: @unchecked Sendable {
     }
     await transferLeadership()
     await grpc?.shutDown(grace: .seconds(2))
+    // Tools that read the database next find what clients were told.
+    if member.host != nil { await member.flushBackend(within: .seconds(5)) }
     try? onLoop {
       self.member.leases?.stop()
       self.member.peers?.stop()

@@ -222,6 +222,24 @@ struct MaintenanceService: Sendable {
 }
 
 extension RunningMember {
+  /// Returns once the backend holds everything applied before the call, or the time is over: a member
+  /// that is still replaying its log writes nothing.
+  func flushBackend(within limit: Duration) async {
+    await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+      loop.execute {
+        var isOver = false
+        func finish() {
+          if isOver { return }
+          isOver = true
+          done.resume()
+        }
+        let id = self.requests.expect { _, _ in finish() }
+        self.host.post(.flush(id: id))
+        self.loop.schedule(after: limit) { finish() }
+      }
+    }
+  }
+
   /// Returns once the backend holds everything applied before the call.
   func flushBackend() async throws(EtcdError) {
     let result: Result<Void, EtcdError> = await withCheckedContinuation { continuation in

@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 import MVCC
@@ -199,13 +200,18 @@ extension MemberCore {
     }
   }
 
+  /// In the name of root, who may delete every key. An entry that meets newer users is refused, and
+  /// the lease is tried again.
   /// - Returns: whether the entries are in this leader's log.
+  /// - Source: etcd `revokeExpiredLeases`, `WithRoot`.
   private mutating func proposeRevocations(_ leases: [Int64]) -> Bool {
-    appendOwn(
+    let caller: AuthInfo = auth.isEnabled ? auth.rootInfo : .nobody
+    return appendOwn(
       leases.map { lease in
         Etcdserverpb.InternalRaftRequest(
           leaseRevoke: Etcdserverpb.LeaseRevokeRequest(id: lease),
-          header: Etcdserverpb.RequestHeader(id: readContexts.next())
+          header: Etcdserverpb.RequestHeader(
+            id: readContexts.next(), username: caller.username, authRevision: caller.revision)
         ).encoded()
       })
   }

@@ -280,6 +280,34 @@ import Testing
     #expect(alone.count("kept") == 1)
   }
 
+  /// The end of a lease deletes keys that only some users may write.
+  @Test func leasesEndWhileAuthIsOn() throws {
+    guard Binaries.ctl35 != nil else {
+      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
+      return
+    }
+    let cluster = Cluster([Binaries.ours])
+    try cluster.start()
+    for words in [
+      ["user", "add", "root:pw"], ["user", "grant-role", "root", "root"],
+      ["user", "add", "other:pw"], ["auth", "enable"],
+    ] { #expect(cluster.ctl(words).status == 0) }
+    let granted = cluster.ctl(["--user", "root:pw", "lease", "grant", "2"])
+    let lease = try #require(
+      granted.output.firstMatch(of: /lease ([0-9a-f]+)/).map { String($0.1) }, "\(granted)")
+    let put = cluster.ctl(["--user", "root:pw", "put", "a", "v", "--lease", lease])
+    #expect(put.status == 0, "\(put)")
+    // Who may not write the key may neither end the lease nor see its keys.
+    let revoke = cluster.ctl(["--user", "other:pw", "lease", "revoke", lease])
+    #expect(revoke.error.contains("permission denied"), "\(revoke)")
+    let keys = cluster.ctl(["--user", "other:pw", "lease", "timetolive", lease, "--keys"])
+    #expect(keys.error.contains("permission denied"), "\(keys)")
+    try Self.wait(15, "the lease ends") {
+      cluster.ctl(["--user", "root:pw", "get", "a"]).output.isEmpty
+    }
+    #expect(cluster.ctl(["--user", "root:pw", "lease", "list"]).output == "found 0 leases\n")
+  }
+
   /// Leases and what is left of them survive a restart, and go from one server to the other.
   @Test func survivesRestartsAndExchange() throws {
     guard let official = Binaries.go35 else {

@@ -58,6 +58,12 @@ import Testing
       }
       let checked = run(utl, ["snapshot", "status", member.directory + "/member/snap/db"])
       #expect(checked.status == 0, "turn \(number): \(checked)")
+      if !turn.isKilled {
+        // Who stops in order leaves everything in the database, not in the log alone.
+        let hashed = run(Binaries.ourUtl, ["hashkv", member.directory + "/member/snap/db"])
+        let hash = try #require(before?.parts["hash"])
+        #expect(hashed.output.contains(hash), "turn \(number): \(hashed), expected \(hash)")
+      }
     }
     let segments = try FileManager.default.contentsOfDirectory(
       atPath: member.directory + "/member/wal"
