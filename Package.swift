@@ -132,6 +132,18 @@ let package = Package(
     .executableTarget(
       name: "etcdutl", dependencies: ["EtcdUtlKit", "CommandLineTool", "FileSystem"],
       swiftSettings: settings),
+    library(
+      "EtcdCtlKit",
+      [
+        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "Runtime", "HTTP", "GRPC",
+        "CommandLineTool", "EtcdUtlKit",
+      ]),
+    .executableTarget(
+      name: "etcdctl",
+      dependencies: [
+        "EtcdCtlKit", "EtcdUtlKit", "CommandLineTool", "FileSystem", "Runtime", "Bytes",
+      ], swiftSettings: settings),
+    tests("EtcdCtlKitTests", ["EtcdCtlKit", "CommandLineTool", "EtcdAPI", "Protobuf", "Bytes"]),
     tests(
       "EtcdUtlKitTests",
       [
@@ -147,7 +159,8 @@ let package = Package(
     tests(
       "InteropTests",
       [
-        "TestSupport", "etcd", "etcdutl", "GRPC", "Runtime", "V2Store", "EtcdAPI", "Protobuf",
+        "TestSupport", "etcd", "etcdutl", "etcdctl", "GRPC", "Runtime", "V2Store", "EtcdAPI",
+        "Protobuf",
         "Bytes",
       ]),
     .executableTarget(

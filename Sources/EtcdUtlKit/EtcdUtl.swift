@@ -44,7 +44,8 @@ public enum EtcdUtl {
       }()
     ]
     root.commands = [
-      backupCommand(world), defragCommand(world), hashKVCommand(world), migrateCommand(world), snapshotCommand(world),
+      backupCommand(world), defragCommand(world),
+      hashKVCommand(world), migrateCommand(world), snapshotCommand(world),
       versionCommand(),
     ]
     return Tool(root)
