@@ -94,7 +94,7 @@ struct ClientSettings: Sendable {
       throw CommandFailure("unsupported output format", exitCode: CommandFailure.badFeature)
     }
     self.format = format
-    isHex = values.text("hex") == "true" || GoText.bool(values.text("hex")) == true
+    isHex = GoText.bool(values.text("hex")) == true
   }
 
   private static func words(_ text: String) -> [String] {

@@ -126,9 +126,11 @@ final class Session: Sendable {
         }
         guard let target = dialTarget(endpoint) else { continue }
         var configuration = GRPCClientConfiguration()
-        let left = try Self.remaining(deadline) ?? .seconds(20)
-        configuration.connectTimeout = left
-        configuration.handshakeTimeout = left
+        // An endpoint that stays silent must not use up the time of the others.
+        let dial = settings.dialTimeout > .zero ? settings.dialTimeout : .seconds(20)
+        let limit = Swift.min(try Self.remaining(deadline) ?? dial, dial)
+        configuration.connectTimeout = limit
+        configuration.handshakeTimeout = limit
         if settings.keepaliveTime > .zero {
           // gRPC pings every ten seconds at most.
           configuration.keepaliveInterval = Swift.max(settings.keepaliveTime, .seconds(10))
