@@ -19,7 +19,7 @@ help:
 	@echo 'make down          end the local cluster; its data stays in .devcluster'
 	@echo 'make status        members, endpoints and leader of the local cluster'
 	@echo 'make build         debug build of everything'
-	@echo 'make release       release build of etcd, etcdutl and devcluster in $(BIN)'
+	@echo 'make release       release build of etcd, etcdctl, etcdutl and devcluster in $(BIN)'
 	@echo 'make check         lint and proto-check, without tests'
 	@echo 'make format        rewrite the sources in the house style'
 	@echo 'make proto         generate Sources/EtcdAPI/Generated from proto/'
@@ -48,6 +48,7 @@ build: setup
 
 release: setup
 	$(SWIFT) build -c release $(STATIC) --product etcd
+	$(SWIFT) build -c release $(STATIC) --product etcdctl
 	$(SWIFT) build -c release $(STATIC) --product etcdutl
 	$(SWIFT) build -c release $(STATIC) --product devcluster
 

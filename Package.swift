@@ -145,6 +145,18 @@ let package = Package(
     .executableTarget(
       name: "etcdutl", dependencies: ["EtcdUtlKit", "CommandLineTool", "FileSystem"],
       swiftSettings: settings),
+    library(
+      "EtcdCtlKit",
+      [
+        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "Runtime", "HTTP", "GRPC",
+        "CommandLineTool", "EtcdUtlKit",
+      ]),
+    .executableTarget(
+      name: "etcdctl",
+      dependencies: [
+        "EtcdCtlKit", "EtcdUtlKit", "CommandLineTool", "FileSystem", "Runtime", "Bytes",
+      ], swiftSettings: settings),
+    tests("EtcdCtlKitTests", ["EtcdCtlKit", "CommandLineTool", "EtcdAPI", "Protobuf", "Bytes"]),
     tests(
       "EtcdUtlKitTests",
       [
@@ -160,8 +172,8 @@ let package = Package(
     tests(
       "InteropTests",
       [
-        "TestSupport", "etcd", "etcdutl", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes",
-        "Bolt", "FileSystem", "MVCC", "MemberStorage", "V2Store",
+        "TestSupport", "etcd", "etcdutl", "etcdctl", "GRPC", "Runtime", "EtcdAPI", "Protobuf",
+        "Bytes", "Bolt", "FileSystem", "MVCC", "MemberStorage", "V2Store",
       ]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],

@@ -8,6 +8,8 @@ public struct Command: Sendable {
   public var short: String
   /// Other names.
   public var aliases: [String] = []
+  /// Paragraphs for a help that shows them.
+  public var long = ""
   /// Lines for the `Examples:` part of the usage.
   public var example = ""
   /// Flags of this command alone.
@@ -41,13 +43,13 @@ public struct Command: Sendable {
   /// First word of `use`.
   public var name: String { String(use.prefix { $0 != " " }) }
 
-  var isRunnable: Bool { run != nil || builtin != nil }
+  public var isRunnable: Bool { run != nil || builtin != nil }
   /// Whether lists show it.
   var isAvailable: Bool {
     !isHidden && deprecated == nil && (isRunnable || commands.contains { $0.isAvailable })
   }
   var hasAvailableCommands: Bool { commands.contains { $0.isAvailable } }
-  var sortedCommands: [Command] { commands.sorted { $0.name < $1.name } }
+  public var sortedCommands: [Command] { commands.sorted { $0.name < $1.name } }
 }
 
 /// How many arguments a command takes.
@@ -64,6 +66,25 @@ public struct Invocation: Sendable {
   public let console: Console
   let values: FlagValues
 
+  init(arguments: [String], console: Console, values: FlagValues) {
+    self.arguments = arguments
+    self.console = console
+    self.values = values
+  }
+
+  /// Reads the words behind a command outside of a tool; its own flags only.
+  /// - Throws: why the words cannot be read.
+  public init(
+    of command: Command, words: [String], console: Console
+  ) throws(CommandFailure) {
+    do throws(FlagReader.Failure) {
+      let result = try FlagReader(command.flags).read(words)
+      arguments = result.arguments
+      values = result.values
+      self.console = console
+    } catch { throw CommandFailure(error.message) }
+  }
+
   /// Whether a flag was on the command line.
   public func isGiven(_ name: String) -> Bool { values.given.contains(name) }
   /// Text of a flag, or its default.
@@ -71,6 +92,8 @@ public struct Invocation: Sendable {
   public func bool(_ name: String) -> Bool { GoNumber.bool(values.text(name)) ?? false }
   public func unsigned(_ name: String) -> UInt64 { GoNumber.unsigned(values.text(name)) ?? 0 }
   public func signed(_ name: String) -> Int64 { GoNumber.signed(values.text(name)) ?? 0 }
+  /// Whether the command has a flag of this name.
+  public func has(_ name: String) -> Bool { values.isKnown(name) }
 }
 
 /// Why a command failed: goes to standard error as `Error: MESSAGE`.
@@ -94,7 +117,10 @@ public struct CommandFailure: Error, Equatable, Sendable {
 
   /// - Source: etcd `cobrautl/error.go`.
   public static let error: Int32 = 1
+  public static let badConnection: Int32 = 2
+  public static let invalidInput: Int32 = 3
   public static let badFeature: Int32 = 4
+  public static let interrupted: Int32 = 5
   public static let badArguments: Int32 = 128
 }
 

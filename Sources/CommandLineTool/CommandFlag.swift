@@ -37,6 +37,8 @@ public struct FlagKind: Sendable {
   public let bare: String?
   /// Whether a default is shown in quotes.
   public let isQuoted: Bool
+  /// Whether the flag may be given several times, its values being put together with commas.
+  public var isList = false
   /// Why a text is no such value; `nil` when it is one.
   public let problem: @Sendable (String) -> String?
 
@@ -52,6 +54,21 @@ public struct FlagKind: Sendable {
   }
 
   public static let string = FlagKind(typeName: "string", zero: "", isQuoted: true) { _ in nil }
+
+  /// Words between commas.
+  public static let strings: FlagKind = {
+    var kind = FlagKind(typeName: "strings", zero: "") { _ in nil }
+    kind.isList = true
+    return kind
+  }()
+
+  /// A time as Go writes it: `1m30s`.
+  public static let duration = FlagKind(typeName: "duration", zero: "0s") { text in
+    do throws(GoDuration.Failure) { _ = try GoDuration.parse(text) } catch {
+      return error.message
+    }
+    return nil
+  }
 
   public static let bool = FlagKind(typeName: "", zero: "false", bare: "true") { text in
     GoNumber.bool(text) == nil ? "strconv.ParseBool: parsing \(quoted(text)): invalid syntax" : nil

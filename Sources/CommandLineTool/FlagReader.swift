@@ -12,9 +12,15 @@ struct FlagValues: Sendable {
     return text
   }
 
-  fileprivate mutating func set(_ name: String, _ text: String) {
-    texts[name] = text
-    given.insert(name)
+  func isKnown(_ name: String) -> Bool { texts[name] != nil }
+
+  fileprivate mutating func set(_ flag: CommandFlag, _ text: String) {
+    if flag.kind.isList, given.contains(flag.name), let before = texts[flag.name] {
+      texts[flag.name] = before + "," + text
+    } else {
+      texts[flag.name] = text
+    }
+    given.insert(flag.name)
   }
 }
 
@@ -107,7 +113,7 @@ struct FlagReader {
       throw Failure(
         message: "invalid argument \(quoted(text)) for \(quoted(name)) flag: \(problem)")
     }
-    values.set(flag.name, text)
+    values.set(flag, text)
   }
 
   /// Whether a word is a flag whose value is the next word.

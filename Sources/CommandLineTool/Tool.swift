@@ -4,11 +4,18 @@ public struct Tool: Sendable {
   /// What `--help` and `help` print; the usage unless a program says otherwise.
   public var helpText: @Sendable (CommandPath) -> String = { $0.usage() }
 
+  /// Whether the usage behind an error goes to the output, as that of a usage function of one's own
+  /// does in cobra.
+  public var printsUsageAsOutput = false
+
   /// Adds `help`, `completion` and what the completion scripts call.
   public init(_ root: Command) {
     var root = root
     var help = Command("help [command]", short: "Help about any command")
     help.builtin = .help
+    help.long =
+      "Help provides help for any command in the application.\n"
+      + "Simply type \(root.name) help [path to command] for full details."
     root.commands += [help] + Completion.commands(root.name)
     self.root = root
   }
@@ -69,7 +76,13 @@ public struct Tool: Sendable {
 
   /// Tells what is wrong with the command line: cobra says it before the usage, etcd's `main` after.
   private func misused(_ path: CommandPath, _ message: String, _ console: Console) -> Int32 {
-    console.printError("Error: \(message)\n\(path.usage())\nError: \(message)\n")
+    if printsUsageAsOutput {
+      console.printError("Error: \(message)\n")
+      console.print(helpText(path))
+      console.printError("\nError: \(message)\n")
+    } else {
+      console.printError("Error: \(message)\n\(path.usage())\nError: \(message)\n")
+    }
     return CommandFailure.error
   }
 
@@ -80,8 +93,12 @@ public struct Tool: Sendable {
       let (path, words) = finder.find(invocation.arguments)
       if finder.unknownCommand(path, words) != nil {
         let topic = invocation.arguments.map { "`\($0)`" }.joined(separator: " ")
-        let usage = CommandPath([root]).usage(withHelp: false)
-        invocation.console.printError("Unknown help topic [\(topic)]\n" + usage)
+        invocation.console.printError("Unknown help topic [\(topic)]\n")
+        if printsUsageAsOutput {
+          invocation.console.print(helpText(CommandPath([root], hasHelpFlag: false)))
+        } else {
+          invocation.console.printError(CommandPath([root]).usage(withHelp: false))
+        }
       } else {
         invocation.console.print(helpText(path))
       }

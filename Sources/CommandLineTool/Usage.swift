@@ -2,7 +2,13 @@
 public struct CommandPath: Sendable {
   public let commands: [Command]
 
-  init(_ commands: [Command]) { self.commands = commands }
+  /// Whether `--help` was asked for or could have been.
+  let hasHelpFlag: Bool
+
+  public init(_ commands: [Command], hasHelpFlag: Bool = true) {
+    self.commands = commands
+    self.hasHelpFlag = hasHelpFlag
+  }
 
   public var command: Command { commands[commands.count - 1] }
   /// `etcdutl snapshot status`.
@@ -10,6 +16,14 @@ public struct CommandPath: Sendable {
 
   private var helpFlag: CommandFlag {
     CommandFlag("help", shorthand: "h", .bool, "help for \(command.name)")
+  }
+  /// Flags to list for the command itself, by name.
+  public var shownLocalFlags: [CommandFlag] {
+    localFlags(withHelp: hasHelpFlag).filter { !$0.isHidden }.sorted { $0.name < $1.name }
+  }
+  /// Flags to list of the commands above, by name.
+  public var shownInheritedFlags: [CommandFlag] {
+    inheritedFlags.filter { !$0.isHidden }.sorted { $0.name < $1.name }
   }
   /// Flags of the command itself.
   func localFlags(withHelp: Bool = true) -> [CommandFlag] {
@@ -48,7 +62,7 @@ public struct CommandPath: Sendable {
     return text + "\n"
   }
 
-  private var useLine: String {
+  public var useLine: String {
     let above = commands.dropLast().map(\.name)
     let line = (above + [command.use]).joined(separator: " ")
     let adds = command.showsFlagsInUseLine && !command.use.contains("[flags]")

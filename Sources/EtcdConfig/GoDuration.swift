@@ -1,8 +1,8 @@
 /// Durations as Go's `time.ParseDuration` reads them, in nanoseconds.
-enum GoDuration {
+package enum GoDuration {
   /// Why a text is no duration, in Go's words.
-  struct Failure: Error, Equatable {
-    let message: String
+  package struct Failure: Error, Equatable {
+    package let message: String
   }
 
   private static let units: [String: Double] = [
@@ -12,7 +12,7 @@ enum GoDuration {
 
   /// Reads `1h30m`, `-1.5s` or `0`.
   /// - Throws: `Failure` with Go's message.
-  static func parse(_ text: String) throws(Failure) -> Int64 {
+  package static func parse(_ text: String) throws(Failure) -> Int64 {
     let invalid = Failure(message: "time: invalid duration " + GoText.quoted(text))
     var rest = text[...]
     let isNegative = rest.first == "-"

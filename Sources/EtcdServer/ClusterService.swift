@@ -101,7 +101,10 @@ struct ClusterService: Sendable {
     guard let request = call.decode(Etcdserverpb.MemberUpdateRequest.self, bytes) else { return }
     let urls = request.peerURLs.sorted()
     guard EtcdURL.areValid(urls) else { return call.fail(GRPCStatus(.badMemberURLs)) }
-    let info = MemberInfo(id: request.id, peerURLs: urls)
+    // Go etcd leaves this out of its changes, and a learner becomes a voter by name only.
+    let info = MemberInfo(
+      id: request.id, peerURLs: urls,
+      isLearner: member.host.membership.members[request.id]?.isLearner ?? false)
     let change = Raftpb.ConfChange(
       type: .updateNode, nodeID: info.id, context: info.json())
     member.change(change) { result, term in

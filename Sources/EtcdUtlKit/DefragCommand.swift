@@ -15,7 +15,7 @@ extension EtcdUtl {
     command.run = { (invocation) throws(CommandFailure) in
       let directory = invocation.string("data-dir")
       do throws(CommandFailure) {
-        try defragment(world, MemberPaths(data: directory), invocation.console)
+        try defragment(world, dataDirectory: directory, invocation.console)
       } catch {
         throw CommandFailure(
           "Failed to defragment etcd data[\(directory)] (\(error.message))",
@@ -23,6 +23,13 @@ extension EtcdUtl {
       }
     }
     return command
+  }
+
+  /// What `defrag --data-dir` does, here and in etcdctl.
+  package static func defragment(
+    _ world: World, dataDirectory: String, _ console: Console
+  ) throws(CommandFailure) {
+    try defragment(world, MemberPaths(data: dataDirectory), console)
   }
 
   private static func defragment(
@@ -52,9 +59,9 @@ extension EtcdUtl {
   ) -> [(String, JSONValue)] {
     [
       ("current-db-size-bytes", .integer(sizes.total)),
-      ("current-db-size", .string(Output.bytes(sizes.total))),
+      ("current-db-size", .string(Amount.bytes(sizes.total))),
       ("current-db-size-in-use-bytes", .integer(sizes.inUse)),
-      ("current-db-size-in-use", .string(Output.bytes(sizes.inUse))),
+      ("current-db-size-in-use", .string(Amount.bytes(sizes.inUse))),
     ]
   }
 

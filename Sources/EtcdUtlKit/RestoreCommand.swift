@@ -13,35 +13,43 @@ extension EtcdUtl {
       "restore <filename> --data-dir {output dir} [options]",
       short: "Restores an etcd member snapshot to an etcd directory")
     command.flags = restoreFlags
-    command.run = { (invocation) throws(CommandFailure) in
-      guard invocation.arguments.count == 1 else {
-        throw CommandFailure(
-          "snapshot restore requires exactly one argument", exitCode: CommandFailure.badArguments)
-      }
-      let bump = invocation.unsigned("bump-revision")
-      guard (bump > 0) == invocation.bool("mark-compacted") else {
-        throw CommandFailure(
-          "--mark-compacted required if --revision-bump > 0",
-          exitCode: CommandFailure.badArguments)
-      }
-      guard let bump = Int64(exactly: bump) else {
-        throw CommandFailure(
-          "--bump-revision must be at most \(Int64.max)", exitCode: CommandFailure.badArguments)
-      }
-      var restore = SnapshotRestore(
-        world.fileSystem, snapshotPath: invocation.arguments[0],
-        dataDirectory: dataDirectory(invocation), walDirectory: invocation.string("wal-dir"),
-        members: try founders(invocation, world), name: invocation.string("name"))
-      restore.skipsHashCheck = invocation.bool("skip-hash-check")
-      restore.revisionBump = bump
-      let map = invocation.unsigned("initial-memory-map-size")
-      if map > 0 { restore.bolt.mapBytes = Int(clamping: map) }
-      try run(restore, world, invocation.console)
-    }
+    command.run = { (invocation) throws(CommandFailure) in try restore(world, invocation) }
     return command
   }
 
-  private static let restoreFlags: [CommandFlag] = {
+  /// What `snapshot restore` does, here and, with fewer flags, in etcdctl.
+  package static func restore(
+    _ world: World, _ invocation: Invocation
+  ) throws(CommandFailure) {
+    guard invocation.arguments.count == 1 else {
+      throw CommandFailure(
+        "snapshot restore requires exactly one argument", exitCode: CommandFailure.badArguments)
+    }
+    let bump = invocation.has("bump-revision") ? invocation.unsigned("bump-revision") : 0
+    let isMarked = invocation.has("mark-compacted") && invocation.bool("mark-compacted")
+    guard (bump > 0) == isMarked else {
+      throw CommandFailure(
+        "--mark-compacted required if --revision-bump > 0",
+        exitCode: CommandFailure.badArguments)
+    }
+    guard let bump = Int64(exactly: bump) else {
+      throw CommandFailure(
+        "--bump-revision must be at most \(Int64.max)", exitCode: CommandFailure.badArguments)
+    }
+    var restore = SnapshotRestore(
+      world.fileSystem, snapshotPath: invocation.arguments[0],
+      dataDirectory: dataDirectory(invocation), walDirectory: invocation.string("wal-dir"),
+      members: try founders(invocation, world), name: invocation.string("name"))
+    restore.skipsHashCheck = invocation.bool("skip-hash-check")
+    restore.revisionBump = bump
+    if invocation.has("initial-memory-map-size") {
+      let map = invocation.unsigned("initial-memory-map-size")
+      if map > 0 { restore.bolt.mapBytes = Int(clamping: map) }
+    }
+    try run(restore, world, invocation.console)
+  }
+
+  package static let restoreFlags: [CommandFlag] = {
     var data = CommandFlag("data-dir", .string, "Path to the output data directory")
     data.isRequired = true
     return [

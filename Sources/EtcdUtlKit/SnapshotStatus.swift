@@ -66,7 +66,7 @@ struct SnapshotStatus: Equatable {
         shown: String(totalKeys)),
       .init(
         json: "totalSize", field: "Size", column: "total size", number: String(totalSize),
-        shown: Output.bytes(totalSize)),
+        shown: Amount.bytes(totalSize)),
     ])
   }
 }
@@ -120,15 +120,20 @@ extension EtcdUtl {
   static func statusCommand(_ world: World) -> Command {
     var status = Command(
       "status <filename>", short: "Gets backend snapshot status of a given file")
-    status.run = { (invocation) throws(CommandFailure) in
-      guard invocation.arguments.count == 1 else {
-        throw CommandFailure(
-          "snapshot status requires exactly one argument", exitCode: CommandFailure.badArguments)
-      }
-      let format = try Output.format(invocation)
-      let status = try SnapshotStatus(world.fileSystem, path: invocation.arguments[0])
-      invocation.console.print(try status.output.text(format))
-    }
+    status.run = { (invocation) throws(CommandFailure) in try showStatus(world, invocation) }
     return status
+  }
+
+  /// What `snapshot status` does, here and in etcdctl.
+  package static func showStatus(
+    _ world: World, _ invocation: Invocation
+  ) throws(CommandFailure) {
+    guard invocation.arguments.count == 1 else {
+      throw CommandFailure(
+        "snapshot status requires exactly one argument", exitCode: CommandFailure.badArguments)
+    }
+    let format = try Output.format(invocation)
+    let status = try SnapshotStatus(world.fileSystem, path: invocation.arguments[0])
+    invocation.console.print(try status.output.text(format))
   }
 }

@@ -9,6 +9,8 @@ import Testing
     CommandFlag("force", shorthand: "f", .bool, "force"),
     CommandFlag("rev", .signed, "revision"),
     CommandFlag("size", .unsigned, "size"),
+    CommandFlag("names", .strings, default: "x", "names"),
+    CommandFlag("wait", .duration, default: "2s", "wait"),
   ])
 
   private func read(_ words: String...) throws -> (FlagReader.Result, Invocation) {
@@ -35,6 +37,17 @@ import Testing
       #expect(result.values.text("write-out") == "json", "\(words)")
       #expect(result.arguments.isEmpty, "\(words)")
     }
+  }
+
+  @Test func listsAddUpAndDurationsAreChecked() throws {
+    #expect(try read().0.values.text("names") == "x")
+    #expect(try read("--names", "a,b", "--names=c").0.values.text("names") == "a,b,c")
+    #expect(try read("--wait=1m3s").0.values.text("wait") == "1m3s")
+    #expect(
+      problem("--wait", "soon")
+        == "invalid argument \"soon\" for \"--wait\" flag: time: invalid duration \"soon\"")
+    let (_, invocation) = try read("a")
+    #expect(invocation.has("wait") && !invocation.has("other"))
   }
 
   @Test func flagsAndArgumentsMayBeMixed() throws {

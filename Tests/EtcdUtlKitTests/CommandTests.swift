@@ -1,5 +1,6 @@
 import Bolt
 import Bytes
+import CommandLineTool
 import EtcdAPI
 import FileSystem
 import Foundation
@@ -29,7 +30,7 @@ import WAL
       (9949, "9.9 kB"), (9950, "10 kB"), (82_854_982, "83 MB"), (2 << 30, "2.1 GB"),
       (999_999, "1000 kB"), (10_500, "10 kB"), (11_500, "12 kB"),
     ] {
-      #expect(Output.bytes(count) == text, "\(count)")
+      #expect(Amount.bytes(count) == text, "\(count)")
     }
   }
 

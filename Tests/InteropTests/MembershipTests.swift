@@ -4,6 +4,36 @@ import Testing
 
 /// Members come, are promoted and go, with members of either kind on either side.
 @Suite(.serialized) struct MembershipTests {
+  /// New peer URLs of a learner: an update by Go etcd makes it look like a voter, on members of both
+  /// kinds alike; ours keeps it a learner on both.
+  @Test func updatesOfALearner() throws {
+    guard let official = Binaries.go35 else {
+      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
+      return
+    }
+    let cluster = Cluster(
+      [official, Binaries.ours], extra: ["--strict-reconfig-check=false"])
+    try cluster.start()
+    for (number, member) in cluster.members.enumerated() {
+      func ctl(_ words: [String]) -> Finished { cluster.ctl(words, at: member) }
+      let added = ctl(
+        ["member", "add", "ghost", "--learner", "--peer-urls", "http://127.0.0.1:1"])
+      let id = try #require(
+        added.output.firstMatch(of: /Member\s+([0-9a-f]+) added/).map { String($0.1) }, "\(added)")
+      let updated = ctl(["member", "update", id, "--peer-urls", "http://127.0.0.1:2"])
+      #expect(updated.status == 0, "\(updated)")
+      #expect(ctl(["put", "a", "b"]).status == 0)
+      let lists = cluster.members.map { cluster.ctl(["member", "list"], at: $0).output }
+      #expect(lists[0] == lists[1])
+      let line = try #require(lists[0].split(separator: "\n").first { $0.hasPrefix(id) })
+      #expect(line.hasSuffix(number == 0 ? "false" : "true"), "\(line)")
+      #expect(line.contains("http://127.0.0.1:2"))
+      let removed = ctl(["member", "remove", id])
+      #expect(removed.status == 0, "\(removed)")
+    }
+    try expectEqualHashes(cluster.members)
+  }
+
   /// Whether the founder and the joiners are ours.
   @Test(arguments: [(true, true), (false, true), (true, false)])
   func membersComeAndGo(founderIsOurs: Bool, joinersAreOurs: Bool) throws {

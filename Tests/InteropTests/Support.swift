@@ -15,6 +15,10 @@ enum Binaries {
   static let ourUtl =
     ProcessInfo.processInfo.environment["ETCDUTL_BINARY"] ?? built("etcdutl")
 
+  /// Our etcdctl: `ETCDCTL_BINARY`, or what the build that made this test made.
+  static let ourCtl =
+    ProcessInfo.processInfo.environment["ETCDCTL_BINARY"] ?? built("etcdctl")
+
   private static func built(_ name: String) -> String {
     let bundle = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path
     for folder in [bundle, packageRoot + "/.build/debug"] {
@@ -51,13 +55,15 @@ struct Finished: Equatable {
 
 /// Runs a program to its end, with input and a deadline.
 func run(
-  _ program: String, _ arguments: [String], input: String = "", timeout: TimeInterval = 60
+  _ program: String, _ arguments: [String], input: String = "", timeout: TimeInterval = 60,
+  variables: [String: String] = [:]
 ) -> Finished {
   let process = Process()
   process.executableURL = URL(fileURLWithPath: program)
   process.arguments = arguments
   var environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("ETCD") }
   environment["ETCDCTL_API"] = "3"
+  environment.merge(variables) { $1 }
   process.environment = environment
   let scratch = Scratch()
   let files = ["in", "out", "err"].map { scratch.path + "/" + $0 }

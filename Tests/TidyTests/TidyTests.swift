@@ -53,6 +53,9 @@ import Testing
     add(
       "EtcdUtlKit", "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "Member",
       "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "CommandLineTool")
+    add(
+      "EtcdCtlKit", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "Runtime", "HTTP",
+      "GRPC", "CommandLineTool", "EtcdUtlKit", "Synchronization")
     add("Runtime", "Bytes", "CUV", "Glibc", "Darwin", "Synchronization")
     add("HTTP", "Bytes", "Runtime", "Glibc", "Darwin")
     add(

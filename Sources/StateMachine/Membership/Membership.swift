@@ -101,7 +101,10 @@ public struct Membership: Hashable, Sendable {
     case .remove(let id):
       members[id] = nil
       removed.insert(id)
-    case .update(let member): members[member.id]?.peerURLs = member.peerURLs
+    case .update(let member):
+      // All that raft needs of a member comes from the change, its being a learner included.
+      members[member.id]?.peerURLs = member.peerURLs
+      members[member.id]?.isLearner = member.isLearner
     }
   }
 

@@ -1,0 +1,116 @@
+import Bytes
+import CommandLineTool
+import EtcdAPI
+import GRPC
+import Protobuf
+import Runtime
+import Synchronization
+
+/// A command that talks to servers: settings, session and printer. The calling thread waits.
+final class Context {
+  let settings: ClientSettings
+  let session: Session
+  let world: EtcdCtl.World
+  let console: Console
+  let loop: EventLoop
+  var printer: Printer
+
+  /// Connects to nothing yet, except to authenticate.
+  /// - Throws: what is wrong with the flags; exit code 2 when authentication fails.
+  init(_ invocation: Invocation, _ world: EtcdCtl.World) throws(CommandFailure) {
+    settings = try ClientSettings(invocation, world)
+    guard !settings.endpoints.isEmpty else {
+      throw CommandFailure(
+        "etcdclient: no available endpoints", exitCode: CommandFailure.badConnection)
+    }
+    self.world = world
+    console = invocation.console
+    printer = Printer(format: settings.format, isHex: settings.isHex, write: world.write)
+    loop = EventLoop(name: "etcdctl")
+    loop.start()
+    session = Session(settings, loop: loop)
+    do throws(ClientFailure) { try signIn(session) } catch {
+      throw CommandFailure(error.message, exitCode: CommandFailure.badConnection)
+    }
+  }
+
+  deinit {
+    session.close()
+    loop.stop()
+  }
+
+  private func signIn(_ session: Session) throws(ClientFailure) {
+    guard let user = settings.user else { return }
+    let deadline = ContinuousClock.now + settings.dialTimeout
+    try Self.wait { () async throws(ClientFailure) in
+      try await session.authenticate(user.name, user.password, deadline: deadline)
+    }
+  }
+
+  /// A session with one endpoint, signed in like this one.
+  func session(to endpoint: String) throws(ClientFailure) -> Session {
+    var settings = settings
+    settings.endpoints = [endpoint]
+    let session = Session(settings, loop: loop)
+    try signIn(session)
+    return session
+  }
+
+  /// When a request that begins now must be answered.
+  var deadline: ContinuousClock.Instant { .now + settings.commandTimeout }
+
+  /// A unary request, within the command timeout.
+  func call<Reply: ProtobufMessage>(
+    _ method: MethodDescriptor, _ request: some ProtobufMessage, _ type: Reply.Type,
+    on other: Session? = nil, isRepeatable: Bool = false
+  ) throws(ClientFailure) -> Session.Answer<Reply> {
+    let session = other ?? session
+    let deadline = deadline
+    return try Self.wait { () async throws(ClientFailure) in
+      try await session.call(
+        method, request, type, deadline: deadline, isRepeatable: isRepeatable)
+    }
+  }
+
+  /// The same, failing as commands do.
+  func request<Reply: ProtobufMessage>(
+    _ method: MethodDescriptor, _ request: some ProtobufMessage, _ type: Reply.Type,
+    isRepeatable: Bool = false
+  ) throws(CommandFailure) -> Session.Answer<Reply> {
+    do throws(ClientFailure) {
+      return try call(method, request, type, isRepeatable: isRepeatable)
+    } catch { throw CommandFailure(error.message) }
+  }
+
+  /// Runs a task and waits for it.
+  static func wait<R: Sendable>(
+    _ body: @escaping @Sendable () async throws(ClientFailure) -> R
+  ) throws(ClientFailure) -> R {
+    let box = ResultBox<R>()
+    Task {
+      do throws(ClientFailure) { box.set(.success(try await body())) } catch {
+        box.set(.failure(error))
+      }
+    }
+    return try box.wait().get()
+  }
+}
+
+/// Hands the result of a task to a waiting thread.
+private final class ResultBox<R: Sendable>: Sendable {
+  private let result = Mutex<Result<R, ClientFailure>?>(nil)
+  private let gate = Gate()
+
+  func set(_ value: Result<R, ClientFailure>) {
+    result.withLock { $0 = value }
+    gate.open()
+  }
+
+  func wait() -> Result<R, ClientFailure> {
+    gate.wait()
+    guard let value = result.withLock({ $0 }) else {
+      preconditionFailure("the gate opens behind the result")
+    }
+    return value
+  }
+}

@@ -1,0 +1,191 @@
+import Bytes
+import CommandLineTool
+import EtcdConfig
+import Protobuf
+
+/// Flags of every command, each with an environment variable `ETCDCTL_NAME`.
+///
+/// - Source: etcd `etcdctl/ctlv3/ctl.go`, `command/global.go`.
+enum Globals {
+  static let flags: [CommandFlag] = {
+    var format = CommandFlag(
+      "write-out", shorthand: "w", .string, default: "simple",
+      "set the output format (fields, json, protobuf, simple, table)")
+    format.choices = ["fields", "json", "protobuf", "simple", "table"]
+    return [
+      CommandFlag("endpoints", .strings, default: "127.0.0.1:2379", "gRPC endpoints"),
+      CommandFlag("debug", .bool, "enable client-side debug logging"),
+      format,
+      CommandFlag("hex", .bool, "print byte strings as hex encoded strings"),
+      CommandFlag(
+        "dial-timeout", .duration, default: "2s", "dial timeout for client connections"),
+      CommandFlag(
+        "command-timeout", .duration, default: "5s",
+        "timeout for short running command (excluding dial timeout)"),
+      CommandFlag(
+        "keepalive-time", .duration, default: "2s", "keepalive time for client connections"),
+      CommandFlag(
+        "keepalive-timeout", .duration, default: "6s", "keepalive timeout for client connections"),
+      CommandFlag(
+        "insecure-transport", .bool, default: "true",
+        "disable transport security for client connections"),
+      CommandFlag(
+        "insecure-discovery", .bool, default: "true",
+        "accept insecure SRV records describing cluster endpoints"),
+      CommandFlag(
+        "insecure-skip-tls-verify", .bool,
+        "skip server certificate verification (CAUTION: this option should be enabled only for "
+          + "testing purposes)"),
+      CommandFlag(
+        "cert", .string, "identify secure client using this TLS certificate file"),
+      CommandFlag("key", .string, "identify secure client using this TLS key file"),
+      CommandFlag(
+        "cacert", .string, "verify certificates of TLS-enabled secure servers using this CA bundle"
+      ),
+      CommandFlag(
+        "user", .string,
+        "username[:password] for authentication (prompt if password is not supplied)"),
+      CommandFlag(
+        "password", .string,
+        "password for authentication (if this option is used, --user option shouldn't include "
+          + "password)"),
+      CommandFlag(
+        "discovery-srv", shorthand: "d", .string,
+        "domain name to query for SRV records describing cluster endpoints"),
+      CommandFlag(
+        "discovery-srv-name", .string, "service name to query when using DNS discovery"),
+    ]
+  }()
+
+  static func variable(_ flag: String) -> String {
+    "ETCDCTL_" + flag.uppercased().replacing("-", with: "_")
+  }
+}
+
+/// What the global flags and variables say.
+struct ClientSettings: Sendable {
+  var endpoints: [String]
+  let dialTimeout: Duration
+  let commandTimeout: Duration
+  let isCommandTimeoutGiven: Bool
+  let keepaliveTime: Duration
+  let keepaliveTimeout: Duration
+  var user: (name: String, password: String)?
+  let format: Format
+  let isHex: Bool
+
+  /// - Throws: for a variable without sense, for TLS, for an unknown format.
+  init(_ invocation: Invocation, _ world: EtcdCtl.World) throws(CommandFailure) {
+    let values = try Values(invocation, world.environment)
+    try values.refuseTLS()
+    endpoints = Self.words(values.text("endpoints"))
+    for endpoint in endpoints
+    where endpoint.hasPrefix("https://") || endpoint.hasPrefix("unixs:") {
+      throw CommandFailure(
+        "TLS is not supported yet: endpoint \(endpoint)", exitCode: CommandFailure.badFeature)
+    }
+    dialTimeout = values.duration("dial-timeout")
+    commandTimeout = values.duration("command-timeout")
+    isCommandTimeoutGiven = values.isGiven("command-timeout")
+    keepaliveTime = values.duration("keepalive-time")
+    keepaliveTimeout = values.duration("keepalive-timeout")
+    user = try Self.user(values, world)
+    guard let format = Format(rawValue: values.text("write-out")) else {
+      throw CommandFailure("unsupported output format", exitCode: CommandFailure.badFeature)
+    }
+    self.format = format
+    isHex = GoText.bool(values.text("hex")) == true
+  }
+
+  private static func words(_ text: String) -> [String] {
+    guard !text.isEmpty else { return [] }
+    return text.split(separator: ",", omittingEmptySubsequences: false).map { word in
+      String(word.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+    }
+  }
+
+  private static func user(
+    _ values: Values, _ world: EtcdCtl.World
+  ) throws(CommandFailure) -> (name: String, password: String)? {
+    let user = values.text("user")
+    guard !user.isEmpty else { return nil }
+    let password = values.text("password")
+    if !password.isEmpty { return (user, password) }
+    if let colon = user.firstIndex(of: ":") {
+      return (String(user[..<colon]), String(user[user.index(after: colon)...]))
+    }
+    return (user, try world.askPassword("Password: "))
+  }
+}
+
+/// Flags, and variables for those that are not given.
+private struct Values {
+  private let invocation: Invocation
+  private var fromEnvironment: [String: String] = [:]
+
+  init(_ invocation: Invocation, _ environment: [String: String]) throws(CommandFailure) {
+    self.invocation = invocation
+    var known: Set<String> = ["ETCDCTL_API", "ETCDCTL_WATCH_KEY", "ETCDCTL_WATCH_RANGE_END"]
+    for flag in Globals.flags {
+      let variable = Globals.variable(flag.name)
+      known.insert(variable)
+      guard let text = environment[variable], !text.isEmpty else { continue }
+      guard !invocation.isGiven(flag.name) else {
+        Self.warn(
+          invocation.console,
+          "environment variable is shadowed by corresponding command-line flag; the flag wins",
+          variable)
+        continue
+      }
+      if let problem = flag.kind.problem(text) {
+        throw CommandFailure(
+          "invalid value \(quoted(text)) for \(variable): \(problem)",
+          exitCode: CommandFailure.badArguments)
+      }
+      fromEnvironment[flag.name] = text
+    }
+    for name in environment.keys.sorted()
+    where name.hasPrefix("ETCDCTL_") && !known.contains(name) {
+      Self.warn(
+        invocation.console, "unrecognized environment variable",
+        "\(name)=\(environment[name] ?? "")")
+    }
+  }
+
+  private static func warn(_ console: Console, _ message: String, _ variable: String) {
+    let line: JSONValue = [
+      "level": "warn", "msg": .string(message), "environment-variable": .string(variable),
+    ]
+    console.printError(line.encoded().string + "\n")
+  }
+
+  func isGiven(_ name: String) -> Bool {
+    invocation.isGiven(name) || fromEnvironment[name] != nil
+  }
+
+  func text(_ name: String) -> String { fromEnvironment[name] ?? invocation.string(name) }
+
+  func duration(_ name: String) -> Duration {
+    .nanoseconds((try? GoDuration.parse(text(name))) ?? 0)
+  }
+
+  /// - Throws: when a flag asks for what only TLS or DNS discovery gives.
+  func refuseTLS() throws(CommandFailure) {
+    for name in ["cert", "key", "cacert"] where isGiven(name) {
+      if text(name).isEmpty {
+        throw CommandFailure(
+          "empty string is passed to --\(name) option", exitCode: CommandFailure.badArguments)
+      }
+      throw CommandFailure(
+        "TLS is not supported yet: --\(name)", exitCode: CommandFailure.badFeature)
+    }
+    if GoText.bool(text("insecure-transport")) == false {
+      throw CommandFailure(
+        "TLS is not supported yet: --insecure-transport=false", exitCode: CommandFailure.badFeature)
+    }
+    if !text("discovery-srv").isEmpty {
+      throw CommandFailure(
+        "DNS discovery is not supported yet: --discovery-srv", exitCode: CommandFailure.badFeature)
+    }
+  }
+}

@@ -1,0 +1,117 @@
+import Bytes
+import CommandLineTool
+import EtcdAPI
+import Testing
+
+@testable import EtcdCtlKit
+
+/// Texts in and out: tabs, Go's quotes, words that hold any bytes, endpoints.
+@Suite struct TextTests {
+  @Test func tabsAlignColumnsOfNeighbours() {
+    #expect(TabText.align("a\tb\nccccccccc\td\n") == "a\t\tb\nccccccccc\td\n")
+    #expect(TabText.align("\tx\ty\n\tlonger text\tz\n") == "\tx\t\ty\n\tlonger text\tz\n")
+    // A line without tabs ends the columns above it; seven letters leave room for one tab.
+    #expect(
+      TabText.align("seven77\tx\n\neight888\ty\na\tz\n")
+        == "seven77\tx\n\neight888\ty\na\t\tz\n")
+    #expect(TabText.align("caf\u{e9}caf\u{e9}\tx\na\ty\n") == "caf\u{e9}caf\u{e9}\tx\na\t\ty\n")
+    #expect(TabText.align("\n") == "\n")
+  }
+
+  @Test func quotesAreGos() {
+    for (bytes, text) in [
+      (Bytes("plain \"q\" \\"), #""plain \"q\" \\""#),
+      (Bytes("\n\r\t\u{7}\u{0}"), #""\n\r\t\a\x00""#),
+      (Bytes([0x61, 0xff, 0xc3, 0xa4, 0xc3]), "\"a\\xff\u{e4}\\xc3\""),
+      (Bytes("\u{a0}\u{200b}\u{e000}\u{10ffff}"), #""\u00a0\u200b\ue000\U0010ffff""#),
+    ] { #expect(GoQuote.text(bytes) == text) }
+  }
+
+  @Test func quotedTextsAreRead() throws {
+    func read(_ text: String) -> (Bytes, String)? {
+      GoUnquote.read(text[...]).map { (argumentBytes($0.text), String($0.rest)) }
+    }
+    let first = try #require(read(#""a\x41\102\u00e4\n\"" rest"#))
+    #expect(first.0 == Bytes("aAB\u{e4}\n\"") && first.1 == " rest")
+    #expect(read(#""\xff""#)?.0 == Bytes([0xff]))
+    #expect(read("`raw\\n`)")?.0 == Bytes("raw\\n"))
+    for bad in [
+      "", "x", "\"open", #""\q""#, #""\x4""#, #""\777""#, "\"line\nbreak\"", #""\ud800""#,
+    ] {
+      #expect(read(bad) == nil, "\(bad)")
+    }
+  }
+
+  @Test func wordsOfATransactionAreSplit() throws {
+    #expect(
+      try TxnWords.split(#"put key "a \"b\"" 'c d' --x=y"#)
+        == ["put", "key", "a \"b\"", "c d", "--x=y"])
+    #expect(try TxnWords.split("get '' x") == ["get", "", "x"])
+    #expect(try TxnWords.split("put \"open k") == ["put", "open", "k"])
+    #expect(throws: CommandFailure.self) { try TxnWords.split(#"put "\q" x"#) }
+  }
+
+  @Test func comparisonsAreRead() throws {
+    let compare = try Comparison.parse(#"mod("k\x00") > "5""#)
+    #expect(
+      compare.key == Bytes([0x6b, 0]) && compare.target == .mod && compare.result == .greater)
+    #expect(compare.targetUnion == .modRevision(5))
+    #expect(try Comparison.parse(#"val("k")!= "x""#).result == .notEqual)
+    #expect(try Comparison.parse(#"lease("k") = "ff""#).targetUnion == .lease(255))
+    for (line, reason) in [
+      ("mod", "malformed comparison: mod"), (#"size("a") = "1""#, "(unknown target size)"),
+      (#"mod("a") ~ "1""#, "(unknown operator ~)"), (#"mod("a") = "x""#, "invalid txn compare"),
+      (#"mod("a" = "1""#, #"; got mod("a")  """#), ("mod(\"a\") = 1", "; got mod(\"a\") = \"\""),
+    ] {
+      do throws(CommandFailure) {
+        _ = try Comparison.parse(line)
+        Issue.record("\(line) was taken")
+      } catch {
+        #expect(error.exitCode == 3 && error.message.contains(reason), "\(error.message)")
+      }
+    }
+  }
+
+  @Test func argumentsKeepTheirBytes() {
+    for bytes: [UInt8] in [
+      [], [0x61], [0xff], [0xc3, 0xa4], [0xc3], [0x61, 0xe2, 0x82, 0xff, 0x62], [0xed, 0xa0, 0x80],
+      Array(0x80...0xff),
+    ] {
+      let word = bytes.withUnsafeBufferPointer { EtcdCtl.argument($0) }
+      #expect(argumentBytes(word) == Bytes(bytes), "\(bytes)")
+    }
+  }
+
+  @Test func endpointsAreRead() {
+    func text(_ endpoint: String) -> String { dialTarget(endpoint).map { "\($0)" } ?? "none" }
+    #expect(text("h:1") == text("http://h:1") && text("http://h:1/") == text("h:1"))
+    #expect(text("h:1").contains("h") && text("[::1]:2").contains("::1"))
+    #expect(text("unix:///tmp/s").contains("/tmp/s") && text("unix://s").contains("s"))
+    for bad in ["", "h", "h:", "h:x", "h:70000", "unix:", "http://"] {
+      #expect(text(bad) == "none", "\(bad)")
+    }
+  }
+
+  @Test func prefixesEndBehindTheirLastKey() {
+    #expect(EtcdCtl.prefixEnd(Bytes("ab")) == Bytes("ac"))
+    #expect(EtcdCtl.prefixEnd(Bytes([0x61, 0xff])) == Bytes("b"))
+    #expect(EtcdCtl.prefixEnd(Bytes([0xff, 0xff])) == Bytes([0]))
+  }
+
+  @Test func failuresAreToldInTheWordsOfGosClient() {
+    #expect(
+      Numbers.problem("ParseInt", "x", radix: 10)
+        == "strconv.ParseInt: parsing \"x\": invalid syntax")
+    #expect(Numbers.problem("ParseUint", "fffffffffffffffff", radix: 16).hasSuffix("out of range"))
+    #expect(throws: CommandFailure.self) { try Numbers.hexID("-1") }
+  }
+
+  @Test func durationsAreGos() {
+    for (nanoseconds, text) in [
+      (0, "0s"), (1, "1ns"), (1500, "1.5\u{b5}s"), (2_340_000, "2.34ms"),
+      (999_999_999, "999.999999ms"),
+      (1_000_000_000, "1s"), (61_500_000_000, "1m1.5s"), (3_600_000_000_000, "1h0m0s"),
+      (-1_500_000, "-1.5ms"),
+    ] as [(Int64, String)] { #expect(Amount.duration(nanoseconds: nanoseconds) == text) }
+  }
+}
