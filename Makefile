@@ -54,10 +54,11 @@ release: setup
 
 test: setup-tests check unit
 
-# The interop suites wait for processes on the threads that the other suites need: they come after.
+# The interop suites block the few threads that tests run on while they wait for processes: they come
+# after the others, and one by one.
 unit:
 	$(if $(TESTDATA),RAFT_TESTDATA='$(abspath $(TESTDATA))') $(SWIFT) test --skip '^InteropTests'
-	$(SWIFT) test --skip-build --filter '^InteropTests'
+	$(SWIFT) test --skip-build --no-parallel --filter '^InteropTests'
 
 check: lint proto-check
 

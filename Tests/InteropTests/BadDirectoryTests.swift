@@ -76,7 +76,7 @@ import Testing
         try file.seek(toOffset: 905)
         try file.write(contentsOf: [byte ^ 0x10])
         try file.close()
-      }, texts: [".wal at offset", "crc mismatch"]),
+      }, texts: ["discovery failed", ".wal at offset"]),
   ]
 
   @Test(arguments: damages)

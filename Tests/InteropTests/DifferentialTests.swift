@@ -341,7 +341,12 @@ import Testing
       // Compactions that are under way in either must not show in the history at any revision.
       if number % 500 == 0 {
         let revision = generator.chance(2) ? 0 : generator.someRevision()
-        let hashes = await pair.hashes(at: revision)
+        var hashes = await pair.hashes(at: revision)
+        if hashes[0] != hashes[1] {
+          // Where no key is left, Go's counts what its compaction is about to remove.
+          try await Task.sleep(for: .milliseconds(500))
+          hashes = [hashes[1], await pair.hashes(at: revision)[0]]
+        }
         if hashes[0] != hashes[1] { differences.append("\(number) HashKV(\(revision)): \(hashes)") }
       }
       if number % (Self.requests / 3) == 0, differences.isEmpty { try await pair.restart() }

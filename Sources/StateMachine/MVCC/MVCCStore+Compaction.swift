@@ -126,8 +126,9 @@ extension StoreSnapshot {
 
   /// CRC-32C over the rows of bucket `key` up to a revision, seeded with the bucket's name.
   ///
-  /// Rows at or before the compacted revision count only when they are still visible at `at`, so that
-  /// members which removed more or less of them agree; a tombstone exactly there never counts.
+  /// Rows at or before the compacted revision count only when they are still visible at `at`; where no
+  /// key is left at `at`, those count that a compaction keeps when it is finished. Members which removed
+  /// more or less of them agree, therefore. A tombstone exactly there never counts.
   /// - Throws: `compacted`, `futureRevision`, `damaged`.
   /// - Source: etcd `mvcc/hash.go`.
   public func hash(at: Int64) throws(StoreError) -> Hash {
@@ -144,13 +145,12 @@ extension StoreSnapshot {
     func add(_ key: Bytes, _ value: Bytes, _ rev: Revision, _ isTombstone: Bool) -> Bool {
       guard rev.main <= upTo else { return false }
       if rev.main <= compactRevision {
-        if anyKept {
-          guard let pair = try? Mvccpb.KeyValue.decode(value) else {
-            problem = .damaged("row \(key) of bucket key is not decodable")
-            return false
-          }
-          guard index.find(pair.key)?.at(upTo)?.revision == rev else { return true }
+        guard let pair = try? Mvccpb.KeyValue.decode(value) else {
+          problem = .damaged("row \(key) of bucket key is not decodable")
+          return false
         }
+        let counts = index.find(pair.key)?.at(anyKept ? upTo : compactRevision)
+        guard counts?.revision == rev else { return true }
         if rev.main == compactRevision, isTombstone { return true }
       }
       crc = CRC32C.update(CRC32C.update(crc, key), value)
