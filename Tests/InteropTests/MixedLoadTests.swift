@@ -69,6 +69,15 @@ import Testing
       atPath: member.directory + "/member/wal"
     ).filter { $0.hasSuffix(".wal") && !$0.hasPrefix("0000000000000000") }
     #expect(!segments.isEmpty, "the log was meant to have several segments")
+    // Without one of them the log is refused.
+    let last = try #require(segments.max())
+    let path = member.directory + "/member/wal/" + last
+    try FileManager.default.moveItem(atPath: path, toPath: path + ".away")
+    let log = BadDirectoryTests.refusal(member)
+    #expect(log.contains("wal: file not found") || log.contains("the log in"), "\(log)")
+    try FileManager.default.moveItem(atPath: path + ".away", toPath: path)
+    member.start(binary: Binaries.ours)
+    try member.waitHealthy()
   }
 
   private func expectEqual(_ found: View, _ before: View, _ context: String) {

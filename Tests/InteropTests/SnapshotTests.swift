@@ -34,5 +34,33 @@ import Testing
     lagging.start()
     try lagging.waitHealthy()
     #expect(hashKV(lagging, revision: 6502) == hashKV(cluster.members[0], revision: 6502))
+    try replace(lagging, cluster)
+  }
+
+  /// A member whose disk is lost is removed, added under a new id, and gets everything by a snapshot.
+  private func replace(_ member: Member, _ cluster: Cluster) throws {
+    member.kill()
+    try FileManager.default.removeItem(atPath: member.directory)
+    let list = cluster.ctl(["member", "list"], at: cluster.members[0]).output
+    let line = try #require(list.split(separator: "\n").first { $0.contains(" \(member.name),") })
+    let id = String(line.prefix { $0 != "," })
+    let url = "http://127.0.0.1:\(member.peerPort)"
+    // The strict check counts members that are connected for five seconds.
+    for words in [["member", "remove", id], ["member", "add", member.name, "--peer-urls", url]] {
+      let deadline = Date().addingTimeInterval(15)
+      var done = cluster.ctl(words, at: cluster.members[0])
+      while done.status != 0, Date() < deadline {
+        usleep(200_000)
+        done = cluster.ctl(words, at: cluster.members[0])
+      }
+      #expect(done.status == 0, "\(words): \(done)")
+    }
+    let before = member.log.count
+    member.start(extra: ["--initial-cluster-state", "existing"])
+    try member.waitHealthy()
+    try expectEqualHashes(cluster.members)
+    if member.binary == Binaries.ours {
+      #expect(String(member.log.dropFirst(before)).contains("applied snapshot"))
+    }
   }
 }

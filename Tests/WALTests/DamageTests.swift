@@ -56,6 +56,27 @@ import Testing
       entriesBefore: entriesBefore)
   }
 
+  /// A log with a segment missing is refused, and nothing of it changes; a missing end cannot be told
+  /// from a log that ends there, and is found by the database that is ahead of it.
+  @Test func missingSegments() throws {
+    let written = try make()
+    let all = try segments(written.disk)
+    for path in all.dropLast() {
+      var random = SplitMix64(seed: 1)
+      let disk = written.disk.crashed(.clean, &random)
+      try disk.remove(path)
+      let left = try segments(disk)
+      do throws(WALError) {
+        _ = try WAL.open(disk, directory: "d/wal", from: Walpb.Snapshot())
+        Issue.record("opened without \(path)")
+      } catch {
+        #expect(error.reason == .fileNotFound, "\(error)")
+        #expect(error.description.hasPrefix("wal: file not found"), "\(error)")
+      }
+      #expect(try segments(disk) == left)
+    }
+  }
+
   /// Opens; a failure must name the segment and an offset.
   private func open(
     _ disk: SimulatedFileSystem, _ context: String
