@@ -70,14 +70,29 @@ import Testing
       testDescription: "a flipped bit in the middle of the log",
       make: {
         let path = $0 + "/wal/0000000000000000-0000000000000000.wal"
+        let offset = try lastByteOfRecord(in: path, at: 900)
         let file = try #require(FileHandle(forUpdatingAtPath: path))
-        try file.seek(toOffset: 905)
+        try file.seek(toOffset: offset)
         let byte = try #require(try file.read(upToCount: 1))[0]
-        try file.seek(toOffset: 905)
+        try file.seek(toOffset: offset)
         try file.write(contentsOf: [byte ^ 0x10])
         try file.close()
       }, texts: ["discovery failed", ".wal at offset"]),
   ]
+
+  /// The last byte of the first log record that ends behind `minimum`: checksums cover it, as they do
+  /// not cover the padding behind a record.
+  static func lastByteOfRecord(in path: String, at minimum: Int) throws -> UInt64 {
+    let log = try Data(contentsOf: URL(fileURLWithPath: path))
+    var frame = 0
+    while true {
+      let head = (0..<8).reduce(UInt64(0)) { $0 | UInt64(log[frame + $1]) << (8 * $1) }
+      let size = Int(head & 0xff_ffff_ffff_ffff)
+      try #require(size > 0 && frame + 8 + size <= log.count)
+      if frame + 8 + size > minimum { return UInt64(frame + 8 + size - 1) }
+      frame += 8 + size + (head >> 63 == 1 ? Int(head >> 56 & 7) : 0)
+    }
+  }
 
   @Test(arguments: damages)
   func damageIsRefused(damage: Damage) throws {
