@@ -248,7 +248,7 @@ final class MemberHost: @unchecked Sendable {
       defer { done.open() }
       do {
         let rows = try self.backend.install(databaseAt: path)
-        let store = try MVCCStore.restore(from: rows)
+        let store = try MVCCStore.restore(from: rows, workers: .threads)
         self.logger.info("applied snapshot", [LogField("snapshot-index", .uint(index))])
         self.post(.installed(append, store: store))
       } catch { self.fail("failed to install the snapshot at index \(index): \(error)") }

@@ -74,6 +74,12 @@ public protocol StorageFile: AnyObject, Sendable {
 /// A read-only view of a file's bytes, valid until the object is released.
 public protocol FileMapping: AnyObject, Sendable {
   var memory: UnsafeRawBufferPointer { get }
+  /// Says that these bytes are read soon, so that the disk can work ahead. Waits for nothing.
+  func willNeed(_ bytes: Range<Int>)
+}
+
+extension FileMapping {
+  public func willNeed(_ bytes: Range<Int>) {}
 }
 
 extension StorageFile {

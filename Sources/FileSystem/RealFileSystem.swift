@@ -218,6 +218,13 @@ final class RealMapping: FileMapping, @unchecked Sendable {
 
   init(memory: UnsafeRawBufferPointer) { self.memory = memory }
 
+  func willNeed(_ bytes: Range<Int>) {
+    // The system wants whole pages; advice that it refuses changes nothing.
+    let start = bytes.lowerBound & ~(Int(sysconf(Int32(_SC_PAGESIZE))) - 1)
+    let base = UnsafeMutableRawPointer(mutating: memory.baseAddress!) + start
+    _ = madvise(base, bytes.upperBound - start, MADV_WILLNEED)
+  }
+
   deinit { munmap(UnsafeMutableRawPointer(mutating: memory.baseAddress!), memory.count) }
 }
 
