@@ -59,6 +59,9 @@ public protocol StorageFile: AnyObject, Sendable {
   func syncData() throws(FileError)
   /// fsync.
   func sync() throws(FileError)
+  /// Hands what was written to the disk and waits until the disk has taken it. Nothing becomes durable
+  /// by it: a later fsync, of this file or of one in the same journal, finds less to wait for.
+  func writeBack() throws(FileError)
   /// Takes an exclusive advisory lock (flock) without waiting; `false` when another holder has it.
   func tryLock() throws(FileError) -> Bool
   /// Takes a shared advisory lock, which other readers may hold too, without waiting; `false` when a
@@ -84,6 +87,7 @@ extension FileMapping {
 
 extension StorageFile {
   public func tryLockShared() throws(FileError) -> Bool { try tryLock() }
+  public func writeBack() throws(FileError) {}
 }
 
 extension FileSystem {

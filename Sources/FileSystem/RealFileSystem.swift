@@ -1,4 +1,5 @@
 import Bytes
+import CDisk
 
 #if canImport(Glibc)
   import Glibc
@@ -180,6 +181,10 @@ final class RealFile: StorageFile {
     #else
       _ = try check("fsync", path) { fcntl(descriptor, F_FULLFSYNC) }
     #endif
+  }
+
+  func writeBack() throws(FileError) {
+    _ = try check("sync_file_range", path) { cdisk_write_back(descriptor) }
   }
 
   func tryLock() throws(FileError) -> Bool { try lock(LOCK_EX) }
