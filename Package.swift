@@ -64,7 +64,8 @@ let package = Package(
         "MVCC", "Bytes", "EtcdAPI", "Protobuf", "Simulation", "MemberStorage", "Bolt", "Raft",
       ]),
     // Formats over a FileSystem protocol.
-    library("FileSystem", ["Bytes"]),
+    .target(name: "CDisk"),
+    library("FileSystem", ["Bytes", "CDisk"]),
     library("Bolt", ["Bytes", "FileSystem"]),
     tests("BoltTests", ["TestSupport", "Bolt", "Bytes", "FileSystem"]),
     library("WAL", ["Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),

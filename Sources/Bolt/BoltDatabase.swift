@@ -297,6 +297,30 @@ public final class BoltDatabase: Sendable {
     }
   }
 
+  /// Hands everything written so far to the disk, for copies made without fsync.
+  func writeBack() throws(BoltError) {
+    try Self.disk { () throws(FileError) in try file.writeBack() }
+  }
+
+  /// Gives back the disk space of a database whose file lost its name, and closes it. The file goes in
+  /// parts with an fsync behind each: a journal frees what one of its transactions removed in one go, and
+  /// every other fsync waits for it.
+  /// - Returns: false while readers are open: nothing was done.
+  public func discard() -> Bool {
+    guard openReaders == 0 else { return false }
+    let part = 16 << 20
+    // Whatever fails here: the system frees the rest with the last descriptor.
+    if var size = try? file.size() {
+      while size > part {
+        size -= part
+        guard (try? file.truncate(to: size)) != nil else { break }
+        if !options.noSync { guard (try? file.sync()) != nil else { break } }
+      }
+    }
+    file.close()
+    return true
+  }
+
   /// Makes everything written so far durable, for copies made without fsync.
   func sync() throws(BoltError) { try Self.disk { () throws(FileError) in try file.sync() } }
 

@@ -121,6 +121,8 @@ public struct BoltError: Error, Sendable, CustomStringConvertible {
     case file
     /// The caller named a bucket or key that cannot be written.
     case argument
+    /// The work was given up because the caller wanted it.
+    case stopped
   }
   public let reason: Reason
   public let description: String

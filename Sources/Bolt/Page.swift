@@ -83,6 +83,17 @@ struct Page {
     return Bytes(owner: owner, memory)
   }
 
+  /// Key and value of a leaf element without a reference to the owner; valid while the page is.
+  func memory(
+    _ index: Int
+  ) throws(BoltError) -> (key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+    let (position, keyBytes) = (field(index, 4), field(index, 8))
+    return (
+      try slice(index, position: position, skip: 0, length: keyBytes),
+      try slice(index, position: position, skip: keyBytes, length: field(index, 12))
+    )
+  }
+
   /// Whether a leaf element holds a bucket.
   func isBucket(_ index: Int) -> Bool {
     isLeaf && UInt32(field(index, 0)) & Format.bucketElementFlag != 0
@@ -132,5 +143,15 @@ struct PageMap: Sendable {
     }
     let memory = UnsafeRawBufferPointer(rebasing: mapping.memory[start..<limit])
     return try Page(memory, id: id, pageSize: pageSize, owner: owner)
+  }
+
+  /// Asks for pages that are read soon. Ids outside of the file are passed over.
+  func willNeed(_ ids: Range<UInt64>) {
+    guard ids.lowerBound >= 2, ids.lowerBound < ids.upperBound, ids.upperBound <= highWater else {
+      return
+    }
+    let start = Int(ids.lowerBound) * pageSize
+    let end = Swift.min(Int(ids.upperBound) * pageSize, mapping.memory.count)
+    if start < end { mapping.willNeed(start..<end) }
   }
 }

@@ -32,6 +32,7 @@ enum Bootstrap {
     directory.noSync = config.unsafeNoFsync
     directory.snapshotsKept = config.maxSnapshots
     directory.segmentsKept = config.maxWALs
+    directory.workers = .threads
     warnOfPermissions(config.dataDirectory, logger)
     try directory.ensureWritable()
     let isNew = try !directory.holdsMember()
@@ -160,6 +161,13 @@ enum Bootstrap {
         id: Identity.memberID(peerURLs: sorted, token: config.initialClusterToken),
         peerURLs: sorted, name: name)
     }.sorted { $0.id < $1.id }
+  }
+}
+
+extension Workers {
+  /// A thread for each processor, up to 8: more wait for memory.
+  static let threads = Workers(width: Swift.min(processorCount, 8)) { count, body in
+    inParallel(count, body)
   }
 }
 

@@ -50,6 +50,9 @@ final class MemberHost: @unchecked Sendable {
   private let log: LogStore
   private let logThread = WorkerThread(name: "etcd-wal")
   private let storageThread = WorkerThread(name: "etcd-storage")
+  /// Copies the backend.
+  private let copyThread = WorkerThread(name: "etcd-copy")
+  private let isStopping = Mutex(false)
   private let metrics: ServerMetrics
   private let tickInterval: Duration
   private var core: MemberCore
@@ -128,6 +131,8 @@ final class MemberHost: @unchecked Sendable {
     }
     loop.stop()
     logThread.stop()
+    isStopping.withLock { $0 = true }
+    copyThread.stop()
     storageThread.stop()
     do throws(StorageError) { try log.close() } catch {
       logger.error("failed to close WAL", [LogField("error", .error(error))])
@@ -248,9 +253,10 @@ final class MemberHost: @unchecked Sendable {
       defer { done.open() }
       do {
         let rows = try self.backend.install(databaseAt: path)
-        let store = try MVCCStore.restore(from: rows)
+        let store = try MVCCStore.restore(from: rows, workers: .threads)
         self.logger.info("applied snapshot", [LogField("snapshot-index", .uint(index))])
         self.post(.installed(append, store: store))
+        self.releaseReplaced()
       } catch { self.fail("failed to install the snapshot at index \(index): \(error)") }
     }
     done.wait()
@@ -279,6 +285,7 @@ final class MemberHost: @unchecked Sendable {
         let rows = try self.backend.commit(batch)
         self.metrics.backendCommit.observe(ContinuousClock.now - start)
         self.post(.committed(rows))
+        self.backend.releaseReplaced()
         self.releaseMemory(after: batch.bytes)
       } catch { self.fail("failed to commit to the backend: \(error)") }
     }
@@ -292,15 +299,43 @@ final class MemberHost: @unchecked Sendable {
     releaseFreeMemory()
   }
 
-  /// Rewrites the backend without free pages; `done` is called on the storage thread.
+  /// Rewrites the backend without free pages: a copy follows it until little is left, which is done
+  /// between two commits. `done` is called on another thread.
   func defragment(_ done: @escaping @Sendable (Result<Void, StorageError>) -> Void) {
-    storageThread.execute {
+    copyThread.execute {
       do {
-        let rows = try self.backend.defragment()
-        self.post(.replacedBackend(rows))
+        while true {
+          let copy = try self.backend.copy { self.isStopping.withLock { $0 } }
+          if try self.put(copy) { break }
+        }
         done(.success(()))
       } catch { done(.failure(StorageError("\(error)"))) }
     }
+  }
+
+  /// Waits until the storage thread has put a copy in place.
+  /// - Returns: false when another database came in between.
+  private func put(_ copy: BackendStore.Defragmentation) throws -> Bool {
+    let result = Mutex<Result<Bool, any Error>>(.success(false))
+    let isOver = Gate()
+    nonisolated(unsafe) let copy = copy
+    storageThread.execute {
+      defer { isOver.open() }
+      let outcome = Result {
+        guard let rows = try self.backend.finish(copy) else { return false }
+        self.post(.replacedBackend(rows))
+        self.releaseReplaced()
+        return true
+      }
+      result.withLock { $0 = outcome }
+    }
+    isOver.wait()
+    return try result.withLock { $0 }.get()
+  }
+
+  /// Frees the files of replaced databases, behind the event that lets go of them.
+  private func releaseReplaced() {
+    loop.execute { self.storageThread.execute { self.backend.releaseReplaced() } }
   }
 
   /// The member's disk and memory may disagree: nothing but a restart can be trusted.

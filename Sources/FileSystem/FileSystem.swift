@@ -59,6 +59,9 @@ public protocol StorageFile: AnyObject, Sendable {
   func syncData() throws(FileError)
   /// fsync.
   func sync() throws(FileError)
+  /// Hands what was written to the disk and waits until the disk has taken it. Nothing becomes durable
+  /// by it: a later fsync, of this file or of one in the same journal, finds less to wait for.
+  func writeBack() throws(FileError)
   /// Takes an exclusive advisory lock (flock) without waiting; `false` when another holder has it.
   func tryLock() throws(FileError) -> Bool
   /// Takes a shared advisory lock, which other readers may hold too, without waiting; `false` when a
@@ -74,10 +77,17 @@ public protocol StorageFile: AnyObject, Sendable {
 /// A read-only view of a file's bytes, valid until the object is released.
 public protocol FileMapping: AnyObject, Sendable {
   var memory: UnsafeRawBufferPointer { get }
+  /// Says that these bytes are read soon, so that the disk can work ahead. Waits for nothing.
+  func willNeed(_ bytes: Range<Int>)
+}
+
+extension FileMapping {
+  public func willNeed(_ bytes: Range<Int>) {}
 }
 
 extension StorageFile {
   public func tryLockShared() throws(FileError) -> Bool { try tryLock() }
+  public func writeBack() throws(FileError) {}
 }
 
 extension FileSystem {

@@ -1,4 +1,5 @@
 import Bytes
+import CDisk
 
 #if canImport(Glibc)
   import Glibc
@@ -182,6 +183,10 @@ final class RealFile: StorageFile {
     #endif
   }
 
+  func writeBack() throws(FileError) {
+    _ = try check("sync_file_range", path) { cdisk_write_back(descriptor) }
+  }
+
   func tryLock() throws(FileError) -> Bool { try lock(LOCK_EX) }
 
   func tryLockShared() throws(FileError) -> Bool { try lock(LOCK_SH) }
@@ -217,6 +222,13 @@ final class RealMapping: FileMapping, @unchecked Sendable {
   let memory: UnsafeRawBufferPointer
 
   init(memory: UnsafeRawBufferPointer) { self.memory = memory }
+
+  func willNeed(_ bytes: Range<Int>) {
+    // The system wants whole pages; advice that it refuses changes nothing.
+    let start = bytes.lowerBound & ~(Int(sysconf(Int32(_SC_PAGESIZE))) - 1)
+    let base = UnsafeMutableRawPointer(mutating: memory.baseAddress!) + start
+    _ = madvise(base, bytes.upperBound - start, MADV_WILLNEED)
+  }
 
   deinit { munmap(UnsafeMutableRawPointer(mutating: memory.baseAddress!), memory.count) }
 }

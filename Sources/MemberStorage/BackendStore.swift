@@ -12,6 +12,9 @@ public final class BackendStore: Sendable {
   private let directory: String
   private let options: BoltOptions
   private let database: Mutex<BoltDatabase>
+  /// Databases whose files lost their names, held so that no reader frees a large file by being the
+  /// last that has it open.
+  private let replaced = Mutex<[BoltDatabase]>([])
 
   private var path: String { directory + "/db" }
 
@@ -91,20 +94,81 @@ public final class BackendStore: Sendable {
   /// Readers of the present one keep it. After a crash in between, `open` finishes the move.
   public func install(databaseAt received: String) throws(BoltError) -> BoltRows {
     let old = current
-    old.close()
     try Self.disk { () throws(FileError) in
       try fileSystem.rename(received, to: path)
       try fileSystem.syncDirectory(directory)
     }
-    return try reopen()
+    return try reopen(retiring: old)
   }
 
-  /// Copies the database without its free pages and puts the copy in its place.
+  // MARK: Defragmentation
+
+  /// A copy of the database under way. One thread at a time may use it.
+  public struct Defragmentation {
+    fileprivate let source: BoltDatabase
+    fileprivate let copy: BoltCopy
+  }
+
+  private var copyPath: String { directory + "/db.tmp.defrag" }
+
+  /// Copies the database without its free pages, as far as it goes while commits go on.
   ///
-  /// Reads go on meanwhile on the old file; commits wait for the storage thread.
-  public func defragment() throws(BoltError) -> BoltRows {
-    try Self.replaceByCopy(current, fileSystem, directory, options)
-    return try reopen()
+  /// For a thread that may wait: readers and commits are not held up.
+  /// - Parameter shouldStop: asked now and then; true ends the copy with an error.
+  public func copy(
+    shouldStop: @escaping @Sendable () -> Bool = { false }
+  ) throws(BoltError) -> Defragmentation {
+    let source = current
+    try Self.removeLeftover(copyPath, fileSystem)
+    let copy = try BoltCopy(
+      of: source.read(), to: copyPath, on: fileSystem, options: options, shouldStop: shouldStop)
+    do throws(BoltError) {
+      // Each round has only what was committed during the one before.
+      for _ in 0..<Self.roundsMax {
+        if try copy.follow(source.read()) <= Self.restKeysMax { break }
+      }
+      try copy.sync()
+    } catch {
+      copy.abandon()
+      try Self.removeLeftover(copyPath, fileSystem)
+      throw error
+    }
+    return Defragmentation(source: source, copy: copy)
+  }
+
+  private static let roundsMax = 10
+  /// Keys that may be left for `finish`: they take some milliseconds.
+  private static let restKeysMax = 2_000
+
+  /// Adds to the copy what was committed since, and puts it in the database's place. Made on the
+  /// thread of the commits, which wait for it; readers keep the old file.
+  /// - Returns: the state of the new file; `nil` when the database was replaced since the copy began.
+  public func finish(_ defragmentation: Defragmentation) throws(BoltError) -> BoltRows? {
+    let source = defragmentation.source
+    guard source === current else {
+      defragmentation.copy.abandon()
+      try Self.removeLeftover(copyPath, fileSystem)
+      return nil
+    }
+    do throws(BoltError) {
+      _ = try defragmentation.copy.follow(source.read())
+      try defragmentation.copy.finish()
+    } catch {
+      defragmentation.copy.abandon()
+      try Self.removeLeftover(copyPath, fileSystem)
+      throw error
+    }
+    try Self.move(copyPath, directory, fileSystem)
+    return try reopen(retiring: source)
+  }
+
+  private static func move(
+    _ copy: String, _ directory: String, _ fileSystem: any FileSystem
+  ) throws(BoltError) {
+    try disk { () throws(FileError) in
+      try fileSystem.rename(copy, to: directory + "/db")
+      try fileSystem.syncDirectory(directory)
+    }
   }
 
   /// Copies the database `DIRECTORY/db` of a member that does not run without its free pages, and
@@ -114,41 +178,47 @@ public final class BackendStore: Sendable {
     _ fileSystem: any FileSystem, directory: String, options: BoltOptions
   ) throws(BoltError) {
     let database = try BoltDatabase(fileSystem, path: directory + "/db", options: options)
-    do throws(BoltError) {
-      let survey = try database.read().survey(verifyingKeys: true)
-      if let problem = survey.problems.first {
-        throw BoltError(reason: .invalid, description: "\(directory)/db: \(problem)")
-      }
-      try replaceByCopy(database, fileSystem, directory, options)
-    } catch {
-      database.close()
-      throw error
+    defer { database.close() }
+    let survey = try database.read().survey(verifyingKeys: true)
+    if let problem = survey.problems.first {
+      throw BoltError(reason: .invalid, description: "\(directory)/db: \(problem)")
     }
+    let path = directory + "/db.tmp.defrag"
+    try removeLeftover(path, fileSystem)
+    try BoltDatabase.compact(database.read(), to: path, on: fileSystem, options: options)
+    try move(path, directory, fileSystem)
   }
 
-  /// Closes the database that it replaces.
-  private static func replaceByCopy(
-    _ old: BoltDatabase, _ fileSystem: any FileSystem, _ directory: String, _ options: BoltOptions
+  private static func removeLeftover(
+    _ path: String, _ fileSystem: any FileSystem
   ) throws(BoltError) {
-    let copy = directory + "/db.tmp.defrag"
     try disk { () throws(FileError) in
-      if try fileSystem.kind(copy) != nil { try fileSystem.remove(copy) }
+      if try fileSystem.kind(path) != nil { try fileSystem.remove(path) }
     }
-    try BoltDatabase.compact(old.read(), to: copy, on: fileSystem, options: options)
-    try disk { () throws(FileError) in
-      try fileSystem.rename(copy, to: directory + "/db")
-      try fileSystem.syncDirectory(directory)
-    }
-    old.close()
   }
 
-  private func reopen() throws(BoltError) -> BoltRows {
+  // MARK: Replaced files
+
+  /// Frees the disk space of replaced databases that nobody reads any more. On the thread of the
+  /// commits, which wait for it: a large file takes a while.
+  public func releaseReplaced() {
+    let waiting = replaced.withLock { $0 }
+    guard !waiting.isEmpty else { return }
+    let gone = waiting.filter { $0.discard() }
+    replaced.withLock { all in all.removeAll { old in gone.contains { $0 === old } } }
+  }
+
+  private func reopen(retiring old: BoltDatabase) throws(BoltError) -> BoltRows {
     let fresh = try Self.open(fileSystem, directory, options)
     database.withLock { $0 = fresh }
+    replaced.withLock { $0.append(old) }
     return try BoltRows(fresh.read())
   }
 
-  public func close() { current.close() }
+  public func close() {
+    current.close()
+    for old in replaced.withLock({ $0 }) { old.close() }
+  }
 
   private static func disk<R>(_ body: () throws(FileError) -> R) throws(BoltError) -> R {
     do throws(FileError) { return try body() } catch {

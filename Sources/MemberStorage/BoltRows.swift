@@ -35,6 +35,21 @@ public final class BoltRows: CommittedRows {
     } catch { throw .damaged("backend: \(error.description)") }
   }
 
+  public func pieces(_ bucket: Bucket) throws(StoreError) -> [RowPiece] {
+    do throws(BoltError) {
+      return try find(bucket)?.pieces().map { RowPiece(start: $0.start, rows: $0.keys) } ?? []
+    } catch { throw .damaged("backend: \(error.description)") }
+  }
+
+  public func scanMemory(
+    _ bucket: Bucket, from start: Bytes, to end: Bytes?,
+    _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
+  ) throws(StoreError) {
+    do throws(BoltError) { try find(bucket)?.scanMemory(from: start, to: end, body) } catch {
+      throw .damaged("backend: \(error.description)")
+    }
+  }
+
   /// CRC-32C over all buckets: names, keys and values in order, without the raft position.
   /// - Source: etcd `backend.Hash` with `schema.DefaultIgnores`.
   public func backendHash() throws(StoreError) -> UInt32 {

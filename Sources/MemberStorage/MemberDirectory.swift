@@ -23,6 +23,8 @@ public struct MemberDirectory: Sendable {
   public var snapshotsKept = 5
   public var segmentsKept = 5
   public var bolt = BoltOptions()
+  /// Who builds the index of a large store.
+  public var workers = Workers.serial
 
   public var memberDirectory: String { dataDirectory + "/member" }
   public var snapDirectory: String { memberDirectory + "/snap" }
@@ -64,7 +66,7 @@ public struct MemberDirectory: Sendable {
       let metadata = Etcdserverpb.Metadata(nodeID: memberID, clusterID: clusterID).encoded()
       let backend = try openBackend()
       let rows = try backend.state()
-      let store = try MVCCStore.restore(from: rows)
+      let store = try MVCCStore.restore(from: rows, workers: workers)
       do { try Self.checkFresh(store, snapDirectory) } catch {
         backend.close()
         throw error
@@ -106,7 +108,7 @@ public struct MemberDirectory: Sendable {
     }
     try finishInstallation(of: snapshot, snapshotter, backend, &notes)
     let rows = try backend.state()
-    let store = try MVCCStore.restore(from: rows)
+    let store = try MVCCStore.restore(from: rows, workers: workers)
     let consistentIndex = try store.consistentIndex()
     guard consistentIndex >= snapshot.metadata.index else {
       throw StorageError(

@@ -42,7 +42,7 @@ import Testing
     add(
       "Member", "Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store",
       "Auth")
-    add("FileSystem", "Bytes", "Glibc", "Darwin")
+    add("FileSystem", "Bytes", "CDisk", "Glibc", "Darwin")
     add("Bolt", "Bytes", "FileSystem", "Synchronization")
     add("WAL", "Bytes", "FileSystem", "EtcdAPI", "Protobuf")
     add("Snap", "Bytes", "FileSystem", "EtcdAPI", "Protobuf")

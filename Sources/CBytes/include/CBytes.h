@@ -18,6 +18,9 @@ static inline int cbytes_equal(const void *a, const void *b, size_t n) {
   return n == 0 || memcmp(a, b, n) == 0;
 }
 
+/// Asks for the cache line at an address that is read soon; any address is allowed.
+static inline void cbytes_prefetch(const void *address) { __builtin_prefetch(address); }
+
 /// Extends a CRC-32C (Castagnoli, reflected, as Go's crc32.Update) by n bytes.
 uint32_t cbytes_crc32c(uint32_t crc, const void *data, size_t n);
 

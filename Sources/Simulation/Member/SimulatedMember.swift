@@ -48,6 +48,7 @@ public final class SimulatedMember {
     case commit(FrozenBatch)
     case install(LogAppend)
     case defragment
+    case finishDefragmentation(BackendStore.Defragmentation)
   }
 
   public let fileSystem: SimulatedFileSystem
@@ -196,7 +197,11 @@ public final class SimulatedMember {
   public func runStorage() throws {
     switch storageJobs.removeFirst() {
     case .commit(let batch): post(.committed(try backend.commit(batch)))
-    case .defragment: post(.replacedBackend(try backend.defragment()))
+    case .defragment: storageJobs.append(.finishDefragmentation(try backend.copy()))
+    case .finishDefragmentation(let copy):
+      // Commits and installations that came to wait meanwhile were done before.
+      if let rows = try backend.finish(copy) { post(.replacedBackend(rows)) }
+      backend.releaseReplaced()
     case .install(let append):
       guard let snapshot = append.snapshot else { return }
       let path = log.snapshotter.databasePath(index: snapshot.metadata.index)

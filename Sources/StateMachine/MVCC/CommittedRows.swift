@@ -29,6 +29,43 @@ public protocol CommittedRows: AnyObject, Sendable {
   func scan(
     _ bucket: Bucket, from start: Bytes, _ body: (_ key: Bytes, _ value: Bytes) -> Bool
   ) throws(StoreError)
+  /// Runs of neighbouring rows, in order, that together are the whole bucket.
+  func pieces(_ bucket: Bucket) throws(StoreError) -> [RowPiece]
+  /// Rows with `start` ≤ key < `end`, in order, until `body` returns false. The memory belongs to the
+  /// state and stays as it is while the state exists.
+  func scanMemory(
+    _ bucket: Bucket, from start: Bytes, to end: Bytes?,
+    _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
+  ) throws(StoreError)
+}
+
+extension CommittedRows {
+  public func pieces(_ bucket: Bucket) throws(StoreError) -> [RowPiece] {
+    [RowPiece(start: Bytes(), rows: 0)]
+  }
+
+  public func scanMemory(
+    _ bucket: Bucket, from start: Bytes, to end: Bytes?,
+    _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
+  ) throws(StoreError) {
+    try scan(bucket, from: start) { key, value in
+      if let end, !(key < end) { return false }
+      return key.withUnsafeBytes { key in value.withUnsafeBytes { body(key, $0) } }
+    }
+  }
+}
+
+/// A run of neighbouring rows; it ends where the next one starts.
+public struct RowPiece: Sendable {
+  /// First key; empty for the beginning of the bucket.
+  public let start: Bytes
+  /// About how many rows it has.
+  public let rows: Int
+
+  public init(start: Bytes, rows: Int) {
+    self.start = start
+    self.rows = rows
+  }
 }
 
 /// Why an operation on the store failed.

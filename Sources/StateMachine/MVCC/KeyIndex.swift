@@ -6,7 +6,7 @@ import Bytes
 /// are in the leaves; a branch keeps the first key of each child and the number of live keys below,
 /// so that counting a range costs O(log n).
 struct KeyIndex: Sendable {
-  /// Entries of a node: 64 × 72 bytes make a leaf of about 4.6 KiB.
+  /// Entries of a node: 64 × 56 bytes make a leaf of about 3.5 KiB.
   static let nodeMax = 64
 
   struct Entry: Sendable {
@@ -21,6 +21,14 @@ struct KeyIndex: Sendable {
     var children: ContiguousArray<Node> = []
     /// Keys below that exist at the newest revision.
     var live = 0
+
+    init() {}
+
+    /// A leaf with these entries.
+    init(leaf entries: ContiguousArray<Entry>) {
+      self.entries = entries
+      live = entries.reduce(0) { $0 + ($1.history.isLive ? 1 : 0) }
+    }
 
     var isLeaf: Bool { children.isEmpty }
     var count: Int { isLeaf ? entries.count : children.count }
@@ -61,6 +69,27 @@ struct KeyIndex: Sendable {
   private(set) var root = Node()
   /// Keys with any revision, tombstoned ones included.
   private(set) var count = 0
+
+  init() {}
+
+  /// An index of leaves in key order, none of them empty.
+  init(leaves: [Node]) {
+    count = leaves.reduce(0) { $0 + $1.count }
+    var level = leaves
+    while level.count > 1 {
+      // Branches of one level differ by at most one child.
+      let groups = (level.count + Self.nodeMax - 1) / Self.nodeMax
+      level = (0..<groups).map { group in
+        let own = level[group * level.count / groups..<(group + 1) * level.count / groups]
+        let branch = Node()
+        branch.children = ContiguousArray(own)
+        branch.firstKeys = ContiguousArray(own.map { Self.firstKey($0) })
+        branch.live = own.reduce(0) { $0 + $1.live }
+        return branch
+      }
+    }
+    if let top = level.first { root = top }
+  }
 
   /// Keys that exist at the newest revision.
   var liveCount: Int { root.live }

@@ -47,19 +47,19 @@ extension MVCCStore {
   }
 
   /// Rebuilds the store from a backend: index, revisions, leases, and a compaction that was cut off.
+  /// - Parameter workers: who builds the index.
   /// - Throws: `damaged` naming the row.
   /// - Source: etcd `store.restore`.
-  public static func restore(from state: any CommittedRows) throws(StoreError) -> MVCCStore {
+  public static func restore(
+    from state: any CommittedRows, workers: Workers = .serial
+  ) throws(StoreError) -> MVCCStore {
     var store = MVCCStore(committed: state)
     try store.restoreLeases(state)
-    var problem: StoreError?
-    var loader = IndexLoader()
-    try state.scan(.key, from: Bytes()) { key, value in
-      problem = store.restoreRow(key, value, &loader)
-      return problem == nil
-    }
-    if let problem { throw problem }
-    loader.flush(to: &store.index)
+    var loader = IndexLoader(state, workers: workers)
+    try loader.load()
+    store.index = loader.index
+    store.revision = Swift.max(store.revision, loader.last?.main ?? 0)
+    for (key, lease) in loader.leasedKeys() { store.leases.attach(key, to: lease) }
     let finished = try compactedRevision(state, finishedKey)
     let scheduled = try compactedRevision(state, scheduledKey)
     if let finished { store.compactRevision = finished }
@@ -92,26 +92,6 @@ extension MVCCStore {
       return problem == nil
     }
     if let problem { throw problem }
-  }
-
-  private mutating func restoreRow(
-    _ key: Bytes, _ value: Bytes, _ loader: inout IndexLoader
-  ) -> StoreError? {
-    guard let (rev, isTombstone) = Revision.decode(key) else {
-      return .damaged("row \(key) of bucket key is no revision")
-    }
-    do {
-      let pair = try Mvccpb.KeyValue.decode(value)
-      loader.add(
-        pair.key,
-        KeyRevision(
-          main: rev.main, created: isTombstone ? rev.main : pair.createRevision,
-          version: isTombstone ? 0 : pair.version, sub: Int32(truncatingIfNeeded: rev.sub),
-          isTombstone: isTombstone), to: &index)
-      leases.attach(pair.key, to: isTombstone ? 0 : pair.lease)
-      revision = Swift.max(revision, rev.main)
-      return nil
-    } catch { return .damaged("row \(key) of bucket key is not decodable: \(error)") }
   }
 }
 

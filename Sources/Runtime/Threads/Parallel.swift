@@ -1,0 +1,21 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Processors that this process may run on; at least 1.
+public var processorCount: Int { Swift.max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+
+/// Calls `body` with each number below `count` at the same time, one thread each, and returns when all
+/// calls have. The last one runs on the calling thread.
+public func inParallel(_ count: Int, _ body: @Sendable (Int) -> Void) {
+  guard count > 0 else { return }
+  withoutActuallyEscaping(body) { body in
+    let threads = (0..<(count - 1)).map { number in
+      OSThread(name: "etcd-part") { body(number) }
+    }
+    body(count - 1)
+    for thread in threads { thread.join() }
+  }
+}
