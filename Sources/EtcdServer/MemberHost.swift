@@ -10,8 +10,8 @@ import Runtime
 import Snap
 import Synchronization
 
-/// Who carries out what a member core wants from the network side. Called on the core's loop, one
-/// call a turn; implementations pass the work on.
+/// Who carries out what a member core wants from the network side. Called by the thread that works at
+/// the core, one call a turn; implementations pass the work on.
 protocol MemberHostDelegate: AnyObject, Sendable {
   func send(_ messages: [Raftpb.Message])
   func send(_ snapshots: [SnapshotSend])
@@ -27,15 +27,17 @@ protocol MemberHostDelegate: AnyObject, Sendable {
 /// Runs a member core: its thread, its clock, and the log and storage threads behind it.
 ///
 /// ```
-/// any thread ──post──▶ core loop ──▶ log thread (write, fsync) ──▶ core loop
-///                         │  └─────▶ storage thread (backend commit) ──▶ core loop
-///                         └──▶ delegate: peers, answers
+/// any thread ──post──▶ core ──▶ log thread (write, fsync) ──▶ core
+///                       │  └──▶ storage thread (backend commit) ──▶ core
+///                       └──▶ delegate: peers, answers
 /// ```
 /// Events that arrive while the core works wait in one inbox and are handled as one batch, so that a
-/// slow fsync makes batches larger, never more fsyncs. The clock ticks whatever the disk does.
+/// slow fsync makes batches larger, never more fsyncs. A turn is done by the core's own thread, or,
+/// when there is little to do, by the thread that brings it (`CoreInbox`); never by two at a time. The
+/// clock ticks whatever the disk does.
 final class MemberHost: @unchecked Sendable {
-  // @unchecked: `core` is confined to `loop`; `log` to the log thread; `unreleasedBytes` to the
-  // storage thread; `backend` is Sendable; the rest is immutable or behind a mutex. `delegate` is set
+  // @unchecked: `core` belongs to the thread that works, as `inbox` says; `ticker` is confined to
+  // `loop`; `log` to the log thread; `unreleasedBytes` to the storage thread; `backend` is Sendable; the rest is immutable or behind a mutex. `delegate` is set
   // before `start`.
 
   let loop: EventLoop
@@ -55,11 +57,7 @@ final class MemberHost: @unchecked Sendable {
   private var core: MemberCore
   private var ticker: LoopTimer?
 
-  private struct Inbox {
-    var events: [MemberEvent] = []
-    var isScheduled = false
-  }
-  private let inbox = Mutex(Inbox())
+  private let inbox = Mutex(CoreInbox())
   private let appends = Mutex<[LogAppend]>([])
 
   /// What other threads may know about the member.
@@ -114,6 +112,7 @@ final class MemberHost: @unchecked Sendable {
       }
       self.core.advance(&out)
       self.carryOut(out)
+      self.attend(self.finishTurn(0))
       self.ticker = self.loop.schedule(after: self.tickInterval, repeating: self.tickInterval) {
         self.post(.tick)
       }
@@ -122,6 +121,7 @@ final class MemberHost: @unchecked Sendable {
 
   /// Stops the clock, lets the disk finish, and closes log and backend.
   func stop() {
+    inbox.withLock { $0.close() }
     loop.execute {
       self.ticker?.cancel()
       self.ticker = nil
@@ -136,24 +136,47 @@ final class MemberHost: @unchecked Sendable {
   }
 
   /// Leaves an event for the core. Any thread.
-  func post(_ event: MemberEvent) {
-    let wake = inbox.withLock { inbox in
-      inbox.events.append(event)
-      defer { inbox.isScheduled = true }
-      return !inbox.isScheduled
+  func post(_ event: MemberEvent) { post([event]) }
+
+  /// Leaves events for the core, and does its turn when they are few and nobody else is at it; what
+  /// the turn gives goes to the delegate on the caller's thread then. Any thread.
+  func post(_ events: [MemberEvent]) { attend(inbox.withLock { $0.leave(events) }) }
+
+  private func attend(_ duty: CoreInbox.Duty) {
+    switch duty {
+    case .nothing: break
+    case .work: work()
+    case .wake: loop.execute { if self.inbox.withLock({ $0.arrive() }) { self.work() } }
     }
-    if wake { loop.execute { self.turn() } }
+  }
+
+  /// Turns until nothing waits, or until what waits is better done by the core's thread.
+  private func work() {
+    var turns = 0
+    var duty = CoreInbox.Duty.work
+    while duty == .work {
+      turn()
+      turns += 1
+      duty = finishTurn(turns)
+    }
+    attend(duty)
   }
 
   private func turn() {
-    let events = inbox.withLock { inbox in
-      inbox.isScheduled = false
-      return exchange(&inbox.events, with: [])
-    }
+    let events = inbox.withLock { $0.take() }
     var out = MemberOutput()
     for event in events { core.handle(event, &out) }
     core.advance(&out)
     carryOut(out)
+    if events.contains(where: { if case .snapshotSaved = $0 { true } else { false } }) {
+      // The core has let go of the entries before the snapshot.
+      storageThread.execute { releaseFreeMemory() }
+    }
+  }
+
+  private func finishTurn(_ turns: Int) -> CoreInbox.Duty {
+    let pending = core.proposalsPending
+    return inbox.withLock { $0.finish(pending: pending, turns: turns) }
   }
 
   private func carryOut(_ out: MemberOutput) {
@@ -265,8 +288,6 @@ final class MemberHost: @unchecked Sendable {
       }
       self.logger.info("saved snapshot", [LogField("snapshot-index", .uint(index))])
       self.post(.snapshotSaved(index))
-      // Behind that event: the core lets go of the entries before the snapshot.
-      self.loop.execute { self.storageThread.execute { releaseFreeMemory() } }
     }
   }
 

@@ -80,12 +80,17 @@ final class RequestTable: @unchecked Sendable {
   }
 
   private func flush() {
-    if !proposals.isEmpty { host.post(.propose(exchange(&proposals, with: []))) }
-    if !newReads.isEmpty { host.post(.read(exchange(&newReads, with: []))) }
-    if !newLocalReads.isEmpty { host.post(.readLocal(exchange(&newLocalReads, with: []))) }
+    guard
+      !(proposals.isEmpty && newReads.isEmpty && newLocalReads.isEmpty && newLeaseQuestions.isEmpty)
+    else { return }
+    var events: [MemberEvent] = []
+    if !proposals.isEmpty { events.append(.propose(exchange(&proposals, with: []))) }
+    if !newReads.isEmpty { events.append(.read(exchange(&newReads, with: []))) }
+    if !newLocalReads.isEmpty { events.append(.readLocal(exchange(&newLocalReads, with: []))) }
     if !newLeaseQuestions.isEmpty {
-      host.post(.askLeases(exchange(&newLeaseQuestions, with: [])))
+      events.append(.askLeases(exchange(&newLeaseQuestions, with: [])))
     }
+    host.post(events)
   }
 
   /// Answers of one core turn.

@@ -158,6 +158,9 @@ public struct MemberCore: Sendable {
   }
   public var isLeader: Bool { node.basicStatus.softState.role == .leader }
 
+  /// Requests whose entry was not applied yet.
+  public var proposalsPending: Int { waiting.count }
+
   /// The store as it is now: for reads that need not be linearizable.
   public func snapshot() -> StoreSnapshot { store.snapshot() }
 
@@ -175,7 +178,7 @@ public struct MemberCore: Sendable {
     status.isLearner = basic.isLearner
     status.alarms = alarms.all
     status.leaderChanges = leaderChanges
-    status.proposalsPending = waiting.count
+    status.proposalsPending = proposalsPending
     status.proposalsFailed = proposalsFailed
     status.slowReads = reads.slow
     status.hasExpiringV2Keys = applied.v2.hasExpiringKeys

@@ -202,11 +202,12 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     var rounds = 0
     repeat {
       var batches = 0
-      while !local.isEmpty && batches < Self.localRoundsMax {
+      repeat {
         runLocal()
+        for hook in hooks { hook() }
         batches += 1
-      }
-      for hook in hooks { hook() }
+        // What a hook has answered at once leaves with the same flush.
+      } while !local.isEmpty && batches < Self.localRoundsMax
       flush()
       rounds += 1
     } while !local.isEmpty && rounds < Self.localRoundsMax
