@@ -181,7 +181,10 @@ final class MemberHost: @unchecked Sendable {
 
   private func carryOut(_ out: MemberOutput) {
     if let reason = out.fatal { fail(reason) }
-    if !out.messages.isEmpty { delegate.send(out.messages) }
+    // Followers write entries to their logs while we do; news of what is committed can wait until
+    // clients have their answers.
+    let isUrgent = out.messages.contains { !$0.entries.isEmpty }
+    if isUrgent { delegate.send(out.messages) }
     if !out.appends.isEmpty { write(out.appends) }
     if let batch = out.freeze { commit(batch) }
     publish(out)
@@ -191,6 +194,7 @@ final class MemberHost: @unchecked Sendable {
     if !out.replies.isEmpty || !out.reads.isEmpty {
       delegate.answer(out.replies, out.reads, term: core.status.term)
     }
+    if !isUrgent && !out.messages.isEmpty { delegate.send(out.messages) }
     if let snapshot = out.saveSnapshot { save(snapshot) }
     if !out.sendSnapshots.isEmpty { delegate.send(out.sendSnapshots) }
     if !out.memberChanges.isEmpty { delegate.membershipChanged(out.memberChanges) }
@@ -235,7 +239,7 @@ final class MemberHost: @unchecked Sendable {
     }
     if !batch.isEmpty {
       flush(batch)
-      for append in batch { post(.appended(append)) }
+      post(batch.map { .appended($0) })
     }
   }
 

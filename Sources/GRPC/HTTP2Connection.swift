@@ -191,7 +191,7 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
       if count == 0 { break }
       output.append(UnsafeRawBufferPointer(start: frame, count: count))
     }
-    if output.count > 0 { channel.write(output.take()) }
+    if output.count > 0 { channel.writeNow(output.take()) }
     if answersRequests && !isBlocked && !channel.isWritable {
       // What the client asks for next would only add to what it does not read.
       isBlocked = true
