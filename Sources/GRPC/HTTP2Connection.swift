@@ -263,10 +263,12 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     _ frame: UnsafePointer<nghttp2_frame>, _ name: OpaquePointer, _ value: OpaquePointer
   ) -> Int32 {
     guard let stream = currentStream, stream.id == frame.pointee.hd.stream_id else { return 0 }
-    stream.headerBytes += nghttp2_rcbuf_get_buf(name).len + nghttp2_rcbuf_get_buf(value).len + 32
-    guard stream.headerBytes <= settings.headerListBytesMax, stream.header(name, value)
-    else { return Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
-    return 0
+    guard let size = stream.header(name, value) else {
+      return Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
+    }
+    stream.headerBytes += size
+    return stream.headerBytes <= settings.headerListBytesMax
+      ? 0 : Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
   }
 
   fileprivate final func received(_ frame: UnsafePointer<nghttp2_frame>) {
@@ -339,8 +341,12 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
 
 /// The callbacks given to nghttp2, which copies them into each session.
 private enum HTTP2Callbacks {
-  private static func owner(_ user: UnsafeMutableRawPointer?) -> HTTP2Connection {
-    Unmanaged<HTTP2Connection>.fromOpaque(user!).takeUnretainedValue()
+  /// Calls `body` with the connection, which lives as long as its session.
+  @inline(__always)
+  private static func owner<R>(
+    _ user: UnsafeMutableRawPointer?, _ body: (HTTP2Connection) -> R
+  ) -> R {
+    Unmanaged<HTTP2Connection>.fromOpaque(user!)._withUnsafeGuaranteedRef(body)
   }
 
   static func makeOption() -> OpaquePointer {
@@ -364,28 +370,28 @@ private enum HTTP2Callbacks {
     let result = nghttp2_session_callbacks_new(&callbacks)
     precondition(result == 0, "nghttp2 callbacks: out of memory")
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
-      owner(user).beganHeaders(frame!)
+      owner(user) { $0.beganHeaders(frame!) }
     }
     nghttp2_session_callbacks_set_on_header_callback2(callbacks) {
-      _, frame, name, value, _, user in owner(user).header(frame!, name!, value!)
+      _, frame, name, value, _, user in owner(user) { $0.header(frame!, name!, value!) }
     }
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
-      owner(user).received(frame!)
+      owner(user) { $0.received(frame!) }
       return 0
     }
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
       _, _, id, start, count, user in
-      owner(user).receivedData(id, start!, count)
+      owner(user) { $0.receivedData(id, start!, count) }
       return 0
     }
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, user in
-      owner(user).closedStream(id, code)
+      owner(user) { $0.closedStream(id, code) }
       return 0
     }
     nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) { _, frame, _, user in
       let head = frame!.pointee.hd
       if UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue) {
-        owner(user).notSent(head.stream_id)
+        owner(user) { $0.notSent(head.stream_id) }
       }
       return 0
     }
@@ -393,14 +399,15 @@ private enum HTTP2Callbacks {
       let head = frame!.pointee.hd
       let ends = UInt8(NGHTTP2_FLAG_END_STREAM.rawValue)
       if UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue) && head.flags & ends != 0 {
-        owner(user).sentLastHeaders(head.stream_id)
+        owner(user) { $0.sentLastHeaders(head.stream_id) }
       }
       return 0
     }
     nghttp2_session_callbacks_set_send_data_callback(callbacks) {
       _, _, head, length, source, user in
-      let stream = Unmanaged<HTTP2Stream>.fromOpaque(source!.pointee.ptr).takeUnretainedValue()
-      return owner(user).sendData(stream, head!, length)
+      Unmanaged<HTTP2Stream>.fromOpaque(source!.pointee.ptr)._withUnsafeGuaranteedRef { stream in
+        owner(user) { $0.sendData(stream, head!, length) }
+      }
     }
     return callbacks!
   }()
