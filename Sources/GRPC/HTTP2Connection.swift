@@ -29,7 +29,8 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   /// When anything last arrived, in the loop's time.
   final private(set) var lastReadAt: UInt64
 
-  private final var currentStream: HTTP2Stream?
+  /// The stream whose header block arrives; `streams` holds it.
+  private final var currentStream: Unmanaged<HTTP2Stream>?
   private final var input = Bytes()
   private final var output = OutputBuffer()
   private final var isScheduled = false
@@ -111,7 +112,9 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
       streams[stream.slot] = last
       last.slot = stream.slot
     }
-    if currentStream === stream { currentStream = nil }
+    if currentStream?.toOpaque() == Unmanaged.passUnretained(stream).toOpaque() {
+      currentStream = nil
+    }
     stream.outbound.removeAll()
     stream.connection = nil
     stream.closed(code)
@@ -247,14 +250,14 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   fileprivate final func beganHeaders(_ frame: UnsafePointer<nghttp2_frame>) -> Int32 {
     let id = frame.pointee.hd.stream_id
     if let known = stream(id) {
-      currentStream = known
+      currentStream = .passUnretained(known)
       return 0
     }
     guard frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST, let made = openedByPeer() else {
       return Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
     }
     add(made, id: id)
-    currentStream = made
+    currentStream = .passUnretained(made)
     streamsChanged()
     return 0
   }
@@ -262,13 +265,14 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   fileprivate final func header(
     _ frame: UnsafePointer<nghttp2_frame>, _ name: OpaquePointer, _ value: OpaquePointer
   ) -> Int32 {
-    guard let stream = currentStream, stream.id == frame.pointee.hd.stream_id else { return 0 }
-    guard let size = stream.header(name, value) else {
-      return Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
+    guard let currentStream else { return 0 }
+    let refused = Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
+    return currentStream._withUnsafeGuaranteedRef { stream in
+      guard stream.id == frame.pointee.hd.stream_id else { return 0 }
+      guard let size = stream.header(name, value) else { return refused }
+      stream.headerBytes += size
+      return stream.headerBytes <= settings.headerListBytesMax ? 0 : refused
     }
-    stream.headerBytes += size
-    return stream.headerBytes <= settings.headerListBytesMax
-      ? 0 : Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
   }
 
   fileprivate final func received(_ frame: UnsafePointer<nghttp2_frame>) {
@@ -276,7 +280,7 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     switch UInt32(head.type) {
     case UInt32(NGHTTP2_DATA.rawValue), UInt32(NGHTTP2_HEADERS.rawValue):
       let isHeaders = UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue)
-      let found = isHeaders ? currentStream : stream(head.stream_id)
+      let found = isHeaders ? currentStream?.takeUnretainedValue() : stream(head.stream_id)
       guard let found, found.id == head.stream_id else { return }
       let ends = head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
       if ends { found.remoteEnded = true }

@@ -309,6 +309,7 @@ final class ServerCall: HTTP2Stream {
   private static func compressed(_ body: MessageBody) -> Bytes? {
     switch body {
     case .bytes(let bytes): Gzip.compress([bytes])
+    case .framed(let bytes): Gzip.compress([bytes[MessageBody.prefixBytes..<bytes.count]])
     case .chunks(let parts): Gzip.compress(parts)
     case .pull: nil
     }

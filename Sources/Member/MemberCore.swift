@@ -87,7 +87,7 @@ public struct MemberCore: Sendable {
   var isInstalling = false
 
   var ticks = 0
-  var waiting: [UInt64: Int] = [:]
+  var waiting = IDTable<Int>()
   var waitingOrder: [Waiting] = []
   var waitingHead = 0
   /// Proposals that came while no leader was known.
