@@ -112,7 +112,7 @@ final class MemberHost: @unchecked Sendable {
       }
       self.core.advance(&out)
       self.carryOut(out)
-      self.attend(self.finishTurn(0))
+      self.attend(self.inbox.withLock { $0.finish(pending: 0, turns: 0) })
       self.ticker = self.loop.schedule(after: self.tickInterval, repeating: self.tickInterval) {
         self.post(.tick)
       }
@@ -155,14 +155,15 @@ final class MemberHost: @unchecked Sendable {
     var turns = 0
     var duty = CoreInbox.Duty.work
     while duty == .work {
-      turn()
+      let pending = turn()
       turns += 1
-      duty = finishTurn(turns)
+      duty = inbox.withLock { $0.finish(pending: pending, turns: turns) }
     }
     attend(duty)
   }
 
-  private func turn() {
+  /// - Returns: requests under way after it.
+  private func turn() -> Int {
     let events = inbox.withLock { $0.take() }
     var out = MemberOutput()
     for event in events { core.handle(event, &out) }
@@ -172,11 +173,7 @@ final class MemberHost: @unchecked Sendable {
       // The core has let go of the entries before the snapshot.
       storageThread.execute { releaseFreeMemory() }
     }
-  }
-
-  private func finishTurn(_ turns: Int) -> CoreInbox.Duty {
-    let pending = core.proposalsPending
-    return inbox.withLock { $0.finish(pending: pending, turns: turns) }
+    return out.status.proposalsPending
   }
 
   private func carryOut(_ out: MemberOutput) {
@@ -192,13 +189,13 @@ final class MemberHost: @unchecked Sendable {
       delegate.authChanged(out.auth, out.tokenEvents)
     }
     if !out.replies.isEmpty || !out.reads.isEmpty {
-      delegate.answer(out.replies, out.reads, term: core.status.term)
+      delegate.answer(out.replies, out.reads, term: out.status.term)
     }
     if !isUrgent && !out.messages.isEmpty { delegate.send(out.messages) }
     if let snapshot = out.saveSnapshot { save(snapshot) }
     if !out.sendSnapshots.isEmpty { delegate.send(out.sendSnapshots) }
     if !out.memberChanges.isEmpty { delegate.membershipChanged(out.memberChanges) }
-    if out.leaderChanged { delegate.leaderChanged(to: core.status.leader) }
+    if out.leaderChanged { delegate.leaderChanged(to: out.status.leader) }
     if !out.leases.isEmpty { metrics.leases.record(out.leases) }
     if let version = out.clusterVersion { delegate.clusterVersionChanged(to: version) }
     if let revision = out.compacted {
@@ -210,10 +207,9 @@ final class MemberHost: @unchecked Sendable {
   }
 
   private func publish(_ out: MemberOutput) {
-    let status = core.status
     let membership = out.memberChanges.isEmpty && out.clusterVersion == nil ? nil : core.membership
     published.withLock { published in
-      published.status = status
+      published.status = out.status
       if let membership { published.membership = membership }
     }
   }

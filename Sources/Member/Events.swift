@@ -110,6 +110,8 @@ public struct SnapshotSend: Sendable {
 /// What a member core wants done. The shell carries it out in the order of the fields.
 public struct MemberOutput: Sendable {
   public init() {}
+  /// The member after the turn.
+  public var status = MemberStatus()
   /// Messages to peers.
   public var messages: [Raftpb.Message] = []
   /// Writes to the log, in order.

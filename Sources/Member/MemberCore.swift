@@ -162,9 +162,6 @@ public struct MemberCore: Sendable {
   }
   public var isLeader: Bool { node.basicStatus.softState.role == .leader }
 
-  /// Requests whose entry was not applied yet.
-  public var proposalsPending: Int { waiting.count }
-
   /// The store as it is now: for reads that need not be linearizable.
   public func snapshot() -> StoreSnapshot { store.snapshot() }
 
@@ -182,7 +179,7 @@ public struct MemberCore: Sendable {
     status.isLearner = basic.isLearner
     status.alarms = alarms.all
     status.leaderChanges = leaderChanges
-    status.proposalsPending = proposalsPending
+    status.proposalsPending = waiting.count
     status.proposalsFailed = proposalsFailed
     status.slowReads = reads.slow
     status.hasExpiringV2Keys = applied.v2.hasExpiringKeys
@@ -240,6 +237,7 @@ public struct MemberCore: Sendable {
     releaseFlushes(&out)
     maybeFreeze(&out)
     maybeSnapshot(&out)
+    out.status = status
   }
 
   private mutating func tick(_ out: inout MemberOutput) {

@@ -16,7 +16,7 @@ public struct RangeResult: Sendable {
 }
 
 /// What an operation inside a transaction, or a request of its own, returned.
-public indirect enum KVResult: Sendable {
+public enum KVResult: Sendable {
   case range(RangeResult)
   case put(revision: Int64, previous: Bytes?)
   case deleteRange(revision: Int64, deleted: Int64, previous: [Bytes])
