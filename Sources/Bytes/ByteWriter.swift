@@ -81,7 +81,7 @@ public struct ByteWriter: ~Copyable {
 
   /// Base-128 varint, least significant group first (protobuf encoding).
   public mutating func appendVarint(_ value: UInt64) {
-    reserve(10)
+    if count + 10 > capacity { reserve((70 - (value | 1).leadingZeroBitCount) / 7) }
     var rest = value
     let base = storage.base
     while rest >= 0x80 {

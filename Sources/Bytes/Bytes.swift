@@ -80,6 +80,10 @@ public struct Bytes: @unchecked Sendable {
   @inlinable
   public func detached() -> Bytes { withUnsafeBytes { Bytes(copying: $0) } }
 
+  /// Whether both are the same piece of memory.
+  @inlinable
+  public func isIdentical(to other: Bytes) -> Bool { start == other.start && count == other.count }
+
   /// Whether the first bytes equal `prefix`.
   @inlinable
   public func hasPrefix(_ prefix: Bytes) -> Bool {

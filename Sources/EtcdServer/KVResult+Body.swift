@@ -13,7 +13,10 @@ extension KVResult {
   func body(header: Etcdserverpb.ResponseHeader) -> MessageBody {
     guard case .range(let result) = self,
       result.rows.reduce(0, { $0 + $1.count }) > Self.joinedBytesMax
-    else { return .bytes(encoded(header: header)) }
+    else {
+      let response = response(header: header)
+      return .framed(response.size) { response.encode(into: &$0) }
+    }
     var header = header
     header.revision = result.revision
     return RowStream(result, header: header).body

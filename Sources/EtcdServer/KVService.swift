@@ -144,7 +144,7 @@ struct KVService: Sendable {
   private func respond(_ call: UnaryCall, _ outcome: Outcome, _ term: UInt64) {
     switch outcome {
     case .kv(let result):
-      call.respond(.bytes(result.encoded(header: member.header(term: term))))
+      call.respond(result.body(header: member.header(term: term)))
     case .failed(let error): call.fail(GRPCStatus(error))
     default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to a KV request"))
     }

@@ -10,8 +10,8 @@ import Runtime
 import Snap
 import Synchronization
 
-/// Who carries out what a member core wants from the network side. Called on the core's loop, one
-/// call a turn; implementations pass the work on.
+/// Who carries out what a member core wants from the network side. Called by the thread that works at
+/// the core, one call a turn; implementations pass the work on.
 protocol MemberHostDelegate: AnyObject, Sendable {
   func send(_ messages: [Raftpb.Message])
   func send(_ snapshots: [SnapshotSend])
@@ -27,15 +27,17 @@ protocol MemberHostDelegate: AnyObject, Sendable {
 /// Runs a member core: its thread, its clock, and the log and storage threads behind it.
 ///
 /// ```
-/// any thread ──post──▶ core loop ──▶ log thread (write, fsync) ──▶ core loop
-///                         │  └─────▶ storage thread (backend commit) ──▶ core loop
-///                         └──▶ delegate: peers, answers
+/// any thread ──post──▶ core ──▶ log thread (write, fsync) ──▶ core
+///                       │  └──▶ storage thread (backend commit) ──▶ core
+///                       └──▶ delegate: peers, answers
 /// ```
 /// Events that arrive while the core works wait in one inbox and are handled as one batch, so that a
-/// slow fsync makes batches larger, never more fsyncs. The clock ticks whatever the disk does.
+/// slow fsync makes batches larger, never more fsyncs. A turn is done by the core's own thread, or,
+/// when there is little to do, by the thread that brings it (`CoreInbox`); never by two at a time. The
+/// clock ticks whatever the disk does.
 final class MemberHost: @unchecked Sendable {
-  // @unchecked: `core` is confined to `loop`; `log` to the log thread; `unreleasedBytes` to the
-  // storage thread; `backend` is Sendable; the rest is immutable or behind a mutex. `delegate` is set
+  // @unchecked: `core` belongs to the thread that works, as `inbox` says; `ticker` is confined to
+  // `loop`; `log` to the log thread; `unreleasedBytes` to the storage thread; `backend` is Sendable; the rest is immutable or behind a mutex. `delegate` is set
   // before `start`.
 
   let loop: EventLoop
@@ -58,11 +60,7 @@ final class MemberHost: @unchecked Sendable {
   private var core: MemberCore
   private var ticker: LoopTimer?
 
-  private struct Inbox {
-    var events: [MemberEvent] = []
-    var isScheduled = false
-  }
-  private let inbox = Mutex(Inbox())
+  private let inbox = Mutex(CoreInbox())
   private let appends = Mutex<[LogAppend]>([])
 
   /// What other threads may know about the member.
@@ -117,6 +115,7 @@ final class MemberHost: @unchecked Sendable {
       }
       self.core.advance(&out)
       self.carryOut(out)
+      self.attend(self.inbox.withLock { $0.finish(pending: 0, turns: 0) })
       self.ticker = self.loop.schedule(after: self.tickInterval, repeating: self.tickInterval) {
         self.post(.tick)
       }
@@ -125,6 +124,7 @@ final class MemberHost: @unchecked Sendable {
 
   /// Stops the clock, lets the disk finish, and closes log and backend.
   func stop() {
+    inbox.withLock { $0.close() }
     loop.execute {
       self.ticker?.cancel()
       self.ticker = nil
@@ -141,29 +141,52 @@ final class MemberHost: @unchecked Sendable {
   }
 
   /// Leaves an event for the core. Any thread.
-  func post(_ event: MemberEvent) {
-    let wake = inbox.withLock { inbox in
-      inbox.events.append(event)
-      defer { inbox.isScheduled = true }
-      return !inbox.isScheduled
+  func post(_ event: MemberEvent) { post([event]) }
+
+  /// Leaves events for the core, and does its turn when they are few and nobody else is at it; what
+  /// the turn gives goes to the delegate on the caller's thread then. Any thread.
+  func post(_ events: [MemberEvent]) { attend(inbox.withLock { $0.leave(events) }) }
+
+  private func attend(_ duty: CoreInbox.Duty) {
+    switch duty {
+    case .nothing: break
+    case .work: work()
+    case .wake: loop.execute { if self.inbox.withLock({ $0.arrive() }) { self.work() } }
     }
-    if wake { loop.execute { self.turn() } }
   }
 
-  private func turn() {
-    let events = inbox.withLock { inbox in
-      inbox.isScheduled = false
-      return exchange(&inbox.events, with: [])
+  /// Turns until nothing waits, or until what waits is better done by the core's thread.
+  private func work() {
+    var turns = 0
+    var duty = CoreInbox.Duty.work
+    while duty == .work {
+      let pending = turn()
+      turns += 1
+      duty = inbox.withLock { $0.finish(pending: pending, turns: turns) }
     }
+    attend(duty)
+  }
+
+  /// - Returns: requests under way after it.
+  private func turn() -> Int {
+    let events = inbox.withLock { $0.take() }
     var out = MemberOutput()
     for event in events { core.handle(event, &out) }
     core.advance(&out)
     carryOut(out)
+    if events.contains(where: { if case .snapshotSaved = $0 { true } else { false } }) {
+      // The core has let go of the entries before the snapshot.
+      storageThread.execute { releaseFreeMemory() }
+    }
+    return out.status.proposalsPending
   }
 
   private func carryOut(_ out: MemberOutput) {
     if let reason = out.fatal { fail(reason) }
-    if !out.messages.isEmpty { delegate.send(out.messages) }
+    // Followers write entries to their logs while we do; news of what is committed can wait until
+    // clients have their answers.
+    let isUrgent = out.messages.contains { !$0.entries.isEmpty }
+    if isUrgent { delegate.send(out.messages) }
     if !out.appends.isEmpty { write(out.appends) }
     if let batch = out.freeze { commit(batch) }
     publish(out)
@@ -171,12 +194,13 @@ final class MemberHost: @unchecked Sendable {
       delegate.authChanged(out.auth, out.tokenEvents)
     }
     if !out.replies.isEmpty || !out.reads.isEmpty {
-      delegate.answer(out.replies, out.reads, term: core.status.term)
+      delegate.answer(out.replies, out.reads, term: out.status.term)
     }
+    if !isUrgent && !out.messages.isEmpty { delegate.send(out.messages) }
     if let snapshot = out.saveSnapshot { save(snapshot) }
     if !out.sendSnapshots.isEmpty { delegate.send(out.sendSnapshots) }
     if !out.memberChanges.isEmpty { delegate.membershipChanged(out.memberChanges) }
-    if out.leaderChanged { delegate.leaderChanged(to: core.status.leader) }
+    if out.leaderChanged { delegate.leaderChanged(to: out.status.leader) }
     if !out.leases.isEmpty { metrics.leases.record(out.leases) }
     if let version = out.clusterVersion { delegate.clusterVersionChanged(to: version) }
     if let revision = out.compacted {
@@ -188,10 +212,9 @@ final class MemberHost: @unchecked Sendable {
   }
 
   private func publish(_ out: MemberOutput) {
-    let status = core.status
     let membership = out.memberChanges.isEmpty && out.clusterVersion == nil ? nil : core.membership
     published.withLock { published in
-      published.status = status
+      published.status = out.status
       if let membership { published.membership = membership }
     }
   }
@@ -217,7 +240,7 @@ final class MemberHost: @unchecked Sendable {
     }
     if !batch.isEmpty {
       flush(batch)
-      for append in batch { post(.appended(append)) }
+      post(batch.map { .appended($0) })
     }
   }
 
@@ -271,8 +294,6 @@ final class MemberHost: @unchecked Sendable {
       }
       self.logger.info("saved snapshot", [LogField("snapshot-index", .uint(index))])
       self.post(.snapshotSaved(index))
-      // Behind that event: the core lets go of the entries before the snapshot.
-      self.loop.execute { self.storageThread.execute { releaseFreeMemory() } }
     }
   }
 

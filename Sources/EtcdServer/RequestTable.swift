@@ -19,8 +19,8 @@ final class RequestTable: @unchecked Sendable {
   private let loop: EventLoop
   private let host: MemberHost
   private var ids: RequestID
-  private var outcomes: [UInt64: OutcomeHandler] = [:]
-  private var reads: [UInt64: ReadHandler] = [:]
+  private var outcomes = IDTable<OutcomeHandler>()
+  private var reads = IDTable<ReadHandler>()
   private var proposals: [Proposal] = []
   private var newReads: [UInt64] = []
   private var newLocalReads: [UInt64] = []
@@ -46,7 +46,7 @@ final class RequestTable: @unchecked Sendable {
   /// Puts a request into the log; `done` is called once, on the loop.
   func propose(id: UInt64, _ data: Bytes, _ done: @escaping OutcomeHandler) {
     loop.preconditionCurrent()
-    outcomes[id] = done
+    outcomes.insert(done, for: id)
     proposals.append(Proposal(id: id, data: data))
   }
 
@@ -54,7 +54,7 @@ final class RequestTable: @unchecked Sendable {
   func expect(_ done: @escaping OutcomeHandler) -> UInt64 {
     loop.preconditionCurrent()
     let id = ids.next()
-    outcomes[id] = done
+    outcomes.insert(done, for: id)
     return id
   }
 
@@ -62,7 +62,7 @@ final class RequestTable: @unchecked Sendable {
   func read(_ done: @escaping ReadHandler) {
     loop.preconditionCurrent()
     let id = ids.next()
-    reads[id] = done
+    reads.insert(done, for: id)
     newReads.append(id)
   }
 
@@ -70,7 +70,7 @@ final class RequestTable: @unchecked Sendable {
   func readLocal(_ done: @escaping ReadHandler) {
     loop.preconditionCurrent()
     let id = ids.next()
-    reads[id] = done
+    reads.insert(done, for: id)
     newLocalReads.append(id)
   }
 
@@ -80,29 +80,34 @@ final class RequestTable: @unchecked Sendable {
   }
 
   private func flush() {
-    if !proposals.isEmpty { host.post(.propose(exchange(&proposals, with: []))) }
-    if !newReads.isEmpty { host.post(.read(exchange(&newReads, with: []))) }
-    if !newLocalReads.isEmpty { host.post(.readLocal(exchange(&newLocalReads, with: []))) }
+    guard
+      !(proposals.isEmpty && newReads.isEmpty && newLocalReads.isEmpty && newLeaseQuestions.isEmpty)
+    else { return }
+    var events: [MemberEvent] = []
+    if !proposals.isEmpty { events.append(.propose(exchange(&proposals, with: []))) }
+    if !newReads.isEmpty { events.append(.read(exchange(&newReads, with: []))) }
+    if !newLocalReads.isEmpty { events.append(.readLocal(exchange(&newLocalReads, with: []))) }
     if !newLeaseQuestions.isEmpty {
-      host.post(.askLeases(exchange(&newLeaseQuestions, with: [])))
+      events.append(.askLeases(exchange(&newLeaseQuestions, with: [])))
     }
+    host.post(events)
   }
 
   /// Answers of one core turn.
   func answer(_ replies: [Reply], _ batches: [ReadBatch], term: UInt64) {
     loop.preconditionCurrent()
     for reply in replies {
-      outcomes.removeValue(forKey: reply.id)?(reply.outcome, term)
+      outcomes.remove(reply.id)?(reply.outcome, term)
     }
     for batch in batches {
       readAuth = batch.auth
-      for id in batch.ids { reads.removeValue(forKey: id)?(batch.result, term) }
+      for id in batch.ids { reads.remove(id)?(batch.result, term) }
     }
   }
 
   /// Fails everything that waits.
   func failAll(_ error: EtcdError) {
-    for (_, done) in exchange(&outcomes, with: [:]) { done(.failed(error), 0) }
-    for (_, done) in exchange(&reads, with: [:]) { done(.failure(error), 0) }
+    for done in outcomes.removeAll() { done(.failed(error), 0) }
+    for done in reads.removeAll() { done(.failure(error), 0) }
   }
 }

@@ -114,9 +114,10 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
       withSeconds: config.extensiveMetrics)
   }
 
-  // MARK: MemberHostDelegate, on the core's loop
+  // MARK: MemberHostDelegate, by the thread that works at the core
 
-  func send(_ messages: [Raftpb.Message]) { peers.send(messages) }
+  // In the order of the calls: what is written first leaves first.
+  func send(_ messages: [Raftpb.Message]) { loop.execute { self.peers.send(messages) } }
   func send(_ snapshots: [SnapshotSend]) { peers.send(snapshots) }
 
   func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {

@@ -49,7 +49,7 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
 
   // MARK: input
 
-  override func header(_ name: OpaquePointer, _ value: OpaquePointer) -> Bool {
+  override func header(_ name: OpaquePointer, _ value: OpaquePointer) -> Int? {
     let key = Bytes(copying: UnsafeRawBufferPointer(bytes(of: name)))
     let content = Bytes(copying: UnsafeRawBufferPointer(bytes(of: value)))
     switch key {
@@ -69,11 +69,11 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
     default:
       var decoded: Bytes? = content
       if Metadata.isBinary(key) { decoded = Base64.decode(content) }
-      guard let decoded else { return true }
+      guard let decoded else { break }
       let field = Metadata.Field(name: key, value: decoded)
       if headDone { info.trailers.append(field) } else { info.metadata.append(field) }
     }
-    return true
+    return headerSize(name, value)
   }
 
   override func headersEnded() {

@@ -29,7 +29,8 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   /// When anything last arrived, in the loop's time.
   final private(set) var lastReadAt: UInt64
 
-  private final var currentStream: HTTP2Stream?
+  /// The stream whose header block arrives; `streams` holds it.
+  private final var currentStream: Unmanaged<HTTP2Stream>?
   private final var input = Bytes()
   private final var output = OutputBuffer()
   private final var isScheduled = false
@@ -111,7 +112,9 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
       streams[stream.slot] = last
       last.slot = stream.slot
     }
-    if currentStream === stream { currentStream = nil }
+    if currentStream?.toOpaque() == Unmanaged.passUnretained(stream).toOpaque() {
+      currentStream = nil
+    }
     stream.outbound.removeAll()
     stream.connection = nil
     stream.closed(code)
@@ -191,7 +194,7 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
       if count == 0 { break }
       output.append(UnsafeRawBufferPointer(start: frame, count: count))
     }
-    if output.count > 0 { channel.write(output.take()) }
+    if output.count > 0 { channel.writeNow(output.take()) }
     if answersRequests && !isBlocked && !channel.isWritable {
       // What the client asks for next would only add to what it does not read.
       isBlocked = true
@@ -247,14 +250,14 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   fileprivate final func beganHeaders(_ frame: UnsafePointer<nghttp2_frame>) -> Int32 {
     let id = frame.pointee.hd.stream_id
     if let known = stream(id) {
-      currentStream = known
+      currentStream = .passUnretained(known)
       return 0
     }
     guard frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST, let made = openedByPeer() else {
       return Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
     }
     add(made, id: id)
-    currentStream = made
+    currentStream = .passUnretained(made)
     streamsChanged()
     return 0
   }
@@ -262,11 +265,14 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   fileprivate final func header(
     _ frame: UnsafePointer<nghttp2_frame>, _ name: OpaquePointer, _ value: OpaquePointer
   ) -> Int32 {
-    guard let stream = currentStream, stream.id == frame.pointee.hd.stream_id else { return 0 }
-    stream.headerBytes += nghttp2_rcbuf_get_buf(name).len + nghttp2_rcbuf_get_buf(value).len + 32
-    guard stream.headerBytes <= settings.headerListBytesMax, stream.header(name, value)
-    else { return Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
-    return 0
+    guard let currentStream else { return 0 }
+    let refused = Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
+    return currentStream._withUnsafeGuaranteedRef { stream in
+      guard stream.id == frame.pointee.hd.stream_id else { return 0 }
+      guard let size = stream.header(name, value) else { return refused }
+      stream.headerBytes += size
+      return stream.headerBytes <= settings.headerListBytesMax ? 0 : refused
+    }
   }
 
   fileprivate final func received(_ frame: UnsafePointer<nghttp2_frame>) {
@@ -274,7 +280,7 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     switch UInt32(head.type) {
     case UInt32(NGHTTP2_DATA.rawValue), UInt32(NGHTTP2_HEADERS.rawValue):
       let isHeaders = UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue)
-      let found = isHeaders ? currentStream : stream(head.stream_id)
+      let found = isHeaders ? currentStream?.takeUnretainedValue() : stream(head.stream_id)
       guard let found, found.id == head.stream_id else { return }
       let ends = head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
       if ends { found.remoteEnded = true }
@@ -339,8 +345,12 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
 
 /// The callbacks given to nghttp2, which copies them into each session.
 private enum HTTP2Callbacks {
-  private static func owner(_ user: UnsafeMutableRawPointer?) -> HTTP2Connection {
-    Unmanaged<HTTP2Connection>.fromOpaque(user!).takeUnretainedValue()
+  /// Calls `body` with the connection, which lives as long as its session.
+  @inline(__always)
+  private static func owner<R>(
+    _ user: UnsafeMutableRawPointer?, _ body: (HTTP2Connection) -> R
+  ) -> R {
+    Unmanaged<HTTP2Connection>.fromOpaque(user!)._withUnsafeGuaranteedRef(body)
   }
 
   static func makeOption() -> OpaquePointer {
@@ -364,28 +374,28 @@ private enum HTTP2Callbacks {
     let result = nghttp2_session_callbacks_new(&callbacks)
     precondition(result == 0, "nghttp2 callbacks: out of memory")
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
-      owner(user).beganHeaders(frame!)
+      owner(user) { $0.beganHeaders(frame!) }
     }
     nghttp2_session_callbacks_set_on_header_callback2(callbacks) {
-      _, frame, name, value, _, user in owner(user).header(frame!, name!, value!)
+      _, frame, name, value, _, user in owner(user) { $0.header(frame!, name!, value!) }
     }
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
-      owner(user).received(frame!)
+      owner(user) { $0.received(frame!) }
       return 0
     }
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
       _, _, id, start, count, user in
-      owner(user).receivedData(id, start!, count)
+      owner(user) { $0.receivedData(id, start!, count) }
       return 0
     }
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, user in
-      owner(user).closedStream(id, code)
+      owner(user) { $0.closedStream(id, code) }
       return 0
     }
     nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) { _, frame, _, user in
       let head = frame!.pointee.hd
       if UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue) {
-        owner(user).notSent(head.stream_id)
+        owner(user) { $0.notSent(head.stream_id) }
       }
       return 0
     }
@@ -393,14 +403,15 @@ private enum HTTP2Callbacks {
       let head = frame!.pointee.hd
       let ends = UInt8(NGHTTP2_FLAG_END_STREAM.rawValue)
       if UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue) && head.flags & ends != 0 {
-        owner(user).sentLastHeaders(head.stream_id)
+        owner(user) { $0.sentLastHeaders(head.stream_id) }
       }
       return 0
     }
     nghttp2_session_callbacks_set_send_data_callback(callbacks) {
       _, _, head, length, source, user in
-      let stream = Unmanaged<HTTP2Stream>.fromOpaque(source!.pointee.ptr).takeUnretainedValue()
-      return owner(user).sendData(stream, head!, length)
+      Unmanaged<HTTP2Stream>.fromOpaque(source!.pointee.ptr)._withUnsafeGuaranteedRef { stream in
+        owner(user) { $0.sendData(stream, head!, length) }
+      }
     }
     return callbacks!
   }()

@@ -1,6 +1,11 @@
 import Bytes
 import CNghttp2
 
+/// Size of a header field (RFC 9113 §6.5.2).
+func headerSize(_ name: OpaquePointer, _ value: OpaquePointer) -> Int {
+  nghttp2_rcbuf_get_buf(name).len + nghttp2_rcbuf_get_buf(value).len + 32
+}
+
 /// One HTTP/2 stream as this side sees it; the base of server and client calls.
 ///
 /// Confined to its connection's loop. The connection owns it from creation to `closed`.
@@ -34,8 +39,9 @@ class HTTP2Stream {
 
   // What the peer does.
 
-  /// A field of the head or the trailers, as nghttp2's buffers. `false` refuses the stream.
-  func header(_ name: OpaquePointer, _ value: OpaquePointer) -> Bool { true }
+  /// A field of the head or the trailers, as nghttp2's buffers.
+  /// - Returns: its size as HTTP/2 counts it (`headerSize`); `nil` refuses the stream.
+  func header(_ name: OpaquePointer, _ value: OpaquePointer) -> Int? { headerSize(name, value) }
   func headersEnded() {}
   func data(_ bytes: Bytes) {}
   func inputEnded() {}

@@ -14,8 +14,6 @@ enum HeaderMeaning {
   case grpcContent
   case ignored
   case metadata(Metadata.Field)
-  /// Something else; look at the bytes.
-  case other
 }
 
 /// What a client repeats in every request: HPACK gives the same two buffers again, so their meaning
@@ -23,16 +21,22 @@ enum HeaderMeaning {
 ///
 /// Confined to its connection's loop.
 final class HeaderMemo {
-  private struct Slot {
-    var name: OpaquePointer?
-    var value: OpaquePointer?
-    var meaning = HeaderMeaning.other
+  struct Slot {
+    fileprivate var name: OpaquePointer?
+    fileprivate var value: OpaquePointer?
+    /// Size of the field as HTTP/2 counts it.
+    var size = 0
+    var meaning = HeaderMeaning.ignored
   }
 
   private static let count = 16
+  /// Slots in which a field may lie.
+  private static let group = 4
   private let slots: UnsafeMutablePointer<Slot>
   private var lastPath = Bytes()
   private var lastRoute: GRPCRouter.Route?
+  /// What the request before carried; the same again is shared.
+  var lastMetadata = Metadata()
 
   init() {
     slots = .allocate(capacity: Self.count)
@@ -46,27 +50,32 @@ final class HeaderMemo {
   }
 
   @inline(__always)
-  private static func index(_ name: OpaquePointer, _ value: OpaquePointer) -> Int {
+  private func first(_ name: OpaquePointer, _ value: OpaquePointer) -> UnsafeMutablePointer<Slot> {
     // Buffers lie at least 16 bytes apart.
     let mixed = Int(bitPattern: name) >> 4 &+ Int(bitPattern: value) >> 5
-    return (mixed ^ mixed >> 4 ^ mixed >> 8) & (count - 1)
+    return slots + ((mixed ^ mixed >> 4 ^ mixed >> 8) & (Self.count / Self.group - 1)) * Self.group
   }
 
-  /// The meaning remembered; `.other` when there is none.
+  /// What is remembered; `nil` when nothing is.
   @inline(__always)
-  func find(_ name: OpaquePointer, _ value: OpaquePointer) -> HeaderMeaning {
-    let slot = slots + Self.index(name, value)
-    return slot.pointee.name == name && slot.pointee.value == value
-      ? slot.pointee.meaning : .other
+  func find(_ name: OpaquePointer, _ value: OpaquePointer) -> UnsafePointer<Slot>? {
+    let group = first(name, value)
+    for index in 0..<Self.group
+    where group[index].name == name && group[index].value == value {
+      return UnsafePointer(group + index)
+    }
+    return nil
   }
 
-  /// Remembers a meaning in place of another one.
+  /// Remembers a meaning, in place of another one when there is no room.
   func remember(_ name: OpaquePointer, _ value: OpaquePointer, _ meaning: HeaderMeaning) {
-    let slot = slots + Self.index(name, value)
+    let group = first(name, value)
+    let free = (0..<Self.group).first { group[$0].name == nil }
+    let slot = group + (free ?? Int(bitPattern: value) >> 5 & (Self.group - 1))
     nghttp2_rcbuf_incref(name)
     nghttp2_rcbuf_incref(value)
     release(slot)
-    slot.pointee = Slot(name: name, value: value, meaning: meaning)
+    slot.pointee = Slot(name: name, value: value, size: headerSize(name, value), meaning: meaning)
   }
 
   /// The route of a path; the last one is found without hashing.

@@ -3,16 +3,33 @@ import Bytes
 /// A message to be sent.
 public enum MessageBody {
   case bytes(Bytes)
+  /// A message behind its prefix, as `framed` makes it.
+  case framed(Bytes)
   /// Parts that make up one message, sent in order without joining them.
   case chunks([Bytes])
   /// A message of exactly `length` bytes, fetched as flow control allows: `next` returns at most
   /// the given number of bytes and at least one; `nil` breaks the stream off. Called on the loop.
   case pull(length: Int, next: (_ most: Int) -> Bytes?)
 
+  /// One flag byte, four bytes of length.
+  static let prefixBytes = 5
+
+  /// A message that is encoded right behind its prefix, without another copy.
+  /// - Parameter size: bytes that `write` appends, exactly.
+  public static func framed(_ size: Int, _ write: (inout ByteWriter) -> Void) -> MessageBody {
+    var writer = ByteWriter(capacity: prefixBytes + size)
+    writer.append(0)
+    writer.appendBigEndian(UInt32(truncatingIfNeeded: size))
+    write(&writer)
+    precondition(writer.count == prefixBytes + size, "a message of another size than announced")
+    return .framed(writer.finish())
+  }
+
   /// Bytes of the message without its prefix.
   public var length: Int {
     switch self {
     case .bytes(let bytes): bytes.count
+    case .framed(let bytes): bytes.count - Self.prefixBytes
     case .chunks(let parts): parts.reduce(0) { $0 + $1.count }
     case .pull(let length, _): length
     }
@@ -46,6 +63,7 @@ struct OutboundQueue {
 
   /// Adds a message with its prefix: one flag byte, four bytes of length.
   mutating func append(_ body: MessageBody, compressed: Bool = false) {
+    if case .framed(let bytes) = body { return push(bytes) }
     let length = body.length
     // A small message is joined with its prefix: one segment, one copy of a few bytes.
     if case .bytes(let bytes) = body, length <= 1_024 {
@@ -62,6 +80,7 @@ struct OutboundQueue {
     push(prefix.finish())
     switch body {
     case .bytes(let bytes): push(bytes)
+    case .framed: break  // Queued above.
     case .chunks(let parts): for part in parts { push(part) }
     case .pull(let length, let next):
       guard length > 0 else { return }

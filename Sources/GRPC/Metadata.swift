@@ -6,6 +6,11 @@ public struct Metadata: Sendable, ExpressibleByDictionaryLiteral {
   public struct Field: Sendable, Equatable {
     public let name: Bytes
     public let value: Bytes
+
+    /// Whether it is the same field in the same memory.
+    func isIdentical(to other: Field) -> Bool {
+      name.isIdentical(to: other.name) && value.isIdentical(to: other.value)
+    }
   }
 
   public private(set) var fields: [Field] = []
@@ -24,6 +29,8 @@ public struct Metadata: Sendable, ExpressibleByDictionaryLiteral {
   }
 
   mutating func append(_ field: Field) { fields.append(field) }
+
+  mutating func keepFirst(_ count: Int) { fields.removeSubrange(count...) }
 
   /// The first value of a name in lower case.
   public func first(_ name: Bytes) -> Bytes? { fields.first { $0.name == name }?.value }

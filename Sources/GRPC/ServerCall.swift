@@ -37,6 +37,7 @@ final class ServerCall: HTTP2Stream {
   var onCancel: (() -> Void)?
   var stream: ServerStream?
   private var head = RequestHead()
+  private let memo: HeaderMemo
   private var timer: LoopTimer?
   private var startedAt: UInt64 = 0
 
@@ -48,37 +49,58 @@ final class ServerCall: HTTP2Stream {
     var encoding: Bytes?
     var timeout: UInt64?
     var badTimeout = false
+    /// Fields of metadata so far, while they are the first ones of the request before.
+    var sharedFields: Int? = 0
   }
 
   init(server: GRPCServer, connection: GRPCServerConnection) {
     self.server = server
     loop = connection.loop
     remoteAddress = connection.remoteAddress
+    memo = connection.memo
     deframer = MessageDeframer(limit: server.configuration.receivedMessageBytesMax)
-  }
-
-  var serverConnection: GRPCServerConnection? {
-    connection.map { unsafeDowncast($0, to: GRPCServerConnection.self) }
   }
 
   var isFinished: Bool { if case .finished = state { true } else { false } }
 
   // MARK: head
 
-  override func header(_ name: OpaquePointer, _ value: OpaquePointer) -> Bool {
-    guard case .head = state, let memo = serverConnection?.memo else { return true }
-    switch memo.find(name, value) {
+  override func header(_ name: OpaquePointer, _ value: OpaquePointer) -> Int? {
+    guard case .head = state else { return headerSize(name, value) }
+    guard let known = memo.find(name, value) else {
+      return decode(name, value) ? headerSize(name, value) : nil
+    }
+    switch known.pointee.meaning {
     case .post: head.isPost = true
     case .grpcContent: head.contentType = Self.contentType
     case .ignored: break
-    case .metadata(let field): requestMetadata.append(field)
-    case .other: return decode(name, value, memo)
+    case .metadata(let field): add(field)
     }
-    return true
+    return known.pointee.size
+  }
+
+  /// Adds metadata. As long as it is what the request before brought, nothing is built.
+  private func add(_ field: Metadata.Field) {
+    if let shared = head.sharedFields {
+      let last = memo.lastMetadata.fields
+      if shared < last.count, last[shared].isIdentical(to: field) {
+        head.sharedFields = shared + 1
+        return
+      }
+      shareMetadata(shared)
+      head.sharedFields = nil
+    }
+    requestMetadata.append(field)
+  }
+
+  /// Takes the first fields of the request before.
+  private func shareMetadata(_ count: Int) {
+    requestMetadata = memo.lastMetadata
+    if count < requestMetadata.fields.count { requestMetadata.keepFirst(count) }
   }
 
   /// A field that is not remembered by address.
-  private func decode(_ name: OpaquePointer, _ value: OpaquePointer, _ memo: HeaderMemo) -> Bool {
+  private func decode(_ name: OpaquePointer, _ value: OpaquePointer) -> Bool {
     let nameBytes = bytes(of: name)
     let kind = ReservedHeader(nameBytes)
     if kind == .path {
@@ -109,7 +131,7 @@ final class ServerCall: HTTP2Stream {
       }
       let field = Metadata.Field(name: key, value: plain)
       memo.remember(name, value, .metadata(field))
-      requestMetadata.append(field)
+      add(field)
     }
     return true
   }
@@ -118,6 +140,11 @@ final class ServerCall: HTTP2Stream {
 
   override func headersEnded() {
     guard case .head = state else { return }
+    if let shared = head.sharedFields {
+      shareMetadata(shared)
+    } else {
+      memo.lastMetadata = requestMetadata
+    }
     startedAt = loop.now
     guard head.isPost else {
       refuse(405, GRPCStatus(.internal, "received a :method that should be POST"))
@@ -282,6 +309,7 @@ final class ServerCall: HTTP2Stream {
   private static func compressed(_ body: MessageBody) -> Bytes? {
     switch body {
     case .bytes(let bytes): Gzip.compress([bytes])
+    case .framed(let bytes): Gzip.compress([bytes[MessageBody.prefixBytes..<bytes.count]])
     case .chunks(let parts): Gzip.compress(parts)
     case .pull: nil
     }

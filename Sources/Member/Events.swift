@@ -62,12 +62,15 @@ public struct Proposal: Sendable {
 
 /// A write to the log: hard state, entries and possibly a snapshot, durable before the responses go.
 public struct LogAppend: Sendable {
-  public let hardState: Raftpb.HardState?
+  public internal(set) var hardState: Raftpb.HardState?
   public let entries: [Raftpb.Entry]
   public let snapshot: Raftpb.Snapshot?
   /// Whether an fsync is needed; a commit index alone can be learnt again.
   public let mustSync: Bool
   let responses: [Raftpb.Message]
+
+  /// Whether it brings nothing but a newer commit index, or answers that only had to wait their turn.
+  var isNewsOnly: Bool { !mustSync && entries.isEmpty && snapshot == nil }
 }
 
 /// The answer to a proposal.
@@ -107,6 +110,8 @@ public struct SnapshotSend: Sendable {
 /// What a member core wants done. The shell carries it out in the order of the fields.
 public struct MemberOutput: Sendable {
   public init() {}
+  /// The member after the turn.
+  public var status = MemberStatus()
   /// Messages to peers.
   public var messages: [Raftpb.Message] = []
   /// Writes to the log, in order.

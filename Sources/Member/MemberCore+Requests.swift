@@ -20,7 +20,7 @@ extension MemberCore {
   }
 
   mutating func wait(for id: UInt64) {
-    waiting[id] = ticks
+    waiting.insert(ticks, for: id)
     waitingOrder.append(Waiting(id: id, startTick: ticks))
   }
 
@@ -50,7 +50,7 @@ extension MemberCore {
     change.id = id
     do throws(RaftError) { try node.proposeConfChange(.v1(change)) } catch {
       proposalsFailed += 1
-      waiting[id] = nil
+      waiting.remove(id)
       out.replies.append(Reply(id: id, outcome: .failed(.noLeader)))
     }
   }
@@ -78,7 +78,7 @@ extension MemberCore {
 
   /// Answers a request when its entry was applied here.
   mutating func reply(_ id: UInt64, _ outcome: Outcome, _ out: inout MemberOutput) {
-    guard waiting.removeValue(forKey: id) != nil else { return }
+    guard waiting.remove(id) != nil else { return }
     out.replies.append(Reply(id: id, outcome: outcome))
   }
 
@@ -88,7 +88,7 @@ extension MemberCore {
       let entry = waitingOrder[waitingHead]
       guard ticks - entry.startTick >= config.requestTicks else { break }
       waitingHead += 1
-      guard waiting.removeValue(forKey: entry.id) != nil else { continue }
+      guard waiting.remove(entry.id) != nil else { continue }
       proposalsFailed += 1
       out.replies.append(
         Reply(id: entry.id, outcome: .failed(timeoutReason(start: entry.startTick))))

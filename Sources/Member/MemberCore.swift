@@ -87,7 +87,7 @@ public struct MemberCore: Sendable {
   var isInstalling = false
 
   var ticks = 0
-  var waiting: [UInt64: Int] = [:]
+  var waiting = IDTable<Int>()
   var waitingOrder: [Waiting] = []
   var waitingHead = 0
   /// Proposals that came while no leader was known.
@@ -109,6 +109,10 @@ public struct MemberCore: Sendable {
   var leaseQuestions: [UInt64: LeaseQuestion.Kind] = [:]
   /// Renewals that wait for an entry about their lease.
   var parkedRenewals = ParkedRenewals()
+  /// Writes that the log has not reported yet.
+  var appendsUnderWay = 0
+  /// A hard state whose commit index alone is newer than the log's.
+  var unwritten: Raftpb.HardState?
   /// Messages to peers that had to wait for the log.
   var delayed: [Raftpb.Message] = []
   /// Callers that wait until the backend holds an index.
@@ -195,6 +199,7 @@ public struct MemberCore: Sendable {
     case .flush(let id):
       flushes.append((id, applied.index))
       commitDue = true
+      writeNews(&out)
     case .resume: break
     case .receive(let messages): for message in messages { step(message) }
     case .appended(let append): didAppend(append)
@@ -226,17 +231,20 @@ public struct MemberCore: Sendable {
     answerLeaseQuestions(&out)
     // A renewal may have put an entry into the log.
     if node.hasReady { out.wantsMore = true }
+    sendDelayed(&out)
     compactionStep(&out)
     releaseAppliedWaits(&out)
     releaseFlushes(&out)
     maybeFreeze(&out)
     maybeSnapshot(&out)
+    out.status = status
   }
 
   private mutating func tick(_ out: inout MemberOutput) {
     ticks += 1
     node.tick()
     if ticks % config.commitTicks == 0 { commitDue = true }
+    writeNews(&out)
     expireWaiting(&out)
     tickLeases(&out)
     reads.expire(tick: ticks, after: config.requestTicks, auth, &out)
@@ -257,10 +265,11 @@ public struct MemberCore: Sendable {
       switch message.to {
       case RaftNodeID.appendThread:
         if message.snapshot != nil { isInstalling = true }
-        out.appends.append(
+        append(
           LogAppend(
             hardState: ready.hardState, entries: message.entries, snapshot: message.snapshot,
-            mustSync: ready.mustSync || message.snapshot != nil, responses: message.responses))
+            mustSync: ready.mustSync || message.snapshot != nil, responses: message.responses), &out
+        )
       case RaftNodeID.applyThread:
         for entry in message.entries { apply(entry, &out) }
         for response in message.responses { step(response) }
@@ -283,7 +292,36 @@ public struct MemberCore: Sendable {
     out.sendSnapshots.append(SnapshotSend(message: message, state: durableRows))
   }
 
+  /// Hands a write to the log. A new commit index alone need not be durable: when nothing is being
+  /// written it counts as done, and goes along with the next write or tick.
+  private mutating func append(_ append: LogAppend, _ out: inout MemberOutput) {
+    var append = append
+    if append.isNewsOnly && appendsUnderWay == 0 {
+      unwritten = append.hardState ?? unwritten
+      finish(append)
+      return
+    }
+    append.hardState = append.hardState ?? unwritten
+    unwritten = nil
+    appendsUnderWay += 1
+    out.appends.append(append)
+  }
+
+  /// Brings the log up to the commit index that it was not told yet.
+  private mutating func writeNews(_ out: inout MemberOutput) {
+    guard let state = unwritten else { return }
+    unwritten = nil
+    appendsUnderWay += 1
+    out.appends.append(
+      LogAppend(hardState: state, entries: [], snapshot: nil, mustSync: false, responses: []))
+  }
+
   private mutating func didAppend(_ append: LogAppend) {
+    appendsUnderWay -= 1
+    finish(append)
+  }
+
+  private mutating func finish(_ append: LogAppend) {
     node.storage.append(append.entries)
     if let state = append.hardState { node.storage.hardState = state }
     for response in append.responses {
@@ -329,6 +367,8 @@ public struct MemberCore: Sendable {
     guard savingSnapshot == nil, !isInstalling, durable.index > snapshotIndex,
       durable.index - snapshotIndex >= config.snapshotCount
     else { return }
+    // A snapshot is good only when the log knows that it was committed.
+    writeNews(&out)
     savingSnapshot = durable
     out.saveSnapshot = Raftpb.Snapshot(
       data: durable.v2.document(),

@@ -201,18 +201,28 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   func endTurn() {
     var rounds = 0
     repeat {
-      var batches = 0
-      while !local.isEmpty && batches < Self.localRoundsMax {
-        runLocal()
-        batches += 1
-      }
-      for hook in hooks { hook() }
+      settle()
       flush()
       rounds += 1
     } while !local.isEmpty && rounds < Self.localRoundsMax
     core?.setBusy(!local.isEmpty || !dirty.isEmpty)
     core?.arm(timers.earliest())
     cachedNow = 0
+  }
+
+  /// Local work, then the hooks; once more for what the hooks gave to do, so that what they answer at
+  /// once leaves with the same flush.
+  private func settle() {
+    var rounds = 0
+    repeat {
+      var batches = 0
+      while !local.isEmpty && batches < Self.localRoundsMax {
+        runLocal()
+        batches += 1
+      }
+      for hook in hooks { hook() }
+      rounds += 1
+    } while !local.isEmpty && rounds < Self.localRoundsMax
   }
 
   private func runLocal() {

@@ -29,6 +29,9 @@ public protocol ByteChannel: AnyObject, Sendable {
   func write(_ bytes: Bytes)
   /// Queues several parts in order.
   func write(_ parts: [Bytes])
+  /// Queues several parts, and sends what is queued at once where that is possible: for a protocol
+  /// that does it at the end of a turn itself.
+  func writeNow(_ parts: [Bytes])
   /// No `channelRead` until `resumeReading`.
   func pauseReading()
   func resumeReading()
@@ -36,6 +39,10 @@ public protocol ByteChannel: AnyObject, Sendable {
   func closeAfterFlush()
   /// Closes at once; what was written may be lost.
   func abort()
+}
+
+extension ByteChannel {
+  public func writeNow(_ parts: [Bytes]) { write(parts) }
 }
 
 /// Limits of a channel's output queue, in bytes.

@@ -156,22 +156,30 @@ public final class Connection: LoopResource, ByteChannel, TurnEndHandler, @unche
     guard !isClosed, !closing, bytes.count > 0 else { return }
     queue.append(bytes)
     didQueue(bytes.count)
+    scheduleFlush()
   }
 
-  public func write(_ parts: [Bytes]) {
-    guard !isClosed, !closing else { return }
+  public func write(_ parts: [Bytes]) { if enqueue(parts) { scheduleFlush() } }
+
+  public func writeNow(_ parts: [Bytes]) {
+    guard enqueue(parts), !isScheduled else { return }
+    turnEnd()
+  }
+
+  private func enqueue(_ parts: [Bytes]) -> Bool {
+    guard !isClosed, !closing else { return false }
     var total = 0
     for part in parts where part.count > 0 {
       queue.append(part)
       total += part.count
     }
-    if total > 0 { didQueue(total) }
+    didQueue(total)
+    return total > 0
   }
 
   private func didQueue(_ count: Int) {
     pendingWriteBytes += count
     if pendingWriteBytes > watermarks.high { wasAboveHigh = true }
-    scheduleFlush()
   }
 
   private func scheduleFlush() {

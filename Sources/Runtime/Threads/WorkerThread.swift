@@ -43,10 +43,14 @@ public final class WorkerThread: @unchecked Sendable {
   /// Queues work; bodies run in the order of the calls. Ignored after `stop()`.
   public func execute(_ body: @escaping @Sendable () -> Void) {
     pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
-    guard case .running = state else { return }
-    items.append(body)
-    if items.count == 1 { pthread_cond_signal(condition) }
+    var isFirst = false
+    if case .running = state {
+      items.append(body)
+      isFirst = items.count == 1
+    }
+    pthread_mutex_unlock(mutex)
+    // After the unlock: the thread would wake only to wait for the mutex.
+    if isFirst { pthread_cond_signal(condition) }
   }
 
   /// Runs what was queued before, then ends and joins the thread. Call once, not from the thread.

@@ -16,7 +16,7 @@ public struct RangeResult: Sendable {
 }
 
 /// What an operation inside a transaction, or a request of its own, returned.
-public indirect enum KVResult: Sendable {
+public enum KVResult: Sendable {
   case range(RangeResult)
   case put(revision: Int64, previous: Bytes?)
   case deleteRange(revision: Int64, deleted: Int64, previous: [Bytes])
@@ -40,18 +40,19 @@ extension KVResult {
   /// Sizes are computed first, then everything is written once.
   /// - Parameter header: cluster, member and term; its revision is replaced by the result's.
   public func encoded(header: Etcdserverpb.ResponseHeader) -> Bytes {
-    var header = header
-    header.revision = revision
-    let size = bodySize + Self.messageSize(header.encodedSize)
-    var writer = ByteWriter(capacity: size)
-    Self.appendTag(1, header.encodedSize, &writer)
-    header.encode(into: &writer)
-    appendBody(to: &writer)
+    let response = response(header: header)
+    var writer = ByteWriter(capacity: response.size)
+    response.encode(into: &writer)
     return writer.finish()
   }
 
+  /// The response message, measured.
+  public func response(header: Etcdserverpb.ResponseHeader) -> KVResponse {
+    KVResponse(self, header: header)
+  }
+
   /// Bytes of the response without its header.
-  private var bodySize: Int {
+  fileprivate var bodySize: Int {
     switch self {
     case .range(let result):
       return result.rows.reduce(0) { $0 + Self.messageSize($1.count) }
@@ -74,7 +75,7 @@ extension KVResult {
     return revision == 0 ? 0 : 1 + WireSize.of(UInt64(bitPattern: revision))
   }
 
-  private func appendBody(to writer: inout ByteWriter) {
+  fileprivate func appendBody(to writer: inout ByteWriter) {
     switch self {
     case .range(let result):
       for row in result.rows { Self.appendMessage(2, row, &writer) }
@@ -110,7 +111,7 @@ extension KVResult {
   }
 
   /// Tag, length and payload of a field numbered below 16.
-  private static func messageSize(_ payload: Int) -> Int {
+  fileprivate static func messageSize(_ payload: Int) -> Int {
     1 + WireSize.delimited(payload)
   }
 
@@ -118,7 +119,7 @@ extension KVResult {
     value == 0 ? 0 : 1 + WireSize.of(UInt64(bitPattern: value))
   }
 
-  private static func appendTag(_ field: UInt64, _ length: Int, _ writer: inout ByteWriter) {
+  fileprivate static func appendTag(_ field: UInt64, _ length: Int, _ writer: inout ByteWriter) {
     writer.append(UInt8(field << 3 | 2))
     writer.appendVarint(UInt64(length))
   }
@@ -134,5 +135,30 @@ extension KVResult {
     guard value != 0 else { return }
     writer.append(UInt8(field << 3))
     writer.appendVarint(UInt64(bitPattern: value))
+  }
+}
+
+/// A response message ready to be written.
+public struct KVResponse {
+  private let result: KVResult
+  private let header: Etcdserverpb.ResponseHeader
+  private let headerSize: Int
+  /// Bytes of the message.
+  public let size: Int
+
+  init(_ result: KVResult, header: Etcdserverpb.ResponseHeader) {
+    self.result = result
+    var header = header
+    header.revision = result.revision
+    self.header = header
+    headerSize = header.encodedSize
+    size = result.bodySize + KVResult.messageSize(headerSize)
+  }
+
+  /// Appends exactly `size` bytes.
+  public func encode(into writer: inout ByteWriter) {
+    KVResult.appendTag(1, headerSize, &writer)
+    header.encode(into: &writer)
+    result.appendBody(to: &writer)
   }
 }

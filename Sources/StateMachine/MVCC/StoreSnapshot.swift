@@ -36,6 +36,12 @@ public struct StoreSnapshot: Sendable {
       result.count = Int64(count(interval, at: at))
       return result
     }
+    if interval.isSingle, !request.isFiltered, !request.keysOnly {
+      guard let found = index.find(interval.start)?.at(at) else { return result }
+      result.rows = [try row(found.revision)]
+      result.count = 1
+      return result
+    }
     let ordering = RangeOrdering(request)
     // A filter or an order needs every key before the limit can be applied. An order that only the
     // target implies sorts the first keys that the limit lets through, and one more, as etcd does.
@@ -117,6 +123,12 @@ public struct StoreSnapshot: Sendable {
   }
 }
 
+extension Etcdserverpb.RangeRequest {
+  fileprivate var isFiltered: Bool {
+    minModRevision != 0 || maxModRevision != 0 || minCreateRevision != 0 || maxCreateRevision != 0
+  }
+}
+
 /// Filters and order of a range request.
 struct RangeOrdering {
   private let request: Etcdserverpb.RangeRequest
@@ -128,9 +140,7 @@ struct RangeOrdering {
     self.request = request
     isDescending = request.sortOrder == .descend
     isSorted = request.sortOrder != .none || request.sortTarget != .key
-    isFiltered =
-      request.minModRevision != 0 || request.maxModRevision != 0
-      || request.minCreateRevision != 0 || request.maxCreateRevision != 0
+    isFiltered = request.isFiltered
   }
 
   /// Whether the rows come out in another order than that of the index.

@@ -1,0 +1,105 @@
+import EtcdAPI
+import Member
+
+/// Events that wait for the member core, and who works there. A value; the host keeps it behind a
+/// mutex.
+///
+/// One thread at a time works at the core. A thread that leaves a few events while nobody works does
+/// the turn itself: waking the core's thread would cost more than the turn. Many events, or a member
+/// with many requests under way, go to the core's thread, so that the network and the log have their
+/// threads to themselves.
+struct CoreInbox {
+  /// What a thread that left events has to do.
+  enum Duty {
+    /// Someone else takes the events.
+    case nothing
+    /// Take them and work.
+    case work
+    /// Wake the core's thread.
+    case wake
+  }
+
+  private enum State {
+    case idle
+    /// The core's thread was asked to come.
+    case called
+    case working
+    case closed
+  }
+
+  private var state = State.working
+  private var events: [MemberEvent] = []
+  private var weight = 0
+  private var isBusy = false
+
+  /// Requests and entries up to which a turn is done by whoever brings them, and requests under way
+  /// up to which the member counts as quiet.
+  static let lightWeight = 16
+  /// Turns in a row that a thread does before it hands over to the core's.
+  static let turnsMax = 4
+
+  /// An inbox at which the caller works; `finish` ends that.
+  init() {}
+
+  /// Leaves events.
+  mutating func leave(_ new: [MemberEvent]) -> Duty {
+    guard state != .closed else { return .nothing }
+    events += new
+    for event in new { weight += event.weight }
+    guard state == .idle else { return .nothing }
+    return takeOver()
+  }
+
+  private mutating func takeOver() -> Duty {
+    let isLight = !isBusy && weight <= Self.lightWeight
+    state = isLight ? .working : .called
+    return isLight ? .work : .wake
+  }
+
+  /// The core's thread has come.
+  /// - Returns: whether it is its turn; if not, another thread works, and looks for events at its end.
+  mutating func arrive() -> Bool {
+    guard state == .called else { return false }
+    state = .working
+    return true
+  }
+
+  /// Everything that waits, for the thread that works.
+  mutating func take() -> [MemberEvent] {
+    weight = 0
+    return exchange(&events, with: [])
+  }
+
+  /// A turn is over.
+  /// - Parameters:
+  ///   - pending: requests under way.
+  ///   - turns: turns that the thread has done in a row.
+  /// - Returns: what the thread does next: `work` when it should take what came meanwhile.
+  mutating func finish(pending: Int, turns: Int) -> Duty {
+    isBusy = pending > Self.lightWeight || turns >= Self.turnsMax
+    guard state == .working else { return .nothing }
+    state = .idle
+    return events.isEmpty ? .nothing : takeOver()
+  }
+
+  /// Nobody begins a turn from now on.
+  mutating func close() {
+    state = .closed
+    events.removeAll()
+  }
+}
+
+extension MemberEvent {
+  /// Requests and entries that it brings; changes of the whole state weigh more than any number.
+  fileprivate var weight: Int {
+    switch self {
+    case .propose(let proposals): proposals.count
+    case .read(let ids), .readLocal(let ids): ids.count
+    case .askLeases(let questions): questions.count
+    case .receive(let messages): messages.reduce(0) { $0 + 1 + $1.entries.count }
+    case .appended(let append): 1 + append.entries.count
+    case .committed, .installed, .replacedBackend, .snapshotSaved: CoreInbox.lightWeight + 1
+    default: 1
+    }
+  }
+}
