@@ -197,7 +197,12 @@ public final class SimulatedMember {
   public func runStorage() throws {
     switch storageJobs.removeFirst() {
     case .commit(let batch): post(.committed(try backend.commit(batch)))
-    case .defragment: storageJobs.append(.finishDefragmentation(try backend.copy()))
+    case .defragment:
+      // One copy at a time, as on the copying thread of a member.
+      let isCopying = storageJobs.contains {
+        if case .finishDefragmentation = $0 { true } else { false }
+      }
+      storageJobs.append(isCopying ? .defragment : .finishDefragmentation(try backend.copy()))
     case .finishDefragmentation(let copy):
       // Commits and installations that came to wait meanwhile were done before.
       if let rows = try backend.finish(copy) { post(.replacedBackend(rows)) }
