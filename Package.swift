@@ -134,7 +134,11 @@ let package = Package(
       ]),
     tests(
       "EtcdServerTests",
-      ["TestSupport", "EtcdServer", "EtcdConfig", "Auth", "FileSystem", "EtcdAPI", "Bytes"]),
+      [
+        "TestSupport", "EtcdServer", "EtcdConfig", "Auth", "FileSystem", "EtcdAPI", "Bytes",
+        "Member",
+        "Runtime",
+      ]),
 
     .executableTarget(
       name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime"],
