@@ -11,7 +11,7 @@ TESTDATA := $(firstword $(wildcard ../shared/raft-testdata))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-tests up down status build release test unit proto proto-check format lint \
-  bench sim nightly check clean
+  bench cost sim nightly check clean
 
 help:
 	@echo 'make up [N=3]      install what is missing, build, start a local cluster of N members'
@@ -26,6 +26,7 @@ help:
 	@echo 'make sim SEED=7    cluster simulation of one seed; without SEED, FROM=1 SEEDS=200'
 	@echo 'make nightly       every crash image, more kills, random requests and seeds; about half an hour'
 	@echo 'make bench         ours and Go etcd side by side into benchmarks/RESULTS.md; QUICK=1 prints'
+	@echo 'make cost          instructions and allocations of a request against the accepted; ACCEPT=1'
 	@echo 'make clean         remove build products'
 
 setup:
@@ -52,7 +53,7 @@ release: setup
 	$(SWIFT) build -c release $(STATIC) --product etcdutl
 	$(SWIFT) build -c release $(STATIC) --product devcluster
 
-test: setup-tests check unit
+test: setup-tests check unit cost
 
 # The interop suites block the few threads that tests run on while they wait for processes: they come
 # after the others, and one by one.
@@ -77,7 +78,15 @@ proto-check:
 bench: setup-tests
 	$(SWIFT) build -c release $(STATIC) --product etcd
 	$(SWIFT) build -c release $(STATIC) --product etcd-bench
-	$(BIN)/etcd-bench $(if $(QUICK),--quick,--results benchmarks/RESULTS.md)
+	$(BIN)/etcd-bench $(if $(QUICK),--quick,--results benchmarks/RESULTS.md \
+	  --plot benchmarks/clients.svg)
+
+# Instructions and allocations of a Put and a Range, which may not grow by more than a tenth.
+cost: setup-tests
+	$(SWIFT) build -c release $(STATIC) --product etcd
+	$(SWIFT) build --product etcd-bench
+	.build/debug/etcd-bench cost --server $(BIN)/etcd --baseline benchmarks/cost-baseline.txt \
+	  $(if $(ACCEPT),--accept)
 
 # What a night has time for: crash images at every disk operation, long differential and kill runs.
 nightly: setup-tests

@@ -116,7 +116,7 @@ let package = Package(
     tests(
       "PeerTransportTests",
       ["TestSupport", "PeerTransport", "HTTP", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
-    tests("GRPCTests", ["TestSupport", "GRPC", "HTTP", "Runtime", "Bytes"]),
+    tests("GRPCTests", ["TestSupport", "GRPC", "HTTP", "Runtime", "Bytes", "CNghttp2"]),
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),

@@ -41,6 +41,7 @@ test nghttp2-client: load generator
 test python3-venv: holds the official etcd 3.5 from PyPI
 test libfaketime: members whose clocks differ
 test curl: plain HTTP requests
+test valgrind: counts instructions and allocations
 "
 
 is_installed() {

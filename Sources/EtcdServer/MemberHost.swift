@@ -70,6 +70,9 @@ final class MemberHost: @unchecked Sendable {
   }
   private let published: Mutex<Published>
 
+  /// After this a member has found its leader and published itself, as a rule.
+  private static let startupTime = Duration.seconds(2)
+
   /// Written rows after which the memory that they and their entries left is given back.
   private static let releaseBytes = 64 << 20
   /// Bytes written since then; confined to the storage thread.
@@ -118,6 +121,12 @@ final class MemberHost: @unchecked Sendable {
       self.attend(self.inbox.withLock { $0.finish(pending: 0, turns: 0) })
       self.ticker = self.loop.schedule(after: self.tickInterval, repeating: self.tickInterval) {
         self.post(.tick)
+      }
+      self.loop.schedule(after: Self.startupTime) {
+        self.storageThread.execute {
+          releaseFreeMemory()
+          releaseProgramPages()
+        }
       }
     }
   }

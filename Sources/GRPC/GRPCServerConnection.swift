@@ -14,8 +14,12 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
   private var handshakeDone = false
   private var isDraining = false
   private var drainTimer: LoopTimer?
-  /// Header fields that the client repeats.
-  let memo = HeaderMemo()
+  /// Header fields that the client repeats; made with the first request.
+  private(set) lazy var memo: HeaderMemo = {
+    hasMemo = true
+    return HeaderMemo()
+  }()
+  private var hasMemo = false
 
   /// Marks the ping that separates the two GOAWAYs of a drain.
   private static let drainPing: UInt64 = 0x0107_0101_0803_0802
@@ -52,7 +56,7 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
     watchdog?.cancel()
     watchdog = nil
     drainTimer?.cancel()
-    memo.removeAll()
+    if hasMemo { memo.removeAll() }
     server.closed(self)
   }
 

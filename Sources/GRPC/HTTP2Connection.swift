@@ -24,6 +24,7 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   private final let answersRequests: Bool
   /// nghttp2's session; valid until deinit.
   final private(set) var session: OpaquePointer
+  private final let memory = SessionMemory()
   final private(set) var streams: ContiguousArray<HTTP2Stream> = []
   final private(set) var isClosed = false
   /// When anything last arrived, in the loop's time.
@@ -49,10 +50,12 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     defer { nghttp2_option_del(option) }
     let user = Unmanaged.passUnretained(self).toOpaque()
     var made: OpaquePointer?
+    // nghttp2 keeps a copy.
+    var allocator = memory.allocator
     let result =
       isServer
-      ? nghttp2_session_server_new2(&made, HTTP2Callbacks.shared, user, option)
-      : nghttp2_session_client_new2(&made, HTTP2Callbacks.shared, user, option)
+      ? nghttp2_session_server_new3(&made, HTTP2Callbacks.shared, user, option, &allocator)
+      : nghttp2_session_client_new3(&made, HTTP2Callbacks.shared, user, option, &allocator)
     precondition(result == 0, "nghttp2 session: out of memory")
     session = made!
     submitSettings(isServer: isServer)
@@ -60,7 +63,10 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     scheduleFlush()
   }
 
-  deinit { nghttp2_session_del(session) }
+  deinit {
+    nghttp2_session_del(session)
+    memory.free()
+  }
 
   private final func submitSettings(isServer: Bool) {
     func entry(_ id: nghttp2_settings_id, _ value: UInt32) -> nghttp2_settings_entry {

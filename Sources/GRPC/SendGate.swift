@@ -15,9 +15,11 @@ final class SendGate: @unchecked Sendable {
 
   var isEmpty: Bool { waiting.isEmpty }
 
-  /// Returns once the queue has shrunk.
+  /// Returns once the queue has shrunk; at once when it has by the time the caller is registered.
+  /// - Parameter isFull: asked when nothing can come between the answer and the registration. What
+  ///   the caller saw before the call may be of an earlier turn, and nobody opens the gate twice.
   /// - Throws: what the stream ended with, or `CancellationError`.
-  func wait() async throws {
+  func wait(while isFull: @escaping @Sendable () -> Bool) async throws {
     loop.preconditionCurrent()
     let id = nextID
     nextID += 1
@@ -26,6 +28,8 @@ final class SendGate: @unchecked Sendable {
         (continuation: UnsafeContinuation<Void, any Error>) in
         if Task.isCancelled {
           continuation.resume(throwing: CancellationError())
+        } else if !isFull() {
+          continuation.resume()
         } else {
           waiting.append((id, continuation))
         }

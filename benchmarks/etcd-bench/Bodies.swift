@@ -9,17 +9,20 @@ enum Bodies {
   static let key: Bytes = "bench/key/000000"
 
   /// 256 bytes that do not compress.
-  static let value: Bytes = {
-    // A fixed xorshift sequence: every run sends the same bytes.
+  static let value = noise(256)
+
+  /// Bytes that do not compress, the same in every run.
+  static func noise(_ count: Int) -> Bytes {
+    // A fixed xorshift sequence.
     var state: UInt64 = 0x9E37_79B9_7F4A_7C15
     return Bytes(
-      (0..<256).map { _ in
+      (0..<count).map { _ in
         state ^= state << 13
         state ^= state >> 7
         state ^= state << 17
         return UInt8(truncatingIfNeeded: state)
       })
-  }()
+  }
 
   /// 16 bytes; neighbouring numbers are not neighbouring keys.
   static func key(_ number: Int) -> Bytes {

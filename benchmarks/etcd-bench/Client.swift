@@ -14,10 +14,11 @@ struct Client: Sendable {
 
   func close() { grpc.abort() }
 
-  private func call<Reply: ProtobufMessage>(
-    _ method: MethodDescriptor, _ request: some ProtobufMessage, _: Reply.Type
+  func call<Reply: ProtobufMessage>(
+    _ method: MethodDescriptor, _ request: some ProtobufMessage, _: Reply.Type,
+    timeout: Duration = .seconds(30)
   ) async throws -> Reply {
-    let reply = try await grpc.unary(method.path, request.encoded(), timeout: .seconds(30))
+    let reply = try await grpc.unary(method.path, request.encoded(), timeout: timeout)
     return try Reply.decode(reply.message)
   }
 
@@ -30,9 +31,7 @@ struct Client: Sendable {
   }
 
   func isLeader() async throws -> Bool {
-    let reply = try await call(
-      Etcdserverpb.MaintenanceService.status, Etcdserverpb.StatusRequest(),
-      Etcdserverpb.StatusResponse.self)
+    let reply = try await status()
     return reply.leader == reply.header?.memberID
   }
 
@@ -47,35 +46,5 @@ struct Client: Sendable {
       key: Bytes([0]), rangeEnd: Bytes([0]), countOnly: true)
     return Int(
       try await call(Etcdserverpb.KVService.range, request, Etcdserverpb.RangeResponse.self).count)
-  }
-
-  /// Puts keys of 16 bytes with values of 256 bytes, several in a transaction.
-  func fill(_ keys: Range<Int>, perTransaction: Int, parallel: Int) async throws {
-    let starts = stride(from: keys.lowerBound, to: keys.upperBound, by: perTransaction)
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      var running = 0
-      for start in starts {
-        if running == parallel {
-          try await group.next()
-          running -= 1
-        }
-        let end = Swift.min(start + perTransaction, keys.upperBound)
-        group.addTask { try await self.fill(start..<end) }
-        running += 1
-      }
-      try await group.waitForAll()
-    }
-  }
-
-  private func fill(_ keys: Range<Int>) async throws {
-    let puts = keys.map { number in
-      Etcdserverpb.PutRequest(key: Bodies.key(number), value: Bodies.value)
-    }
-    if puts.count == 1 { return try await put(puts[0].key, puts[0].value) }
-    let request = Etcdserverpb.TxnRequest(
-      success: puts.map { Etcdserverpb.RequestOp(request: .requestPut($0)) })
-    let reply = try await call(
-      Etcdserverpb.KVService.txn, request, Etcdserverpb.TxnResponse.self)
-    guard reply.succeeded else { throw BenchError("a transaction without compares failed") }
   }
 }

@@ -10,6 +10,8 @@ struct Server: Hashable {
   let path: String
   /// As the tables call it.
   let name: String
+  /// Without the compiler, for the plot.
+  let shortName: String
   let isOurs: Bool
 
   /// - Throws: `BenchError` when the program does not tell its version.
@@ -24,6 +26,7 @@ struct Server: Hashable {
     let version = fields.first { $0.0 == "etcd Version" }?.1 ?? "unknown"
     let go = fields.first { $0.0 == "Go Version" }?.1
     name = isOurs ? "ours" : "Go \(version)" + (go.map { " (\($0))" } ?? "")
+    shortName = isOurs ? "ours" : "Go \(version)"
   }
 }
 
@@ -78,6 +81,7 @@ final class Cluster {
   private let scratch: Scratch
   private let extra: [String]
   private let ports: [Int]
+  private var arguments: [[String]] = []
   private let loop: EventLoop
   private(set) var members: [RunningServer] = []
   private(set) var clients: [Client] = []
@@ -99,22 +103,46 @@ final class Cluster {
     let count = ports.count / 2
     let urls = (0..<count).map { "http://127.0.0.1:\(ports[$0 * 2 + 1])" }
     let cluster = urls.enumerated().map { "m\($0)=\($1)" }.joined(separator: ",")
-    members = try urls.indices.map { index throws(BenchError) in
+    arguments = urls.indices.map { index in
       let client = "http://127.0.0.1:\(ports[index * 2])"
       let path = scratch.path + "/m\(index)"
-      let arguments = [
+      return [
         "--name", "m\(index)", "--data-dir", path, "--listen-client-urls", client,
         "--advertise-client-urls", client, "--listen-peer-urls", urls[index],
         "--initial-advertise-peer-urls", urls[index], "--initial-cluster", cluster,
       ]
-      return try RunningServer(
-        server.path, arguments + extra, port: ports[index * 2], log: path + ".log")
     }
+    members = try urls.indices.map { index throws(BenchError) in try launch(index) }
     clients = []
     for member in members { clients.append(try await member.waitHealthy(loop)) }
     for (index, client) in clients.enumerated() where try await client.isLeader() {
       leader = index
     }
+  }
+
+  private func launch(_ index: Int) throws(BenchError) -> RunningServer {
+    try RunningServer(
+      server.path, arguments[index] + extra, port: ports[index * 2],
+      log: scratch.path + "/m\(index).log")
+  }
+
+  /// Ends one member with SIGTERM, keeping its data.
+  func stop(member index: Int) {
+    clients[index].close()
+    members[index].end(SIGTERM)
+  }
+
+  /// Starts a member again and returns at once.
+  func launchAgain(member index: Int) throws(BenchError) { members[index] = try launch(index) }
+
+  /// A client of a member, as soon as that listens.
+  func connect(member index: Int, seconds: Double = 60) async throws -> Client {
+    let deadline = now() + seconds
+    while now() < deadline {
+      if let client = try? await Client(port: members[index].port, loop: loop) { return client }
+      usleep(1000)
+    }
+    throw BenchError("a member does not listen")
   }
 
   /// Ends all members with SIGTERM, keeping their data.

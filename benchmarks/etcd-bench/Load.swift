@@ -14,9 +14,16 @@ struct Work {
   var target = Target.leader
   var connections = 20
   var streams = 50
-  /// Whether the summary holds it to twice the throughput at half the CPU time.
-  var isGoal = false
-  var isLatency: Bool { connections * streams == 1 }
+  var goal: Goal?
+  /// Whether single latencies are noted; h2load writes a line for each request then.
+  var notesLatency = false
+
+  func with(connections: Int, streams: Int, notesLatency: Bool) -> Work {
+    var work = self
+    (work.connections, work.streams) = (connections, streams)
+    work.notesLatency = notesLatency
+    return work
+  }
 
   static func put(_ body: String, _ name: String) -> Work {
     Work(
@@ -42,12 +49,18 @@ struct LoadSample {
   var perSecond = 0.0
   /// User and system time of all members, per request.
   var cpuMicroseconds = 0.0
-  var p50Microseconds = 0.0
-  var p99Microseconds = 0.0
+  /// In seconds.
+  var p50 = 0.0
+  var p99 = 0.0
+  /// Share of one core that h2load took.
+  var loadShare = 0.0
+  /// Share of one core that the busiest thread of the member under load took.
+  var busiestShare = 0.0
 }
 
 /// Runs h2load against a cluster.
 struct Load {
+  static let rangePath = Etcdserverpb.KVService.range.path
   let cluster: Cluster
   let scratch: String
 
@@ -69,31 +82,54 @@ struct Load {
       "-n", "\(requests)", "-c", "\(work.connections)", "-m", "\(work.streams)", "-t", "1",
       "-d", work.body, "-H", "content-type: application/grpc", "-H", "te: trailers",
     ]
-    if work.isLatency {
+    if work.notesLatency {
       try? FileManager.default.removeItem(atPath: log)
       arguments.append("--log-file=" + log)
     }
     arguments.append("http://127.0.0.1:\(cluster.members[index].port)\(work.path)")
     let revision = try await cluster.clients[index].revision()
     let cpu = try cluster.cpuSeconds()
+    let threads = ProcessFacts.threadSeconds(cluster.members[index].pid)
+    let (begin, children) = (now(), ProcessFacts.childrenSeconds())
     let report = try H2LoadReport(runProgram("h2load", arguments))
+    let wall = now() - begin
     let spent = try cluster.cpuSeconds() - cpu
+    let busiest =
+      ProcessFacts.threadSeconds(cluster.members[index].pid)
+      .map { $0.value - (threads[$0.key] ?? 0) }.max() ?? 0
+    let load = ProcessFacts.childrenSeconds() - children
     let written = try await cluster.clients[index].revision() - revision
     try report.check(work, requests: requests, written: written)
     var sample = LoadSample(
       perSecond: report.perSecond, cpuMicroseconds: spent * 1e6 / Double(requests))
-    if work.isLatency {
+    (sample.loadShare, sample.busiestShare) = (load / wall, busiest / wall)
+    if work.notesLatency {
       let times = try latencies(log)
-      sample.p50Microseconds = quantile(times, 0.5)
-      sample.p99Microseconds = quantile(times, 0.99)
+      sample.p50 = quantile(times, 0.5)
+      sample.p99 = quantile(times, 0.99)
     }
     return sample
   }
 
-  /// Sorted times from h2load's log: start, status and microseconds of each request.
+  /// Sorted seconds from h2load's log: start, status and microseconds of each request.
   private func latencies(_ path: String) throws -> [Double] {
-    try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
-      .compactMap { $0.split(separator: "\t").dropFirst(2).first.flatMap { Double($0) } }.sorted()
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw BenchError("h2load wrote no \(path)")
+    }
+    var times: [Double] = []
+    var (column, number) = (0, 0)
+    for byte in data {
+      switch byte {
+      case UInt8(ascii: "\t"): column += 1
+      case UInt8(ascii: "\n"):
+        times.append(Double(number) / 1e6)
+        (column, number) = (0, 0)
+      case UInt8(ascii: "0")...UInt8(ascii: "9") where column == 2:
+        number = number * 10 + Int(byte - UInt8(ascii: "0"))
+      default: break
+      }
+    }
+    return times.sorted()
   }
 }
 

@@ -6,14 +6,17 @@ struct Options {
   var ours =
     URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path
     + "/etcd"
-  /// Go etcd servers to compare with, the first of which the summary is about.
+  /// Go etcd servers to compare with. The last is measured at everything, the others at what is
+  /// quick.
   var references: [String] = []
   /// Seconds that one measured load lasts.
-  var seconds = 4.0
+  var seconds = 3.0
   /// Measured loads of each kind; the median counts.
   var runs = 3
   /// Keys of the large store.
   var keys = 1_000_000
+  /// Share of the sizes that the issue gives; below 1 goals say little.
+  var scale = 1.0
   /// Where to write the results; `nil` to print them only.
   var results: String?
   /// Parent of the data directories.
@@ -23,11 +26,19 @@ struct Options {
   /// Groups of work to do.
   var groups: Set<Group> = Set(Group.allCases)
 
-  enum Group: String, CaseIterable { case one, three, keys, idle }
+  /// Where to draw the curve; `nil` not to.
+  var plot: String?
+
+  enum Group: String, CaseIterable {
+    case one, three, curve, keys, idle, large, connections, defrag, commits, recovery, size
+  }
 
   static let usage = """
     usage: etcd-bench [--quick] [--ours PATH] [--go PATH]... [--seconds S] [--runs N] [--keys N]
-                      [--only one,three,keys,idle] [--dir PATH] [--keep] [--results FILE]
+                      [--only GROUP,...] [--dir PATH] [--keep] [--scale X] [--alone]
+                      [--results FILE] [--plot FILE]
+           etcd-bench cost --server PATH --baseline FILE [--accept]
+    groups: \(Group.allCases.map(\.rawValue).joined(separator: " "))
 
     """
 
@@ -36,6 +47,7 @@ struct Options {
     var options = Options()
     var rest = arguments[...]
     var given: [String] = []
+    var isAlone = false
     func value<T>(_ name: String, _ convert: (String) -> T?) throws(BenchError) -> T {
       guard let text = rest.popFirst(), let value = convert(text) else {
         throw BenchError("\(name) needs a value\n\(usage)")
@@ -44,7 +56,9 @@ struct Options {
     }
     while let name = rest.popFirst() {
       switch name {
-      case "--quick": (options.seconds, options.runs, options.keys) = (1, 1, 100_000)
+      case "--quick":
+        (options.seconds, options.runs, options.keys) = (1, 1, 100_000)
+        options.scale = 0.1
       case "--ours": options.ours = try value(name) { $0 }
       case "--go": given.append(try value(name) { $0 })
       case "--seconds": options.seconds = try value(name) { Double($0) }
@@ -52,6 +66,9 @@ struct Options {
       case "--keys": options.keys = try value(name) { Int($0) }
       case "--dir": options.scratch = try value(name) { $0 }
       case "--keep": options.keepsData = true
+      case "--scale": options.scale = try value(name) { Double($0) }
+      case "--alone": isAlone = true
+      case "--plot": options.plot = try value(name) { $0 }
       case "--results": options.results = try value(name) { $0 }
       case "--only":
         let names = try value(name) { $0.split(separator: ",").map(String.init) }
@@ -60,14 +77,16 @@ struct Options {
       default: throw BenchError("unknown argument \(name)\n\(usage)")
       }
     }
-    options.references = defaultReferences + given
+    options.references = isAlone ? [] : given.isEmpty ? defaultReferences : given
     for program in [options.ours] + options.references {
       guard FileManager.default.isExecutableFile(atPath: program) else {
         throw BenchError("\(program) is not an executable file")
       }
     }
     guard options.runs > 0, options.seconds > 0, options.keys > 0 else { throw BenchError(usage) }
-    guard !options.references.isEmpty else { throw BenchError("no Go etcd found; use --go PATH") }
+    guard isAlone || !options.references.isEmpty else {
+      throw BenchError("no Go etcd found; use --go PATH")
+    }
     return options
   }
 

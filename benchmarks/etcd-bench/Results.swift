@@ -8,56 +8,50 @@ func fixed(_ value: Double, _ decimals: Int) -> String {
 /// One line of the results: the medians for each server.
 struct ResultLine {
   let work: String
-  /// Unit of `values` and how they are written.
   let unit: Unit
-  var values: [Server: [Double]] = [:]
-  var cpu: [Server: [Double]] = [:]
-  /// The ratio ours/Go that the issue asks for, and that of the CPU time.
-  var goal: Double?
-  var cpuGoal: Double?
+  var goal: Goal?
+  private var values: [Server: [Double]] = [:]
+  private var cpu: [Server: [Double]] = [:]
 
-  enum Unit {
-    case perSecond, microseconds, milliseconds, mebibytes, percent
-
-    func text(_ value: Double) -> String {
-      switch self {
-      case .perSecond: "\(fixed(value, 0))/s"
-      case .microseconds: "\(fixed(value, 0)) µs"
-      case .milliseconds: "\(fixed(value, 0)) ms"
-      case .mebibytes: "\(fixed(value / Double(1 << 20), 1)) MiB"
-      case .percent: "\(fixed(value, 2)) %"
-      }
-    }
-
-    var moreIsBetter: Bool { self == .perSecond }
+  init(_ work: String, _ unit: Unit, _ goal: Goal? = nil) {
+    self.work = work
+    self.unit = unit
+    self.goal = goal
   }
 
-  func value(_ server: Server) -> Double { median(values[server] ?? []) }
+  func value(_ server: Server) -> Double? { values[server].map(median) }
 
-  func row(_ ours: Server, _ reference: Server) -> [String] {
-    let (mine, theirs) = (value(ours), value(reference))
-    let ratio = theirs > 0 ? mine / theirs : 0
-    var cells = [work, unit.text(theirs), unit.text(mine), "\(fixed(ratio, 2))×"]
-    var holds = true
-    if let myCPU = cpu[ours].map(median), let theirCPU = cpu[reference].map(median) {
-      let share = theirCPU > 0 ? myCPU / theirCPU : 0
-      cells.append("\(fixed(theirCPU, 1)) / \(fixed(myCPU, 1)) (\(fixed(share, 2))×)")
-      if let cpuGoal { holds = holds && share <= cpuGoal }
-    } else {
-      cells.append("")
-    }
-    guard let goal else { return cells + ["", ""] }
-    holds = holds && (unit.moreIsBetter ? ratio >= goal : ratio <= goal)
-    let sign = unit.moreIsBetter ? "≥" : "≤"
-    let target =
-      "\(sign) \(fixed(goal, 2))×" + (cpuGoal.map { ", CPU ≤ \(fixed($0, 2))×" } ?? "")
-    return cells + [target, holds ? "pass" : "short"]
+  mutating func add(_ server: Server, _ value: Double, cpu: Double?) {
+    values[server, default: []].append(value)
+    if let cpu { self.cpu[server, default: []].append(cpu) }
+  }
+
+  /// The cells of a table against one reference.
+  func row(
+    _ ours: Server, _ reference: Server, other: @escaping (String) -> Double?
+  ) -> [String] {
+    guard let mine = value(ours) else { return [] }
+    let theirs = value(reference)
+    let myCPU = cpu[ours].map(median)
+    let measured = Goal.Measured(mine: mine, theirs: theirs, myCPU: myCPU, other: other)
+    var cells = [work, theirs.map(unit.text) ?? "", unit.text(mine)]
+    cells.append(measured.ratio.map { "\(fixed($0, 2))×" } ?? "")
+    cells.append(
+      [cpu[reference].map(median), myCPU].map { $0.map { fixed($0, 1) } ?? "" }
+        .joined(separator: myCPU == nil ? "" : " / "))
+    cells.append(goal?.text ?? "")
+    cells.append(goal?.isReached(measured).map { $0 ? "pass" : "**short**" } ?? "")
+    return cells
   }
 }
 
 /// All lines, in the order in which they were first measured.
 struct Results {
   private(set) var lines: [ResultLine] = []
+  /// What limits each load, in words.
+  private(set) var limits: [String] = []
+  /// Measurements that could not be made, and why.
+  private(set) var failures: [String] = []
 
   mutating func add(_ line: ResultLine, _ server: Server, _ value: Double, cpu: Double? = nil) {
     let index: Int
@@ -67,16 +61,28 @@ struct Results {
       index = lines.count
       lines.append(line)
     }
-    lines[index].values[server, default: []].append(value)
-    if let cpu { lines[index].cpu[server, default: []].append(cpu) }
+    lines[index].add(server, value, cpu: cpu)
+    say("  \(line.work), \(server.name): \(line.unit.text(value))")
   }
 
-  /// The table against one reference, in Markdown.
-  func table(_ ours: Server, _ reference: Server) -> String {
+  mutating func addLimit(_ text: String) { limits.append(text) }
+  mutating func addFailure(_ text: String) { failures.append(text) }
+
+  /// The table against one reference, in Markdown: every line that we have, or that both have.
+  func table(_ ours: Server, _ reference: Server, onlyShared: Bool) -> String {
     let head = [
       "work", reference.name, "ours", "ours/Go", "CPU µs/request Go / ours", "target", "result",
     ]
-    let rows = lines.map { $0.row(ours, reference) }
+    let shown = onlyShared ? lines.filter { $0.value(reference) != nil } : lines
+    let rows = shown.map { line in
+      line.row(ours, reference) { work in
+        lines.first { $0.work == work }?.value(ours)
+      }
+    }.filter { !$0.isEmpty }
+    return Self.markdown(head, rows)
+  }
+
+  static func markdown(_ head: [String], _ rows: [[String]]) -> String {
     let text = [head, head.map { _ in "---" }] + rows
     return text.map { "| " + $0.joined(separator: " | ") + " |" }.joined(separator: "\n") + "\n"
   }

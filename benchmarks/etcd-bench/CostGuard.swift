@@ -1,0 +1,157 @@
+import Bytes
+import EtcdAPI
+import Foundation
+import Protobuf
+import Runtime
+
+/// Counts the instructions and allocations of a Put and a Range in a release build of the server,
+/// and fails when they have grown.
+///
+/// The server runs under valgrind's callgrind, which counts every instruction of the process and
+/// every call of the allocator: no clock, no hardware counter. Requests come in batches on one
+/// connection, each batch in one write, the next one after all replies, so that the server's turns
+/// are the same in every run. The counters start after a warm-up and are read when the last reply
+/// has come. The least of several rounds counts: what else the server does, such as a commit of the
+/// backend, falls into some of them only.
+struct CostGuard {
+  private var server = ""
+  private var baseline = ""
+  private var accepts = false
+
+  /// Requests in a write; together less than what the server reads at once.
+  private static let batch = 50
+  private static let batches = 20
+  private static let rounds = 5
+  /// Growth that fails.
+  private static let tolerance = 0.10
+
+  init(_ arguments: [String]) throws(BenchError) {
+    var rest = arguments[...]
+    while let name = rest.popFirst() {
+      switch name {
+      case "--server": server = rest.popFirst() ?? ""
+      case "--baseline": baseline = rest.popFirst() ?? ""
+      case "--accept": accepts = true
+      default: throw BenchError("unknown argument \(name)\n\(Options.usage)")
+      }
+    }
+    guard !server.isEmpty, !baseline.isEmpty else { throw BenchError(Options.usage) }
+  }
+
+  func run() async throws {
+    let loop = EventLoop(name: "cost")
+    loop.start()
+    defer { loop.stop() }
+    let costs = CostTable(rows: try await measure(loop))
+    if accepts {
+      try costs.write(to: baseline)
+      print("wrote \(baseline)")
+      return
+    }
+    let accepted = try CostTable(file: baseline)
+    let isWithin = costs.compare(with: accepted, tolerance: Self.tolerance)
+    guard isWithin else {
+      throw BenchError(
+        "a request costs more than \(fixed(Self.tolerance * 100, 0)) % more than "
+          + "\(baseline) says; if that is meant, `make cost ACCEPT=1` writes a new one")
+    }
+  }
+
+  /// Costs of one request by its kind.
+  private func measure(_ loop: EventLoop) async throws -> [String: Cost] {
+    let scratch = try Scratch(in: NSTemporaryDirectory())
+    let ports = try freePorts(2)
+    let out = scratch.path + "/callgrind"
+    let member = try start(scratch, ports, out: out)
+    try await member.waitHealthy(loop).close()
+    let (pid, port) = (member.pid, ports[0])
+    let costs = try await onThread {
+      let counter = Callgrind(pid: pid, out: out)
+      let put = try Self.least(
+        Etcdserverpb.KVService.put.path, port, counter, replyBytesMin: 5
+      ) { Etcdserverpb.PutRequest(key: Bodies.key($0), value: Bodies.value).encoded() }
+      let range = try Self.least(
+        Etcdserverpb.KVService.range.path, port, counter, replyBytesMin: 272
+      ) { Etcdserverpb.RangeRequest(key: Bodies.key($0)).encoded() }
+      return ["put": put, "range": range]
+    }
+    member.end(SIGTERM)
+    return costs
+  }
+
+  private func start(
+    _ scratch: Scratch, _ ports: [Int], out: String
+  ) throws(BenchError) -> RunningServer {
+    // valgrind 3.19 does not read the debug information of Swift's libraries.
+    let program = scratch.path + "/etcd"
+    try runProgram("strip", ["-g", "-o", program, server])
+    let (client, peer) = ("http://127.0.0.1:\(ports[0])", "http://127.0.0.1:\(ports[1])")
+    // Dictionaries place their keys alike in every run, and so does the kernel what it maps, where
+    // it may be asked to.
+    let isFixed = (try? runProgram("setarch", ["-R", "true"])) != nil
+    let arguments =
+      ["SWIFT_DETERMINISTIC_HASHING=1"] + (isFixed ? ["setarch", "-R"] : []) + [
+        "valgrind", "--tool=callgrind", "--callgrind-out-file=\(out)", "--", program, "--name", "m",
+        "--data-dir", scratch.path + "/data", "--listen-client-urls", client,
+        "--advertise-client-urls", client, "--listen-peer-urls", peer,
+        "--initial-advertise-peer-urls", peer, "--initial-cluster", "m=\(peer)",
+        // Ticks, with which commits of the backend come, are rare.
+        "--heartbeat-interval", "3000", "--election-timeout", "15000",
+      ]
+    return try RunningServer(
+      "/usr/bin/env", arguments, port: ports[0], log: scratch.path + "/log")
+  }
+
+  /// Measures rounds of batches, each round on a connection of its own.
+  private static func least(
+    _ path: String, _ port: Int, _ counter: Callgrind, replyBytesMin: Int,
+    _ message: (Int) -> Bytes
+  ) throws -> Cost {
+    var least: Cost?
+    let messages = (0..<(batch * batches)).map(message)
+    for round in 0...rounds {
+      let connection = try RawConnection(port: port, path: path)
+      try connection.send(Array(messages[0..<batch]))
+      try connection.receive(until: batch)
+      try counter.zero()
+      for index in 0..<batches {
+        try connection.send(Array(messages[(index * batch)..<((index + 1) * batch)]))
+        try connection.receive(until: (index + 2) * batch)
+      }
+      let cost = try counter.read().divided(by: Double(messages.count))
+      guard connection.dataBytes >= messages.count * replyBytesMin else {
+        throw BenchError("\(path): replies of \(connection.dataBytes) bytes are too short")
+      }
+      // The first round fills the store.
+      if round > 0 { least = least.map { $0.least(cost) } ?? cost }
+    }
+    guard let least else { throw BenchError("no round was measured") }
+    return least
+  }
+}
+
+/// The counters of a process that runs under callgrind.
+final class Callgrind {
+  private let pid: Int32
+  private let out: String
+  private var dumps = 0
+
+  /// - Parameter out: the file that callgrind was told to write; a dump has a number behind it.
+  init(pid: Int32, out: String) {
+    self.pid = pid
+    self.out = out
+  }
+
+  func zero() throws(BenchError) { try runProgram("callgrind_control", ["-z", "\(pid)"]) }
+
+  /// What was counted since the last call of either.
+  func read() throws(BenchError) -> Cost {
+    try runProgram("callgrind_control", ["-d", "\(pid)"])
+    dumps += 1
+    let path = "\(out).\(dumps)"
+    let deadline = now() + 30
+    // Written by the server itself, under another name first.
+    while !FileManager.default.fileExists(atPath: path), now() < deadline { usleep(10_000) }
+    return try Cost(callgrind: path)
+  }
+}
