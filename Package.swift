@@ -131,7 +131,10 @@ let package = Package(
       ]),
     tests(
       "EtcdServerTests",
-      ["TestSupport", "EtcdServer", "EtcdConfig", "Auth", "FileSystem", "EtcdAPI", "Bytes"]),
+      [
+        "TestSupport", "EtcdServer", "EtcdConfig", "Auth", "FileSystem", "EtcdAPI", "Bytes", "MVCC",
+        "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "Runtime",
+      ]),
 
     .executableTarget(
       name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime"],

@@ -49,9 +49,9 @@ final class MemberHost: @unchecked Sendable {
   private let logger: Logger
   private let log: LogStore
   private let logThread = WorkerThread(name: "etcd-wal")
-  private let storageThread = WorkerThread(name: "etcd-storage")
+  private let storageThread = WorkerThread(name: "etcd-storage", isBackground: true)
   /// Copies the backend.
-  private let copyThread = WorkerThread(name: "etcd-copy")
+  private let copyThread = WorkerThread(name: "etcd-copy", isBackground: true)
   private let isStopping = Mutex(false)
   private let metrics: ServerMetrics
   private let tickInterval: Duration
@@ -71,6 +71,9 @@ final class MemberHost: @unchecked Sendable {
     var membership = Membership()
   }
   private let published: Mutex<Published>
+
+  /// Between two steps of a compaction: a step takes a tenth of it.
+  private static let compactionPause = Duration.milliseconds(1)
 
   /// Written rows after which the memory that they and their entries left is given back.
   private static let releaseBytes = 64 << 20
@@ -185,6 +188,9 @@ final class MemberHost: @unchecked Sendable {
     }
     if out.removedSelf { delegate.removedFromCluster() }
     if out.wantsMore { post(.resume) }
+    if out.wantsCompaction {
+      loop.schedule(after: Self.compactionPause) { self.post(.compact) }
+    }
   }
 
   private func publish(_ out: MemberOutput) {
