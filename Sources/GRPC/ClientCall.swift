@@ -161,7 +161,7 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
     guard status == nil, !outboundEnded else { throw status ?? .cancelled }
     enqueue(.bytes(message))
     guard outbound.queuedBytes > SendGate.highBytes else { return }
-    try await room.wait()
+    try await room.wait { outbound.queuedBytes > SendGate.highBytes }
   }
 
   func endInput() {

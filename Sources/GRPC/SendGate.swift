@@ -16,8 +16,10 @@ final class SendGate: @unchecked Sendable {
   var isEmpty: Bool { waiting.isEmpty }
 
   /// Returns once the queue has shrunk.
+  /// - Parameter isFull: whether there is something to wait for. Asked when nothing can come between the
+  ///   answer and the wait: the call itself may give the loop time to empty the queue.
   /// - Throws: what the stream ended with, or `CancellationError`.
-  func wait() async throws {
+  func wait(while isFull: () -> Bool) async throws {
     loop.preconditionCurrent()
     let id = nextID
     nextID += 1
@@ -26,7 +28,10 @@ final class SendGate: @unchecked Sendable {
         (continuation: UnsafeContinuation<Void, any Error>) in
         if Task.isCancelled {
           continuation.resume(throwing: CancellationError())
+        } else if !isFull() {
+          continuation.resume()
         } else {
+          loop.preconditionCurrent()
           waiting.append((id, continuation))
         }
       }

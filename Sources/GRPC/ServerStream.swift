@@ -73,7 +73,7 @@ public final class ServerStream: @unchecked Sendable {
   public func send(_ body: MessageBody) async throws {
     try enqueue(body)
     guard call.outbound.queuedBytes > SendGate.highBytes else { return }
-    try await room.wait()
+    try await room.wait { isOpen && call.outbound.queuedBytes > SendGate.highBytes }
   }
 
   /// Queues a message without waiting; the caller watches `queuedBytes` and `onWritable`.
