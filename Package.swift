@@ -135,9 +135,8 @@ let package = Package(
     tests(
       "EtcdServerTests",
       [
-        "TestSupport", "EtcdServer", "EtcdConfig", "Auth", "FileSystem", "EtcdAPI", "Bytes",
-        "Member",
-        "Runtime",
+        "TestSupport", "EtcdServer", "EtcdConfig", "Auth", "FileSystem", "EtcdAPI", "Bytes", "MVCC",
+        "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "Runtime",
       ]),
 
     .executableTarget(

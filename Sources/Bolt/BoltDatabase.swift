@@ -63,6 +63,9 @@ public final class BoltDatabase: Sendable {
     var pending = 0
   }
 
+  /// Bytes of a commit that may wait to be written to the disk.
+  private static let writeBackBytes = 4 << 20
+
   private let file: any StorageFile
   private let options: BoltOptions
   private let shared: Mutex<Shared>
@@ -270,9 +273,16 @@ public final class BoltDatabase: Sendable {
       if !options.noSync { try file.sync() }
       writer.fileSize = grown
     }
+    var unwritten = 0
     for entry in pages.sorted(by: { $0.page < $1.page }) {
       try entry.bytes.withUnsafeBytes { (memory) throws(FileError) in
         try file.write(memory, at: Int(entry.page) * meta.pageSize)
+      }
+      unwritten += entry.bytes.count
+      // An fsync of the log waits for what the journal finds unwritten.
+      if unwritten >= Self.writeBackBytes, !options.noSync {
+        try file.writeBack()
+        unwritten = 0
       }
     }
     if !options.noSync { try file.syncData() }

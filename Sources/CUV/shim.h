@@ -2,6 +2,9 @@
 #define CUV_SHIM_H
 
 #include <pthread.h>
+#ifdef __linux__
+#include <sys/resource.h>
+#endif
 #include <uv.h>
 
 #ifdef __APPLE__
@@ -21,6 +24,14 @@ static inline void cuv_name_thread(const char *name) {
   pthread_setname_np(name);
 #else
   pthread_setname_np(pthread_self(), name);
+#endif
+}
+
+/// Gives the calling thread a third of the processor time that others get where it is short. Does nothing
+/// where the system has such weights only for whole processes.
+static inline void cuv_lower_thread_priority(void) {
+#ifdef __linux__
+  (void)setpriority(PRIO_PROCESS, 0, 5);
 #endif
 }
 

@@ -51,9 +51,9 @@ final class MemberHost: @unchecked Sendable {
   private let logger: Logger
   private let log: LogStore
   private let logThread = WorkerThread(name: "etcd-wal")
-  private let storageThread = WorkerThread(name: "etcd-storage")
+  private let storageThread = WorkerThread(name: "etcd-storage", isBackground: true)
   /// Copies the backend.
-  private let copyThread = WorkerThread(name: "etcd-copy")
+  private let copyThread = WorkerThread(name: "etcd-copy", isBackground: true)
   private let isStopping = Mutex(false)
   private let metrics: ServerMetrics
   private let tickInterval: Duration
@@ -72,6 +72,8 @@ final class MemberHost: @unchecked Sendable {
 
   /// After this a member has found its leader and published itself, as a rule.
   private static let startupTime = Duration.seconds(2)
+  /// Between two steps of a compaction: a step takes a tenth of it.
+  private static let compactionPause = Duration.milliseconds(1)
 
   /// Written rows after which the memory that they and their entries left is given back.
   private static let releaseBytes = 64 << 20
@@ -218,6 +220,9 @@ final class MemberHost: @unchecked Sendable {
     }
     if out.removedSelf { delegate.removedFromCluster() }
     if out.wantsMore { post(.resume) }
+    if out.wantsCompaction {
+      loop.execute { self.loop.schedule(after: Self.compactionPause) { self.post(.compact) } }
+    }
   }
 
   private func publish(_ out: MemberOutput) {

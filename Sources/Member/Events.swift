@@ -23,6 +23,8 @@ public enum MemberEvent: Sendable {
   case flush(id: UInt64)
   /// Go on with work that `wantsMore` announced.
   case resume
+  /// Go on with the compaction that `wantsCompaction` announced.
+  case compact
   /// Messages from peers.
   case receive([Raftpb.Message])
   /// A write to the log, and everything in it, is durable.
@@ -141,6 +143,9 @@ public struct MemberOutput: Sendable {
   public var compacted: Int64?
   /// Work is left: call `advance` again after other events.
   public var wantsMore = false
+  /// A compaction is under way: leave `compact` after a pause, in which requests have the processor
+  /// and the disk to themselves. Asked for once until that event comes.
+  public var wantsCompaction = false
   /// The member cannot go on: replicated state contradicts the disk.
   public var fatal: String?
 }

@@ -164,9 +164,14 @@ extension MemberCore {
   }
 
   mutating func compactionStep(_ out: inout MemberOutput) {
-    guard store.isCompacting, !isInstalling, applied.index >= replayUntil else { return }
-    guard let finished = store.compactStep(limit: config.compactionStepKeys) else {
-      out.wantsMore = true
+    guard !compactionPause, !isInstalling, applied.index >= replayUntil,
+      store.canCompact(dropsMax: config.compactionBatchRows)
+    else { return }
+    let finished = store.compactStep(
+      limit: config.compactionStepKeys, dropsMax: config.compactionBatchRows)
+    guard let finished else {
+      compactionPause = true
+      out.wantsCompaction = true
       return
     }
     out.compacted = finished

@@ -31,10 +31,16 @@ public struct MemberCore: Sendable {
     public var leaseCheckpointPersist = false
     /// Keys visited a turn by a compaction under way.
     public var compactionStepKeys = 256
+    /// Rows that a compaction removes from the backend in one commit: few, because fsyncs of the log wait
+    /// for what a commit writes.
+    /// - Source: etcd's default of `--experimental-compaction-batch-limit`.
+    public var compactionBatchRows = 1_000
     /// Ticks between two commits of the backend, and rows at which one comes earlier. The log holds
     /// everything meanwhile; each commit costs two fsyncs that the log's own have to wait for.
     public var commitTicks = 10
     public var commitRows = 10_000
+    /// Bytes of rows after which the backend is committed.
+    public var commitBytes = 32 << 20
     /// Keys and values not yet in the backend at which new proposals are refused.
     public var pendingBytesMax = 512 << 20
     /// Requests that may wait for their entry at a time.
@@ -98,6 +104,8 @@ public struct MemberCore: Sendable {
   public internal(set) var auth = AuthStore()
   /// Callers that wait until an index is applied.
   var appliedWaits: [(id: UInt64, index: UInt64)] = []
+  /// Whether the next step of a compaction waits for its event.
+  var compactionPause = false
   var physicalCompactions: [(id: UInt64, revision: Int64, result: KVResult)] = []
   var lead: UInt64 = 0
   var leaderChanges = 0
@@ -201,6 +209,7 @@ public struct MemberCore: Sendable {
       commitDue = true
       writeNews(&out)
     case .resume: break
+    case .compact: compactionPause = false
     case .receive(let messages): for message in messages { step(message) }
     case .appended(let append): didAppend(append)
     case .committed(let state): didCommit(state)
@@ -354,7 +363,9 @@ public struct MemberCore: Sendable {
 
   private mutating func maybeFreeze(_ out: inout MemberOutput) {
     guard !isInstalling, !store.isCommitting, out.freeze == nil else { return }
-    let full = store.pendingRows >= config.commitRows
+    let full =
+      store.pendingRows >= config.commitRows || store.unfrozenBytes >= config.commitBytes
+      || store.droppedRows >= config.compactionBatchRows
     guard full || (commitDue && (store.hasPending || durable.index < applied.index)) else { return }
     guard applied.index >= replayUntil else { return }
     commitDue = false

@@ -45,7 +45,9 @@ import Testing
         let target = model.revision + 1 - Int64(requests.below(12))
         let got = try Answer { try store.compact(to: target) }
         #expect(got == model.compact(target), "\(context) compact \(target)")
-      case 87..<92: _ = store.compactStep(limit: 1 + requests.below(5))
+      case 87..<92:
+        _ = store.compactStep(
+          limit: 1 + requests.below(5), dropsMax: 1 + requests.below(4))
       case 92..<96: if frozen == nil { frozen = store.freeze(appliedIndex: index, term: 1) }
       default: try commit()
       }
@@ -146,7 +148,7 @@ import Testing
     let expected = try store.snapshot().hash(at: 0)
     var rounds: UInt64 = 1
     while store.isCompacting {
-      _ = store.compactStep(limit: 7)
+      _ = store.compactStep(limit: 7, dropsMax: 5)
       #expect(try store.snapshot().hash(at: 0) == expected)
       rounds += 1
       store.didCommit(try backend.commit(store.freeze(appliedIndex: rounds, term: 1)))

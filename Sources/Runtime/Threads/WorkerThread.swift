@@ -24,13 +24,17 @@ public final class WorkerThread: @unchecked Sendable {
 
   /// Starts the thread.
   /// - Parameter name: shown by the system's tools; 15 bytes count.
-  public init(name: String) {
+  /// - Parameter isBackground: lets other threads go first where processors are short.
+  public init(name: String, isBackground: Bool = false) {
     mutex = .allocate(capacity: 1)
     condition = .allocate(capacity: 1)
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(condition, nil)
     // The thread holds the object until `stop()`.
-    thread = OSThread(name: name) { self.run() }
+    thread = OSThread(name: name) {
+      if isBackground { cuv_lower_thread_priority() }
+      self.run()
+    }
   }
 
   deinit {

@@ -107,6 +107,7 @@ public final class SimulatedMember {
     config.commitTicks = 1
     config.catchUpEntries = options.catchUpEntries
     config.compactionStepKeys = options.compactionStepKeys
+    config.compactionBatchRows = 2
     config.leaseCheckpoint = options.leaseCheckpointInterval != nil
     config.leaseCheckpointInterval = options.leaseCheckpointInterval ?? 0
     config.leaseCheckpointPersist = options.leaseCheckpointPersist
@@ -156,6 +157,7 @@ public final class SimulatedMember {
     if let batch = out.freeze { storageJobs.append(.commit(batch)) }
     if let snapshot = out.saveSnapshot { logJobs.append(.save(snapshot)) }
     if out.wantsMore { post(.resume) }
+    if out.wantsCompaction { post(.compact) }
     return out
   }
 

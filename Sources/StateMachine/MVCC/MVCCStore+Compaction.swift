@@ -5,8 +5,16 @@ import Protobuf
 /// Where a compaction stands.
 struct CompactionCursor: Sendable {
   let revision: Int64
-  /// Next key to visit.
-  var next: Bytes
+  /// Next key to visit; `nil` when all were visited.
+  var next: Bytes?
+  /// Rows that left the index and that the backend still has.
+  var queue: DropQueue
+
+  init(revision: Int64) {
+    self.revision = revision
+    next = Bytes()
+    queue = DropQueue(upTo: revision)
+  }
 }
 
 extension MVCCStore {
@@ -21,29 +29,41 @@ extension MVCCStore {
     compactRevision = target
     put(.meta, Self.scheduledKey, Revision(main: target).encoded())
     // A compaction under way is overtaken: the new one removes what it had left.
-    compaction = CompactionCursor(revision: target, next: Bytes())
+    var cursor = CompactionCursor(revision: target)
+    for drop in compaction?.queue.rest ?? [] { cursor.queue.add(drop) }
+    compaction = cursor
     return .compaction(revision: revision)
   }
 
-  /// Whether a compaction has keys left to visit.
+  /// Whether a compaction has work left.
   public var isCompacting: Bool { compaction != nil }
 
-  /// Visits up to `limit` keys of the compaction under way.
+  /// Whether `compactStep` has something to do: keys to visit, or room for rows in the next batch.
+  public func canCompact(dropsMax: Int) -> Bool {
+    guard let compaction else { return false }
+    return compaction.next != nil || compaction.queue.isEmpty || droppedRows < dropsMax
+  }
+
+  /// Visits up to `limit` keys of the compaction under way, or leaves rows to be removed from the
+  /// backend, in revision order, until about `dropsMax` wait for the next batch.
   /// - Returns: the revision when it is finished, `nil` otherwise.
-  public mutating func compactStep(limit: Int) -> Int64? {
-    guard let cursor = compaction else { return nil }
-    var gone: [KeyRevision] = []
-    let next = index.compact(from: cursor.next, limit: limit, at: cursor.revision) {
-      gone.append($0)
+  public mutating func compactStep(limit: Int, dropsMax: Int) -> Int64? {
+    guard let (revision, next) = compaction.map({ ($0.revision, $0.next) }) else { return nil }
+    if let start = next {
+      var gone: [KeyRevision] = []
+      compaction!.next = index.compact(from: start, limit: limit, at: revision) {
+        gone.append($0)
+      }
+      for entry in gone { compaction!.queue.add((entry.revision, entry.isTombstone)) }
+      guard compaction!.next == nil else { return nil }
     }
-    for revision in gone { drop(revision) }
-    if let next {
-      compaction!.next = next
-      return nil
+    while !compaction!.queue.isEmpty, droppedRows < dropsMax {
+      drop(compaction!.queue.next(dropsMax))
     }
+    guard compaction!.queue.isEmpty else { return nil }
     compaction = nil
-    put(.meta, Self.finishedKey, Revision(main: cursor.revision).encoded())
-    return cursor.revision
+    put(.meta, Self.finishedKey, Revision(main: revision).encoded())
+    return revision
   }
 
   /// Rebuilds the store from a backend: index, revisions, leases, and a compaction that was cut off.
@@ -65,7 +85,7 @@ extension MVCCStore {
     if let finished { store.compactRevision = finished }
     if let scheduled, scheduled > store.compactRevision {
       store.compactRevision = scheduled
-      store.compaction = CompactionCursor(revision: scheduled, next: Bytes())
+      store.compaction = CompactionCursor(revision: scheduled)
     }
     // Compaction may have removed the rows of the newest revision.
     store.revision = Swift.max(store.revision, store.compactRevision)

@@ -18,7 +18,7 @@ public struct MVCCStore: Sendable {
   public internal(set) var leases = LeaseTable()
 
   private var active = RowLog()
-  private var dropped: [(revision: Revision, isTombstone: Bool)] = []
+  private var dropped: [DropQueue.Drop] = []
   private var small: [Bucket: [Bytes: Bytes?]] = [:]
   private var frozen: FrozenBatch?
   private var committed: any CommittedRows
@@ -30,6 +30,10 @@ public struct MVCCStore: Sendable {
   public var pendingBytes: Int { active.bytes + (frozen?.rows.bytes ?? 0) }
   /// Rows waiting for the next freeze.
   public var pendingRows: Int { active.count + dropped.count }
+  /// Rows of compactions waiting for the next freeze.
+  public var droppedRows: Int { dropped.count }
+  /// Bytes waiting for the next freeze.
+  public var unfrozenBytes: Int { active.bytes }
 
   /// Keys that exist now.
   public var liveKeys: Int { index.liveCount }
@@ -122,9 +126,7 @@ public struct MVCCStore: Sendable {
     return found.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
   }
 
-  mutating func drop(_ revision: KeyRevision) {
-    dropped.append((revision.revision, revision.isTombstone))
-  }
+  mutating func drop(_ rows: [DropQueue.Drop]) { dropped += rows }
 
   // MARK: Transactions
 
