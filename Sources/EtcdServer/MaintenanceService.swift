@@ -16,9 +16,6 @@ import Runtime
 struct MaintenanceService: Sendable {
   let member: RunningMember
 
-  /// Bytes of one blob of a snapshot.
-  private static let snapshotBlobBytes = 32 << 10
-
   func register(in router: inout GRPCRouter) {
     typealias Maintenance = Etcdserverpb.MaintenanceService
     func add(
@@ -163,18 +160,17 @@ struct MaintenanceService: Sendable {
     let total = rows.transaction.size
     member.logger.info(
       "sending database snapshot to client", [LogField("total-bytes", .int(total))])
-    let digest = StreamingSHA256()
+    let reader = SnapshotReader(rows.transaction)
     var sent = 0
     while sent < total {
-      // The copy that is hashed is the copy that is sent: pages that are free may change meanwhile.
-      let blob = rows.transaction.snapshotBytes(at: sent, count: Self.snapshotBlobBytes)
-      digest.update(blob)
-      sent += blob.count
-      let response = Etcdserverpb.SnapshotResponse(
-        remainingBytes: UInt64(total - sent), blob: blob)
-      try await stream.send(response.encoded())
+      for blob in await reader.next(on: member.worker) {
+        sent += blob.count
+        let response = Etcdserverpb.SnapshotResponse(
+          remainingBytes: UInt64(total - sent), blob: blob)
+        try await stream.send(response.encoded())
+      }
     }
-    let last = Etcdserverpb.SnapshotResponse(blob: digest.finish())
+    let last = Etcdserverpb.SnapshotResponse(blob: reader.digest())
     try await stream.send(last.encoded())
     member.logger.info(
       "successfully sent database snapshot to client",
@@ -256,4 +252,41 @@ extension RunningMember {
     }
     try result.get()
   }
+}
+
+/// Copies and hashes a database piece by piece on a worker thread: a loop would keep requests waiting.
+///
+/// The copy that is hashed is the copy that is sent: pages that are free may change meanwhile.
+private final class SnapshotReader: @unchecked Sendable {
+  // @unchecked: one call at a time; the next begins when the one before has returned.
+  private static let blobBytes = 32 * 1024
+  private static let blobsAtOnce = 16
+
+  private let transaction: BoltReadTransaction
+  private let hash = StreamingSHA256()
+  private var position = 0
+
+  init(_ transaction: BoltReadTransaction) { self.transaction = transaction }
+
+  /// The next blobs; empty at the end.
+  func next(on worker: WorkerThread) async -> [Bytes] {
+    await withCheckedContinuation { done in
+      worker.execute { done.resume(returning: self.read()) }
+    }
+  }
+
+  private func read() -> [Bytes] {
+    var blobs: [Bytes] = []
+    while blobs.count < Self.blobsAtOnce {
+      let blob = transaction.snapshotBytes(at: position, count: Self.blobBytes)
+      if blob.count == 0 { break }
+      hash.update(blob)
+      position += blob.count
+      blobs.append(blob)
+    }
+    return blobs
+  }
+
+  /// SHA-256 of everything; call once, at the end.
+  func digest() -> Bytes { hash.finish() }
 }
