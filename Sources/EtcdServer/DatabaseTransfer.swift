@@ -58,6 +58,9 @@ final class DatabaseSink: SnapshotSink {
     } catch { throw SnapshotError(error.description) }
   }
 
+  /// Bytes that may wait to be written to the disk.
+  private static let writeBackBytes = 4 << 20
+
   func write(_ bytes: Bytes) throws(SnapshotError) -> Bool {
     let (failure, hasRoom) = state.withLock { state in
       state.queued += bytes.count
@@ -77,6 +80,9 @@ final class DatabaseSink: SnapshotSink {
     var failure: SnapshotError?
     do throws(FileError) {
       try bytes.withUnsafeBytes { (memory) throws(FileError) in try file.write(memory, at: at) }
+      // The log's fsyncs wait for what the journal finds unwritten.
+      let end = at + bytes.count
+      if end / Self.writeBackBytes > at / Self.writeBackBytes { try file.writeBack() }
     } catch { failure = SnapshotError(error.description) }
     let wakes = state.withLock { state in
       state.queued -= bytes.count

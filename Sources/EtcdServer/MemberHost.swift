@@ -71,7 +71,7 @@ final class MemberHost: @unchecked Sendable {
   private let published: Mutex<Published>
 
   /// After this a member has found its leader and published itself, as a rule.
-  private static let startupTime = Duration.seconds(2)
+  private static let startupTime = Duration.seconds(5)
   /// Between two steps of a compaction: a step takes a tenth of it.
   private static let compactionPause = Duration.milliseconds(1)
 

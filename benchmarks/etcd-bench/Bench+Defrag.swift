@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import Foundation
 
 /// What a client sees while the backend is made smaller, or committed.
 extension Bench {
@@ -8,6 +9,7 @@ extension Bench {
       let cluster = try await cluster(server)
       let client = cluster.clients[0]
       try await makeHoles(server, client)
+      sync()
       let load = try await PutLoad.start(
         port: cluster.members[0].port, clients: 1, interval: nil, loop: loop)
       let quiet = try await quietSeconds()
@@ -52,7 +54,11 @@ extension Bench {
     try await client.compact()
     let deadline = now() + 30
     while try await client.status().dbSizeInUse > used + used / 6 {
-      guard now() < deadline else { throw BenchError("\(server.name) keeps deleted rows") }
+      guard now() < deadline else {
+        let status = try await client.status()
+        throw BenchError(
+          "\(server.name) has \(status.dbSizeInUse) of \(status.dbSize) bytes in use")
+      }
       try await Task.sleep(for: .milliseconds(100))
     }
   }

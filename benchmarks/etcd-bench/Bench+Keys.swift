@@ -73,15 +73,15 @@ extension Bench {
   /// Eight clients that start 2,000 puts a second together.
   @inline(never)
   func startPuts(_ cluster: Cluster) async throws -> PutLoad {
-    try await PutLoad.start(
+    // What was written before reaches the disk first.
+    sync()
+    return try await PutLoad.start(
       port: cluster.members[cluster.leader].port, clients: 8, interval: 0.004, loop: loop)
   }
 
   /// A few seconds in which the server has nothing else to do.
   @inline(never)
   func quietSeconds() async throws -> Window {
-    // What was written before reaches the disk first.
-    sync()
     try await Task.sleep(for: .seconds(1))
     let begin = now()
     try await Task.sleep(for: .seconds(3))
