@@ -108,7 +108,11 @@ extension MemberCore {
       if let compaction = request.compaction {
         let result = try store.compact(to: compaction.revision)
         if compaction.physical {
-          physicalCompactions.append((id, compaction.revision, result))
+          // It may take longer than a request may wait for its entry, which is here.
+          if waiting.remove(id) != nil {
+            physicalCompactions.append(
+              PhysicalCompaction(id: id, revision: compaction.revision, result: result))
+          }
           return nil
         }
         return .kv(result)
@@ -175,9 +179,22 @@ extension MemberCore {
       return
     }
     out.compacted = finished
-    let done = physicalCompactions.filter { $0.revision <= finished }
-    physicalCompactions.removeAll { $0.revision <= finished }
-    for entry in done { reply(entry.id, .kv(entry.result), &out) }
+    for index in physicalCompactions.indices
+    where physicalCompactions[index].revision <= finished {
+      physicalCompactions[index].stage = .removed
+      commitDue = true
+    }
+  }
+
+  /// Answers the callers of compactions that `isOver` picks.
+  mutating func answerCompactions(
+    _ out: inout MemberOutput, _ isOver: (PhysicalCompaction) -> Bool
+  ) {
+    guard !physicalCompactions.isEmpty else { return }
+    for compaction in physicalCompactions where isOver(compaction) {
+      out.replies.append(Reply(id: compaction.id, outcome: .kv(compaction.result)))
+    }
+    physicalCompactions.removeAll(where: isOver)
   }
 
   // MARK: Membership
@@ -312,4 +329,21 @@ extension Etcdserverpb.TxnRequest {
       }
     }
   }
+}
+
+/// A compaction whose caller wants its rows gone from the backend.
+/// - Source: etcd `EtcdServer.Compact`: the answer comes after a commit, and no time limit applies.
+struct PhysicalCompaction {
+  enum Stage {
+    /// Rows are being removed.
+    case running
+    /// All were handed to the next commit.
+    case removed
+    case committing
+  }
+
+  let id: UInt64
+  let revision: Int64
+  let result: KVResult
+  var stage = Stage.running
 }

@@ -106,7 +106,8 @@ public struct MemberCore: Sendable {
   var appliedWaits: [(id: UInt64, index: UInt64)] = []
   /// Whether the next step of a compaction waits for its event.
   var compactionPause = false
-  var physicalCompactions: [(id: UInt64, revision: Int64, result: KVResult)] = []
+  /// Compactions whose callers wait until the rows have left the backend.
+  var physicalCompactions: [PhysicalCompaction] = []
   var lead: UInt64 = 0
   var leaderChanges = 0
   var leaderElectedTick = 0
@@ -212,7 +213,7 @@ public struct MemberCore: Sendable {
     case .compact: compactionPause = false
     case .receive(let messages): for message in messages { step(message) }
     case .appended(let append): didAppend(append)
-    case .committed(let state): didCommit(state)
+    case .committed(let state): didCommit(state, &out)
     case .installed(let append, let store): didInstall(append, store, &out)
     case .snapshotSaved(let index): didSaveSnapshot(index)
     case .unreachable(let id): node.reportUnreachable(id)
@@ -353,12 +354,13 @@ public struct MemberCore: Sendable {
     delayed.removeAll(keepingCapacity: true)
   }
 
-  private mutating func didCommit(_ state: any CommittedRows) {
+  private mutating func didCommit(_ state: any CommittedRows, _ out: inout MemberOutput) {
     guard let position = freezing else { return }
     freezing = nil
     store.didCommit(state)
     durable = position
     durableRows = state
+    answerCompactions(&out) { $0.stage == .committing }
   }
 
   private mutating func maybeFreeze(_ out: inout MemberOutput) {
@@ -370,6 +372,9 @@ public struct MemberCore: Sendable {
     guard applied.index >= replayUntil else { return }
     commitDue = false
     freezing = applied
+    for index in physicalCompactions.indices where physicalCompactions[index].stage == .removed {
+      physicalCompactions[index].stage = .committing
+    }
     auth.writeFirstRevision(to: &store)
     out.freeze = store.freeze(appliedIndex: applied.index, term: applied.term)
   }
@@ -416,7 +421,8 @@ public struct MemberCore: Sendable {
       freezing = nil
       savingSnapshot = nil
       snapshotIndex = snapshot.metadata.index
-      physicalCompactions.removeAll()
+      // Their rows went with the old state.
+      answerCompactions(&out) { _ in true }
       let membership = applied.membership
       out.memberChanges += membership.sorted.map { .add($0) }
       out.memberChanges += membership.removed.sorted().map { .remove($0) }

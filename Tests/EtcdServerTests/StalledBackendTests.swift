@@ -177,4 +177,39 @@ private final class Answers: MemberHostDelegate {
     #expect(try host.backend.state().value(.key, Revision(main: 102).encoded()) != nil)
     host.stop()
   }
+
+  /// A compaction whose caller wants the rows gone is answered when they are, however long that takes;
+  /// no time limit of requests applies.
+  @Test func aPhysicalCompactionOutlastsTheTimeOfARequest() async throws {
+    let scratch = Scratch()
+    let fileSystem = StallingFileSystem()
+    let answers = Answers()
+    let host = try makeHost(fileSystem, scratch, answers)
+    host.start(skipTicks: 0, skipTicksAlone: 20)
+    try await wait("a leader") { host.status.leader == 1 }
+    for id in UInt64(100)..<105 {
+      let put = Etcdserverpb.PutRequest(key: "key", value: Bytes("value \(id)"))
+      host.post(.propose([Proposal(id: id, data: RaftRequest.encode(.put, put.encoded(), id: id))]))
+    }
+    host.post(.flush(id: 1))
+    try await wait("the flush") { answers.outcome(1) != nil }
+    fileSystem.stall()
+    let compact = Etcdserverpb.CompactionRequest(revision: 6, physical: true)
+    host.post(
+      .propose([Proposal(id: 2, data: RaftRequest.encode(.compaction, compact.encoded(), id: 2))]))
+    try await wait("the stalled commit") { fileSystem.stalled > 0 }
+    // 70 ticks of 10 ms are the time of a request.
+    try await Task.sleep(for: .milliseconds(1_500))
+    #expect(answers.outcome(2) == nil)
+    fileSystem.release()
+    try await wait("the answer") { answers.outcome(2) != nil }
+    guard case .kv(let result) = answers.outcome(2) else {
+      Issue.record("\(String(describing: answers.outcome(2)))")
+      return host.stop()
+    }
+    #expect(result.revision == 6)
+    #expect(try host.backend.state().value(.key, Revision(main: 5).encoded()) == nil)
+    #expect(try host.backend.state().value(.key, Revision(main: 6).encoded()) != nil)
+    host.stop()
+  }
 }

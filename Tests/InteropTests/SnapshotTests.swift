@@ -18,8 +18,16 @@ import Testing
     let lagging = cluster.members[2]
     try await putMany(1, to: cluster.members[0])
     lagging.stop()
+    let others = cluster.members.dropLast().map { (member: $0, before: $0.log.count) }
     // Go etcd 3.5.1 keeps 5,000 entries behind a snapshot, whatever the flags.
     try await putMany(6500, to: cluster.members[0])
+    // Whoever leads must have let go of what the member lacks.
+    for (member, before) in others {
+      let deadline = Date().addingTimeInterval(15)
+      while !member.log.dropFirst(before).contains("saved snapshot"), Date() < deadline {
+        usleep(20_000)
+      }
+    }
     lagging.start()
     try lagging.waitHealthy()
     let read = run(ctl, ["--endpoints", lagging.endpoint, "get", "key99", "--print-value-only"])
