@@ -90,11 +90,13 @@ struct CoreInbox {
 }
 
 extension MemberEvent {
-  /// Requests and entries that it brings; changes of the whole state weigh more than any number.
+  /// Work that it brings, in requests and entries; changes of the whole state weigh more than any
+  /// number.
   fileprivate var weight: Int {
     switch self {
     case .propose(let proposals): proposals.count
-    case .read(let ids), .readLocal(let ids): ids.count
+    // However many, they share one round and are read elsewhere.
+    case .read(let ids), .readLocal(let ids): 1 + ids.count / 64
     case .askLeases(let questions): questions.count
     case .receive(let messages): messages.reduce(0) { $0 + 1 + $1.entries.count }
     case .appended(let append): 1 + append.entries.count

@@ -51,6 +51,14 @@ import Testing
     expect(inbox.leave([.snapshotSaved(7)]), .wake)
   }
 
+  @Test func readsWeighLittle() {
+    var inbox = Self.idle()
+    expect(inbox.leave([.read(Array(0..<900))]), .work)
+    expect(inbox.take().count, 1)
+    expect(inbox.finish(pending: 0, turns: 1), .nothing)
+    expect(inbox.leave([.read(Array(0..<5_000))]), .wake)
+  }
+
   @Test func aBusyMemberLeavesTheTurnToTheCore() {
     var inbox = Self.idle()
     expect(inbox.leave([.tick]), .work)
