@@ -88,8 +88,8 @@ let package = Package(
     library(
       "Simulation",
       [
-        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
-        "MemberStorage", "Bolt", "Snap",
+        "Auth", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
+        "Member", "MemberStorage", "Bolt", "Snap",
       ]),
     tests(
       "SimulationTests",

@@ -8,7 +8,7 @@ import PeerTransport
 import Runtime
 
 /// Asks whoever leads about leases: the own core, or another member over its peer URL, again and again
-/// until somebody answers or the request's time is over. Confined to the client loop.
+/// until somebody answers or the request's time is over. Confined to the loop of its requests.
 ///
 /// - Source: etcd `LeaseRenew`, `LeaseTimeToLive`, `leasehttp/http.go`.
 final class LeaseQuestions: @unchecked Sendable {
@@ -32,7 +32,8 @@ final class LeaseQuestions: @unchecked Sendable {
   /// Questions that may wait for one of those requests.
   private static let queuedMax = 1 << 16
 
-  private unowned let member: RunningMember
+  private let shared: SharedMember
+  private let requests: RequestTable
   private let loop: EventLoop
   private let client: HTTPClient
   private var isStopped = false
@@ -47,10 +48,11 @@ final class LeaseQuestions: @unchecked Sendable {
   private var paused: [Attempt] = []
   private var timer: LoopTimer?
 
-  init(member: RunningMember) {
-    self.member = member
-    loop = member.loop
-    client = HTTPClient(loop: member.loop, idlePerEndpointMax: Self.forwardedMax)
+  init(_ shared: SharedMember, _ requests: RequestTable) {
+    self.shared = shared
+    self.requests = requests
+    loop = requests.loop
+    client = HTTPClient(loop: requests.loop, idlePerEndpointMax: Self.forwardedMax)
   }
 
   /// Ends every question.
@@ -71,7 +73,7 @@ final class LeaseQuestions: @unchecked Sendable {
     loop.preconditionCurrent()
     attempt(
       Attempt(
-        kind: kind, deadline: loop.now &+ member.config.requestTimeout.nanoseconds, done: done))
+        kind: kind, deadline: loop.now &+ shared.config.requestTimeout.nanoseconds, done: done))
   }
 
   func ask(_ kind: LeaseQuestion.Kind) async -> Result<LeaseAnswer, EtcdError> {
@@ -82,13 +84,13 @@ final class LeaseQuestions: @unchecked Sendable {
 
   private func attempt(_ attempt: Attempt) {
     if isStopped { return attempt.done(.failure(.stopped)) }
-    let status = member.host.status
+    let status = shared.host.status
     guard loop.now < attempt.deadline else {
       return attempt.done(.failure(status.leader == 0 ? .noLeader : .timeout))
     }
-    if status.leader == member.host.memberID {
+    if status.leader == shared.host.memberID {
       askHere(attempt)
-    } else if let leader = member.host.membership.members[status.leader] {
+    } else if let leader = shared.host.membership.members[status.leader] {
       forward(attempt, to: leader)
     } else {
       pause(attempt)
@@ -107,7 +109,7 @@ final class LeaseQuestions: @unchecked Sendable {
   }
 
   private func askHere(_ attempt: Attempt) {
-    member.requests.ask(attempt.kind) { outcome, _ in
+    requests.ask(attempt.kind) { outcome, _ in
       switch outcome {
       case .lease(let answer): attempt.done(.success(answer))
       case .failed(.notLeader): self.pause(attempt)
@@ -133,7 +135,7 @@ final class LeaseQuestions: @unchecked Sendable {
   }
 
   /// A leader that hangs is asked no longer than it takes to elect another one.
-  private var patience: Duration { .milliseconds(1000 + member.config.electionTimeout) }
+  private var patience: Duration { .milliseconds(1000 + shared.config.electionTimeout) }
 
   /// Tries one URL after the other.
   private func send(_ attempt: Attempt, _ urls: ArraySlice<PeerURL>) {

@@ -10,22 +10,30 @@ import PeerTransport
 import Protobuf
 import Raft
 import Runtime
+import Synchronization
 
 /// Joins the peer transport to the member: messages one way, core output the other.
 ///
-/// Confined to the client loop, except the sends, which the transport takes from any thread.
+/// Confined to the peers' loop, on which nothing of a client's is done, so that no client delays a
+/// heartbeat.
 final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable {
-  // @unchecked: `versions`, `round` and `timer` are confined to `loop`; the rest is immutable.
+  // @unchecked: `round`, `timer` and `transport` are confined to `loop`; `known` has a lock; the rest is
+  // immutable.
 
-  private let member: RunningMember
+  private let config: ServerConfig
   private let host: MemberHost
   private let loop: EventLoop
   private let snapDirectory: String
+  private let onRemoved: @Sendable () -> Void
+  /// Reads and writes databases on their way between members; clients' work never waits here.
+  private let worker = WorkerThread(name: "etcd-snapshot", isBackground: true)
+  /// Set once, in `init`, which needs `self` for it.
   private var transport: PeerTransport!
   private let client: HTTPClient
   private var timer: LoopTimer?
   /// Server versions of the other members, as of the last round of questions.
-  private(set) var versions: [UInt64: String] = [:]
+  private let known = Mutex<[UInt64: String]>([:])
+  var versions: [UInt64: String] { known.withLock { $0 } }
 
   /// Between two rounds of questions for versions.
   private static let versionInterval: Duration = .milliseconds(500)
@@ -34,18 +42,24 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   private var round = 0
   private static let versionBytesMax = 64 << 10
 
-  init(member: RunningMember, snapDirectory: String) {
-    self.member = member
-    host = member.host
-    loop = member.loop
+  /// On `loop`.
+  /// - Parameter onRemoved: called when a peer says that this member was removed.
+  init(
+    _ host: MemberHost, _ config: ServerConfig, loop: EventLoop, logger: Logger,
+    registry: MetricsRegistry, snapDirectory: String, onRemoved: @escaping @Sendable () -> Void
+  ) {
+    self.host = host
+    self.config = config
+    self.loop = loop
     self.snapDirectory = snapDirectory
-    client = HTTPClient(loop: member.loop)
+    self.onRemoved = onRemoved
+    client = HTTPClient(loop: loop)
     var configuration = PeerTransportConfiguration(
       localID: host.memberID, clusterID: host.clusterID,
-      peerURLs: member.config.initialAdvertisePeerURLs, serverVersion: ServerVersion.etcd)
-    configuration.dialTimeout = .milliseconds(1000 + member.config.electionTimeout)
-    configuration.logger = member.logger
-    configuration.metrics = member.metrics.registry
+      peerURLs: config.initialAdvertisePeerURLs, serverVersion: ServerVersion.etcd)
+    configuration.dialTimeout = .milliseconds(1000 + config.electionTimeout)
+    configuration.logger = logger
+    configuration.metrics = registry
     transport = PeerTransport(configuration: configuration, loop: loop, delegate: self)
   }
 
@@ -63,6 +77,9 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     transport.stop()
     client.close()
   }
+
+  /// Ends the worker; once the loop does nothing more.
+  func stopWorker() { worker.stop() }
 
   // MARK: PeerGateway
 
@@ -83,13 +100,23 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
 
   /// - Source: etcd `promoteMemberHTTP`.
   func promote(
+    _ id: UInt64, at leader: MemberInfo, answerOn asker: EventLoop,
+    _ done: @escaping (Result<[MemberInfo], EtcdError>) -> Void
+  ) {
+    let answer = LoopAnswer(done)
+    loop.execute {
+      self.promote(id, at: leader) { result in asker.execute { answer.done(result) } }
+    }
+  }
+
+  private func promote(
     _ id: UInt64, at leader: MemberInfo,
     _ done: @escaping (Result<[MemberInfo], EtcdError>) -> Void
   ) {
     guard let url = leader.peerURLs.lazy.compactMap({ PeerURL($0) }).first(where: { !$0.isSecure })
     else { return done(.failure(.noLeader)) }
     var request = HTTPClientRequest("POST", url.endpoint, "/members/promote/\(id)")
-    request.headTimeout = member.config.requestTimeout
+    request.headTimeout = config.requestTimeout
     client.send(request, limit: Self.versionBytesMax) { result in
       guard case .success(let (head, body)) = result else { return done(.failure(.timeout)) }
       switch head.status {
@@ -130,7 +157,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   }
 
   func isRemoved(_ id: UInt64) -> Bool { host.membership.removed.contains(id) }
-  func localMemberWasRemoved() { member.removedFromCluster() }
+  func localMemberWasRemoved() { onRemoved() }
 
   func memberURLsSeen(_ id: UInt64, _ urls: [String]) {
     guard host.membership.members[id] == nil else { return }
@@ -144,7 +171,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
       throw SnapshotError("message without a snapshot")
     }
     return try DatabaseSink(
-      directory: snapDirectory, index: index, thread: member.worker, resume: resume)
+      directory: snapDirectory, index: index, thread: worker, resume: resume)
   }
 
   // MARK: Versions
@@ -154,17 +181,19 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     round += 1
     for info in host.membership.sorted where info.id != host.memberID {
       // Those that are known rarely change.
-      guard versions[info.id] == nil || round % Self.roundsForKnown == 0 else { continue }
+      guard known.withLock({ $0[info.id] == nil }) || round % Self.roundsForKnown == 0 else {
+        continue
+      }
       guard let url = info.peerURLs.lazy.compactMap({ PeerURL($0) }).first(where: { !$0.isSecure })
       else { continue }
       var request = HTTPClientRequest("GET", url.endpoint, "/version")
       request.headTimeout = .seconds(2)
       client.send(request, limit: Self.versionBytesMax) { [weak self] result in
-        guard let self else { return }
-        versions[info.id] = nil
+        var version: String?
         if case .success(let (head, body)) = result, head.status == 200 {
-          versions[info.id] = Self.version(in: body)
+          version = Self.version(in: body)
         }
+        self?.known.withLock { $0[info.id] = version }
       }
     }
   }
@@ -172,4 +201,11 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   private static func version(in body: Bytes) -> String? {
     (try? JSONValue.parse(body))?["etcdserver"]?.string
   }
+}
+
+/// Carries a handler from one loop to another and back.
+private struct LoopAnswer<R>: @unchecked Sendable {
+  // @unchecked: made on the loop that asks and called there again.
+  let done: (R) -> Void
+  init(_ done: @escaping (R) -> Void) { self.done = done }
 }

@@ -101,6 +101,12 @@ public struct ReadBatch: Sendable {
   public let result: Result<StoreSnapshot, EtcdError>
   /// Users and roles as they are in the snapshot's state.
   public let auth: AuthStore
+
+  /// The batch with some of its reads alone; `nil` when it has none of them.
+  public func part(_ holds: (UInt64) -> Bool) -> ReadBatch? {
+    let ids = ids.filter(holds)
+    return ids.isEmpty ? nil : ReadBatch(ids: ids, result: result, auth: auth)
+  }
 }
 
 /// A snapshot to stream to a peer: the message, and the backend state that goes with it.

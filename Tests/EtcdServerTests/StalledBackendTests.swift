@@ -106,7 +106,7 @@ private final class Answers: MemberHostDelegate {
 
 @Suite struct StalledBackendTests {
   private func makeHost(
-    _ fileSystem: StallingFileSystem, _ scratch: Scratch, _ answers: Answers
+    _ fileSystem: StallingFileSystem, _ scratch: Scratch
   ) throws -> MemberHost {
     let directory = MemberDirectory(fileSystem, dataDirectory: scratch.path + "/data")
     let own = MemberInfo(id: 1, peerURLs: ["http://127.0.0.1:1"], name: "one")
@@ -128,7 +128,7 @@ private final class Answers: MemberHostDelegate {
     return MemberHost(
       core: core, opened: opened, tickInterval: .milliseconds(10),
       logger: Logger(targets: [], encoding: .json, level: .error),
-      metrics: ServerMetrics(MetricsRegistry()), delegate: answers)
+      metrics: ServerMetrics(MetricsRegistry()))
   }
 
   private func wait(_ what: String, _ holds: () -> Bool) async throws {
@@ -142,8 +142,8 @@ private final class Answers: MemberHostDelegate {
     let scratch = Scratch()
     let fileSystem = StallingFileSystem()
     let answers = Answers()
-    let host = try makeHost(fileSystem, scratch, answers)
-    host.start(skipTicks: 0, skipTicksAlone: 20)
+    let host = try makeHost(fileSystem, scratch)
+    host.start(delegate: answers, skipTicks: 0, skipTicksAlone: 20)
     try await wait("a leader") { host.status.leader == 1 }
     func put(_ number: Int) {
       let request = Etcdserverpb.PutRequest(key: Bytes("key\(number)"), value: "value")
@@ -184,8 +184,8 @@ private final class Answers: MemberHostDelegate {
     let scratch = Scratch()
     let fileSystem = StallingFileSystem()
     let answers = Answers()
-    let host = try makeHost(fileSystem, scratch, answers)
-    host.start(skipTicks: 0, skipTicksAlone: 20)
+    let host = try makeHost(fileSystem, scratch)
+    host.start(delegate: answers, skipTicks: 0, skipTicksAlone: 20)
     try await wait("a leader") { host.status.leader == 1 }
     for id in UInt64(100)..<105 {
       let put = Etcdserverpb.PutRequest(key: "key", value: Bytes("value \(id)"))

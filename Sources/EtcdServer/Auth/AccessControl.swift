@@ -4,54 +4,66 @@ import EtcdAPI
 import EtcdConfig
 import GRPC
 import Runtime
+import Synchronization
 
-/// Who asks: users and roles as last applied, and the tokens that stand for users. Confined to the
-/// client loop.
+/// Who asks: users and roles as last applied, and the tokens that stand for users. Any thread.
+///
+/// Turns of the core change it in their order, before their answers leave: what an answer says about
+/// rights holds on every loop.
 ///
 /// - Source: etcd `AuthInfoFromCtx` in `server/auth/store.go`.
-final class AccessControl: @unchecked Sendable {
-  // @unchecked: confined to `loop`, asserted where it changes.
-
-  private let loop: EventLoop
-  private var provider = TokenProvider.none
-  private var tokens = SimpleTokens(lifetime: 0)
-  /// Users and roles as of the newest turn of the core that was answered.
-  private(set) var store = AuthStore()
-
-  init(loop: EventLoop) { self.loop = loop }
-
-  /// Begins with what was restored.
-  func start(_ provider: TokenProvider, _ store: AuthStore) {
-    loop.preconditionCurrent()
-    self.provider = provider
-    self.store = store
-    if case .simple(let lifetime) = provider { tokens = SimpleTokens(lifetime: lifetime) }
+final class AccessControl: Sendable {
+  private struct State {
+    var store: AuthStore
+    var tokens: SimpleTokens
+    /// Signed tokens that were verified, with the second at which each ends: a signature costs more
+    /// than all other checks of a request.
+    var verified: [String: (holder: AuthInfo, expires: Int64)] = [:]
   }
 
-  /// Whether requests need a user.
-  var isEnabled: Bool { store.isEnabled }
+  private let provider: TokenProvider
+  private let state: Mutex<State>
+  /// `store.isEnabled`, for every request to look at.
+  private let enabled: Atomic<Bool>
 
-  /// Takes over what a turn of the core changed.
+  /// - Parameters:
+  ///   - provider: what `--auth-token` asks for.
+  ///   - store: what was restored.
+  init(_ provider: TokenProvider, _ store: AuthStore) {
+    self.provider = provider
+    var lifetime: UInt64 = 0
+    if case .simple(let nanoseconds) = provider { lifetime = nanoseconds }
+    state = Mutex(State(store: store, tokens: SimpleTokens(lifetime: lifetime)))
+    enabled = Atomic(store.isEnabled)
+  }
+
+  /// Users and roles as of the newest turn of the core.
+  var store: AuthStore { state.withLock { $0.store } }
+
+  /// Whether requests need a user.
+  var isEnabled: Bool { enabled.load(ordering: .acquiring) }
+
+  /// Takes over what a turn of the core changed; called by whoever holds the turn.
   func update(_ store: AuthStore?, _ events: [TokenEvent]) {
-    loop.preconditionCurrent()
-    if let store { self.store = store }
-    guard case .simple = provider else { return }
-    for event in events { tokens.apply(event, now: loop.now) }
+    let now = monotonicNanoseconds()
+    state.withLock { state in
+      if let store {
+        state.store = store
+        enabled.store(store.isEnabled, ordering: .releasing)
+      }
+      guard case .simple = provider else { return }
+      for event in events { state.tokens.apply(event, now: now) }
+    }
   }
 
   // MARK: Tokens of calls
 
   private static let tokenName: Bytes = "token"
   private static let authorizationName: Bytes = "authorization"
-  private static let bearer = "Bearer "
 
-  /// The token that came with a call.
+  /// The token that came with a call, as it came.
   static func token(in metadata: Metadata) -> String? {
-    guard let value = metadata.first(tokenName) ?? metadata.first(authorizationName) else {
-      return nil
-    }
-    let text = value.string
-    return text.hasPrefix(bearer) ? String(text.dropFirst(bearer.utf8.count)) : text
+    (metadata.first(tokenName) ?? metadata.first(authorizationName))?.string
   }
 
   /// What a token says.
@@ -63,34 +75,36 @@ final class AccessControl: @unchecked Sendable {
   }
 
   func read(_ token: String) -> Reading {
-    loop.preconditionCurrent()
     switch provider {
     case .none: return .invalid
     case .signed(let tokens): return readSigned(token, tokens)
     case .simple:
-      if let user = tokens.use(token, now: loop.now) {
-        return .known(AuthInfo(username: user, revision: store.revision))
+      let now = monotonicNanoseconds()
+      let holder: AuthInfo? = state.withLock { state in
+        state.tokens.use(token, now: now).map {
+          AuthInfo(username: $0, revision: state.store.revision)
+        }
       }
+      if let holder { return .known(holder) }
       guard let index = SimpleTokens.parse(token)?.index else { return .invalid }
       return .awaits(index: index)
     }
   }
 
-  /// Signed tokens that were verified, with the second at which each ends: a signature costs more
-  /// than all other checks of a request.
-  private var verified: [String: (holder: AuthInfo, expires: Int64)] = [:]
   private static let verifiedMax = 1024
 
   private func readSigned(_ token: String, _ tokens: JSONWebTokens) -> Reading {
     let now = WallClock.nanoseconds / 1_000_000_000
-    if let found = verified[token] {
+    if let found = state.withLock({ $0.verified[token] }) {
       if now < found.expires { return .known(found.holder) }
-      verified[token] = nil
+      state.withLock { _ = $0.verified.removeValue(forKey: token) }
       return .invalid
     }
     guard let found = tokens.read(token, now: now) else { return .invalid }
-    if verified.count >= Self.verifiedMax { verified.removeAll() }
-    verified[token] = found
+    state.withLock { state in
+      if state.verified.count >= Self.verifiedMax { state.verified.removeAll() }
+      state.verified[token] = found
+    }
     return .known(found.holder)
   }
 
@@ -115,18 +129,20 @@ final class AccessControl: @unchecked Sendable {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// Makes the token for a user whose entry was applied; `done` is called on the loop.
+  /// Makes the token for a user whose entry was applied; `done` is called on `loop`, where the caller
+  /// is.
   /// - Parameter namesOwnIndex: whether the other members spell tokens as etcd before 3.5.3.
   func makeToken(
     _ user: String, prefix: String, index: UInt64, authRevision: UInt64, namesOwnIndex: Bool,
-    _ workers: PasswordWorkers, _ done: @escaping (Result<String, EtcdError>) -> Void
+    _ workers: PasswordWorkers, on loop: EventLoop,
+    _ done: @escaping (Result<String, EtcdError>) -> Void
   ) {
     switch provider {
     case .none: done(.failure(.authFailed))
     case .simple:
       done(.success(SimpleTokens.text(prefix: prefix, index: namesOwnIndex ? index : index - 1)))
     case .signed(let tokens):
-      workers.run(done) {
+      workers.run(on: loop, done) {
         let now = WallClock.nanoseconds / 1_000_000_000
         guard let token = tokens.make(user, revision: authRevision, now: now) else {
           return .failure(.verifyOnly)

@@ -162,7 +162,7 @@ struct AuthService: Sendable {
     _ password: String, _ call: UnaryCall, _ body: @escaping (_ hash: String) -> Void
   ) {
     member.whenPermitted(.user, call) {
-      member.passwords.hash(password) { result in
+      member.passwords.hash(password, on: member.loop) { result in
         switch result {
         case .success(let hash): body(Base64.encode(hash))
         case .failure(let error): call.fail(GRPCStatus(error))
@@ -191,7 +191,7 @@ struct AuthService: Sendable {
     guard call.isOpen else { return }
     do throws(EtcdError) {
       let (hash, revision) = try member.access.store.passwordHash(of: request.name)
-      member.passwords.check(request.password, hash) { result in
+      member.passwords.check(request.password, hash, on: member.loop) { result in
         if case .failure(let error) = result { return refuse(request.name, call, error) }
         assignToken(for: request, call) { token, header in
           if member.access.store.revision == revision {
@@ -229,7 +229,7 @@ struct AuthService: Sendable {
       case .auth(.authenticated(let index, let authRevision), let revision):
         member.access.makeToken(
           request.name, prefix: prefix, index: index, authRevision: authRevision,
-          namesOwnIndex: member.hasOldTokenSpelling, member.passwords
+          namesOwnIndex: member.hasOldTokenSpelling, member.passwords, on: member.loop
         ) { result in
           switch result {
           case .success(let token): done(token, member.header(term: term, revision: revision))

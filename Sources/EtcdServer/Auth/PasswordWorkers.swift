@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import Member
 import Runtime
 import Synchronization
 
@@ -9,83 +10,89 @@ import Synchronization
   import Darwin
 #endif
 
-/// Threads that hash and check passwords, so that no loop stands still meanwhile. Confined to the
-/// client loop; the threads start with the first password.
-final class PasswordWorkers: @unchecked Sendable {
-  // @unchecked: confined to `loop` as asserted; `isStopped` is atomic.
-
+/// Threads that hash and check passwords, so that no loop stands still meanwhile. Any thread; the
+/// threads start with the first password.
+final class PasswordWorkers: Sendable {
   /// Passwords that may wait; more are refused, as each costs tens of milliseconds.
   private static let waitingMax = 64
   private static let threadsMax = 4
 
-  private let loop: EventLoop
-  private let cost: Int
-  private var threads: [WorkerThread] = []
-  private var next = 0
-  private var waiting = 0
-  private let isStopped = Atomic(false)
-
-  init(loop: EventLoop, cost: Int) {
-    self.loop = loop
-    self.cost = cost
+  private struct State {
+    var threads: [WorkerThread] = []
+    var next = 0
+    var waiting = 0
+    var isStopped = false
   }
 
-  /// Hashes a password; `done` is called on the loop.
-  func hash(_ password: String, _ done: @escaping (Result<Bytes, EtcdError>) -> Void) {
+  private let cost: Int
+  private let state = Mutex(State())
+  /// Read by the threads, which must not wait for the lock.
+  private let isStopped = Atomic(false)
+
+  init(cost: Int) { self.cost = cost }
+
+  /// Hashes a password; `done` is called on `loop`, where the caller is.
+  func hash(
+    _ password: String, on loop: EventLoop, _ done: @escaping (Result<Bytes, EtcdError>) -> Void
+  ) {
     do throws(EtcdError) { try PasswordHash.check(password) } catch {
       return done(.failure(error))
     }
     let cost = cost
-    run(done) {
+    run(on: loop, done) {
       PasswordHash.make(password, cost: cost).map { .success($0) }
         ?? .failure(EtcdError(.internal, "etcdserver: cannot hash a password"))
     }
   }
 
-  /// Checks a password; `done` is called on the loop, with `authFailed` when it is wrong.
+  /// Checks a password; `done` is called on `loop`, with `authFailed` when it is wrong.
   func check(
-    _ password: String, _ hash: Bytes, _ done: @escaping (Result<Void, EtcdError>) -> Void
+    _ password: String, _ hash: Bytes, on loop: EventLoop,
+    _ done: @escaping (Result<Void, EtcdError>) -> Void
   ) {
-    run(done) {
+    run(on: loop, done) {
       PasswordHash.matches(password, hash) ? .success(()) : .failure(.authFailed)
     }
   }
 
-  /// Runs other work of this kind on the threads; `done` is called on the loop.
+  /// Runs other work of this kind on the threads; `done` is called on `loop`, where the caller is.
   func run<R: Sendable>(
-    _ done: @escaping (Result<R, EtcdError>) -> Void,
+    on loop: EventLoop, _ done: @escaping (Result<R, EtcdError>) -> Void,
     _ work: @escaping @Sendable () -> Result<R, EtcdError>
   ) {
     loop.preconditionCurrent()
-    guard waiting < Self.waitingMax, !isStopped.load(ordering: .relaxed) else {
-      return done(.failure(.tooManyRequests))
-    }
-    waiting += 1
+    guard let thread = admit() else { return done(.failure(.tooManyRequests)) }
     let answer = Answer(done)
-    thread().execute {
+    thread.execute {
       let result =
         self.isStopped.load(ordering: .relaxed) ? Result.failure(EtcdError.stopped) : work()
-      self.loop.execute {
-        self.waiting -= 1
-        answer.done(result)
+      self.state.withLock { $0.waiting -= 1 }
+      loop.execute { answer.done(result) }
+    }
+  }
+
+  /// A thread for one more piece of work; `nil` when too much waits.
+  private func admit() -> WorkerThread? {
+    state.withLock { state in
+      guard state.waiting < Self.waitingMax, !state.isStopped else { return nil }
+      state.waiting += 1
+      if state.threads.isEmpty {
+        let count = min(max(Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), 1), Self.threadsMax)
+        state.threads = (0..<count).map { _ in WorkerThread(name: "etcd-password") }
       }
+      state.next = (state.next + 1) % state.threads.count
+      return state.threads[state.next]
     }
   }
 
-  private func thread() -> WorkerThread {
-    if threads.isEmpty {
-      let count = min(max(Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), 1), Self.threadsMax)
-      threads = (0..<count).map { _ in WorkerThread(name: "etcd-password") }
-    }
-    next = (next + 1) % threads.count
-    return threads[next]
-  }
-
-  /// Refuses what waits and what comes. - Returns: the threads, to be stopped outside the loop.
-  func close() -> [WorkerThread] {
-    loop.preconditionCurrent()
+  /// Refuses what waits and what comes, and ends the threads. Blocks; not on a loop.
+  func stop() {
     isStopped.store(true, ordering: .relaxed)
-    return exchange(&threads, with: [])
+    let threads = state.withLock { state in
+      state.isStopped = true
+      return exchange(&state.threads, with: [])
+    }
+    for thread in threads { thread.stop() }
   }
 }
 

@@ -7,7 +7,7 @@ import MVCC
 import Member
 import Runtime
 
-/// What the services ask about a call's user. On the client loop.
+/// What the services ask about a call's user. On the member's loop.
 ///
 /// While auth is off everything here answers at once and looks at nothing.
 extension RunningMember {

@@ -114,38 +114,8 @@ public final class Listener: LoopResource, @unchecked Sendable {
       connection.configure()
       accept(connection)
     } else {
-      move(connection, to: target)
+      connection.move(to: target, accept)
     }
-  }
-
-  /// Hands a fresh connection's socket to another loop.
-  private func move(_ connection: Connection, to target: EventLoop) {
-    var descriptor: Int32 = -1
-    let found = uv_fileno(connection.handle.base, &descriptor)
-    let copy = found == 0 ? fcntl(descriptor, F_DUPFD_CLOEXEC, 0) : -1
-    connection.abort()
-    guard copy >= 0 else { return }
-    let kind = kind
-    let accept = accept
-    target.execute {
-      let moved = Connection(loop: target, kind: kind)
-      let result = kind == .tcp ? uv_tcp_open(moved.tcp, copy) : uv_pipe_open(moved.pipe, copy)
-      guard result == 0 else {
-        Self.closeDescriptor(copy)
-        moved.abort()
-        return
-      }
-      moved.configure()
-      accept(moved)
-    }
-  }
-
-  private static func closeDescriptor(_ descriptor: Int32) {
-    #if canImport(Glibc)
-      _ = Glibc.close(descriptor)
-    #else
-      _ = Darwin.close(descriptor)
-    #endif
   }
 
   /// Stops listening. Connections stay.

@@ -68,9 +68,8 @@ struct OSThread: @unchecked Sendable {
   }
 }
 
-/// Nanoseconds of the monotonic clock.
-@inline(__always)
-func monotonicNanoseconds() -> UInt64 {
+/// Nanoseconds of the monotonic clock, which all loops share.
+public func monotonicNanoseconds() -> UInt64 {
   var time = timespec()
   clock_gettime(CLOCK_MONOTONIC, &time)
   return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)

@@ -1,3 +1,4 @@
+import Auth
 import Bolt
 import Bytes
 import EtcdAPI
@@ -17,8 +18,8 @@ public struct MemberFailure: Error, Sendable, CustomStringConvertible {
 
 /// A member with its disk, whose threads run when the simulation says so.
 ///
-/// Carries out what the core wants in the order in which the real shell does: one inbox whose events
-/// are handled as one batch, a log thread that takes all waiting appends at once, and a storage thread.
+/// Carries out what the core wants through the same code as a server (`MemberOutput.carryOut`,
+/// `LogQueue`): one inbox whose events are handled as one batch, a log thread, and a storage thread.
 public final class SimulatedMember {
   /// Settings of a member.
   public struct Options: Sendable {
@@ -37,11 +38,6 @@ public final class SimulatedMember {
     public var acknowledgesEarly = false
 
     public init() {}
-  }
-
-  private enum LogJob {
-    case write
-    case save(Raftpb.Snapshot)
   }
 
   private enum StorageJob {
@@ -63,12 +59,9 @@ public final class SimulatedMember {
   private let backend: BackendStore
   private var requestIDs: RequestID
   private var inbox: [MemberEvent] = []
-  private var appends: [LogAppend] = []
-  /// Taken by the log thread and waiting behind an installation.
-  private var taken: [LogAppend] = []
-  private var isInstalling = false
-  private var logJobs: [LogJob] = []
+  private var logQueue = LogQueue()
   private var storageJobs: [StorageJob] = []
+  private var failure: MemberFailure?
 
   /// Opens the member, or founds it when the disk holds none.
   /// - Parameter founders: the first members of the cluster.
@@ -127,7 +120,7 @@ public final class SimulatedMember {
   // MARK: Events
 
   public var hasEvents: Bool { !inbox.isEmpty }
-  public var hasLogWork: Bool { !isInstalling && (!taken.isEmpty || !logJobs.isEmpty) }
+  public var hasLogWork: Bool { logQueue.hasWork }
   public var hasStorageWork: Bool { !storageJobs.isEmpty }
 
   public func post(_ event: MemberEvent) { inbox.append(event) }
@@ -146,18 +139,8 @@ public final class SimulatedMember {
     var out = MemberOutput()
     for event in events { core.handle(event, &out) }
     core.advance(&out)
-    if let reason = out.fatal { throw MemberFailure(reason) }
-    if !out.appends.isEmpty {
-      if options.acknowledgesEarly {
-        for append in out.appends where append.snapshot == nil { post(.appended(append)) }
-      }
-      appends += out.appends
-      logJobs.append(.write)
-    }
-    if let batch = out.freeze { storageJobs.append(.commit(batch)) }
-    if let snapshot = out.saveSnapshot { logJobs.append(.save(snapshot)) }
-    if out.wantsMore { post(.resume) }
-    if out.wantsCompaction { post(.compact) }
+    out.carryOut(core.membership, by: self)
+    if let failure { throw failure }
     return out
   }
 
@@ -165,31 +148,16 @@ public final class SimulatedMember {
 
   /// Does the next piece of the log thread's work.
   public func runLog() throws {
-    if !taken.isEmpty { return try writeTaken() }
-    switch logJobs.removeFirst() {
-    case .write:
-      taken = appends
-      appends.removeAll()
-      try writeTaken()
+    switch logQueue.next() {
+    case .write(let batch):
+      try log.write(batch)
+      let (events, append) = logQueue.written(batch)
+      if !options.acknowledgesEarly { for event in events { post(event) } }
+      if let append { storageJobs.append(.install(append)) }
     case .save(let snapshot):
       try log.save(snapshot)
       post(.snapshotSaved(snapshot.metadata.index))
-    }
-  }
-
-  /// Writes what was taken up to a snapshot, whose installation the log then waits for.
-  private func writeTaken() throws {
-    guard !taken.isEmpty else { return }
-    let end = taken.firstIndex { $0.snapshot != nil }.map { $0 + 1 } ?? taken.count
-    let batch = Array(taken[..<end])
-    taken.removeFirst(end)
-    try log.write(batch)
-    for append in batch where append.snapshot == nil && !options.acknowledgesEarly {
-      post(.appended(append))
-    }
-    if let last = batch.last, last.snapshot != nil {
-      isInstalling = true
-      storageJobs.append(.install(last))
+    case nil: break
     }
   }
 
@@ -214,7 +182,7 @@ public final class SimulatedMember {
       let path = log.snapshotter.databasePath(index: snapshot.metadata.index)
       let rows = try backend.install(databaseAt: path)
       post(.installed(append, store: try MVCCStore.restore(from: rows)))
-      isInstalling = false
+      logQueue.installed()
     }
   }
 
@@ -223,6 +191,29 @@ public final class SimulatedMember {
     try log.close()
     backend.close()
   }
+}
+
+/// Disk work is queued for the simulation to run; messages and answers are taken from the output of
+/// `turn`.
+extension SimulatedMember: TurnSink {
+  public func write(_ appends: [LogAppend]) {
+    if options.acknowledgesEarly {
+      for append in appends where append.snapshot == nil { post(.appended(append)) }
+    }
+    logQueue.add(appends)
+  }
+  public func save(_ snapshot: Raftpb.Snapshot) { logQueue.add(snapshot) }
+  public func commit(_ batch: FrozenBatch) { storageJobs.append(.commit(batch)) }
+  public func later(_ event: MemberEvent, afterPause: Bool) { post(event) }
+  public func fail(_ reason: String) { failure = MemberFailure(reason) }
+
+  public func send(_ messages: [Raftpb.Message]) {}
+  public func send(_ snapshots: [SnapshotSend]) {}
+  public func publish(_ status: MemberStatus, _ membership: Membership?) {}
+  public func authChanged(_ store: AuthStore?, _ events: [TokenEvent]) {}
+  public func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {}
+  public func membershipChanged(_ changes: [Membership.Change]) {}
+  public func announce(_ out: MemberOutput) {}
 }
 
 extension SimulatedMember {

@@ -6,9 +6,9 @@ import MVCC
 import Member
 import Runtime
 
-/// Requests of one client loop that wait for the core. Confined to the loop.
+/// Requests of one loop that wait for the core. Confined to the loop.
 ///
-/// What arrives in one turn is handed to the core as one batch at the turn's end, and answers come back
+/// What arrives in one turn of the loop is handed to the core as one batch at the turn's end, and answers come back
 /// as one batch a core turn: one hop each way, however many requests.
 final class RequestTable: @unchecked Sendable {
   // @unchecked: confined to `loop`, asserted where requests enter and answers arrive.
@@ -16,7 +16,7 @@ final class RequestTable: @unchecked Sendable {
   typealias OutcomeHandler = (Outcome, _ term: UInt64) -> Void
   typealias ReadHandler = (Result<StoreSnapshot, EtcdError>, _ term: UInt64) -> Void
 
-  private let loop: EventLoop
+  let loop: EventLoop
   private let host: MemberHost
   private var ids: RequestID
   private var outcomes = IDTable<OutcomeHandler>()

@@ -4,7 +4,7 @@ import Member
 import Membership
 import Runtime
 
-/// Changes of the members. On the client loop.
+/// Changes of the members. On the member's loop.
 extension RunningMember {
   typealias MembersHandler = (Result<[MemberInfo], EtcdError>, _ term: UInt64) -> Void
 
@@ -46,7 +46,9 @@ extension RunningMember {
       guard mayForward, leader != 0, let info = host.membership.members[leader] else {
         return done(.failure(mayForward ? .noLeader : .notLeader), host.status.term)
       }
-      return peers.promote(id, at: info) { result in done(result, self.host.status.term) }
+      return peers.promote(id, at: info, answerOn: loop) { result in
+        done(result, self.host.status.term)
+      }
     }
     let question = requests.expect { outcome, term in
       if case .failed(let error) = outcome { return done(.failure(error), term) }

@@ -10,14 +10,15 @@ import Runtime
 import Snap
 import Synchronization
 
-/// Who carries out what a member core wants from the network side. Called by the thread that works at
-/// the core, one call a turn; implementations pass the work on.
+/// Who takes what a turn of the core gives to the network and to clients. Called by the thread that
+/// works at the core, in the order of the turns; implementations pass the work on and keep that order.
 protocol MemberHostDelegate: AnyObject, Sendable {
   func send(_ messages: [Raftpb.Message])
   func send(_ snapshots: [SnapshotSend])
   func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64)
   /// Called before the answers of the same turn.
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent])
+  /// Called before the answers of the same turn.
   func membershipChanged(_ changes: [Membership.Change])
   func leaderChanged(to leader: UInt64)
   func clusterVersionChanged(to version: String)
@@ -37,8 +38,8 @@ protocol MemberHostDelegate: AnyObject, Sendable {
 /// clock ticks whatever the disk does.
 final class MemberHost: @unchecked Sendable {
   // @unchecked: `core` belongs to the thread that works, as `inbox` says; `ticker` is confined to
-  // `loop`; `log` to the log thread; `unreleasedBytes` to the storage thread; `backend` is Sendable; the rest is immutable or behind a mutex. `delegate` is set
-  // before `start`.
+  // `loop`; `log` to the log thread; `unreleasedBytes` to the storage thread; `backend` is Sendable;
+  // `delegate` is set by `start`, before any turn; the rest is immutable or behind a mutex.
 
   let loop: EventLoop
   let backend: BackendStore
@@ -46,7 +47,7 @@ final class MemberHost: @unchecked Sendable {
   let memberID: UInt64
   /// Users and roles at start.
   let initialAuth: AuthStore
-  unowned var delegate: any MemberHostDelegate
+  private unowned var delegate: (any MemberHostDelegate)?
 
   private let logger: Logger
   private let log: LogStore
@@ -61,7 +62,7 @@ final class MemberHost: @unchecked Sendable {
   private var ticker: LoopTimer?
 
   private let inbox = Mutex(CoreInbox())
-  private let appends = Mutex<[LogAppend]>([])
+  private let logQueue = Mutex(LogQueue())
 
   /// What other threads may know about the member.
   struct Published: Sendable {
@@ -82,7 +83,7 @@ final class MemberHost: @unchecked Sendable {
 
   init(
     core: consuming MemberCore, opened: MemberDirectory.Opened, tickInterval: Duration,
-    logger: Logger, metrics: ServerMetrics, delegate: any MemberHostDelegate
+    logger: Logger, metrics: ServerMetrics
   ) {
     published = Mutex(Published(status: core.status, membership: core.membership))
     initialAuth = core.auth
@@ -90,7 +91,6 @@ final class MemberHost: @unchecked Sendable {
     self.tickInterval = tickInterval
     self.logger = logger
     self.metrics = metrics
-    self.delegate = delegate
     loop = EventLoop(name: "etcd-core")
     log = opened.log
     backend = opened.backend
@@ -103,10 +103,12 @@ final class MemberHost: @unchecked Sendable {
 
   /// Starts threads and clock.
   /// - Parameters:
+  ///   - delegate: who takes what turns give; must outlive the host's threads.
   ///   - skipTicks: ticks to take at once, so that a restarted member need not wait a whole
   ///     election timeout.
   ///   - skipTicksAlone: the same for the only voter, which need not wait for anyone.
-  func start(skipTicks: Int, skipTicksAlone: Int) {
+  func start(delegate: any MemberHostDelegate, skipTicks: Int, skipTicksAlone: Int) {
+    self.delegate = delegate
     loop.start()
     // Restoring the state left its working memory behind.
     storageThread.execute { releaseFreeMemory() }
@@ -193,75 +195,29 @@ final class MemberHost: @unchecked Sendable {
   }
 
   private func carryOut(_ out: MemberOutput) {
-    if let reason = out.fatal { fail(reason) }
-    // Followers write entries to their logs while we do; news of what is committed can wait until
-    // clients have their answers.
-    let isUrgent = out.messages.contains { !$0.entries.isEmpty }
-    if isUrgent { delegate.send(out.messages) }
-    if !out.appends.isEmpty { write(out.appends) }
-    if let batch = out.freeze { commit(batch) }
-    publish(out)
-    if out.auth != nil || !out.tokenEvents.isEmpty {
-      delegate.authChanged(out.auth, out.tokenEvents)
-    }
-    if !out.replies.isEmpty || !out.reads.isEmpty {
-      delegate.answer(out.replies, out.reads, term: out.status.term)
-    }
-    if !isUrgent && !out.messages.isEmpty { delegate.send(out.messages) }
-    if let snapshot = out.saveSnapshot { save(snapshot) }
-    if !out.sendSnapshots.isEmpty { delegate.send(out.sendSnapshots) }
-    if !out.memberChanges.isEmpty { delegate.membershipChanged(out.memberChanges) }
-    if out.leaderChanged { delegate.leaderChanged(to: out.status.leader) }
-    if !out.leases.isEmpty { metrics.leases.record(out.leases) }
-    if let version = out.clusterVersion { delegate.clusterVersionChanged(to: version) }
-    if let revision = out.compacted {
-      logger.info(
-        "finished scheduled compaction", [LogField("compact-revision", .int(Int(revision)))])
-    }
-    if out.removedSelf { delegate.removedFromCluster() }
-    if out.wantsMore { post(.resume) }
-    if out.wantsCompaction {
-      loop.execute { self.loop.schedule(after: Self.compactionPause) { self.post(.compact) } }
-    }
-  }
-
-  private func publish(_ out: MemberOutput) {
-    let membership = out.memberChanges.isEmpty && out.clusterVersion == nil ? nil : core.membership
-    published.withLock { published in
-      published.status = out.status
-      if let membership { published.membership = membership }
-    }
+    out.carryOut(core.membership, by: self)
   }
 
   // MARK: Log
 
-  private func write(_ new: [LogAppend]) {
-    appends.withLock { $0 += new }
-    logThread.execute { self.writeAppends() }
-  }
-
-  /// Writes everything that waits, on the log thread.
-  private func writeAppends() {
-    let waiting = appends.withLock { exchange(&$0, with: []) }
-    guard !waiting.isEmpty else { return }
-    var batch: [LogAppend] = []
-    for append in waiting {
-      batch.append(append)
-      guard append.snapshot != nil else { continue }
-      flush(batch)
-      batch.removeAll()
-      install(append)
-    }
-    if !batch.isEmpty {
-      flush(batch)
-      post(batch.map { .appended($0) })
+  /// Does everything that waits, on the log thread.
+  private func workAtLog() {
+    while let job = logQueue.withLock({ $0.next() }) {
+      switch job {
+      case .write(let batch):
+        flush(batch)
+        let (events, append) = logQueue.withLock { $0.written(batch) }
+        if !events.isEmpty { post(events) }
+        if let append { install(append) }
+      case .save(let snapshot): saveNow(snapshot)
+      }
     }
   }
 
   private func flush(_ batch: [LogAppend]) {
     let start = ContinuousClock.now
     do throws(StorageError) { try log.write(batch) } catch {
-      fail("failed to write to the log: \(error.description)")
+      stop("failed to write to the log: \(error.description)")
     }
     if batch.contains(where: \.mustSync) {
       let took = ContinuousClock.now - start
@@ -275,56 +231,36 @@ final class MemberHost: @unchecked Sendable {
           ])
       }
     }
-    // Entries before the snapshot in the batch are durable; the snapshot itself is installed next.
-    for append in batch.dropLast() where batch.last?.snapshot != nil { post(.appended(append)) }
   }
 
-  /// Replaces the backend by the one that came with a snapshot. The log waits meanwhile, so that
-  /// entries behind the snapshot are reported after it.
+  /// Replaces the backend by the one that came with a snapshot. The log stands still meanwhile.
   private func install(_ append: LogAppend) {
     guard let snapshot = append.snapshot else { return }
     let index = snapshot.metadata.index
     let path = log.snapshotter.databasePath(index: index)
-    let done = Gate()
     storageThread.execute {
-      defer { done.open() }
       do {
         let rows = try self.backend.install(databaseAt: path)
         let store = try MVCCStore.restore(from: rows, workers: .threads)
         self.logger.info("applied snapshot", [LogField("snapshot-index", .uint(index))])
         self.post(.installed(append, store: store))
         self.releaseReplaced()
-      } catch { self.fail("failed to install the snapshot at index \(index): \(error)") }
+      } catch { self.stop("failed to install the snapshot at index \(index): \(error)") }
+      self.logQueue.withLock { $0.installed() }
+      self.logThread.execute { self.workAtLog() }
     }
-    done.wait()
   }
 
-  private func save(_ snapshot: Raftpb.Snapshot) {
+  private func saveNow(_ snapshot: Raftpb.Snapshot) {
     let index = snapshot.metadata.index
-    logger.info("triggering snapshot", [LogField("local-member-snapshot-index", .uint(index))])
-    logThread.execute {
-      do throws(StorageError) { try self.log.save(snapshot) } catch {
-        self.fail("failed to save the snapshot at index \(index): \(error.description)")
-      }
-      self.logger.info("saved snapshot", [LogField("snapshot-index", .uint(index))])
-      self.post(.snapshotSaved(index))
+    do throws(StorageError) { try log.save(snapshot) } catch {
+      stop("failed to save the snapshot at index \(index): \(error.description)")
     }
+    logger.info("saved snapshot", [LogField("snapshot-index", .uint(index))])
+    post(.snapshotSaved(index))
   }
 
   // MARK: Backend
-
-  private func commit(_ batch: FrozenBatch) {
-    storageThread.execute {
-      let start = ContinuousClock.now
-      do {
-        let rows = try self.backend.commit(batch)
-        self.metrics.backendCommit.observe(ContinuousClock.now - start)
-        self.post(.committed(rows))
-        self.backend.releaseReplaced()
-        self.releaseMemory(after: batch.bytes)
-      } catch { self.fail("failed to commit to the backend: \(error)") }
-    }
-  }
 
   /// On the storage thread.
   private func releaseMemory(after bytes: Int) {
@@ -374,7 +310,7 @@ final class MemberHost: @unchecked Sendable {
   }
 
   /// The member's disk and memory may disagree: nothing but a restart can be trusted.
-  private func fail(_ reason: String) -> Never {
+  private func stop(_ reason: String) -> Never {
     logger.fatal(
       "member cannot go on; restart it after the cause is removed",
       [
@@ -383,10 +319,71 @@ final class MemberHost: @unchecked Sendable {
   }
 }
 
-/// Puts a new value in place and returns the old one.
-@inline(__always)
-func exchange<T>(_ place: inout T, with new: T) -> T {
-  let old = place
-  place = new
-  return old
+// MARK: Carrying out a turn
+
+/// On the thread that works at the core.
+extension MemberHost: TurnSink {
+  func send(_ messages: [Raftpb.Message]) { delegate?.send(messages) }
+  func send(_ snapshots: [SnapshotSend]) { delegate?.send(snapshots) }
+
+  func write(_ appends: [LogAppend]) {
+    logQueue.withLock { $0.add(appends) }
+    logThread.execute { self.workAtLog() }
+  }
+
+  func save(_ snapshot: Raftpb.Snapshot) {
+    logger.info(
+      "triggering snapshot",
+      [LogField("local-member-snapshot-index", .uint(snapshot.metadata.index))])
+    logQueue.withLock { $0.add(snapshot) }
+    logThread.execute { self.workAtLog() }
+  }
+
+  func commit(_ batch: FrozenBatch) {
+    storageThread.execute {
+      let start = ContinuousClock.now
+      do {
+        let rows = try self.backend.commit(batch)
+        self.metrics.backendCommit.observe(ContinuousClock.now - start)
+        self.post(.committed(rows))
+        self.backend.releaseReplaced()
+        self.releaseMemory(after: batch.bytes)
+      } catch { self.stop("failed to commit to the backend: \(error)") }
+    }
+  }
+
+  func publish(_ status: MemberStatus, _ membership: Membership?) {
+    published.withLock { published in
+      published.status = status
+      if let membership { published.membership = membership }
+    }
+  }
+
+  func authChanged(_ store: AuthStore?, _ events: [TokenEvent]) {
+    delegate?.authChanged(store, events)
+  }
+
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
+    delegate?.answer(replies, reads, term: term)
+  }
+
+  func membershipChanged(_ changes: [Membership.Change]) { delegate?.membershipChanged(changes) }
+
+  func announce(_ out: MemberOutput) {
+    if out.leaderChanged { delegate?.leaderChanged(to: out.status.leader) }
+    if !out.leases.isEmpty { metrics.leases.record(out.leases) }
+    if let version = out.clusterVersion { delegate?.clusterVersionChanged(to: version) }
+    if let revision = out.compacted {
+      logger.info(
+        "finished scheduled compaction", [LogField("compact-revision", .int(Int(revision)))])
+    }
+    if out.removedSelf { delegate?.removedFromCluster() }
+  }
+
+  func later(_ event: MemberEvent, afterPause: Bool) {
+    guard afterPause else { return post(event) }
+    loop.execute { self.loop.schedule(after: Self.compactionPause) { self.post(event) } }
+  }
+
+  func fail(_ reason: String) { stop(reason) }
 }

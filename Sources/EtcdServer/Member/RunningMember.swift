@@ -1,0 +1,135 @@
+import Auth
+import Bytes
+import EtcdAPI
+import EtcdConfig
+import GRPC
+import HTTP
+import MVCC
+import Member
+import MemberStorage
+import Membership
+import Protobuf
+import Raft
+import Runtime
+import Synchronization
+
+/// What the services on one loop work with: the member's shared parts and the loop's own requests.
+///
+/// Every loop has one of its own (a lane), with request ids of its own, so that answers of the core
+/// find the loop that asked.
+final class RunningMember: @unchecked Sendable {
+  // @unchecked: `requests` and `leases` are confined to `loop`, as they assert; the rest is immutable
+  // and Sendable.
+
+  let shared: SharedMember
+  /// Connections whose calls are served here live on this loop.
+  let loop: EventLoop
+  /// Number of the lane in request ids.
+  let lane: Int
+  let requests: RequestTable
+  /// Questions about leases, wherever the leader is.
+  let leases: LeaseQuestions
+
+  var config: ServerConfig { shared.config }
+  var logger: Logger { shared.logger }
+  var metrics: ServerMetrics { shared.metrics }
+  var host: MemberHost { shared.host }
+  var access: AccessControl { shared.access }
+  var passwords: PasswordWorkers { shared.passwords }
+  var peers: any PeerGateway { shared.peers }
+  var worker: WorkerThread { shared.worker }
+
+  /// On `loop`.
+  /// - Parameters:
+  ///   - lane: 1 and up; 0 is the core's own.
+  ///   - milliseconds: time since 1970, for request ids.
+  init(_ shared: SharedMember, loop: EventLoop, lane: Int, milliseconds: UInt64) {
+    loop.preconditionCurrent()
+    self.shared = shared
+    self.loop = loop
+    self.lane = lane
+    requests = RequestTable(
+      loop: loop, host: shared.host,
+      ids: RequestID(member: shared.host.memberID, lane: lane, milliseconds: milliseconds))
+    leases = LeaseQuestions(shared, requests)
+  }
+
+  // MARK: For services
+
+  /// Header of a response; its revision is set by the answer.
+  func header(term: UInt64, revision: Int64 = 0) -> Etcdserverpb.ResponseHeader {
+    Etcdserverpb.ResponseHeader(
+      clusterID: host.clusterID, memberID: host.memberID, revision: revision, raftTerm: term)
+  }
+
+  /// Header with what is current now.
+  func header() -> Etcdserverpb.ResponseHeader {
+    let status = host.status
+    return header(term: status.term, revision: status.revision)
+  }
+
+  /// Reads a state; `done` is called on the loop.
+  func read(linearizable: Bool, _ done: @escaping RequestTable.ReadHandler) {
+    if linearizable { requests.read(done) } else { requests.readLocal(done) }
+  }
+
+  /// - Throws: when this member is a learner: it serves no linearizable requests.
+  func refuseOnLearner() throws(EtcdError) {
+    if host.status.isLearner { throw .notSupportedForLearner }
+  }
+
+  /// Refuses a request that would not fit, and raises the alarm for the cluster.
+  /// - Parameter cost: bytes the backend may grow by.
+  /// - Throws: `noSpace`.
+  func reserve(_ cost: Int) throws(EtcdError) {
+    guard let quota = config.quota, host.backend.sizes.total + cost >= quota else { return }
+    raiseAlarm(.nospace)
+    throw .noSpace
+  }
+
+  private func raiseAlarm(_ type: Etcdserverpb.AlarmType) {
+    let own = Etcdserverpb.AlarmMember(memberID: host.memberID, alarm: type)
+    guard !host.status.alarms.contains(own) else { return }
+    let request = Etcdserverpb.AlarmRequest(
+      action: .activate, memberID: host.memberID, alarm: type)
+    let id = requests.makeID()
+    logger.warn("alarm raised", [LogField("alarm", .string("\(type)"))])
+    requests.propose(id: id, RaftRequest.encode(.alarm, request.encoded(), id: id)) { _, _ in }
+  }
+
+  /// Counters of a method.
+  func counters(_ method: MethodDescriptor) -> GRPCMethodCounters {
+    let type: String
+    switch (method.clientStreaming, method.serverStreaming) {
+    case (false, false): type = "unary"
+    case (true, false): type = "client_stream"
+    case (false, true): type = "server_stream"
+    case (true, true): type = "bidi_stream"
+    }
+    return GRPCMethodCounters(
+      metrics.registry, type: type, service: method.service, method: method.name,
+      withSeconds: config.extensiveMetrics)
+  }
+}
+
+/// The way to the other members.
+protocol PeerGateway: AnyObject, Sendable {
+  /// On the peers' loop.
+  func send(_ messages: [Raftpb.Message])
+  /// On the peers' loop.
+  func send(_ snapshots: [SnapshotSend])
+  /// Serves a request of a peer, on the peers' loop. - Returns: false when it is not one.
+  func handle(_ exchange: HTTPExchange) -> Bool
+  /// On the peers' loop.
+  func apply(_ changes: [Membership.Change])
+  /// Server versions of the other members that answered when they were asked. Any thread.
+  var versions: [UInt64: String] { get }
+  /// Asks the leader to promote a learner; `done` is called on `loop`. Any thread.
+  func promote(
+    _ id: UInt64, at leader: MemberInfo, answerOn loop: EventLoop,
+    _ done: @escaping (Result<[MemberInfo], EtcdError>) -> Void)
+  /// Closes every connection; on the peers' loop.
+  func stop()
+  /// Nanoseconds on the loops' clock since when a member is connected; `nil` when it is not. Any thread.
+  func activeSince(_ id: UInt64) -> UInt64?
+}

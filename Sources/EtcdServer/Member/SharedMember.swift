@@ -1,0 +1,32 @@
+import EtcdConfig
+import Runtime
+
+/// What all loops of a member share. Each part may be used from any thread.
+final class SharedMember: Sendable {
+  let config: ServerConfig
+  let logger: Logger
+  let metrics: ServerMetrics
+  let host: MemberHost
+  /// Users, roles and tokens as of the newest turn of the core.
+  let access: AccessControl
+  /// Hashes and checks passwords.
+  let passwords: PasswordWorkers
+  /// The other members.
+  let peers: any PeerGateway
+  /// What clients ask for and would hold a loop up: hashing, sorting, copying for downloads. Raft's own
+  /// work never waits here.
+  let worker = WorkerThread(name: "etcd-worker", isBackground: true)
+
+  init(
+    config: ServerConfig, logger: Logger, metrics: ServerMetrics, host: MemberHost,
+    access: AccessControl, peers: any PeerGateway
+  ) {
+    self.config = config
+    self.logger = logger
+    self.metrics = metrics
+    self.host = host
+    self.access = access
+    self.peers = peers
+    passwords = PasswordWorkers(cost: config.bcryptCost)
+  }
+}

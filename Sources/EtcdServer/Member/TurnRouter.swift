@@ -1,0 +1,124 @@
+import Auth
+import EtcdAPI
+import EtcdConfig
+import Member
+import Membership
+import Raft
+import Runtime
+
+/// Takes what turns of the core give and brings each part to the loop that it belongs to, in order.
+final class TurnRouter: MemberHostDelegate {
+  /// Answers of one turn for one loop.
+  struct Answers: Sendable {
+    let replies: [Reply]
+    let reads: [ReadBatch]
+    let term: UInt64
+  }
+
+  /// What a turn has for the peers' loop.
+  enum PeerNews: Sendable {
+    case messages([Raftpb.Message])
+    case snapshots([SnapshotSend])
+    case changes([Membership.Change])
+  }
+
+  private let shared: SharedMember
+  /// By the lane of the ids that each loop gives to its requests; `nil` where there is none.
+  private let lanes: [HandOver<Answers>?]
+  private let peers: HandOver<PeerNews>
+  /// Called once the member was removed from its cluster.
+  private let onRemoved: @Sendable () -> Void
+
+  /// - Parameter members: one a loop.
+  init(
+    _ shared: SharedMember, _ members: [RunningMember], peerLoop: EventLoop,
+    onRemoved: @escaping @Sendable () -> Void
+  ) {
+    self.shared = shared
+    self.onRemoved = onRemoved
+    var lanes: [HandOver<Answers>?] = Array(repeating: nil, count: RequestID.lanesMax)
+    for member in members {
+      lanes[member.lane] = HandOver(to: member.loop) { [requests = member.requests] in
+        requests.answer($0.replies, $0.reads, term: $0.term)
+      }
+    }
+    self.lanes = lanes
+    peers = HandOver(to: peerLoop) { [peers = shared.peers] news in
+      switch news {
+      case .messages(let messages): peers.send(messages)
+      case .snapshots(let snapshots): peers.send(snapshots)
+      case .changes(let changes): peers.apply(changes)
+      }
+    }
+  }
+
+  func send(_ messages: [Raftpb.Message]) { peers.leave(.messages(messages)) }
+  func send(_ snapshots: [SnapshotSend]) { peers.leave(.snapshots(snapshots)) }
+  func membershipChanged(_ changes: [Membership.Change]) { peers.leave(.changes(changes)) }
+
+  /// Users and roles change at once, for all loops, before the answers of the turn leave.
+  func authChanged(_ store: AuthStore?, _ events: [TokenEvent]) {
+    shared.access.update(store, events)
+  }
+
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
+    guard let first = replies.first?.id ?? reads.first?.ids.first else { return }
+    let lane = RequestID.lane(of: first)
+    let isForOne =
+      replies.allSatisfy { RequestID.lane(of: $0.id) == lane }
+      && reads.allSatisfy { $0.ids.allSatisfy { RequestID.lane(of: $0) == lane } }
+    if isForOne {
+      lanes[lane]?.leave(Answers(replies: replies, reads: reads, term: term))
+      return
+    }
+    for (lane, handOver) in lanes.enumerated() {
+      guard let handOver else { continue }
+      let replies = replies.filter { RequestID.lane(of: $0.id) == lane }
+      let reads = reads.compactMap { batch in
+        batch.part { RequestID.lane(of: $0) == lane }
+      }
+      if replies.isEmpty && reads.isEmpty { continue }
+      handOver.leave(Answers(replies: replies, reads: reads, term: term))
+    }
+  }
+
+  func leaderChanged(to leader: UInt64) {
+    let host = shared.host
+    shared.logger.info(
+      leader == 0 ? "lost leader" : "elected leader",
+      [
+        LogField("local-member-id", .string(String(host.memberID, radix: 16))),
+        LogField("leader", .string(String(leader, radix: 16))),
+        LogField("term", .uint(host.status.term)),
+      ])
+  }
+
+  func clusterVersionChanged(to version: String) {
+    let logger = shared.logger
+    if let own = ServerVersion.clusterVersion(of: ServerVersion.etcd),
+      ServerVersion.isOlder(own, than: version)
+    {
+      logger.fatal(
+        "invalid downgrade; server version is lower than determined cluster version",
+        [
+          LogField("current-server-version", .string(ServerVersion.etcd)),
+          LogField("determined-cluster-version", .string(version)),
+        ])
+    }
+    logger.info(
+      "updated cluster version",
+      [
+        LogField("cluster-id", .string(String(shared.host.clusterID, radix: 16))),
+        LogField("local-member-id", .string(String(shared.host.memberID, radix: 16))),
+        LogField("to", .string(version)),
+      ])
+  }
+
+  func removedFromCluster() {
+    shared.logger.warn(
+      "server error",
+      [LogField("error", "the member has been permanently removed from the cluster")])
+    shared.logger.warn("data-dir used by this member must be removed")
+    onRemoved()
+  }
+}
