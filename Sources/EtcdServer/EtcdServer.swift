@@ -104,7 +104,7 @@ public final class EtcdServer: @unchecked Sendable {
       core: boot.core, opened: boot.opened, tickInterval: .milliseconds(config.heartbeatInterval),
       logger: logger, metrics: metrics)
     metrics.register(host: host, config: config)
-    let onRemoved: @Sendable () -> Void = { [weak self] in self?.onRemoved?() }
+    let onRemoved: @Sendable () -> Void = { [weak self] in self?.wasRemoved() }
     let peers = peerLoop.run {
       PeerAdapter(
         host, self.config, loop: self.peerLoop, logger: self.logger, registry: self.registry,
@@ -125,6 +125,15 @@ public final class EtcdServer: @unchecked Sendable {
       shared: shared, peers: peers, members: members, router: router,
       publisher: Publisher(member: first),
       compactor: config.autoCompaction.map { Compactor(member: first, mode: $0) })
+  }
+
+  /// The log says so, or a peer that knows it from its own.
+  private func wasRemoved() {
+    logger.warn(
+      "server error",
+      [LogField("error", "the member has been permanently removed from the cluster")])
+    logger.warn("data-dir used by this member must be removed")
+    onRemoved?()
   }
 
   /// Ticks to skip so that an election can start soon: all but one timeout for a member that runs

@@ -114,11 +114,5 @@ final class TurnRouter: MemberHostDelegate {
       ])
   }
 
-  func removedFromCluster() {
-    shared.logger.warn(
-      "server error",
-      [LogField("error", "the member has been permanently removed from the cluster")])
-    shared.logger.warn("data-dir used by this member must be removed")
-    onRemoved()
-  }
+  func removedFromCluster() { onRemoved() }
 }
