@@ -2,7 +2,8 @@ extension FlagTable {
   static let monitoring: [Flag] = [
     Flag(
       "enable-pprof", .monitoring, .bool, "false",
-      "Enable runtime profiling data via HTTP server.", .notYet),
+      "Enable runtime profiling data via HTTP server."
+    ) { $0.server.enablePprof = $1.bool },
     Flag(
       "metrics", .monitoring, .text, "basic",
       "Set level of detail for exported metrics, specify 'extensive' to include server side grpc"

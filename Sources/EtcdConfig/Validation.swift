@@ -15,8 +15,8 @@ struct Validation {
   /// Backends above this size are allowed but unwise.
   static let recommendedQuotaBytes: Int64 = 8 << 30
 
-  private var settings: Settings
-  private var log = LogConfig()
+  var settings: Settings
+  var log = LogConfig()
 
   init(_ settings: Settings) { self.settings = settings }
 
@@ -30,10 +30,16 @@ struct Validation {
     try validation.checkURLs()
     try validation.checkTimes()
     try validation.checkLeases()
+    try validation.checkIntervals()
     try validation.checkCompaction()
     validation.completeNames()
     validation.adviseOnSizes()
     return (validation.settings.server, validation.log, validation.settings.notices)
+  }
+
+  /// Keeps a line for the log.
+  mutating func notice(_ level: Notice.Level, _ message: String, _ fields: (String, String)...) {
+    settings.notices.append(Notice(level, message, fields))
   }
 
   private mutating func checkLog() throws(ConfigFailure) {
@@ -70,13 +76,16 @@ struct Validation {
   }
 
   private mutating func checkURLs() throws(ConfigFailure) {
-    for urls in [settings.listenPeer, settings.listenClient, settings.listenMetrics] {
+    for urls in [
+      settings.listenPeer, settings.listenClient, settings.listenClientHTTP, settings.listenMetrics,
+    ] {
       try Self.checkBinding(urls)
     }
     try Self.checkHosts(settings.advertisePeer, "--initial-advertise-peer-urls")
     try Self.checkHosts(settings.advertiseClient ?? [], "--advertise-client-urls")
     for (urls, name) in [
       (settings.listenPeer, "--listen-peer-urls"), (settings.listenClient, "--listen-client-urls"),
+      (settings.listenClientHTTP, "--listen-client-http-urls"),
       (settings.listenMetrics, "--listen-metrics-urls"),
       (settings.advertisePeer, "--initial-advertise-peer-urls"),
     ] {
@@ -87,7 +96,13 @@ struct Validation {
     }
     settings.server.listenPeerURLs = try Self.listenURLs(settings.listenPeer)
     settings.server.listenClientURLs = try Self.listenURLs(settings.listenClient)
+    settings.server.listenClientHTTPURLs = try Self.listenURLs(settings.listenClientHTTP)
     settings.server.listenMetricsURLs = try Self.listenURLs(settings.listenMetrics)
+    if let url = settings.listenClientHTTP.first(where: settings.listenClient.contains) {
+      throw ConfigFailure(
+        "cannot bind both --client-listen-urls and --client-listen-http-urls on the same url \(url)"
+      )
+    }
   }
 
   /// Sockets are bound to addresses, not names.

@@ -80,9 +80,11 @@ import Testing
   }
 
   @Test func flagsWithoutEffectSaySo() throws {
-    let found = try accepted(["--backend-batch-limit", "5", "--backend-batch-interval", "0ms"])
+    let found = try accepted([
+      "--backend-bbolt-freelist-type", "array", "--socket-reuse-address=false",
+    ])
     #expect(
-      found.notices.first?.fields.map(\.value).first == "--backend-batch-limit")
+      found.notices.first?.fields.map(\.value).first == "--backend-bbolt-freelist-type")
     #expect(found.notices.filter { $0.message == "flag has no effect" }.count == 1)
   }
 
