@@ -98,7 +98,7 @@ let package = Package(
         "Member", "MemberStorage", "Bolt",
       ]),
     .executableTarget(name: "etcd-sim", dependencies: ["Simulation"], swiftSettings: settings),
-    library("EtcdConfig"),
+    library("EtcdConfig", ["Bytes", "Protobuf"]),
     tests("EtcdConfigTests", ["EtcdConfig"]),
     // Commands, flags and usage texts of the command line tools.
     library("CommandLineTool", ["EtcdConfig"]),
@@ -107,7 +107,7 @@ let package = Package(
     system("CUV", "libuv", "libuv1-dev"),
     system("CNghttp2", "libnghttp2", "libnghttp2-dev"),
     system("CZlib", "zlib", "zlib1g-dev"),
-    library("Runtime", ["Bytes", "CUV"]),
+    library("Runtime", ["Bytes", "CUV", "CZlib"]),
     tests("RuntimeTests", ["TestSupport", "Runtime", "Bytes"]),
     library("HTTP", ["Bytes", "Runtime"]),
     tests("HTTPTests", ["TestSupport", "HTTP", "Runtime", "Bytes"]),

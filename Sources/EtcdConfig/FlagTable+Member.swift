@@ -92,7 +92,7 @@ extension FlagTable {
       "Raise alarms when backend size exceeds the given quota (0 defaults to low space quota)."
     ) { $0.server.quotaBackendBytes = $1.signed },
     Flag(
-      "backend-bbolt-freelist-type", .member, .choice(["map", "array"]), "map",
+      "backend-bbolt-freelist-type", .member, .text, "map",
       "Type of freelist that the backend uses (array and map are supported types).",
       .noEffect("the freelist has one form in memory")),
     Flag(

@@ -17,6 +17,8 @@ struct Settings {
   var logOutputs: [String] = []
   var logLevel = "info"
   var logFormat = "json"
+  var enableLogRotation = false
+  var logRotation = ""
   var wantsVersion = false
   var notices: [Notice] = []
 

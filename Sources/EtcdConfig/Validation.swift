@@ -42,39 +42,6 @@ struct Validation {
     settings.notices.append(Notice(level, message, fields))
   }
 
-  private mutating func checkLog() throws(ConfigFailure) {
-    switch settings.logger {
-    case "zap": break
-    case "capnslog": throw ConfigFailure("--logger=capnslog is removed in v3.5")
-    default: throw ConfigFailure("unknown logger option \(GoText.quoted(settings.logger))")
-    }
-    if settings.logOutputs.count > 1 && settings.logOutputs.contains("default") {
-      throw ConfigFailure("multi logoutput for \"default\" is not supported yet")
-    }
-    guard LogConfig.levels.contains(settings.logLevel) else {
-      throw ConfigFailure("unrecognized level: \(GoText.quoted(settings.logLevel))")
-    }
-    guard let format = LogConfig.Format(rawValue: settings.logFormat) else {
-      throw ConfigFailure(
-        "unknown log format: \(GoText.quoted(settings.logFormat)), only supports json, console")
-    }
-    log.level = settings.logLevel
-    log.format = format
-    var outputs: [LogConfig.Output] = []
-    for word in settings.logOutputs {
-      switch word {
-      case "default": outputs.append(.automatic)
-      case "stderr": outputs.append(.standardError)
-      case "stdout": outputs.append(.standardOutput)
-      case "systemd/journal":
-        throw ConfigFailure("--log-outputs=systemd/journal is not supported by this version yet")
-      case "": throw ConfigFailure("--log-outputs has an empty output")
-      default: outputs.append(.file(word))
-      }
-    }
-    log.outputs = outputs
-  }
-
   private mutating func checkURLs() throws(ConfigFailure) {
     for urls in [
       settings.listenPeer, settings.listenClient, settings.listenClientHTTP, settings.listenMetrics,
@@ -203,15 +170,21 @@ struct Validation {
     } catch {
       throw ConfigFailure("error parsing CompactionRetention: \(error.message)")
     }
-    guard mode != "revision" else {
-      throw ConfigFailure(
-        "error parsing CompactionRetention: \(GoText.quoted(text)) is not a number of revisions")
-    }
     guard nanoseconds >= 0 else {
       throw ConfigFailure("error parsing CompactionRetention: \(GoText.quoted(text)) is negative")
     }
     guard nanoseconds > 0, !mode.isEmpty else { return }
-    settings.server.autoCompaction = .periodic(.nanoseconds(nanoseconds))
+    guard mode == "revision" else {
+      settings.server.autoCompaction = .periodic(.nanoseconds(nanoseconds))
+      return
+    }
+    // etcd reads a duration as the number of its nanoseconds; hardly what was meant.
+    settings.server.autoCompaction = .revision(nanoseconds)
+    notice(
+      .warn,
+      "auto-compaction-retention is a duration but auto-compaction-mode counts revisions;"
+        + " taking its nanoseconds as their number",
+      ("auto-compaction-retention", text), ("revisions", "\(nanoseconds)"))
   }
 
   /// What follows from the member's name.
