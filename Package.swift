@@ -109,7 +109,7 @@ let package = Package(
     system("CZlib", "zlib", "zlib1g-dev"),
     library("Runtime", ["Bytes", "CUV", "CZlib"]),
     tests("RuntimeTests", ["TestSupport", "Runtime", "Bytes"]),
-    library("HTTP", ["Bytes", "Runtime"]),
+    library("HTTP", ["Bytes", "Runtime", "CZlib"]),
     tests("HTTPTests", ["TestSupport", "HTTP", "Runtime", "Bytes"]),
     library("GRPC", ["Bytes", "Runtime", "HTTP", "CNghttp2", "CZlib"]),
     library("PeerTransport", ["Bytes", "EtcdAPI", "Protobuf", "Runtime", "HTTP"]),

@@ -58,7 +58,7 @@ import Testing
       "EtcdCtlKit", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "Runtime", "HTTP",
       "GRPC", "CommandLineTool", "EtcdUtlKit", "Synchronization")
     add("Runtime", "Bytes", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
-    add("HTTP", "Bytes", "Runtime", "Glibc", "Darwin")
+    add("HTTP", "Bytes", "Runtime", "CZlib", "Glibc", "Darwin")
     add(
       "GRPC", "Bytes", "Runtime", "HTTP", "CNghttp2", "CZlib", "Synchronization", "Glibc", "Darwin")
     return allowed
