@@ -95,7 +95,7 @@ enum Process {
   static func lockMemory() -> String? {
     #if canImport(Glibc)
       let flags =
-        Int32(MCL_CURRENT.rawValue) | Int32(MCL_FUTURE.rawValue) | Int32(MCL_ONFAULT.rawValue)
+        MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT
       guard mlockall(flags) != 0 else { return nil }
       return "mlock error: \(String(cString: strerror(errno)).lowercased())"
     #else
