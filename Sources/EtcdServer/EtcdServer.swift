@@ -22,7 +22,7 @@ public final class EtcdServer: @unchecked Sendable {
   private let registry = MetricsRegistry()
   private let member: RunningMember
   private var grpc: GRPCServer?
-  private var listeners: [Listener] = []
+  private let listeners: ServerListeners
   private var publisher: Publisher?
   private var compactor: Compactor?
 
@@ -32,6 +32,7 @@ public final class EtcdServer: @unchecked Sendable {
   public init(config: ServerConfig, logger: Logger) {
     self.config = config
     self.logger = logger
+    listeners = ServerListeners(loop: loop, config: config, logger: logger)
     member = RunningMember(
       config: config, logger: logger, metrics: ServerMetrics(registry), loop: loop)
   }
@@ -43,7 +44,7 @@ public final class EtcdServer: @unchecked Sendable {
     let tokens = try TokenProvider(config, logger)
     loop.start()
     do {
-      let bound = try onLoop { try self.bind() }
+      try onLoop { try self.listeners.bind() }
       let boot = try Bootstrap.start(
         config, loop: loop, logger: logger, milliseconds: milliseconds, seed: seed)
       logIdentity(boot)
@@ -63,9 +64,9 @@ public final class EtcdServer: @unchecked Sendable {
         self.member.onRemoved = { [weak self] in self?.onRemoved?() }
       }
       host.start(skipTicks: skipTicks(boot), skipTicksAlone: skipTicksAlone)
-      try onLoop { self.serve(bound) }
+      try onLoop { self.serve() }
     } catch {
-      try? onLoop { for listener in self.listeners { listener.close() } }
+      try? onLoop { self.listeners.close() }
       loop.stop()
       throw StartError("\(error)")
     }
@@ -94,47 +95,10 @@ public final class EtcdServer: @unchecked Sendable {
       ])
   }
 
-  // MARK: Listeners
+  // MARK: Services
 
-  private enum Audience { case client, peer, metrics }
-
-  /// Accepted connections before the server is ready wait in the kernel: binding comes first, so
-  /// that a port in use is found before the disk is touched.
-  private func bind() throws(StartError) -> [(Listener, Audience)] {
-    var bound: [(Listener, Audience)] = []
-    let wanted: [([ListenURL], Audience)] = [
-      (config.listenPeerURLs, .peer), (config.listenClientURLs, .client),
-      (config.listenMetricsURLs, .metrics),
-    ]
-    for (urls, audience) in wanted {
-      for url in urls { bound.append((try bind(url, audience), audience)) }
-    }
-    return bound
-  }
-
-  private func bind(_ url: ListenURL, _ audience: Audience) throws(StartError) -> Listener {
-    let endpoint: Listener.Endpoint
-    switch url.scheme {
-    case .http: endpoint = .tcp(host: url.host, port: url.port)
-    case .unix: endpoint = .unix(path: url.host)
-    case .https, .unixs:
-      throw StartError("cannot listen on \(url): TLS is not supported by this version yet")
-    }
-    do throws(ChannelError) {
-      let listener = try Listener(loop: loop, endpoint: endpoint) { [weak self] connection in
-        self?.accepted(connection, audience)
-      }
-      listeners.append(listener)
-      return listener
-    } catch {
-      throw StartError("\(error)")
-    }
-  }
-
-  private var endpoints: HTTPEndpoints?
-
-  private func serve(_ bound: [(Listener, Audience)]) {
-    endpoints = HTTPEndpoints(member: member)
+  /// Serves peers and metrics at once, and clients when the member is known to its cluster.
+  private func serve() {
     var router = GRPCRouter()
     KVService(member: member).register(in: &router)
     LeaseService(member: member).register(in: &router)
@@ -142,49 +106,36 @@ public final class EtcdServer: @unchecked Sendable {
     ClusterService(member: member).register(in: &router)
     AuthService(member: member).register(in: &router)
     HealthService(member: member).register(in: &router)
-    grpc = GRPCServer(router, grpcConfiguration)
-    publisher = Publisher(member: member)
-    publisher?.start()
+    let grpc = GRPCServer(router, grpcConfiguration)
+    self.grpc = grpc
+    let member = member
+    listeners.open(
+      ServerListeners.Services(grpc: grpc, endpoints: HTTPEndpoints(member: member)) {
+        member.peers.handle($0)
+      })
+    let publisher = Publisher(member: member) { [listeners] in listeners.openForClients() }
+    self.publisher = publisher
+    member.onClusterChange = { [weak publisher] in publisher?.clusterChanged() }
+    publisher.start()
     compactor = config.autoCompaction.map { Compactor(member: member, mode: $0) }
     compactor?.start()
-    for (listener, audience) in bound {
-      logger.info(
-        "serving \(audience == .peer ? "peer" : audience == .client ? "client" : "metrics") traffic",
-        [LogField("address", .string("\(listener.address)"))])
-    }
-    logger.info("ready to serve client requests")
+  }
+
+  /// Bytes that a message of a client may have: more than a request, so that the refusal is etcd's
+  /// own, and never more than protobuf allows.
+  static func messageBytesMax(_ config: ServerConfig) -> Int {
+    let (sum, overflowed) = config.maxRequestBytes.addingReportingOverflow(512 << 10)
+    return overflowed ? Int(Int32.max) : min(sum, Int(Int32.max))
   }
 
   private var grpcConfiguration: GRPCServerConfiguration {
     var configuration = GRPCServerConfiguration()
     configuration.maxConcurrentStreams = config.maxConcurrentStreams
-    // etcd lets a message be larger than a request, so that the refusal is etcd's own.
-    configuration.receivedMessageBytesMax = config.maxRequestBytes + 512 * 1024
+    configuration.receivedMessageBytesMax = Self.messageBytesMax(config)
     configuration.keepaliveMinTime = .milliseconds(config.keepaliveMinTime)
     configuration.keepaliveInterval = .milliseconds(config.keepaliveInterval)
     configuration.keepaliveTimeout = .milliseconds(config.keepaliveTimeout)
     return configuration
-  }
-
-  private func accepted(_ connection: Connection, _ audience: Audience) {
-    guard let grpc, let endpoints else { return connection.abort() }
-    let sniffer = ProtocolSniffer(channel: connection) { isHTTP2, initial in
-      if isHTTP2, audience != .metrics {
-        grpc.accept(connection, initial: initial)
-        return
-      }
-      let http = HTTP1ServerConnection(channel: connection) { exchange in
-        switch audience {
-        case .client: endpoints.client(exchange)
-        case .metrics: endpoints.metricsOnly(exchange)
-        case .peer:
-          if !self.member.peers.handle(exchange) { endpoints.peer(exchange) }
-        }
-      }
-      if !initial.isEmpty { http.channelRead(initial) }
-    }
-    _ = sniffer
-    connection.start()
   }
 
   // MARK: End
@@ -195,7 +146,7 @@ public final class EtcdServer: @unchecked Sendable {
     try? onLoop {
       self.publisher?.stop()
       self.compactor?.stop()
-      for listener in self.listeners { listener.close() }
+      self.listeners.close()
     }
     await transferLeadership()
     await grpc?.shutDown(grace: .seconds(2))

@@ -44,6 +44,8 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
       localID: host.memberID, clusterID: host.clusterID,
       peerURLs: member.config.initialAdvertisePeerURLs, serverVersion: ServerVersion.etcd)
     configuration.dialTimeout = .milliseconds(1000 + member.config.electionTimeout)
+    configuration.readTimeout = member.config.raftReadTimeout
+    configuration.writeTimeout = member.config.raftWriteTimeout
     configuration.logger = member.logger
     configuration.metrics = member.metrics.registry
     transport = PeerTransport(configuration: configuration, loop: loop, delegate: self)

@@ -37,12 +37,17 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
   var peers: (any PeerGateway)!
   /// Called on `loop` when the member was removed from its cluster.
   var onRemoved: (@Sendable () -> Void)?
+  /// Called on `loop` when there is another leader or cluster version.
+  var onClusterChange: (() -> Void)?
+  /// Tells the log about cluster versions.
+  private let versionLog: ClusterVersionLog
 
   init(config: ServerConfig, logger: Logger, metrics: ServerMetrics, loop: EventLoop) {
     access = AccessControl(loop: loop)
     passwords = PasswordWorkers(loop: loop, cost: config.bcryptCost)
     self.config = config
     self.logger = logger
+    versionLog = ClusterVersionLog(logger)
     self.metrics = metrics
     self.loop = loop
   }
@@ -52,6 +57,7 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
   func attach(_ host: MemberHost, requestIDs: RequestID, tokens: TokenProvider) {
     loop.preconditionCurrent()
     self.host = host
+    versionLog.begin(host)
     access.start(tokens, host.initialAuth)
     requests = RequestTable(loop: loop, host: host, ids: requestIDs)
     leases = LeaseQuestions(member: self)
@@ -140,6 +146,7 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
         LogField("leader", .string(String(leader, radix: 16))),
         LogField("term", .uint(host.status.term)),
       ])
+    loop.execute { self.onClusterChange?() }
   }
 
   func clusterVersionChanged(to version: String) {
@@ -153,13 +160,8 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
           LogField("determined-cluster-version", .string(version)),
         ])
     }
-    logger.info(
-      "updated cluster version",
-      [
-        LogField("cluster-id", .string(String(host.clusterID, radix: 16))),
-        LogField("local-member-id", .string(String(host.memberID, radix: 16))),
-        LogField("to", .string(version)),
-      ])
+    versionLog.changed(to: version, host)
+    loop.execute { self.onClusterChange?() }
   }
 
   func removedFromCluster() {

@@ -55,7 +55,9 @@ struct Etcd {
       for number in [SIGINT, SIGTERM] {
         do throws(UVError) {
           try signals.onSignal(number) { number in
-            logger.info("received signal; shutting down", [LogField("signal", .int(Int(number)))])
+            logger.info(
+              "received signal; shutting down",
+              [LogField("signal", .string(Process.name(of: number)))])
             ending.finish(number)
           }
         } catch { logger.fatal("cannot watch signals", [LogField("error", .error(error))]) }

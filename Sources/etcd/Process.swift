@@ -77,6 +77,15 @@ enum Process {
     pthread_sigmask(SIG_SETMASK, &none, nil)
   }
 
+  /// What Go calls a signal.
+  static func name(of number: Int32) -> String {
+    switch number {
+    case SIGINT: "interrupt"
+    case SIGTERM: "terminated"
+    default: "signal \(number)"
+    }
+  }
+
   /// Lets the process live on through signals that a Go program does not mind, among them those of
   /// timers, quotas and terminals that some supervisors send.
   /// - Source: Go's `runtime/sigtab_linux_generic.go`, entries without `_SigKill` and `_SigThrow`.

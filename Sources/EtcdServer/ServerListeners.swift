@@ -1,0 +1,156 @@
+import Bytes
+import EtcdConfig
+import GRPC
+import HTTP
+import Runtime
+
+/// The sockets of a member, and which protocol each of their connections gets. Confined to the client
+/// loop.
+///
+/// All are bound first, so that a port in use is found before the disk is touched; connections wait in
+/// the kernel until their listeners are opened: peers and metrics when the member runs, clients when it
+/// is known to its cluster.
+final class ServerListeners {
+  /// Who a listener serves.
+  enum Audience { case peer, client, metrics }
+
+  /// What a client listener speaks.
+  private enum Traffic: String {
+    case all = "grpc+http"
+    case grpc
+    case http
+  }
+
+  /// What answers; set before listeners are opened.
+  struct Services {
+    let grpc: GRPCServer
+    let endpoints: HTTPEndpoints
+    /// Whether a request is the raft transport's, and then served.
+    let raft: (HTTPExchange) -> Bool
+  }
+
+  private struct Bound {
+    let listener: Listener
+    let audience: Audience
+    let traffic: Traffic
+  }
+
+  private let loop: EventLoop
+  private let config: ServerConfig
+  private let logger: Logger
+  private var bound: [Bound] = []
+  private var services: Services?
+
+  init(loop: EventLoop, config: ServerConfig, logger: Logger) {
+    self.loop = loop
+    self.config = config
+    self.logger = logger
+  }
+
+  /// Binds every URL.
+  /// - Throws: `StartError` for the first that cannot be bound.
+  func bind() throws(StartError) {
+    if config.listenClientHTTPURLs.isEmpty {
+      logger.warn(
+        "Running http and grpc server on single port. This is not recommended for production.")
+    }
+    if config.socketReusePort {
+      logger.info("configuring socket options", [LogField("reuse-port", true)])
+    }
+    logger.info(
+      "configuring peer listeners", [LogField("listen-peer-urls", list(config.listenPeerURLs))])
+    for url in config.listenPeerURLs { try bind(url, .peer, .all) }
+    logger.info(
+      "configuring client listeners",
+      [LogField("listen-client-urls", list(config.listenClientURLs))])
+    let shared: Traffic = config.listenClientHTTPURLs.isEmpty ? .all : .grpc
+    for url in config.listenClientURLs { try bind(url, .client, shared) }
+    for url in config.listenClientHTTPURLs { try bind(url, .client, .http) }
+    for url in config.listenMetricsURLs { try bind(url, .metrics, .http) }
+  }
+
+  private func list(_ urls: [ListenURL]) -> LogValue { .strings(urls.map(\.description)) }
+
+  private func bind(
+    _ url: ListenURL, _ audience: Audience, _ traffic: Traffic
+  ) throws(StartError) {
+    let endpoint: Listener.Endpoint
+    switch url.scheme {
+    case .http: endpoint = .tcp(host: url.host, port: url.port)
+    case .unix: endpoint = .unix(path: url.host)
+    case .https, .unixs:
+      throw StartError("cannot listen on \(url): TLS is not supported by this version yet")
+    }
+    do throws(ChannelError) {
+      // The listener calls on its own loop, which is this object's.
+      nonisolated(unsafe) weak let owner = self
+      let listener = try Listener(
+        loop: loop, endpoint: endpoint, isPaused: true, reusesPort: config.socketReusePort
+      ) { connection in
+        guard let owner else { return connection.abort() }
+        owner.accepted(connection, audience, traffic)
+      }
+      bound.append(Bound(listener: listener, audience: audience, traffic: traffic))
+    } catch {
+      throw StartError("\(error)")
+    }
+  }
+
+  /// Serves peers and metrics.
+  func open(_ services: Services) {
+    self.services = services
+    for item in bound where item.audience != .client {
+      let name = item.audience == .peer ? "serving peer traffic" : "serving metrics"
+      logger.info(name, [LogField("address", .string("\(item.listener.address)"))])
+      item.listener.start()
+    }
+    logger.info(
+      "now serving peer/client/metrics",
+      [
+        LogField("initial-advertise-peer-urls", .strings(config.initialAdvertisePeerURLs)),
+        LogField("listen-peer-urls", list(config.listenPeerURLs)),
+        LogField("advertise-client-urls", .strings(config.advertiseClientURLs)),
+        LogField("listen-client-urls", list(config.listenClientURLs)),
+        LogField("listen-metrics-urls", list(config.listenMetricsURLs)),
+      ])
+  }
+
+  /// Serves clients.
+  func openForClients() {
+    logger.info("ready to serve client requests")
+    for item in bound where item.audience == .client {
+      logger.info(
+        "serving client traffic insecurely; this is strongly discouraged!",
+        [
+          LogField("traffic", .string(item.traffic.rawValue)),
+          LogField("address", .string("\(item.listener.address)")),
+        ])
+      item.listener.start()
+    }
+  }
+
+  /// Stops listening; connections that still wait are dropped.
+  func close() {
+    for item in bound { item.listener.close() }
+    bound.removeAll()
+  }
+
+  private func accepted(_ connection: Connection, _ audience: Audience, _ traffic: Traffic) {
+    guard let services else { return connection.abort() }
+    let sniffer = ProtocolSniffer(channel: connection) { isHTTP2, initial in
+      if isHTTP2, traffic != .http { return services.grpc.accept(connection, initial: initial) }
+      // A listener for gRPC alone has no words for anything else.
+      guard traffic != .grpc else { return connection.abort() }
+      let http = HTTP1ServerConnection(channel: connection) { exchange in
+        switch audience {
+        case .client: services.endpoints.client(exchange)
+        case .metrics: services.endpoints.metricsOnly(exchange)
+        case .peer: if !services.raft(exchange) { services.endpoints.peer(exchange) }
+        }
+      }
+      if !initial.isEmpty { http.channelRead(initial) }
+    }
+    _ = sniffer
+    connection.start()
+  }
+}
