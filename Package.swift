@@ -135,7 +135,7 @@ let package = Package(
     tests(
       "EtcdServerTests",
       [
-        "TestSupport", "EtcdServer", "EtcdConfig", "Auth", "FileSystem", "EtcdAPI", "Bytes", "MVCC",
+        "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "Auth", "FileSystem", "EtcdAPI", "Bytes", "MVCC",
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "Runtime",
       ]),
 

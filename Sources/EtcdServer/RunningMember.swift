@@ -139,13 +139,12 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
   }
 
   func leaderChanged(to leader: UInt64) {
-    logger.info(
-      leader == 0 ? "lost leader" : "elected leader",
-      [
-        LogField("local-member-id", .string(String(host.memberID, radix: 16))),
-        LogField("leader", .string(String(leader, radix: 16))),
-        LogField("term", .uint(host.status.term)),
-      ])
+    let (own, leader) = (String(host.memberID, radix: 16), String(leader, radix: 16))
+    // Go's line, which is one text without fields.
+    logger.named("raft").info(
+      leader == "0"
+        ? "raft.node: \(own) lost leader at term \(host.status.term)"
+        : "raft.node: \(own) elected leader \(leader) at term \(host.status.term)")
     loop.execute { self.onClusterChange?() }
   }
 
