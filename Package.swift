@@ -98,7 +98,7 @@ let package = Package(
         "Member", "MemberStorage", "Bolt",
       ]),
     .executableTarget(name: "etcd-sim", dependencies: ["Simulation"], swiftSettings: settings),
-    library("EtcdConfig"),
+    library("EtcdConfig", ["Bytes", "Protobuf"]),
     tests("EtcdConfigTests", ["EtcdConfig"]),
     // Commands, flags and usage texts of the command line tools.
     library("CommandLineTool", ["EtcdConfig"]),
@@ -107,9 +107,9 @@ let package = Package(
     system("CUV", "libuv", "libuv1-dev"),
     system("CNghttp2", "libnghttp2", "libnghttp2-dev"),
     system("CZlib", "zlib", "zlib1g-dev"),
-    library("Runtime", ["Bytes", "CUV"]),
+    library("Runtime", ["Bytes", "CUV", "CZlib"]),
     tests("RuntimeTests", ["TestSupport", "Runtime", "Bytes"]),
-    library("HTTP", ["Bytes", "Runtime"]),
+    library("HTTP", ["Bytes", "Runtime", "CZlib"]),
     tests("HTTPTests", ["TestSupport", "HTTP", "Runtime", "Bytes"]),
     library("GRPC", ["Bytes", "Runtime", "HTTP", "CNghttp2", "CZlib"]),
     library("PeerTransport", ["Bytes", "EtcdAPI", "Protobuf", "Runtime", "HTTP"]),
@@ -135,7 +135,7 @@ let package = Package(
     tests(
       "EtcdServerTests",
       [
-        "TestSupport", "EtcdServer", "EtcdConfig", "Auth", "FileSystem", "EtcdAPI", "Bytes", "MVCC",
+        "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "Auth", "FileSystem", "EtcdAPI", "Bytes", "MVCC",
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "Runtime",
       ]),
 

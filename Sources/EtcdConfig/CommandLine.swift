@@ -61,6 +61,10 @@ public enum CommandLine: Sendable {
           Notice(.warn, "flag is no longer supported - ignoring", ("flag", "-\(flag.name)")))
       }
     }
+    for name in Set(given.map(\.name)).intersection(FlagTable.deprecated).sorted() {
+      settings.notices.append(
+        Notice(.warn, "--\(name) is deprecated in 3.5 and will be decommissioned in 3.6."))
+    }
     // The last value counts, so that a refused one may be taken back.
     for (name, value) in Dictionary(given.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 })
       .sorted(by: { $0.key < $1.key })
@@ -70,7 +74,7 @@ public enum CommandLine: Sendable {
       case .full: break
       case .noEffect(let reason):
         settings.notices.append(
-          Notice(.info, "flag has no effect", ("flag", "--\(name)"), ("reason", reason)))
+          Notice(.warn, "flag has no effect", ("flag", "--\(name)"), ("reason", reason)))
       case .notYet: throw ConfigFailure("--\(name) is not supported by this version yet")
       }
     }

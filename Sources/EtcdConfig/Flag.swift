@@ -165,8 +165,10 @@ enum FlagValue: Equatable, Sendable {
   var milliseconds: Int {
     guard case .duration(let value) = self else { return 0 }
     let rounded = value / 1_000_000 + (value % 1_000_000).signum()
-    return Int(rounded)
+    return Int(clamping: rounded)
   }
+  /// A duration; zero when the value is none.
+  var time: Duration { if case .duration(let value) = self { .nanoseconds(value) } else { .zero } }
   /// The URLs, each once; `nil` when the value leaves the default alone.
   var uniqueURLs: [EtcdURL]? {
     guard case .urls(let urls) = self else { return nil }

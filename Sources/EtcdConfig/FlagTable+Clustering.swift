@@ -67,7 +67,8 @@ extension FlagTable {
       "enable-v2", .clustering, .bool, "false", "Accept etcd V2 client requests.", .notYet),
     Flag(
       "v2-deprecation", .clustering,
-      .choice(["not-yet", "write-only", "write-only-drop-data", "gone"], quoting: true), "not-yet",
-      "Phase of v2store deprecation. Allows to opt-in for higher compatibility mode.", .notYet),
+      .choice(V2Deprecation.allCases.map(\.rawValue), quoting: true), "not-yet",
+      "Phase of v2store deprecation. Allows to opt-in for higher compatibility mode."
+    ) { $0.server.v2Deprecation = V2Deprecation(rawValue: $1.text) ?? .notYet },
   ]
 }

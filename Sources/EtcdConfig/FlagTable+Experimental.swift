@@ -4,16 +4,20 @@ extension FlagTable {
   private static let checks: [Flag] = [
     Flag(
       "experimental-initial-corrupt-check", .experimental, .bool, "false",
-      "Enable to check data corruption before serving any client/peer traffic.", .notYet),
+      "Enable to check data corruption before serving any client/peer traffic."
+    ) { $0.server.initialCorruptCheck = $1.bool },
     Flag(
       "experimental-corrupt-check-time", .experimental, .duration, "0s",
-      "Duration of time between cluster corruption check passes.", .notYet),
+      "Duration of time between cluster corruption check passes."
+    ) { $0.server.corruptCheckInterval = $1.time },
     Flag(
       "experimental-compact-hash-check-enabled", .experimental, .bool, "false",
-      "Enable leader to periodically check followers compaction hashes.", .notYet),
+      "Enable leader to periodically check followers compaction hashes."
+    ) { $0.server.compactHashCheck = $1.bool },
     Flag(
       "experimental-compact-hash-check-time", .experimental, .duration, "1m",
-      "Duration of time between leader checks followers compaction hashes.", .notYet),
+      "Duration of time between leader checks followers compaction hashes."
+    ) { $0.server.compactHashCheckInterval = $1.time },
     Flag(
       "experimental-enable-v2v3", .experimental, .text, "",
       "Serve v2 requests through the v3 backend under a given prefix.", .notYet),
@@ -28,25 +32,31 @@ extension FlagTable {
     ) { $0.server.leaseCheckpointPersist = $1.bool },
     Flag(
       "experimental-downgrade-check-time", .experimental, .duration, "5s",
-      "Duration of time between two downgrade status checks.", .notYet),
+      "Duration of time between two downgrade status checks."
+    ) { $0.server.downgradeCheckInterval = $1.time },
     Flag(
       "experimental-memory-mlock", .experimental, .bool, "false",
-      "Enable to enforce etcd pages (in particular bbolt) to stay in RAM.", .notYet),
+      "Enable to enforce etcd pages (in particular bbolt) to stay in RAM."
+    ) { $0.server.memoryLock = $1.bool },
   ]
 
   private static let tuning: [Flag] = [
     Flag(
       "experimental-compaction-batch-limit", .experimental, .signed, "1000",
-      "Sets the maximum revisions deleted in each compaction batch.", .notYet),
+      "Sets the maximum revisions deleted in each compaction batch."
+    ) { $0.compactionBatchLimit = $1.signed },
     Flag(
       "experimental-compaction-sleep-interval", .experimental, .duration, "10ms",
-      "Sets the sleep interval between each compaction batch.", .notYet),
+      "Sets the sleep interval between each compaction batch."
+    ) { $0.server.compactionSleepInterval = $1.time },
     Flag(
       "experimental-watch-progress-notify-interval", .experimental, .duration, "10m",
-      "Duration of periodical watch progress notification.", .notYet),
+      "Duration of periodical watch progress notification."
+    ) { $0.server.watchProgressNotifyInterval = $1.time },
     Flag(
       "experimental-warning-apply-duration", .experimental, .duration, "100ms",
-      "Warning is generated if requests take more than this duration.", .notYet),
+      "Warning is generated if requests take more than this duration."
+    ) { $0.server.warningApplyDuration = $1.time },
     Flag(
       "experimental-txn-mode-write-with-shared-buffer", .experimental, .bool, "true",
       "Enable the write transaction to use a shared buffer in its readonly check operations.",
@@ -54,10 +64,12 @@ extension FlagTable {
     Flag(
       "experimental-bootstrap-defrag-threshold-megabytes", .experimental, .unsigned, "0",
       "Enable the defrag during etcd server bootstrap on condition that it will free at least the"
-        + " provided threshold of disk space.", .notYet),
+        + " provided threshold of disk space."
+    ) { $0.server.bootstrapDefragThresholdMegabytes = $1.unsigned },
     Flag(
       "experimental-stop-grpc-service-on-defrag", .experimental, .bool, "false",
-      "Enable etcd gRPC service to stop serving client requests on defragmentation.", .notYet),
+      "Enable etcd gRPC service to stop serving client requests on defragmentation."
+    ) { $0.server.stopGRPCOnDefrag = $1.bool },
     Flag(
       "experimental-snapshot-catchup-entries", .hidden, .unsigned, "5000",
       "Number of entries for a slow follower to catch up after compacting the raft storage"

@@ -41,7 +41,8 @@ extension FlagTable {
     Flag(
       "listen-client-http-urls", .member, .urls(exceptions: [""]), "",
       "List of URLs to listen on for HTTP-only client traffic; the other client URLs then carry"
-        + " gRPC alone.", .notYet),
+        + " gRPC alone."
+    ) { if let urls = $1.uniqueURLs { $0.listenClientHTTP = urls } },
     Flag(
       "grpc-keepalive-min-time", .member, .duration, "5s",
       "Minimum duration interval that a client should wait before pinging server."
@@ -61,17 +62,20 @@ extension FlagTable {
     Flag(
       "socket-reuse-port", .member, .bool, "false",
       "Enable to set socket option SO_REUSEPORT on listeners allowing rebinding of a port already"
-        + " in use.", .notYet),
+        + " in use."
+    ) { $0.server.socketReusePort = $1.bool },
     Flag(
       "socket-reuse-address", .member, .bool, "false",
       "Enable to set socket option SO_REUSEADDR on listeners allowing binding to an address in"
         + " TIME_WAIT state.", .noEffect("listeners always set SO_REUSEADDR")),
     Flag(
       "raft-read-timeout", .member, .duration, "5s",
-      "Read timeout set on each peer connection.", .notYet),
+      "Read timeout set on each peer connection."
+    ) { $0.server.raftReadTimeout = $1.time },
     Flag(
       "raft-write-timeout", .member, .duration, "5s",
-      "Write timeout set on each peer connection.", .notYet),
+      "Write timeout set on each peer connection."
+    ) { $0.server.raftWriteTimeout = $1.time },
   ]
 
   private static let limits: [Flag] = [
@@ -88,17 +92,17 @@ extension FlagTable {
       "Raise alarms when backend size exceeds the given quota (0 defaults to low space quota)."
     ) { $0.server.quotaBackendBytes = $1.signed },
     Flag(
-      "backend-bbolt-freelist-type", .member, .choice(["map", "array"]), "map",
+      "backend-bbolt-freelist-type", .member, .text, "map",
       "Type of freelist that the backend uses (array and map are supported types).",
       .noEffect("the freelist has one form in memory")),
     Flag(
       "backend-batch-interval", .member, .duration, "0s",
-      "Maximum time before commit the backend transaction.",
-      .noEffect("the backend is committed as soon as the disk is free")),
+      "Maximum time before commit the backend transaction."
+    ) { $0.server.backendBatchInterval = $1.time },
     Flag(
       "backend-batch-limit", .member, .signed, "0",
-      "Maximum operations before commit the backend transaction.",
-      .noEffect("the backend is committed as soon as the disk is free")),
+      "Maximum operations before commit the backend transaction."
+    ) { $0.backendBatchLimit = $1.signed },
     Flag(
       "max-txn-ops", .member, .unsigned, "128",
       "Maximum number of operations permitted in a transaction."

@@ -2,7 +2,8 @@ extension FlagTable {
   static let monitoring: [Flag] = [
     Flag(
       "enable-pprof", .monitoring, .bool, "false",
-      "Enable runtime profiling data via HTTP server.", .notYet),
+      "Enable runtime profiling data via HTTP server."
+    ) { $0.server.enablePprof = $1.bool },
     Flag(
       "metrics", .monitoring, .text, "basic",
       "Set level of detail for exported metrics, specify 'extensive' to include server side grpc"
@@ -34,11 +35,14 @@ extension FlagTable {
     ) { $0.logFormat = $1.text },
     Flag(
       "enable-log-rotation", .logging, .bool, "false",
-      "Enable log rotation of a single log-outputs file target.", .notYet),
+      "Enable log rotation of a single log-outputs file target."
+    ) { $0.enableLogRotation = $1.bool },
     Flag(
       "log-rotation-config-json", .logging, .text,
       #"{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}"#,
-      "Configures log rotation if enabled with a JSON logger config.", .notYet),
+      "Configures log rotation if enabled with a JSON logger config: MaxSize in MB, MaxAge in days"
+        + " and MaxBackups (0 is no limit), LocalTime, Compress."
+    ) { $0.logRotation = $1.text },
   ]
 
   static let tracing: [Flag] = [
@@ -65,20 +69,29 @@ extension FlagTable {
       "Proxy mode setting ('off', 'readonly' or 'on').", .notYet),
     Flag(
       "proxy-failure-wait", .proxy, .unsigned, "5000",
-      "Time (in milliseconds) an endpoint will be held in a failed state.", .notYet),
+      "Time (in milliseconds) an endpoint will be held in a failed state.",
+      .noEffect("there is no v2 proxy")),
     Flag(
       "proxy-refresh-interval", .proxy, .unsigned, "30000",
-      "Time (in milliseconds) of the endpoints refresh interval.", .notYet),
+      "Time (in milliseconds) of the endpoints refresh interval.",
+      .noEffect("there is no v2 proxy")),
     Flag(
       "proxy-dial-timeout", .proxy, .unsigned, "1000",
-      "Time (in milliseconds) for a dial to timeout.", .notYet),
+      "Time (in milliseconds) for a dial to timeout.",
+      .noEffect("there is no v2 proxy")),
     Flag(
       "proxy-write-timeout", .proxy, .unsigned, "5000",
-      "Time (in milliseconds) for a write to timeout.", .notYet),
+      "Time (in milliseconds) for a write to timeout.",
+      .noEffect("there is no v2 proxy")),
     Flag(
       "proxy-read-timeout", .proxy, .unsigned, "0",
-      "Time (in milliseconds) for a read to timeout.", .notYet),
+      "Time (in milliseconds) for a read to timeout.",
+      .noEffect("there is no v2 proxy")),
   ]
+
+  /// Flags that etcd 3.5 warns about whenever they are given.
+  /// - Source: etcd `etcdmain.deprecatedFlags`.
+  static let deprecated = Set(proxy.map(\.name) + ["enable-v2", "experimental-enable-v2v3"])
 
   static let unsafe: [Flag] = [
     Flag(

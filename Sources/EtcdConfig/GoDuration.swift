@@ -50,6 +50,37 @@ package enum GoDuration {
     return isNegative ? -total : total
   }
 
+  /// A duration as Go prints it: `1h0m0.5s`, `10ms`, `0s`.
+  package static func text(_ duration: Duration) -> String {
+    let (seconds, attoseconds) = duration.components
+    let (whole, overflowed) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+    let (total, carry) = whole.addingReportingOverflow(attoseconds / 1_000_000_000)
+    guard !overflowed, !carry else { return "\(seconds)s" }
+    let size = total.magnitude
+    let sign = total < 0 ? "-" : ""
+    switch size {
+    case 0: return "0s"
+    case ..<1_000: return "\(sign)\(size)ns"
+    case ..<1_000_000: return sign + decimal(size, 1_000) + "\u{b5}s"
+    case ..<1_000_000_000: return sign + decimal(size, 1_000_000) + "ms"
+    default: break
+    }
+    let minutes = size / 60_000_000_000
+    let rest = decimal(size % 60_000_000_000, 1_000_000_000) + "s"
+    if minutes == 0 { return sign + rest }
+    return minutes < 60
+      ? "\(sign)\(minutes)m\(rest)" : "\(sign)\(minutes / 60)h\(minutes % 60)m\(rest)"
+  }
+
+  /// `value / unit` in decimal without trailing zeros; `unit` is a power of ten.
+  private static func decimal(_ value: UInt64, _ unit: UInt64) -> String {
+    guard value % unit != 0 else { return String(value / unit) }
+    let digits = String(value % unit)
+    let zeros = String(repeating: "0", count: String(unit).count - 1 - digits.count)
+    let fraction = String((zeros + digits).reversed().drop { $0 == "0" }.reversed())
+    return "\(value / unit).\(fraction)"
+  }
+
   private static func nanoseconds(
     whole: Substring, fraction: Substring, scale: Double
   ) -> Int64? {

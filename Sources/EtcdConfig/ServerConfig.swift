@@ -1,6 +1,6 @@
 /// Everything a member needs to know, validated before it gets here.
 ///
-/// - Units: times in milliseconds, sizes in bytes.
+/// - Units: times in milliseconds where they are no `Duration`, sizes in bytes.
 public struct ServerConfig: Sendable, Equatable {
   public var name = "default"
   public var dataDirectory = "default.etcd"
@@ -8,6 +8,8 @@ public struct ServerConfig: Sendable, Equatable {
   public var walDirectory = ""
   public var listenPeerURLs: [ListenURL] = []
   public var listenClientURLs: [ListenURL] = []
+  /// Listeners for HTTP alone. When there are any, `listenClientURLs` carry gRPC alone.
+  public var listenClientHTTPURLs: [ListenURL] = []
   public var listenMetricsURLs: [ListenURL] = []
   public var initialAdvertisePeerURLs: [String] = ["http://localhost:2380"]
   public var advertiseClientURLs: [String] = ["http://localhost:2379"]
@@ -53,6 +55,56 @@ public struct ServerConfig: Sendable, Equatable {
   public var forceNewCluster = false
   /// `nil` = off.
   public var autoCompaction: AutoCompaction?
+  /// How far the v2 store is given up.
+  public var v2Deprecation = V2Deprecation.notYet
+
+  // Sockets and process.
+
+  /// Whether listeners set SO_REUSEPORT: another process may listen on the same port.
+  public var socketReusePort = false
+  /// Longest silence of a peer's stream before it is taken for dead, and longest wait for a peer to
+  /// take bytes; never below 5 s.
+  public var raftReadTimeout = Duration.seconds(5)
+  public var raftWriteTimeout = Duration.seconds(5)
+  /// Whether all memory of the process stays in RAM.
+  public var memoryLock = false
+  /// Whether `/debug/pprof/` is served.
+  public var enablePprof = false
+
+  // Backend.
+
+  /// Longest time that an applied change waits for its commit to the backend; zero = the default.
+  public var backendBatchInterval = Duration.zero
+  /// Applied changes that make a commit before that time; 0 = the default.
+  public var backendBatchLimit = 0
+  /// A start defragments when that frees at least as many MiB; 0 = never.
+  public var bootstrapDefragThresholdMegabytes: UInt64 = 0
+  /// Whether health and calls of clients are refused while the member defragments.
+  public var stopGRPCOnDefrag = false
+  /// Revisions that one batch of a compaction deletes, at least 1.
+  public var compactionBatchLimit = 1000
+  /// Pause between two batches of a compaction, above zero.
+  public var compactionSleepInterval = Duration.milliseconds(10)
+
+  // Checks.
+
+  /// Whether a member with data compares itself with the others before it serves anyone.
+  public var initialCorruptCheck = false
+  /// Time between two comparisons that the leader makes; zero = never.
+  public var corruptCheckInterval = Duration.zero
+  /// Whether the leader compares the hashes that compactions left, and how often.
+  public var compactHashCheck = false
+  public var compactHashCheckInterval = Duration.seconds(60)
+  /// Time between two looks at a downgrade under way; zero = never.
+  public var downgradeCheckInterval = Duration.seconds(5)
+
+  // Notices.
+
+  /// Time between two progress notifications of a watch that has no events, at least 100 ms.
+  public var watchProgressNotifyInterval = Duration.seconds(600)
+  /// Applying a request that takes longer is logged.
+  public var warningApplyDuration = Duration.milliseconds(100)
+
   /// Why `initial-cluster` could not be read; matters only to a member without data.
   public var initialClusterProblem: String?
 
@@ -61,12 +113,12 @@ public struct ServerConfig: Sendable, Equatable {
   /// Bytes the backend may have; `nil` = no limit.
   public var quota: Int? {
     if quotaBackendBytes < 0 { return nil }
-    return quotaBackendBytes == 0 ? 2 << 30 : Int(quotaBackendBytes)
+    return quotaBackendBytes == 0 ? 2 << 30 : Int(clamping: quotaBackendBytes)
   }
 
   /// Time after which a request fails.
   /// - Source: etcd `ReqTimeout`.
-  public var requestTimeout: Duration { .milliseconds(5000 + 2 * electionTimeout) }
+  public var requestTimeout: Duration { .milliseconds(5000) + .milliseconds(electionTimeout) * 2 }
 }
 
 /// What history the leader drops on its own.
@@ -75,6 +127,23 @@ public enum AutoCompaction: Sendable, Equatable {
   case periodic(Duration)
   /// What is this many revisions old.
   case revision(Int64)
+}
+
+/// How far the v2 store is given up.
+///
+/// - Source: etcd `config.V2DeprecationEnum`.
+public enum V2Deprecation: String, Sendable, CaseIterable, Comparable {
+  /// Keys of the v2 API may be there.
+  case notYet = "not-yet"
+  /// A member with keys of the v2 API in its store does not start.
+  case writeOnly = "write-only"
+  case writeOnlyDropData = "write-only-drop-data"
+  case gone
+
+  public static func < (a: V2Deprecation, b: V2Deprecation) -> Bool {
+    // Stages follow each other in the order of their declaration.
+    allCases.firstIndex(of: a) ?? 0 < allCases.firstIndex(of: b) ?? 0
+  }
 }
 
 /// A URL to listen on.

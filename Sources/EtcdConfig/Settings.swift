@@ -3,17 +3,22 @@ struct Settings {
   var server = ServerConfig()
   var listenPeer: [EtcdURL] = []
   var listenClient: [EtcdURL] = []
+  var listenClientHTTP: [EtcdURL] = []
   var listenMetrics: [EtcdURL] = []
   var advertisePeer: [EtcdURL] = []
   /// `nil` once client listeners are given without what to advertise.
   var advertiseClient: [EtcdURL]? = []
   var initialCluster = ""
+  var backendBatchLimit: Int64 = 0
+  var compactionBatchLimit: Int64 = 1000
   var compactionRetention = "0"
   var compactionMode = "periodic"
   var logger = "zap"
   var logOutputs: [String] = []
   var logLevel = "info"
   var logFormat = "json"
+  var enableLogRotation = false
+  var logRotation = ""
   var wantsVersion = false
   var notices: [Notice] = []
 
@@ -46,6 +51,10 @@ public struct Notice: Sendable, Equatable {
   }
 
   init(_ level: Level, _ message: String, _ fields: (String, String)...) {
+    self.init(level, message, fields)
+  }
+
+  init(_ level: Level, _ message: String, _ fields: [(String, String)]) {
     self.level = level
     self.message = message
     self.fields = fields.map { Field(name: $0.0, value: $0.1) }

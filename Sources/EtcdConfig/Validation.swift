@@ -15,8 +15,8 @@ struct Validation {
   /// Backends above this size are allowed but unwise.
   static let recommendedQuotaBytes: Int64 = 8 << 30
 
-  private var settings: Settings
-  private var log = LogConfig()
+  var settings: Settings
+  var log = LogConfig()
 
   init(_ settings: Settings) { self.settings = settings }
 
@@ -30,53 +30,29 @@ struct Validation {
     try validation.checkURLs()
     try validation.checkTimes()
     try validation.checkLeases()
+    try validation.checkIntervals()
     try validation.checkCompaction()
     validation.completeNames()
     validation.adviseOnSizes()
     return (validation.settings.server, validation.log, validation.settings.notices)
   }
 
-  private mutating func checkLog() throws(ConfigFailure) {
-    switch settings.logger {
-    case "zap": break
-    case "capnslog": throw ConfigFailure("--logger=capnslog is removed in v3.5")
-    default: throw ConfigFailure("unknown logger option \(GoText.quoted(settings.logger))")
-    }
-    if settings.logOutputs.count > 1 && settings.logOutputs.contains("default") {
-      throw ConfigFailure("multi logoutput for \"default\" is not supported yet")
-    }
-    guard LogConfig.levels.contains(settings.logLevel) else {
-      throw ConfigFailure("unrecognized level: \(GoText.quoted(settings.logLevel))")
-    }
-    guard let format = LogConfig.Format(rawValue: settings.logFormat) else {
-      throw ConfigFailure(
-        "unknown log format: \(GoText.quoted(settings.logFormat)), only supports json, console")
-    }
-    log.level = settings.logLevel
-    log.format = format
-    var outputs: [LogConfig.Output] = []
-    for word in settings.logOutputs {
-      switch word {
-      case "default": outputs.append(.automatic)
-      case "stderr": outputs.append(.standardError)
-      case "stdout": outputs.append(.standardOutput)
-      case "systemd/journal":
-        throw ConfigFailure("--log-outputs=systemd/journal is not supported by this version yet")
-      case "": throw ConfigFailure("--log-outputs has an empty output")
-      default: outputs.append(.file(word))
-      }
-    }
-    log.outputs = outputs
+  /// Keeps a line for the log.
+  mutating func notice(_ level: Notice.Level, _ message: String, _ fields: (String, String)...) {
+    settings.notices.append(Notice(level, message, fields))
   }
 
   private mutating func checkURLs() throws(ConfigFailure) {
-    for urls in [settings.listenPeer, settings.listenClient, settings.listenMetrics] {
+    for urls in [
+      settings.listenPeer, settings.listenClient, settings.listenClientHTTP, settings.listenMetrics,
+    ] {
       try Self.checkBinding(urls)
     }
     try Self.checkHosts(settings.advertisePeer, "--initial-advertise-peer-urls")
     try Self.checkHosts(settings.advertiseClient ?? [], "--advertise-client-urls")
     for (urls, name) in [
       (settings.listenPeer, "--listen-peer-urls"), (settings.listenClient, "--listen-client-urls"),
+      (settings.listenClientHTTP, "--listen-client-http-urls"),
       (settings.listenMetrics, "--listen-metrics-urls"),
       (settings.advertisePeer, "--initial-advertise-peer-urls"),
     ] {
@@ -87,7 +63,13 @@ struct Validation {
     }
     settings.server.listenPeerURLs = try Self.listenURLs(settings.listenPeer)
     settings.server.listenClientURLs = try Self.listenURLs(settings.listenClient)
+    settings.server.listenClientHTTPURLs = try Self.listenURLs(settings.listenClientHTTP)
     settings.server.listenMetricsURLs = try Self.listenURLs(settings.listenMetrics)
+    if let url = settings.listenClientHTTP.first(where: settings.listenClient.contains) {
+      throw ConfigFailure(
+        "cannot bind both --client-listen-urls and --client-listen-http-urls on the same url \(url)"
+      )
+    }
   }
 
   /// Sockets are bound to addresses, not names.
@@ -188,15 +170,21 @@ struct Validation {
     } catch {
       throw ConfigFailure("error parsing CompactionRetention: \(error.message)")
     }
-    guard mode != "revision" else {
-      throw ConfigFailure(
-        "error parsing CompactionRetention: \(GoText.quoted(text)) is not a number of revisions")
-    }
     guard nanoseconds >= 0 else {
       throw ConfigFailure("error parsing CompactionRetention: \(GoText.quoted(text)) is negative")
     }
     guard nanoseconds > 0, !mode.isEmpty else { return }
-    settings.server.autoCompaction = .periodic(.nanoseconds(nanoseconds))
+    guard mode == "revision" else {
+      settings.server.autoCompaction = .periodic(.nanoseconds(nanoseconds))
+      return
+    }
+    // etcd reads a duration as the number of its nanoseconds; hardly what was meant.
+    settings.server.autoCompaction = .revision(nanoseconds)
+    notice(
+      .warn,
+      "auto-compaction-retention is a duration but auto-compaction-mode counts revisions;"
+        + " taking its nanoseconds as their number",
+      ("auto-compaction-retention", text), ("revisions", "\(nanoseconds)"))
   }
 
   /// What follows from the member's name.

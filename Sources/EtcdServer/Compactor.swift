@@ -32,7 +32,9 @@ final class Compactor {
     switch mode {
     case .revision: interval = Self.revisionInterval
     case .periodic(let period):
-      interval = Swift.min(period, .seconds(3600)) / Self.samplesPerInterval
+      // A period shorter than the timer's would keep the loop busy with nothing else.
+      interval = Swift.max(
+        Swift.min(period, .seconds(3600)) / Self.samplesPerInterval, .milliseconds(1))
     }
     timer = member.loop.schedule(after: interval, repeating: interval) { [unowned self] in look() }
   }

@@ -14,8 +14,7 @@ import Synchronization
 ///
 /// Life: `init`, `start` (listeners bound, log read, raft running), `stop`.
 public final class EtcdServer: @unchecked Sendable {
-  // @unchecked: started and stopped by one thread; what other threads use meanwhile (`fronts`) has a
-  // lock.
+  // @unchecked: started and stopped by one thread, which alone uses `running`; the rest is immutable.
 
   private let config: ServerConfig
   private let logger: Logger
@@ -25,11 +24,8 @@ public final class EtcdServer: @unchecked Sendable {
   private let clientLoops: [EventLoop]
   /// Peers, and nothing of a client's.
   private let peerLoop = EventLoop(name: "etcd-peer")
-  private var listeners: [Listener] = []
+  private let listeners: ServerListeners
   private var running: Running?
-  /// What serves connections, a loop each; empty until the member can serve.
-  private let fronts = Mutex<[Front]>([])
-
   /// Called once when the member was removed from its cluster and must end.
   public var onRemoved: (@Sendable () -> Void)?
 
@@ -41,17 +37,9 @@ public final class EtcdServer: @unchecked Sendable {
     let members: [RunningMember]
     /// Kept: the host does not own it.
     let router: TurnRouter
+    let calls: [GRPCServer]
     let publisher: Publisher
     let compactor: Compactor?
-  }
-
-  /// Serves the connections of one loop.
-  private struct Front: Sendable {
-    let loop: EventLoop
-    let peers: any PeerGateway
-    let endpoints: HTTPEndpoints
-    /// `nil` on the peers' loop: calls go to a client loop.
-    let grpc: GRPCServer?
   }
 
   public init(config: ServerConfig, logger: Logger) {
@@ -61,6 +49,8 @@ public final class EtcdServer: @unchecked Sendable {
     clientLoops = (0..<Self.clientLoopCount).map { number in
       EventLoop(name: number == 0 ? "etcd-client" : "etcd-client-\(number)")
     }
+    listeners = ServerListeners(
+      clientLoops: clientLoops, peerLoop: peerLoop, config: config, logger: logger)
   }
 
   /// Core, log, peers and storage keep two processors; of the rest every second gets a client loop.
@@ -80,17 +70,21 @@ public final class EtcdServer: @unchecked Sendable {
     let tokens = try TokenProvider(config, logger)
     for loop in loops { loop.start() }
     do {
-      let bound = try bind()
+      try listeners.bind()
       let boot = try Bootstrap.start(
         config, loop: peerLoop, logger: logger, milliseconds: milliseconds, seed: seed)
       logIdentity(boot)
       let running = assemble(boot, tokens, milliseconds: milliseconds)
       self.running = running
+      peerLoop.run { running.peers.start(boot.others) }
       running.shared.host.start(
         delegate: running.router, skipTicks: skipTicks(boot), skipTicksAlone: skipTicksAlone)
-      serve(bound, running)
+      clientLoops[0].run {
+        running.publisher.start()
+        running.compactor?.start()
+      }
     } catch {
-      closeListeners()
+      listeners.close()
       for loop in loops { loop.stop() }
       throw StartError("\(error)")
     }
@@ -118,12 +112,25 @@ public final class EtcdServer: @unchecked Sendable {
         RunningMember(shared, loop: loop, lane: number + 1, milliseconds: milliseconds)
       }
     }
-    let router = TurnRouter(shared, members, peerLoop: peerLoop, onRemoved: onRemoved)
-    peerLoop.run { peers.start(boot.others) }
     let first = members[1]
+    let publisher = Publisher(member: first) { [listeners] in listeners.openForClients() }
+    let router = TurnRouter(
+      shared, members, peerLoop: peerLoop, onRemoved: onRemoved,
+      onClusterChange: { [weak publisher, loop = first.loop] in
+        loop.execute { [weak publisher] in publisher?.clusterChanged() }
+      })
+    var calls: [GRPCServer] = []
+    listeners.open(
+      members.map { member in
+        let grpc = member.loop === peerLoop ? nil : makeGRPC(member)
+        if let grpc { calls.append(grpc) }
+        return ServerListeners.Front(
+          loop: member.loop, endpoints: HTTPEndpoints(member: member), grpc: grpc,
+          raft: { peers.handle($0) })
+      })
     return Running(
-      shared: shared, peers: peers, members: members, router: router,
-      publisher: Publisher(member: first),
+      shared: shared, peers: peers, members: members, router: router, calls: calls,
+      publisher: publisher,
       compactor: config.autoCompaction.map { Compactor(member: first, mode: $0) })
   }
 
@@ -159,72 +166,7 @@ public final class EtcdServer: @unchecked Sendable {
       ])
   }
 
-  // MARK: Listeners
-
-  private enum Audience { case client, peer, metrics }
-
-  /// Accepted connections before the server is ready wait in the kernel: binding comes first, so
-  /// that a port in use is found before the disk is touched.
-  private func bind() throws(StartError) -> [(Listener, Audience)] {
-    var bound: [(Listener, Audience)] = []
-    let wanted: [([ListenURL], Audience)] = [
-      (config.listenPeerURLs, .peer), (config.listenClientURLs, .client),
-      (config.listenMetricsURLs, .metrics),
-    ]
-    for (urls, audience) in wanted {
-      let loop = audience == .peer ? peerLoop : clientLoops[0]
-      let targets = audience == .client ? clientLoops : [loop]
-      for url in urls {
-        let listener = try bind(url, audience, loop, targets)
-        listeners.append(listener)
-        bound.append((listener, audience))
-      }
-    }
-    return bound
-  }
-
-  private func bind(
-    _ url: ListenURL, _ audience: Audience, _ loop: EventLoop, _ targets: [EventLoop]
-  ) throws(StartError) -> Listener {
-    let endpoint: Listener.Endpoint
-    switch url.scheme {
-    case .http: endpoint = .tcp(host: url.host, port: url.port)
-    case .unix: endpoint = .unix(path: url.host)
-    case .https, .unixs:
-      throw StartError("cannot listen on \(url): TLS is not supported by this version yet")
-    }
-    do {
-      return try loop.run {
-        try Listener(loop: loop, endpoint: endpoint, targets: targets) { [weak self] connection in
-          self?.accepted(connection, audience)
-        }
-      }
-    } catch { throw StartError("\(error)") }
-  }
-
-  private func closeListeners() {
-    for listener in listeners { listener.loop.run { listener.close() } }
-    listeners.removeAll()
-  }
-
-  private func serve(_ bound: [(Listener, Audience)], _ running: Running) {
-    let fronts = running.members.map { member in
-      Front(
-        loop: member.loop, peers: running.peers, endpoints: HTTPEndpoints(member: member),
-        grpc: member.loop === peerLoop ? nil : makeGRPC(member))
-    }
-    self.fronts.withLock { $0 = fronts }
-    clientLoops[0].run {
-      running.publisher.start()
-      running.compactor?.start()
-    }
-    for (listener, audience) in bound {
-      logger.info(
-        "serving \(audience == .peer ? "peer" : audience == .client ? "client" : "metrics") traffic",
-        [LogField("address", .string("\(listener.address)"))])
-    }
-    logger.info("ready to serve client requests")
-  }
+  // MARK: Services
 
   private func makeGRPC(_ member: RunningMember) -> GRPCServer {
     var router = GRPCRouter()
@@ -237,52 +179,21 @@ public final class EtcdServer: @unchecked Sendable {
     return GRPCServer(router, grpcConfiguration)
   }
 
+  /// Bytes that a message of a client may have: more than a request, so that the refusal is etcd's
+  /// own, and never more than protobuf allows.
+  static func messageBytesMax(_ config: ServerConfig) -> Int {
+    let (sum, overflowed) = config.maxRequestBytes.addingReportingOverflow(512 << 10)
+    return overflowed ? Int(Int32.max) : min(sum, Int(Int32.max))
+  }
+
   private var grpcConfiguration: GRPCServerConfiguration {
     var configuration = GRPCServerConfiguration()
     configuration.maxConcurrentStreams = config.maxConcurrentStreams
-    // etcd lets a message be larger than a request, so that the refusal is etcd's own.
-    configuration.receivedMessageBytesMax = config.maxRequestBytes + 512 * 1024
+    configuration.receivedMessageBytesMax = Self.messageBytesMax(config)
     configuration.keepaliveMinTime = .milliseconds(config.keepaliveMinTime)
     configuration.keepaliveInterval = .milliseconds(config.keepaliveInterval)
     configuration.keepaliveTimeout = .milliseconds(config.keepaliveTimeout)
     return configuration
-  }
-
-  private func front(on loop: EventLoop) -> Front? {
-    fronts.withLock { $0.first { $0.loop === loop } }
-  }
-
-  private func accepted(_ connection: Connection, _ audience: Audience) {
-    guard let front = front(on: connection.loop) else { return connection.abort() }
-    let sniffer = ProtocolSniffer(channel: connection) { isHTTP2, initial in
-      if isHTTP2, audience != .metrics {
-        self.serveCalls(connection, front, initial)
-        return
-      }
-      let http = HTTP1ServerConnection(channel: connection) { exchange in
-        switch audience {
-        case .client: front.endpoints.client(exchange)
-        case .metrics: front.endpoints.metricsOnly(exchange)
-        case .peer: if !front.peers.handle(exchange) { front.endpoints.peer(exchange) }
-        }
-      }
-      if !initial.isEmpty { http.channelRead(initial) }
-    }
-    // The connection holds it as its handler.
-    _ = sniffer
-    connection.start()
-  }
-
-  /// Serves gRPC. Calls that come by the peer listener go to a client loop: the peers' loop is raft's.
-  private func serveCalls(_ connection: Connection, _ front: Front, _ initial: Bytes) {
-    if let grpc = front.grpc { return grpc.accept(connection, initial: initial) }
-    guard let other = self.front(on: clientLoops[0]), let grpc = other.grpc else {
-      return connection.abort()
-    }
-    connection.move(to: other.loop) { moved in
-      grpc.accept(moved, initial: initial)
-      moved.start()
-    }
   }
 
   // MARK: End
@@ -290,7 +201,7 @@ public final class EtcdServer: @unchecked Sendable {
   /// Hands leadership over, lets running calls end, stops raft and closes the files.
   public func stop() async {
     logger.info("closing etcd server", [LogField("name", .string(config.name))])
-    closeListeners()
+    listeners.close()
     guard let running else { return }
     self.running = nil
     let first = running.members[1]
@@ -300,7 +211,7 @@ public final class EtcdServer: @unchecked Sendable {
     }
     await transferLeadership(running.shared)
     await withTaskGroup { group in
-      for grpc in fronts.withLock({ $0 }).compactMap(\.grpc) {
+      for grpc in running.calls {
         group.addTask { await grpc.shutDown(grace: .seconds(2)) }
       }
     }

@@ -22,7 +22,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
 
   private let config: ServerConfig
   private let host: MemberHost
-  private let loop: EventLoop
+  let loop: EventLoop
   private let snapDirectory: String
   private let onRemoved: @Sendable () -> Void
   /// Reads and writes databases on their way between members; clients' work never waits here.
@@ -58,6 +58,8 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
       localID: host.memberID, clusterID: host.clusterID,
       peerURLs: config.initialAdvertisePeerURLs, serverVersion: ServerVersion.etcd)
     configuration.dialTimeout = .milliseconds(1000 + config.electionTimeout)
+    configuration.readTimeout = config.raftReadTimeout
+    configuration.writeTimeout = config.raftWriteTimeout
     configuration.logger = logger
     configuration.metrics = registry
     transport = PeerTransport(configuration: configuration, loop: loop, delegate: self)

@@ -10,27 +10,50 @@ import Runtime
 /// decides the cluster version and ends keys of the v2 store. Confined to the client loop.
 ///
 /// - Source: etcd `publishV3`/`publish`, `monitorVersions`, `sync`.
-final class Publisher {
+final class Publisher: @unchecked Sendable {
+  // @unchecked: confined to the member's loop.
   private let member: RunningMember
   private var timer: LoopTimer?
   private var isPublished = false
   private var isStopped = false
   /// Cluster version that a proposal under way sets.
   private var proposedVersion: String?
+  /// Called once when the member is known to its cluster and the cluster has a version: clients that
+  /// are served from then on find a leader, and members can join.
+  private var onReady: (() -> Void)?
 
-  init(member: RunningMember) { self.member = member }
+  /// - Parameter onReady: called on the loop.
+  init(member: RunningMember, onReady: @escaping () -> Void) {
+    self.member = member
+    self.onReady = onReady
+  }
 
   func start() {
     publish()
     timer = member.loop.schedule(after: .milliseconds(100), repeating: .milliseconds(500)) {
       [unowned self] in
-      decideVersion()
+      decideVersion(mayAssume: true)
       expireV2Keys()
+      announceReady()
     }
+  }
+
+  /// A leader was elected, or the cluster's version changed.
+  func clusterChanged() {
+    guard !isStopped else { return }
+    decideVersion(mayAssume: false)
+    announceReady()
+  }
+
+  private func announceReady() {
+    guard isPublished, let onReady, member.host.membership.clusterVersion != nil else { return }
+    self.onReady = nil
+    onReady()
   }
 
   func stop() {
     isStopped = true
+    onReady = nil
     timer?.cancel()
   }
 
@@ -56,7 +79,9 @@ final class Publisher {
           LogField("local-member-attributes", .string(value)),
           LogField("request-path", .string("/0/members/\(info.hexID)/attributes")),
           LogField("cluster-id", .string(String(member.host.clusterID, radix: 16))),
+          LogField("publish-timeout", .duration(config.requestTimeout)),
         ])
+      announceReady()
     }
   }
 
@@ -71,7 +96,8 @@ final class Publisher {
 
   /// The lowest version among the members becomes the cluster's; a member that cannot be asked holds
   /// a rise back.
-  private func decideVersion() {
+  /// - Parameter mayAssume: whether the lowest version is taken while others were not heard yet.
+  private func decideVersion(mayAssume: Bool) {
     let status = member.host.status
     guard status.leader == member.host.memberID, proposedVersion == nil else { return }
     var lowest = ServerVersion.etcd
@@ -80,13 +106,14 @@ final class Publisher {
     for info in member.host.membership.sorted where info.id != member.host.memberID {
       guard let version = known[info.id] else {
         // Nothing decided yet: the lowest possible lets the cluster work until all are heard.
-        if current == nil { return propose(ServerVersion.minimumCluster) }
+        if current == nil, mayAssume { return propose(ServerVersion.minimumCluster) }
         return
       }
       if ServerVersion.isOlder(version, than: lowest) { lowest = version }
     }
     guard let decided = ServerVersion.clusterVersion(of: lowest) else { return }
-    if current == nil || ServerVersion.isOlder(current!, than: decided) { propose(decided) }
+    guard current.map({ ServerVersion.isOlder($0, than: decided) }) ?? true else { return }
+    propose(decided)
   }
 
   private func propose(_ version: String) {

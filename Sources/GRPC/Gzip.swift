@@ -1,5 +1,6 @@
 import Bytes
 import CZlib
+import HTTP
 
 /// gzip through zlib.
 enum Gzip {
@@ -44,34 +45,5 @@ enum Gzip {
   }
 
   /// Compresses at zlib's standard level; `nil` when zlib has no memory.
-  static func compress(_ parts: [Bytes]) -> Bytes? {
-    var stream = z_stream()
-    guard
-      deflateInit2_(
-        &stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, windowBits, 8, Z_DEFAULT_STRATEGY,
-        ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK
-    else { return nil }
-    defer { deflateEnd(&stream) }
-    var out = ByteWriter(capacity: 1_024)
-    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16_384) { block in
-      for (index, part) in (parts + [Bytes()]).enumerated() {
-        let flush = index == parts.count ? Z_FINISH : Z_NO_FLUSH
-        part.withUnsafeBytes { input in
-          stream.next_in = UnsafeMutablePointer(
-            mutating: input.baseAddress?.assumingMemoryBound(to: UInt8.self))
-          stream.avail_in = UInt32(input.count)
-          repeat {
-            stream.next_out = block.baseAddress
-            stream.avail_out = UInt32(block.count)
-            deflate(&stream, flush)
-            out.append(
-              UnsafeRawBufferPointer(
-                rebasing: UnsafeRawBufferPointer(block)[
-                  ..<(block.count - Int(stream.avail_out))]))
-          } while stream.avail_out == 0
-        }
-      }
-    }
-    return out.finish()
-  }
+  static func compress(_ parts: [Bytes]) -> Bytes? { GzipCoding.compress(parts) }
 }

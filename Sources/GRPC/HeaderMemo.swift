@@ -81,8 +81,9 @@ final class HeaderMemo {
   /// The route of a path; the last one is found without hashing.
   func route(_ path: UnsafeBufferPointer<UInt8>, _ router: GRPCRouter) -> GRPCRouter.Route? {
     let isSame = lastPath.withUnsafeBytes { known in
+      // An empty buffer may have no address.
       known.count == path.count
-        && memcmp(known.baseAddress!, path.baseAddress!, known.count) == 0
+        && (path.isEmpty || memcmp(known.baseAddress!, path.baseAddress!, known.count) == 0)
     }
     if isSame, let lastRoute { return lastRoute }
     let copied = Bytes(copying: UnsafeRawBufferPointer(path))

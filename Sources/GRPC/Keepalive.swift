@@ -23,7 +23,7 @@ struct Keepalive {
   mutating func check(now: UInt64, lastRead: UInt64) -> Check {
     if let pingedAt, lastRead <= pingedAt {
       let giveUp = pingedAt &+ timeout.nanoseconds
-      return now >= giveUp ? .dead : .wait(.nanoseconds(Int64(giveUp - now)))
+      return now >= giveUp ? .dead : .wait(.nanoseconds(Int64(clamping: giveUp - now)))
     }
     pingedAt = nil
     let due = lastRead &+ interval.nanoseconds

@@ -106,7 +106,12 @@ enum Base64 {
 
 /// `grpc-timeout`: at most 8 digits and a unit.
 enum TimeoutCoding {
-  /// Nanoseconds; `nil` when malformed.
+  /// Longest timeout in nanoseconds, 292 years: grpc-go's `maxInt64`.
+  static let nanosecondsMax = UInt64(Int64.max)
+
+  /// Nanoseconds, at most `nanosecondsMax`; `nil` when malformed.
+  /// - Source: grpc-go's `decodeTimeout`, which clamps what a `time.Duration` cannot hold: hours beyond
+  ///   2,562,047.
   static func decode(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt64? {
     guard bytes.count >= 2, bytes.count <= 9 else { return nil }
     var value: UInt64 = 0
@@ -114,14 +119,20 @@ enum TimeoutCoding {
       guard byte >= 0x30, byte <= 0x39 else { return nil }
       value = value * 10 + UInt64(byte - 0x30)
     }
-    switch bytes[bytes.count - 1] {
-    case UInt8(ascii: "H"): return value * 3_600_000_000_000
-    case UInt8(ascii: "M"): return value * 60_000_000_000
-    case UInt8(ascii: "S"): return value * 1_000_000_000
-    case UInt8(ascii: "m"): return value * 1_000_000
-    case UInt8(ascii: "u"): return value * 1_000
-    case UInt8(ascii: "n"): return value
-    default: return nil
+    guard let unit = nanoseconds(unit: bytes[bytes.count - 1]) else { return nil }
+    let (product, overflow) = value.multipliedReportingOverflow(by: unit)
+    return overflow ? nanosecondsMax : min(product, nanosecondsMax)
+  }
+
+  private static func nanoseconds(unit: UInt8) -> UInt64? {
+    switch unit {
+    case UInt8(ascii: "H"): 3_600_000_000_000
+    case UInt8(ascii: "M"): 60_000_000_000
+    case UInt8(ascii: "S"): 1_000_000_000
+    case UInt8(ascii: "m"): 1_000_000
+    case UInt8(ascii: "u"): 1_000
+    case UInt8(ascii: "n"): 1
+    default: nil
     }
   }
 
@@ -130,7 +141,8 @@ enum TimeoutCoding {
       (1, "n"), (1_000, "u"), (1_000_000, "m"), (1_000_000_000, "S"), (60_000_000_000, "M"),
     ]
     for (unit, name) in steps {
-      let count = (nanoseconds + unit - 1) / unit
+      let (whole, rest) = nanoseconds.quotientAndRemainder(dividingBy: unit)
+      let count = rest == 0 ? whole : whole + 1
       if count < 100_000_000 { return "\(count)\(name)" }
     }
     return "\(min(nanoseconds / 3_600_000_000_000, 99_999_999))H"

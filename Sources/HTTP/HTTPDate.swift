@@ -22,8 +22,10 @@ struct HTTPDate {
     return text
   }
 
+  /// Seconds since 1970; a clock set before it shows the first second of 1970.
   /// - Source: RFC 9110 §5.6.7.
-  static func format(_ seconds: Int) -> String {
+  static func format(_ clock: Int) -> String {
+    let seconds = max(0, clock)
     let days = seconds / 86_400
     let (year, month, day) = CivilDate.from(daysSinceEpoch: days)
     let rest = seconds % 86_400

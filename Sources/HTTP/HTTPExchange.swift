@@ -40,6 +40,8 @@ public final class HTTPExchange: @unchecked Sendable {
   public let remoteAddress: SocketAddress?
   /// The channel, to ask a TLS layer about the peer. Not for writing.
   public var channel: (any ByteChannel)? { connection?.channel }
+  /// Fields that go in front of those of the response, whoever answers.
+  public var extraHeaders: HTTPHeaders = [:]
   /// Called once when the client has gone or stopped sending while the answer is not complete.
   public var onDisconnect: (() -> Void)?
   /// Called when the output queue has room again after `isWritable` was false.
@@ -99,7 +101,8 @@ public final class HTTPExchange: @unchecked Sendable {
   public func respond(status: Int, headers: HTTPHeaders = [:], body: Bytes = Bytes()) {
     guard case .none = response else { preconditionFailure("a request is answered once") }
     response = .finished
-    connection?.respond(self, HTTPResponseHead(status: status, headers: headers), body)
+    let head = HTTPResponseHead(status: status, headers: extraHeaders.followed(by: headers))
+    connection?.respond(self, head, body)
   }
 
   /// Sends the head at once; the body follows with `write`. Without a `Content-Length` field the
@@ -108,7 +111,7 @@ public final class HTTPExchange: @unchecked Sendable {
     guard case .none = response else { preconditionFailure("a request is answered once") }
     response = .streaming(chunked: false)
     guard let connection else { return }
-    let head = HTTPResponseHead(status: status, headers: headers)
+    let head = HTTPResponseHead(status: status, headers: extraHeaders.followed(by: headers))
     response = .streaming(chunked: connection.startResponse(self, head))
   }
 

@@ -8,6 +8,14 @@ public struct HTTPHeaders: Sendable, ExpressibleByDictionaryLiteral {
     fields = elements.map { (name: $0.0, value: $0.1) }
   }
 
+  /// These fields, then others.
+  func followed(by others: HTTPHeaders) -> HTTPHeaders {
+    guard !fields.isEmpty else { return others }
+    var all = self
+    all.fields += others.fields
+    return all
+  }
+
   public mutating func add(_ name: String, _ value: String) { fields.append((name, value)) }
 
   /// Replaces all fields of that name.
@@ -135,7 +143,8 @@ public struct HTTPResponseHead: Sendable {
     405: "Method Not Allowed", 406: "Not Acceptable", 408: "Request Timeout", 409: "Conflict",
     410: "Gone", 411: "Length Required", 412: "Precondition Failed",
     413: "Request Entity Too Large", 414: "Request URI Too Long", 415: "Unsupported Media Type",
-    417: "Expectation Failed", 426: "Upgrade Required", 429: "Too Many Requests",
+    417: "Expectation Failed", 421: "Misdirected Request", 426: "Upgrade Required",
+    429: "Too Many Requests",
     431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented",
     502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
     505: "HTTP Version Not Supported",

@@ -15,6 +15,8 @@ public struct PeerTransportConfiguration: Sendable {
   public var dialTimeout: Duration = .seconds(2)
   /// Longest silence of a stream, and longest time a stream may take nothing.
   public var readTimeout: Duration = .seconds(5)
+  /// To take bytes of a stream, before it is given up.
+  public var writeTimeout: Duration = .seconds(5)
   /// Least time between two attempts to open a stream.
   public var redialInterval: Duration = .milliseconds(100)
   /// Between two probes of a peer.

@@ -13,6 +13,7 @@ import Runtime
 struct Etcd {
   static func main() async {
     Process.unblockSignals()
+    Process.ignoreSignals()
     switch EtcdConfig.CommandLine.parse(
       Array(Process.arguments.dropFirst()), environment: Process.environment)
     {
@@ -31,11 +32,20 @@ struct Etcd {
   private static func run(_ config: ServerConfig, _ log: LogConfig, _ notices: [Notice]) async {
     let logger: Logger
     do throws(LogSetupError) { logger = try makeLogger(log) } catch {
-      Process.printError(error.description + "\n")
+      let fallback = Logger(targets: [.standardError], encoding: .json, level: .info)
+      fallback.warn("failed to verify flags", [LogField("error", .string(error.description))])
       exit(1)
     }
     for notice in notices { logger.log(notice) }
     logger.info("Running: ", [LogField("args", .strings(Process.arguments))])
+    if config.memoryLock, let problem = Process.lockMemory() {
+      logger.panic(
+        "failed to open database",
+        [
+          LogField("path", .string("\(config.dataDirectory)/member/snap/db")),
+          LogField("error", .string(problem)),
+        ])
+    }
     let server = EtcdServer(config: config, logger: logger)
     let ending = Ending()
     server.onRemoved = { ending.finish(nil) }
@@ -45,7 +55,9 @@ struct Etcd {
       for number in [SIGINT, SIGTERM] {
         do throws(UVError) {
           try signals.onSignal(number) { number in
-            logger.info("received signal; shutting down", [LogField("signal", .int(Int(number)))])
+            logger.info(
+              "received signal; shutting down",
+              [LogField("signal", .string(Process.name(of: number)))])
             ending.finish(number)
           }
         } catch { logger.fatal("cannot watch signals", [LogField("error", .error(error))]) }

@@ -1,18 +1,13 @@
 import EtcdConfig
 import Runtime
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 /// A log target that cannot be opened.
 struct LogSetupError: Error, CustomStringConvertible {
   let description: String
 }
 
 /// The logger that the configuration asks for.
+/// - Throws: `LogSetupError` with etcd's words.
 func makeLogger(_ config: LogConfig) throws(LogSetupError) -> Logger {
   var targets: [LogTarget] = []
   for output in config.outputs {
@@ -20,21 +15,42 @@ func makeLogger(_ config: LogConfig) throws(LogSetupError) -> Logger {
     case .automatic, .standardError: targets.append(.standardError)
     case .standardOutput: targets.append(.standardOutput)
     case .journal:
-      throw LogSetupError(
-        description: "--log-outputs=systemd/journal is not supported by this version yet; systemd "
-          + "takes standard error into the journal")
+      do throws(ChannelError) {
+        let program = Process.arguments.first?.split(separator: "/").last.map(String.init)
+        targets.append(.journal(try Journal(identifier: program ?? "etcd")))
+      } catch { throw LogSetupError(description: "can't find journal (\(error))") }
     case .file(let path):
-      let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-      guard descriptor >= 0 else {
-        throw LogSetupError(
-          description: "cannot open the log file \(path): \(String(cString: strerror(errno)))")
+      do throws(ChannelError) {
+        if let rotation = config.rotation {
+          targets.append(try rotating(path, rotation))
+        } else {
+          targets.append(try .file(path))
+        }
+      } catch {
+        throw LogSetupError(description: "couldn't open sink \"\(path)\": \(error)")
       }
-      targets.append(.descriptor(descriptor))
     }
   }
   return Logger(
     targets: targets, encoding: config.format == .json ? .json : .console,
-    level: LogLevel(name: config.level) ?? .info)
+    level: LogLevel(name: config.level) ?? .info, isSampled: true)
+}
+
+private func rotating(
+  _ path: String, _ rotation: LogConfig.Rotation
+) throws(ChannelError) -> LogTarget {
+  func positive(_ value: Int) -> Int? { value > 0 ? value : nil }
+  /// Saturates: no file gets that large, no log that old.
+  func scaled(_ value: Int, _ unit: Int) -> Int {
+    let (product, overflowed) = value.multipliedReportingOverflow(by: unit)
+    return overflowed ? Int.max / 1_000_000 : product
+  }
+  let policy = RotatingLogFile.Policy(
+    maxBytes: scaled(positive(rotation.maxSize) ?? 100, 1 << 20),
+    maxAge: positive(rotation.maxAge).map { min(scaled($0, 86_400), Int.max / 1_000_000) },
+    maxBackups: positive(rotation.maxBackups), localTime: rotation.localTime,
+    compress: rotation.compress)
+  return .rotating(try RotatingLogFile(path: path, policy: policy))
 }
 
 extension Logger {

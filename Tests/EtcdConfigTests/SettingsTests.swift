@@ -80,9 +80,11 @@ import Testing
   }
 
   @Test func flagsWithoutEffectSaySo() throws {
-    let found = try accepted(["--backend-batch-limit", "5", "--backend-batch-interval", "0ms"])
+    let found = try accepted([
+      "--backend-bbolt-freelist-type", "array", "--socket-reuse-address=false",
+    ])
     #expect(
-      found.notices.first?.fields.map(\.value).first == "--backend-batch-limit")
+      found.notices.first?.fields.map(\.value).first == "--backend-bbolt-freelist-type")
     #expect(found.notices.filter { $0.message == "flag has no effect" }.count == 1)
   }
 
@@ -128,7 +130,9 @@ import Testing
     #expect(try read("periodic", "90s") == .periodic(.seconds(90)))
     #expect(try read("periodic", "0s") == nil)
     #expect(try read("revision", "1000") == .revision(1000))
-    for bad in [["revision", "1h"], ["periodic", "-1h"], ["periodic", "9223372036854775807"]] {
+    #expect(try read("revision", "1h") == .revision(3_600_000_000_000))
+    #expect(try read("revision", "1000ns") == .revision(1000))
+    for bad in [["revision", "-1h"], ["periodic", "-1h"], ["periodic", "9223372036854775807"]] {
       let line = ["--auto-compaction-mode", bad[0], "--auto-compaction-retention", bad[1]]
       #expect(refusal(line)?.message.hasPrefix("error parsing CompactionRetention: ") == true)
     }
@@ -142,8 +146,78 @@ import Testing
     #expect(log.outputs == [.standardError, .standardOutput, .file("/tmp/x.log")])
     #expect(log.level == "debug")
     #expect(log.format == .console)
+    for (given, level) in [
+      ("DEBUG", "debug"), ("Info", "info"), ("dpanic", "dpanic"), ("", "info"), ("wArN", "warn"),
+    ] {
+      #expect(try accepted(["--log-level", given]).log.level == level)
+    }
+    #expect(
+      try accepted(["--log-outputs", "stderr,/dev/null"]).log.outputs == [.file("/dev/null")])
+    #expect(try accepted(["--log-outputs", "systemd/journal"]).log.outputs == [.journal])
+    #expect(
+      refusal(["--log-outputs", "systemd/journal,stderr"])?.message
+        == "running with systemd/journal but other '--log-outputs' values"
+        + " ([\"systemd/journal\" \"stderr\"]) are configured with 'default'; override 'default'"
+        + " value with something else")
     #expect(refusal(["--log-level", "loud"])?.message == "unrecognized level: \"loud\"")
     #expect(refusal(["--log-format", "xml"])?.message.contains("\"xml\"") == true)
+  }
+
+  @Test func logRotationIsReadAsLumberjacks() throws {
+    func read(_ outputs: String, _ text: String?) throws -> LogConfig.Rotation? {
+      let json = text.map { ["--log-rotation-config-json", $0] } ?? []
+      return try accepted(["--enable-log-rotation", "--log-outputs", outputs] + json).log.rotation
+    }
+    #expect(try read("/tmp/a.log", nil) == LogConfig.Rotation())
+    #expect(try accepted(["--log-outputs", "/tmp/a.log"]).log.rotation == nil)
+    let found = try read(
+      "stderr,/tmp/a.log",
+      #"{"MaxSize": 1, "maxage": 2, "maxbackups": 3, "localtime": true, "compress": true, "x": []}"#
+    )
+    var expected = LogConfig.Rotation()
+    (expected.maxSize, expected.maxAge, expected.maxBackups) = (1, 2, 3)
+    (expected.localTime, expected.compress) = (true, true)
+    #expect(found == expected)
+    let single =
+      "--log-outputs requires a single file path when --log-rotate-config-json is defined"
+    for (outputs, text, message) in [
+      ("default", "{}", single), ("stderr", "{}", single), ("/tmp/a,/tmp/b", "{}", single),
+      (
+        "/tmp/a", #"{"maxsize": true}"#,
+        "invalid log rotation config: json: cannot unmarshal bool into Go struct field"
+          + " logRotationConfig.Logger.maxsize of type int"
+      ),
+      (
+        "/tmp/a", #"{"compress": 1}"#,
+        "invalid log rotation config: json: cannot unmarshal number into Go struct field"
+          + " logRotationConfig.Logger.compress of type bool"
+      ),
+      (
+        "/tmp/a", #"{"maxsize": true"#,
+        "improperly formatted log rotation config: unexpected end of JSON input"
+      ),
+    ] {
+      let line = [
+        "--enable-log-rotation", "--log-outputs", outputs, "--log-rotation-config-json", text,
+      ]
+      #expect(refusal(line)?.message == message)
+    }
+  }
+
+  /// Old files name what etcd 3.6 no longer has; etcd 3.5 warns and goes on.
+  @Test func deprecatedFlagsWarnWhateverTheirValue() throws {
+    for (flag, value) in [
+      ("proxy", "off"), ("enable-v2", "false"), ("proxy-failure-wait", "10"),
+      ("proxy-refresh-interval", "30000"), ("experimental-enable-v2v3", ""),
+    ] {
+      let line = "--\(flag) is deprecated in 3.5 and will be decommissioned in 3.6."
+      #expect(try accepted(["--\(flag)=\(value)"]).notices.contains { $0.message == line })
+      #expect(!(try accepted([]).notices.contains { $0.message == line }))
+    }
+    #expect(try accepted(["--backend-bbolt-freelist-type=list"]).server.name == "default")
+    for refused in ["--enable-v2", "--proxy=on", "--proxy=readonly"] {
+      #expect(refusal([refused])?.message.hasSuffix("is not supported by this version yet") == true)
+    }
   }
 
   @Test func sizesBeyondReasonAreNoted() throws {

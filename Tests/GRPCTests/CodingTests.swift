@@ -29,7 +29,9 @@ import Testing
   @Test(
     arguments: [
       ("1S", 1_000_000_000), ("99999999n", 99_999_999), ("5m", 5_000_000),
-      ("2H", 7_200_000_000_000),
+      ("2H", 7_200_000_000_000), ("2562047H", 9_223_369_200_000_000_000),
+      ("2562048H", 9_223_372_036_854_775_807), ("99999999H", 9_223_372_036_854_775_807),
+      ("99999999M", 5_999_999_940_000_000_000), ("99999999S", 99_999_999_000_000_000),
       ("123456789n", nil), ("S", nil), ("1x", nil), ("-1S", nil),
     ] as [(String, UInt64?)])
   func timeouts(_ text: String, _ nanoseconds: UInt64?) {
@@ -38,11 +40,24 @@ import Testing
   }
 
   @Test func encodedTimeoutsAreNeverShorter() {
-    for value in [1, 99_999_999, 100_000_001, 123_456_789_012, UInt64(1) << 55] {
+    for value in [1, 99_999_999, 100_000_001, 123_456_789_012, UInt64(1) << 55, 1 << 62] {
       let bytes = Array(TimeoutCoding.encode(nanoseconds: value).utf8)
       let back = bytes.withUnsafeBufferPointer { TimeoutCoding.decode($0) }
       #expect(back! >= value && Double(back!) < Double(value) * 1.001)
     }
+  }
+
+  /// The largest number of nanoseconds has more digits than fit, and no sum on the way may overflow.
+  @Test func theLongestTimeoutIsEncoded() {
+    #expect(TimeoutCoding.encode(nanoseconds: .max) == "5124095H")
+    #expect(
+      TimeoutCoding.encode(nanoseconds: Duration.seconds(Int64.max).nanoseconds) == "2562047H")
+  }
+
+  @Test func keepaliveTimesOfAnyLengthAreWaitedFor() {
+    var keepalive = Keepalive(interval: .zero, timeout: .seconds(Int64.max))
+    #expect(keepalive.check(now: 10, lastRead: 5) == .ping(.seconds(Int64.max)))
+    #expect(keepalive.check(now: 20, lastRead: 5) == .wait(.nanoseconds(Int64.max - 10)))
   }
 
   /// Two messages cut at every place, and byte by byte.

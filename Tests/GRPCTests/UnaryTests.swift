@@ -81,6 +81,37 @@ import Testing
     #expect(cancelled == true)
   }
 
+  /// Any head, with values that no client would send: the server answers or refuses, and lives on.
+  @Test(arguments: [
+    ("grpc-timeout", "99999999H"), ("grpc-timeout", "18446744073709551615S"), ("grpc-timeout", ""),
+    ("grpc-timeout", "H"), ("grpc-encoding", ""), ("", ""), ("te", ""), (":path", ""),
+    ("x-bin", "A"), ("content-length", "99999999999999999999999"), (":method", ""),
+    ("content-type", ""), ("content-type", "APPLICATION/GRPC"),
+  ])
+  func oddHeadersAreSurvived(_ name: String, _ value: String) async throws {
+    let reply = try await withLoop { loop in
+      var router = GRPCRouter()
+      router.unary("/t.S/Echo") { call, request in call.respond(.bytes(request)) }
+      let server = GRPCServer(router)
+      let port = try listen(loop, server)
+      let raw = try await RawClient(loop, port)
+      raw.send(
+        Frames.preface + Frames.settings
+          + Frames.headers(
+            1, end: false,
+            [(":method", "POST"), (":path", "/t.S/Echo"), ("content-type", "application/grpc")]
+              + [(name, value)])
+          + Frames.message(1, "odd"))
+      await raw.wait { $0.received.count > 40 }
+      raw.connection.abort()
+      let client = try await GRPCClient.connect(
+        to: .tcp(host: "127.0.0.1", port: port), loop: loop)
+      defer { client.close() }
+      return try await client.unary("/t.S/Echo", "hi").message
+    }
+    #expect(reply == "hi")
+  }
+
   @Test func cancellingTheTaskCancelsTheCall() async throws {
     let (got, cancelled) = try await withLoop { loop in
       let (stream, continuation) = AsyncStream.makeStream(of: Bool.self)

@@ -106,5 +106,6 @@ import Testing
 
   @Test func datesAreHTTPDates() {
     #expect(HTTPDate.format(784_111_777) == "Sun, 06 Nov 1994 08:49:37 GMT")
+    #expect(HTTPDate.format(-1) == "Thu, 01 Jan 1970 00:00:00 GMT")
   }
 }

@@ -33,6 +33,12 @@ import Testing
           + "\"f\":2.5}\n"))
   }
 
+  @Test func textsFromOutsideAreCut() {
+    #expect(LogText.shortened("root") == "root")
+    let long = LogText.shortened(String(repeating: "ä", count: 10_000))
+    #expect(long.utf8.count < 160 && long.hasSuffix("… (20000 bytes)"))
+  }
+
   @Test func disabledLevelsEvaluateNothing() {
     var evaluated = 0
     func text() -> String {

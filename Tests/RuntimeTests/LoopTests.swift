@@ -101,6 +101,37 @@ import Testing
     #expect(fired >= 300 && fired <= 334)
   }
 
+  @Test(
+    arguments: [
+      (.seconds(1), 1_000_000_000), (.seconds(-1), 0), (.nanoseconds(Int64.max), .max / 2),
+      (.seconds(Int64.max), .max / 2),
+      (.seconds(9_223_372_036) + .nanoseconds(999_999_999), .max / 2),
+    ] as [(Duration, UInt64)])
+  func durationsInNanosecondsAreClamped(_ duration: Duration, _ nanoseconds: UInt64) {
+    #expect(duration.nanoseconds == nanoseconds)
+  }
+
+  /// A deadline that lies further away than the clock counts is kept, moved and cancelled like any.
+  @Test func endlessDeadlinesAreTimersLikeOthers() async throws {
+    let fired = try await withLoop { loop in
+      await withCheckedContinuation { done in
+        loop.execute {
+          var fired: [Int] = []
+          let endless = loop.schedule(after: .seconds(Int64.max)) { fired.append(1) }
+          let watchdog = Watchdog(loop: loop) { fired.append(2) }
+          watchdog.set(after: .milliseconds(1))
+          watchdog.set(after: .seconds(Int64.max))
+          loop.schedule(after: .milliseconds(20), repeating: .seconds(Int64.max)) {
+            endless.cancel()
+            watchdog.cancel()
+            done.resume(returning: fired)
+          }
+        }
+      }
+    }
+    #expect(fired == [])
+  }
+
   @Test func turnEndHookRunsAfterTheWorkOfATurn() async throws {
     let pairs = try await withLoop { loop in
       await withCheckedContinuation { done in

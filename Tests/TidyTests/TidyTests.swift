@@ -49,6 +49,7 @@ import Testing
     add(
       "MemberStorage", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
       "V2Store", "Member", "Bolt", "WAL", "Snap", "COpenSSL", "Synchronization")
+    add("EtcdConfig", "Bytes", "Protobuf")
     add("CommandLineTool", "EtcdConfig")
     add(
       "EtcdUtlKit", "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "Member",
@@ -56,8 +57,8 @@ import Testing
     add(
       "EtcdCtlKit", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "Runtime", "HTTP",
       "GRPC", "CommandLineTool", "EtcdUtlKit", "Synchronization")
-    add("Runtime", "Bytes", "CUV", "Glibc", "Darwin", "Synchronization")
-    add("HTTP", "Bytes", "Runtime", "Glibc", "Darwin")
+    add("Runtime", "Bytes", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
+    add("HTTP", "Bytes", "Runtime", "CZlib", "Glibc", "Darwin")
     add(
       "GRPC", "Bytes", "Runtime", "HTTP", "CNghttp2", "CZlib", "Synchronization", "Glibc", "Darwin")
     return allowed

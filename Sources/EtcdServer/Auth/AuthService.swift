@@ -208,7 +208,9 @@ struct AuthService: Sendable {
     if error != .authNotEnabled {
       member.logger.warn(
         "invalid authentication was requested",
-        [LogField("user", .string(user)), LogField("error", .error(error))])
+        [
+          LogField("user", .string(LogText.shortened(user))), LogField("error", .error(error)),
+        ])
     }
     call.fail(GRPCStatus(error))
   }

@@ -28,14 +28,21 @@ final class TurnRouter: MemberHostDelegate {
   private let peers: HandOver<PeerNews>
   /// Called once the member was removed from its cluster.
   private let onRemoved: @Sendable () -> Void
+  /// Called when there is another leader or cluster version.
+  private let onClusterChange: @Sendable () -> Void
+  /// Tells the log about cluster versions.
+  private let versionLog: ClusterVersionLog
 
   /// - Parameter members: one a loop.
   init(
     _ shared: SharedMember, _ members: [RunningMember], peerLoop: EventLoop,
-    onRemoved: @escaping @Sendable () -> Void
+    onRemoved: @escaping @Sendable () -> Void, onClusterChange: @escaping @Sendable () -> Void
   ) {
     self.shared = shared
     self.onRemoved = onRemoved
+    self.onClusterChange = onClusterChange
+    versionLog = ClusterVersionLog(shared.logger)
+    versionLog.begin(shared.host)
     var lanes: [HandOver<Answers>?] = Array(repeating: nil, count: RequestID.lanesMax)
     for member in members {
       lanes[member.lane] = HandOver(to: member.loop) { [requests = member.requests] in
@@ -83,14 +90,13 @@ final class TurnRouter: MemberHostDelegate {
   }
 
   func leaderChanged(to leader: UInt64) {
-    let host = shared.host
-    shared.logger.info(
-      leader == 0 ? "lost leader" : "elected leader",
-      [
-        LogField("local-member-id", .string(String(host.memberID, radix: 16))),
-        LogField("leader", .string(String(leader, radix: 16))),
-        LogField("term", .uint(host.status.term)),
-      ])
+    let (own, term) = (String(shared.host.memberID, radix: 16), shared.host.status.term)
+    // Go's line, which is one text without fields.
+    shared.logger.named("raft").info(
+      leader == 0
+        ? "raft.node: \(own) lost leader at term \(term)"
+        : "raft.node: \(own) elected leader \(String(leader, radix: 16)) at term \(term)")
+    onClusterChange()
   }
 
   func clusterVersionChanged(to version: String) {
@@ -105,13 +111,8 @@ final class TurnRouter: MemberHostDelegate {
           LogField("determined-cluster-version", .string(version)),
         ])
     }
-    logger.info(
-      "updated cluster version",
-      [
-        LogField("cluster-id", .string(String(shared.host.clusterID, radix: 16))),
-        LogField("local-member-id", .string(String(shared.host.memberID, radix: 16))),
-        LogField("to", .string(version)),
-      ])
+    versionLog.changed(to: version, shared.host)
+    onClusterChange()
   }
 
   func removedFromCluster() { onRemoved() }

@@ -169,7 +169,7 @@ final class StreamWriter: TurnEndHandler {
     let left = written - pending
     if pending == 0 || left > leftBefore { movedAt = now }
     leftBefore = left
-    if now &- movedAt > peer.context.configuration.readTimeout.wholeNanoseconds {
+    if now &- movedAt > peer.context.configuration.writeTimeout.wholeNanoseconds {
       lost("heartbeat", "i/o timeout")
       return
     }

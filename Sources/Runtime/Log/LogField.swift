@@ -28,6 +28,19 @@ public struct LogField: Sendable {
   }
 }
 
+/// Texts from outside, as far as a log wants them.
+public enum LogText {
+  /// Bytes of a text that a line repeats.
+  public static let bytesMax = 128
+
+  /// The beginning of a text whose length someone else chose, and how long it is.
+  public static func shortened(_ text: String) -> String {
+    guard text.utf8.count > bytesMax else { return text }
+    return String(decoding: text.utf8.prefix(bytesMax), as: UTF8.self)
+      + "… (\(text.utf8.count) bytes)"
+  }
+}
+
 extension Duration {
   /// Go's `time.Duration.String()`: `1.5s`, `2m0.25s`, `300ms`, `1.234µs`, `0s`.
   public var goDescription: String {

@@ -14,10 +14,12 @@ public enum LogLevel: Int, Sendable, Comparable, CaseIterable, CustomStringConve
   case info = 0
   case warn = 1
   case error = 2
+  /// A panic that only development builds carry out; written as an error.
+  case dpanic = 3
   case panic = 4
   case fatal = 5
 
-  /// `debug`, `info`, `warn`, `error`, `panic` or `fatal`.
+  /// `debug`, `info`, `warn`, `error`, `dpanic`, `panic` or `fatal`.
   public init?(name: String) {
     guard let level = Self.allCases.first(where: { $0.description == name }) else { return nil }
     self = level
@@ -31,6 +33,7 @@ public enum LogLevel: Int, Sendable, Comparable, CaseIterable, CustomStringConve
     case .info: "info"
     case .warn: "warn"
     case .error: "error"
+    case .dpanic: "dpanic"
     case .panic: "panic"
     case .fatal: "fatal"
     }
@@ -49,8 +52,12 @@ public struct Logger: Sendable {
   public let context: [LogField]
 
   /// A logger that writes to `targets`.
-  public init(targets: [LogTarget], encoding: LogEncoding, level: LogLevel) {
-    shared = LogOutputs(targets: targets, encoding: encoding, level: level)
+  /// - Parameter isSampled: whether floods of one message are thinned out, to a hundred lines a
+  ///   second and each hundredth of what comes then.
+  public init(
+    targets: [LogTarget], encoding: LogEncoding, level: LogLevel, isSampled: Bool = false
+  ) {
+    shared = LogOutputs(targets: targets, encoding: encoding, level: level, isSampled: isSampled)
     name = ""
     context = []
   }
@@ -146,12 +153,16 @@ public struct Logger: Sendable {
   func write(
     _ level: LogLevel, _ message: String, _ fields: [LogField], _ file: StaticString, _ line: UInt
   ) {
-    let encoded = LogLine(
-      level: level, microseconds: WallClock.nanoseconds / 1_000,
-      logger: name, file: file, line: line, message: message,
-      fields: context.isEmpty ? fields : context + fields
-    ).encoded(shared.encoding)
-    shared.emit(encoded)
+    let microseconds = WallClock.nanoseconds / 1_000
+    if let sampler = shared.sampler,
+      !sampler.admits(level, message, microseconds: microseconds)
+    {
+      return
+    }
+    shared.emit(
+      LogLine(
+        level: level, microseconds: microseconds, logger: name, file: file, line: line,
+        message: message, fields: context.isEmpty ? fields : context + fields))
   }
 }
 
@@ -161,13 +172,15 @@ public enum LogTarget: Sendable {
   case standardOutput
   /// A file opened for appending; the descriptor stays the caller's.
   case descriptor(Int32)
+  case rotating(RotatingLogFile)
+  case journal(Journal)
   /// Called with each encoded line, on the logging thread.
   case sink(@Sendable (Bytes) -> Void)
 
   /// Opens or creates a file for appending.
   /// - Throws: `ChannelError.system` when it cannot be opened.
   public static func file(_ path: String) throws(ChannelError) -> LogTarget {
-    let descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+    let descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw .system(operation: "open \(path)", UVError(errno)) }
     return .descriptor(descriptor)
   }
@@ -178,27 +191,32 @@ public enum LogTarget: Sendable {
 final class LogOutputs: Sendable {
   private let targets: [LogTarget]
   let encoding: LogEncoding
+  let sampler: LogSampler?
   @usableFromInline let level: Atomic<Int>
 
-  init(targets: [LogTarget], encoding: LogEncoding, level: LogLevel) {
+  init(targets: [LogTarget], encoding: LogEncoding, level: LogLevel, isSampled: Bool) {
+    sampler = isSampled ? LogSampler() : nil
     self.targets = targets
     self.encoding = encoding
     self.level = Atomic(level.rawValue)
   }
 
-  func emit(_ encoded: Bytes) {
+  func emit(_ line: LogLine) {
+    let encoded = line.encoded(encoding)
     for target in targets {
       switch target {
       case .standardError: Self.writeAll(2, encoded)
       case .standardOutput: Self.writeAll(1, encoded)
       case .descriptor(let descriptor): Self.writeAll(descriptor, encoded)
+      case .rotating(let file): file.write(encoded)
+      case .journal(let journal): journal.write(line, encoded)
       case .sink(let sink): sink(encoded)
       }
     }
   }
 
   /// One write(2); more only when the system took a part. A log that cannot be written is dropped.
-  private static func writeAll(_ descriptor: Int32, _ bytes: Bytes) {
+  static func writeAll(_ descriptor: Int32, _ bytes: Bytes) {
     bytes.withUnsafeBytes { memory in
       var done = 0
       while done < memory.count {

@@ -98,7 +98,8 @@ final class LoopCore {
     }
     uv_update_time(loop)
     let now = monotonicNanoseconds()
-    let delay = deadline > now ? (deadline - now + 999_999) / 1_000_000 : 0
+    let left = deadline > now ? deadline - now : 0
+    let delay = left / 1_000_000 + (left % 1_000_000 == 0 ? 0 : 1)
     uv_timer_start(
       timer,
       { handle in

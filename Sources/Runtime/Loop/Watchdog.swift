@@ -39,7 +39,7 @@ public final class Watchdog {
     guard let deadline else { return }
     let now = loop.now
     if deadline > now {
-      arm(.nanoseconds(Int64(deadline - now)))
+      arm(.nanoseconds(Int64(clamping: deadline - now)))
     } else {
       self.deadline = nil
       body()

@@ -36,7 +36,7 @@ extension Connection {
     }
   }
 
-  private static func closeDescriptor(_ descriptor: Int32) {
+  static func closeDescriptor(_ descriptor: Int32) {
     #if canImport(Glibc)
       _ = Glibc.close(descriptor)
     #else

@@ -28,20 +28,28 @@ public final class Listener: LoopResource, @unchecked Sendable {
   private var nextTarget = 0
   private let accept: @Sendable (Connection) -> Void
 
+  /// Whether connections are left to the kernel.
+  private var isPaused: Bool
+  /// Whether one came meanwhile; the kernel's notice of others follows when it is taken.
+  private var hasWaiting = false
+
   private static let backlog: Int32 = 1024
 
-  /// Binds and listens, on the loop. Connections wait in the backlog until `start()`.
+  /// Binds and listens, on the loop. Connections wait in the kernel's backlog until `start()` when
+  /// `isPaused`.
   /// - Parameters:
+  ///   - reusesPort: whether other processes may listen on the same port (SO_REUSEPORT).
   ///   - targets: loops that get the connections; empty for `loop` alone.
   ///   - accept: called on the connection's loop; sets the handler and calls `Connection.start()`.
   /// - Throws: `ChannelError.addressInUse`, `.resolve` or `.system`.
   public init(
-    loop: EventLoop, endpoint: Endpoint, targets: [EventLoop] = [],
-    accept: @escaping @Sendable (Connection) -> Void
+    loop: EventLoop, endpoint: Endpoint, targets: [EventLoop] = [], isPaused: Bool = false,
+    reusesPort: Bool = false, accept: @escaping @Sendable (Connection) -> Void
   ) throws(ChannelError) {
     loop.preconditionCurrent()
     self.targets = targets.isEmpty ? [loop] : targets
     self.accept = accept
+    self.isPaused = isPaused
     switch endpoint {
     case .tcp(let host, let port):
       kind = .tcp
@@ -58,10 +66,35 @@ public final class Listener: LoopResource, @unchecked Sendable {
     }
     handle.attach(self)
     do throws(ChannelError) {
+      if reusesPort && kind == .tcp { try reusePort() }
       try bind()
     } catch {
       handle.close()
       throw error
+    }
+  }
+
+  /// Makes the socket before it is bound, for an option that has to be set by then.
+  private func reusePort() throws(ChannelError) {
+    let family =
+      address.withSockaddr { Int32($0.pointee.sa_family) } ?? AF_INET
+    #if canImport(Glibc)
+      let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    #else
+      let descriptor = socket(family, SOCK_STREAM, 0)
+    #endif
+    var on: Int32 = 1
+    let size = socklen_t(MemoryLayout<Int32>.size)
+    guard descriptor >= 0, setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, size) == 0 else {
+      let reason = UVError(errno)
+      if descriptor >= 0 { Connection.closeDescriptor(descriptor) }
+      throw .system(operation: "set SO_REUSEPORT for \(address)", reason)
+    }
+    let tcp = UnsafeMutableRawPointer(handle.pointer).assumingMemoryBound(to: uv_tcp_t.self)
+    let result = uv_tcp_open(tcp, descriptor)
+    guard result == 0 else {
+      Connection.closeDescriptor(descriptor)
+      throw .system(operation: "open a socket for \(address)", UVError(result))
     }
   }
 
@@ -103,6 +136,11 @@ public final class Listener: LoopResource, @unchecked Sendable {
   private func connectionWaits(_ status: Int32) {
     // An error such as too many open files: libuv has dropped or will retry the connection.
     guard status == 0 else { return }
+    guard !isPaused else {
+      // libuv holds this one and looks for no other until it is taken.
+      hasWaiting = true
+      return
+    }
     let target = targets[nextTarget % targets.count]
     nextTarget &+= 1
     let connection = Connection(loop: loop, kind: kind)
@@ -116,6 +154,14 @@ public final class Listener: LoopResource, @unchecked Sendable {
     } else {
       connection.move(to: target, accept)
     }
+  }
+
+  /// Takes the connections that wait, and those to come.
+  public func start() {
+    loop.preconditionCurrent()
+    guard isPaused else { return }
+    isPaused = false
+    if hasWaiting { connectionWaits(0) }
   }
 
   /// Stops listening. Connections stay.

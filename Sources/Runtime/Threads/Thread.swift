@@ -76,11 +76,16 @@ public func monotonicNanoseconds() -> UInt64 {
 }
 
 extension Duration {
-  /// Whole nanoseconds, clamped to what 64 bits hold; negative durations give 0.
+  /// Whole nanoseconds, at most `Int64.max` (292 years); negative durations give 0.
+  ///
+  /// The largest value added to a clock that counts from the system's start still fits in 64 bits, so a
+  /// deadline never wraps, and the time left of it fits in a signed number.
   public var nanoseconds: UInt64 {
     let (seconds, attoseconds) = components
     if seconds < 0 || attoseconds < 0 { return 0 }
+    let longest = UInt64(Int64.max)
     let (product, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
-    return overflow ? .max / 2 : Swift.min(product, .max / 2) + UInt64(attoseconds / 1_000_000_000)
+    if overflow || product >= longest { return longest }
+    return Swift.min(longest, product + UInt64(attoseconds / 1_000_000_000))
   }
 }

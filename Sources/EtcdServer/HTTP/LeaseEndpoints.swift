@@ -17,25 +17,26 @@ struct LeaseEndpoints: Sendable {
   /// - Source: etcd `applyTimeout`.
   private static let patience: Duration = .seconds(1)
 
-  /// - Returns: false when the path is none of these.
-  func handle(_ exchange: HTTPExchange) -> Bool {
-    let path = exchange.request.path
-    guard path == LeaseHTTP.renewPath || path == LeaseHTTP.timeToLivePath else { return false }
+  func register(in router: inout HTTPRouter) {
+    for path in [LeaseHTTP.renewPath, LeaseHTTP.timeToLivePath] {
+      router.add(nil, path) { exchange, _ in serve(exchange, path) }
+    }
+  }
+
+  private func serve(_ exchange: HTTPExchange, _ path: String) {
     guard exchange.request.method == "POST" else {
-      refuse(exchange, 405, "Method Not Allowed")
-      return true
+      return exchange.refuse(405, "Method Not Allowed")
     }
     exchange.collectBody(limit: Self.requestBytesMax) { result in
       switch result {
-      case .failure: refuse(exchange, 400, "error reading body")
+      case .failure: exchange.refuse(400, "error reading body")
       case .success(let body):
         guard let question = Self.question(path, body) else {
-          return refuse(exchange, 400, "error unmarshalling request")
+          return exchange.refuse(400, "error unmarshalling request")
         }
         ask(question, exchange)
       }
     }
-    return true
   }
 
   private static func question(_ path: String, _ body: Bytes) -> LeaseQuestion.Kind? {
@@ -53,7 +54,7 @@ struct LeaseEndpoints: Sendable {
     let timer = member.loop.schedule(after: Self.patience) {
       guard !isAnswered else { return }
       isAnswered = true
-      refuse(exchange, 408, LeaseHTTP.timedOut)
+      exchange.refuse(408, LeaseHTTP.timedOut)
     }
     member.requests.ask(question) { outcome, _ in
       guard !isAnswered else { return }
@@ -61,13 +62,13 @@ struct LeaseEndpoints: Sendable {
       timer.cancel()
       switch outcome {
       case .lease(let answer): respond(exchange, question, answer)
-      case .failed(.leaseNotFound): refuse(exchange, 404, LeaseHTTP.notFound)
+      case .failed(.leaseNotFound): exchange.refuse(404, LeaseHTTP.notFound)
       case .failed(.notLeader):
-        if case .renew = question { return refuse(exchange, 400, LeaseHTTP.notPrimary) }
-        refuse(exchange, 500, LeaseHTTP.notPrimary)
-      case .failed(.timeout): refuse(exchange, 408, LeaseHTTP.timedOut)
-      case .failed(let error): refuse(exchange, 500, error.message)
-      default: refuse(exchange, 500, "unexpected answer")
+        if case .renew = question { return exchange.refuse(400, LeaseHTTP.notPrimary) }
+        exchange.refuse(500, LeaseHTTP.notPrimary)
+      case .failed(.timeout): exchange.refuse(408, LeaseHTTP.timedOut)
+      case .failed(let error): exchange.refuse(500, error.message)
+      default: exchange.refuse(500, "unexpected answer")
       }
     }
   }
@@ -88,13 +89,5 @@ struct LeaseEndpoints: Sendable {
     }
     exchange.respond(
       status: 200, headers: ["Content-Type": LeaseHTTP.contentType], body: body)
-  }
-
-  private func refuse(_ exchange: HTTPExchange, _ status: Int, _ text: String) {
-    exchange.respond(
-      status: status,
-      headers: [
-        "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff",
-      ], body: Bytes(text + "\n"))
   }
 }

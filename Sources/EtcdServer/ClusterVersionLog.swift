@@ -1,0 +1,56 @@
+import EtcdConfig
+import Membership
+import Runtime
+import Synchronization
+
+/// Lines about the version that a cluster agreed on; tools wait for them. Any thread.
+///
+/// - Source: etcd `membership.RaftCluster.SetVersion`, `api.UpdateCapability`.
+final class ClusterVersionLog: Sendable {
+  private let logger: Logger
+  private let known = Mutex<String?>(nil)
+
+  init(_ logger: Logger) { self.logger = logger }
+
+  /// Tells what the member's own data says at start.
+  func begin(_ host: MemberHost) {
+    guard let version = host.membership.clusterVersion else { return }
+    known.withLock { $0 = version }
+    logger.info(
+      "set cluster version from store",
+      [LogField("cluster-version", .string(Self.short(version)))])
+    enabled(version)
+  }
+
+  /// Tells what the log brought.
+  func changed(to version: String, _ host: MemberHost) {
+    let before = known.withLock { known in
+      defer { known = version }
+      return known
+    }
+    var fields = [
+      LogField("cluster-id", .string(String(host.clusterID, radix: 16))),
+      LogField("local-member-id", .string(String(host.memberID, radix: 16))),
+    ]
+    if let before {
+      fields.append(LogField("from", .string(Self.short(before))))
+      fields.append(LogField("to", .string(Self.short(version))))
+      logger.info("updated cluster version", fields)
+    } else {
+      fields.append(LogField("cluster-version", .string(Self.short(version))))
+      logger.info("set initial cluster version", fields)
+    }
+    enabled(version)
+  }
+
+  private func enabled(_ version: String) {
+    logger.info(
+      "enabled capabilities for version",
+      [LogField("cluster-version", .string(Self.short(version)))])
+  }
+
+  /// `3.5` of `3.5.0`.
+  private static func short(_ version: String) -> String {
+    version.split(separator: ".").prefix(2).joined(separator: ".")
+  }
+}

@@ -1,0 +1,83 @@
+import EtcdConfig
+import HTTP
+import Runtime
+
+/// What a client listener does with a plain HTTP request before anything else: hosts that are not
+/// listed are refused, so that a page in a browser cannot reach a member by a name of its own, and
+/// pages of listed origins may read the answers.
+///
+/// - Source: etcd `embed.accessController`, `etcdserver.AccessController`.
+struct AccessController: Sendable {
+  private let hosts: Set<String>
+  private let origins: Set<String>
+  private let logger: Logger
+
+  /// - Parameters:
+  ///   - hosts: names without ports; `*` allows all.
+  ///   - origins: URLs; `*` allows all.
+  init(hosts: [String], origins: [String], logger: Logger) {
+    self.hosts = Set(hosts)
+    self.origins = Set(origins)
+    self.logger = logger
+  }
+
+  /// Whether a request may go on; else it is answered.
+  func admits(_ exchange: HTTPExchange) -> Bool {
+    let host = Self.host(exchange.request)
+    guard hosts.isEmpty || hosts.contains("*") || hosts.contains(host) else {
+      logger.warn(
+        "rejecting HTTP request to prevent DNS rebinding attacks",
+        [LogField("host", .string(LogText.shortened(host)))])
+      exchange.refuse(421, Self.refusal(host))
+      return false
+    }
+    if let origin = allowedOrigin(exchange.request.headers["origin"] ?? "") {
+      exchange.extraHeaders = [
+        "Access-Control-Allow-Headers": "accept, content-type, authorization",
+        "Access-Control-Allow-Methods": "POST, GET, OPTIONS, PUT, DELETE",
+        "Access-Control-Allow-Origin": origin,
+      ]
+    }
+    guard exchange.request.method != "OPTIONS" else {
+      exchange.respond(status: 200)
+      return false
+    }
+    return true
+  }
+
+  private func allowedOrigin(_ origin: String) -> String? {
+    if origins.isEmpty || origins.contains("*") { return "*" }
+    return origins.contains(origin) ? origin : nil
+  }
+
+  /// The host that a request is for, without its port.
+  static func host(_ request: HTTPRequestHead) -> String {
+    let given = request.authority ?? request.headers["host"] ?? ""
+    return HostPort(given)?.host ?? given
+  }
+
+  private static func refusal(_ host: String) -> String {
+    """
+
+    etcd received your request, but the Host header was unrecognized.
+
+    To fix this, choose one of the following options:
+    - Enable TLS, then any HTTPS request will be allowed.
+    - Add the hostname you want to use to the whitelist in settings.
+      - e.g. etcd --host-whitelist \(GoText.quoted(host))
+
+    This requirement has been added to help prevent "DNS Rebinding" attacks (CVE-2018-5702).
+
+    """
+  }
+}
+
+extension HTTPRequestHead {
+  /// The authority of an absolute target, which counts more than the `Host` field; `nil` for a path.
+  var authority: String? {
+    guard !target.hasPrefix("/") else { return nil }
+    let parts = target.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
+    guard parts.count == 3, parts[0].hasSuffix(":"), parts[1].isEmpty else { return nil }
+    return String(parts[2].prefix { $0 != "/" && $0 != "?" })
+  }
+}

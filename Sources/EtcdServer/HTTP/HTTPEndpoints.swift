@@ -1,0 +1,83 @@
+import Bytes
+import EtcdConfig
+import HTTP
+import Membership
+import Protobuf
+import Runtime
+
+/// Plain HTTP on client, peer and metrics listeners: which path is served where.
+///
+/// - Source: etcd `embed/{etcd,serve}.go`, `etcdhttp/{base,peer}.go`.
+final class HTTPEndpoints: Sendable {
+  private let clientRoutes: HTTPRouter
+  private let metricsRoutes: HTTPRouter
+  private let peerRoutes: HTTPRouter
+  private let access: AccessController
+
+  init(member: RunningMember) {
+    let page = MetricsPage(member.metrics.registry)
+    let health = HealthEndpoint(member: member)
+    let checks = HealthChecks(member: member)
+    let version: HTTPRouter.Handler = { exchange, _ in Self.version(exchange, member) }
+
+    var metrics = HTTPRouter()
+    metrics.add(nil, "/metrics") { exchange, _ in page.serve(exchange) }
+    metrics.add(nil, "/health") { exchange, _ in health.serve(exchange) }
+    checks.register(in: &metrics)
+    metricsRoutes = metrics
+
+    var client = metrics
+    client.add(nil, "/version", version)
+    let debug = DebugEndpoints(member: member)
+    debug.registerVariables(in: &client)
+    // A log for finding faults brings the profiles along.
+    if member.config.enablePprof || member.logger.level == .debug {
+      debug.registerProfiles(in: &client)
+      member.logger.info(
+        "pprof is enabled", [LogField("path", .string(DebugEndpoints.profilePath))])
+    }
+    clientRoutes = client
+
+    var peer = HTTPRouter()
+    peer.add(nil, "/version", version)
+    MemberEndpoints(member: member).register(in: &peer)
+    LeaseEndpoints(member: member).register(in: &peer)
+    peerRoutes = peer
+
+    access = AccessController(
+      hosts: member.config.hostWhitelist, origins: member.config.corsOrigins,
+      logger: member.logger)
+  }
+
+  /// Serves a request of a client listener.
+  func client(_ exchange: HTTPExchange) {
+    if access.admits(exchange) { clientRoutes.handle(exchange) }
+  }
+
+  /// Serves a request of a metrics listener.
+  func metricsOnly(_ exchange: HTTPExchange) { metricsRoutes.handle(exchange) }
+
+  /// Serves a request of a peer listener that is not the raft transport's.
+  func peer(_ exchange: HTTPExchange) { peerRoutes.handle(exchange) }
+
+  private static func version(_ exchange: HTTPExchange, _ member: RunningMember) {
+    guard exchange.requireMethod("GET") else { return }
+    let cluster = member.host.membership.clusterVersion ?? "not_decided"
+    let body: JSONValue = [
+      "etcdserver": .string(ServerVersion.etcd), "etcdcluster": .string(cluster),
+    ]
+    exchange.respond(
+      status: 200, headers: ["Content-Type": "application/json"], body: body.encoded())
+  }
+}
+
+extension HTTPExchange {
+  /// Whether the request has this method; else it is answered with 405. HEAD is no GET here, as in
+  /// etcd.
+  /// - Source: etcd `etcdhttp.allowMethod`.
+  func requireMethod(_ method: String) -> Bool {
+    if request.method == method { return true }
+    refuse(405, "Method Not Allowed", ["Allow": method])
+    return false
+  }
+}

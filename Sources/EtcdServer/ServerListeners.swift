@@ -1,0 +1,184 @@
+import Bytes
+import EtcdConfig
+import GRPC
+import HTTP
+import Runtime
+import Synchronization
+
+/// The sockets of a member, and which loop and protocol each of their connections gets.
+///
+/// All are bound first, so that a port in use is found before the disk is touched; connections wait in
+/// the kernel until their listeners are opened: peers and metrics when the member runs, clients when it
+/// is known to its cluster.
+final class ServerListeners: @unchecked Sendable {
+  // @unchecked: `bound` is written before anything is served and by `close`, both by the thread that
+  // starts and stops the server; `fronts` has a lock; the rest is immutable.
+
+  /// Who a listener serves.
+  enum Audience { case peer, client, metrics }
+
+  /// What a client listener speaks.
+  private enum Traffic: String {
+    case all = "grpc+http"
+    case grpc
+    case http
+  }
+
+  /// What answers on one loop.
+  struct Front: Sendable {
+    let loop: EventLoop
+    let endpoints: HTTPEndpoints
+    /// `nil` on the peers' loop, which is raft's: calls go to a client loop.
+    let grpc: GRPCServer?
+    /// Whether a request is the raft transport's, and then served.
+    let raft: @Sendable (HTTPExchange) -> Bool
+  }
+
+  private struct Bound {
+    let listener: Listener
+    let audience: Audience
+    let traffic: Traffic
+
+    func start() { listener.loop.execute { [listener] in listener.start() } }
+  }
+
+  private let clientLoops: [EventLoop]
+  private let peerLoop: EventLoop
+  private let config: ServerConfig
+  private let logger: Logger
+  private var bound: [Bound] = []
+  private let fronts = Mutex<[Front]>([])
+
+  init(clientLoops: [EventLoop], peerLoop: EventLoop, config: ServerConfig, logger: Logger) {
+    self.clientLoops = clientLoops
+    self.peerLoop = peerLoop
+    self.config = config
+    self.logger = logger
+  }
+
+  /// Binds every URL.
+  /// - Throws: `StartError` for the first that cannot be bound.
+  func bind() throws(StartError) {
+    if config.listenClientHTTPURLs.isEmpty {
+      logger.warn(
+        "Running http and grpc server on single port. This is not recommended for production.")
+    }
+    if config.socketReusePort {
+      logger.info("configuring socket options", [LogField("reuse-port", true)])
+    }
+    logger.info(
+      "configuring peer listeners", [LogField("listen-peer-urls", list(config.listenPeerURLs))])
+    for url in config.listenPeerURLs { try bind(url, .peer, .all) }
+    logger.info(
+      "configuring client listeners",
+      [LogField("listen-client-urls", list(config.listenClientURLs))])
+    let shared: Traffic = config.listenClientHTTPURLs.isEmpty ? .all : .grpc
+    for url in config.listenClientURLs { try bind(url, .client, shared) }
+    for url in config.listenClientHTTPURLs { try bind(url, .client, .http) }
+    for url in config.listenMetricsURLs { try bind(url, .metrics, .http) }
+  }
+
+  private func list(_ urls: [ListenURL]) -> LogValue { .strings(urls.map(\.description)) }
+
+  private func bind(
+    _ url: ListenURL, _ audience: Audience, _ traffic: Traffic
+  ) throws(StartError) {
+    let endpoint: Listener.Endpoint
+    switch url.scheme {
+    case .http: endpoint = .tcp(host: url.host, port: url.port)
+    case .unix: endpoint = .unix(path: url.host)
+    case .https, .unixs:
+      throw StartError("cannot listen on \(url): TLS is not supported by this version yet")
+    }
+    let loop = audience == .peer ? peerLoop : clientLoops[0]
+    let targets = audience == .client ? clientLoops : [loop]
+    do throws(ChannelError) {
+      let listener = try loop.run { [reusesPort = config.socketReusePort] () throws(ChannelError) in
+        try Listener(
+          loop: loop, endpoint: endpoint, targets: targets, isPaused: true, reusesPort: reusesPort
+        ) { [weak self] connection in
+          guard let self else { return connection.abort() }
+          accepted(connection, audience, traffic)
+        }
+      }
+      bound.append(Bound(listener: listener, audience: audience, traffic: traffic))
+    } catch {
+      throw StartError("\(error)")
+    }
+  }
+
+  /// Serves peers and metrics.
+  /// - Parameter fronts: one a loop.
+  func open(_ fronts: [Front]) {
+    self.fronts.withLock { $0 = fronts }
+    for item in bound where item.audience != .client {
+      let name = item.audience == .peer ? "serving peer traffic" : "serving metrics"
+      logger.info(name, [LogField("address", .string("\(item.listener.address)"))])
+      item.start()
+    }
+    logger.info(
+      "now serving peer/client/metrics",
+      [
+        LogField("initial-advertise-peer-urls", .strings(config.initialAdvertisePeerURLs)),
+        LogField("listen-peer-urls", list(config.listenPeerURLs)),
+        LogField("advertise-client-urls", .strings(config.advertiseClientURLs)),
+        LogField("listen-client-urls", list(config.listenClientURLs)),
+        LogField("listen-metrics-urls", list(config.listenMetricsURLs)),
+      ])
+  }
+
+  /// Serves clients. Any thread.
+  func openForClients() {
+    logger.info("ready to serve client requests")
+    for item in bound where item.audience == .client {
+      logger.info(
+        "serving client traffic insecurely; this is strongly discouraged!",
+        [
+          LogField("traffic", .string(item.traffic.rawValue)),
+          LogField("address", .string("\(item.listener.address)")),
+        ])
+      item.start()
+    }
+  }
+
+  /// Stops listening; connections that still wait are dropped.
+  func close() {
+    for item in bound { item.listener.loop.run { item.listener.close() } }
+    bound.removeAll()
+  }
+
+  private func front(on loop: EventLoop) -> Front? {
+    fronts.withLock { $0.first { $0.loop === loop } }
+  }
+
+  private func accepted(_ connection: Connection, _ audience: Audience, _ traffic: Traffic) {
+    guard let front = front(on: connection.loop) else { return connection.abort() }
+    let sniffer = ProtocolSniffer(channel: connection) { isHTTP2, initial in
+      if isHTTP2, traffic != .http { return self.serveCalls(connection, front, initial) }
+      // A listener for gRPC alone has no words for anything else.
+      guard traffic != .grpc else { return connection.abort() }
+      let http = HTTP1ServerConnection(channel: connection) { exchange in
+        switch audience {
+        case .client: front.endpoints.client(exchange)
+        case .metrics: front.endpoints.metricsOnly(exchange)
+        case .peer: if !front.raft(exchange) { front.endpoints.peer(exchange) }
+        }
+      }
+      if !initial.isEmpty { http.channelRead(initial) }
+    }
+    // The connection holds it as its handler.
+    _ = sniffer
+    connection.start()
+  }
+
+  private func serveCalls(_ connection: Connection, _ front: Front, _ initial: Bytes) {
+    if let grpc = front.grpc { return grpc.accept(connection, initial: initial) }
+    guard let other = self.front(on: clientLoops[0]), let grpc = other.grpc else {
+      return connection.abort()
+    }
+    connection.move(to: other.loop) { moved in
+      grpc.accept(moved, initial: initial)
+      moved.start()
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import CUV
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// What the system says about this process. Any thread.
+public enum ProcessFacts {
+  /// Bytes of memory, by who has them.
+  public struct Memory: Sendable {
+    /// In RAM, all kinds together.
+    public var resident = 0
+    /// Handed out by the allocator.
+    public var allocated = 0
+    /// Taken from the system by the allocator.
+    public var fromSystem = 0
+    /// Taken and not handed out.
+    public var idle = 0
+  }
+
+  /// Number of the process.
+  public static var id: Int32 { getpid() }
+
+  /// Files and sockets that the process may have open at once.
+  public static var descriptorLimit: UInt64 {
+    var limit = rlimit()
+    #if canImport(Glibc)
+      let result = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    #else
+      let result = getrlimit(RLIMIT_NOFILE, &limit)
+    #endif
+    return result == 0 ? UInt64(limit.rlim_cur) : 0
+  }
+
+  /// Memory now; zeros where the system does not tell.
+  public static var memory: Memory {
+    var found = Memory()
+    var resident = 0
+    if uv_resident_set_memory(&resident) == 0 { found.resident = resident }
+    #if canImport(Glibc)
+      let heap = mallinfo2()
+      found.allocated = Int(clamping: heap.uordblks) + Int(clamping: heap.hblkhd)
+      found.fromSystem = Int(clamping: heap.arena) + Int(clamping: heap.hblkhd)
+      found.idle = Int(clamping: heap.fordblks)
+    #endif
+    return found
+  }
+
+  /// The threads, each with its number, name and processor time in clock ticks; empty where the
+  /// system does not tell. Reads files: for people, not for every request.
+  public static var threads: [String] {
+    guard let directory = opendir("/proc/self/task") else { return [] }
+    defer { closedir(directory) }
+    var found: [String] = []
+    while let entry = readdir(directory) {
+      let number = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { String(cString: $0) }
+      }
+      guard let line = firstLine("/proc/self/task/\(number)/stat"),
+        let open = line.firstIndex(of: "("), let close = line.lastIndex(of: ")")
+      else { continue }
+      // Fields after the name: state is the first, time in user and system mode the 12th and 13th.
+      let fields = line[line.index(after: close)...].split(separator: " ")
+      guard fields.count > 12 else { continue }
+      let name = line[line.index(after: open)..<close]
+      found.append("\(number) \(name) user \(fields[11]) system \(fields[12])")
+    }
+    return found.sorted()
+  }
+
+  private static func firstLine(_ path: String) -> String? {
+    guard let file = fopen(path, "re") else { return nil }
+    defer { fclose(file) }
+    var buffer = [CChar](repeating: 0, count: 1024)
+    guard fgets(&buffer, Int32(buffer.count), file) != nil else { return nil }
+    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+}

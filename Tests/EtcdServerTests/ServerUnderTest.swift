@@ -1,0 +1,142 @@
+import Bytes
+import EtcdConfig
+import EtcdServer
+import Foundation
+import Runtime
+import Synchronization
+import TestSupport
+
+/// A member in this process, listening on unix sockets in a folder of its own.
+final class ServerUnderTest: Sendable {
+  private let scratch = Scratch()
+  private let server: EtcdServer
+  private let lines = LogLines()
+
+  /// Starts a member.
+  /// - Parameters:
+  ///   - isAlone: whether it founds a cluster of one; else it waits for two others that never come.
+  ///   - change: what its configuration has besides.
+  init(isAlone: Bool = true, _ change: (inout ServerConfig) -> Void = { _ in }) throws {
+    let folder = scratch.path
+    var config = ServerConfig()
+    config.dataDirectory = folder + "/data"
+    config.heartbeatInterval = 10
+    config.electionTimeout = 100
+    config.unsafeNoFsync = true
+    let sockets = ["peer", "client", "metrics"].map {
+      ListenURL(scheme: .unix, host: "\(folder)/\($0)", port: 0)
+    }
+    config.listenPeerURLs = [sockets[0]]
+    config.listenClientURLs = [sockets[1]]
+    config.listenMetricsURLs = [sockets[2]]
+    config.initialCluster = ["default": config.initialAdvertisePeerURLs]
+    if !isAlone {
+      config.initialCluster["b"] = ["http://127.0.0.1:1"]
+      config.initialCluster["c"] = ["http://127.0.0.1:2"]
+    }
+    change(&config)
+    let sink = lines
+    let logger = Logger(
+      targets: [.sink { sink.append($0.string) }], encoding: .json, level: .info)
+    server = EtcdServer(config: config, logger: logger)
+    try server.start(milliseconds: 1, seed: 1)
+  }
+
+  func stop() async { await server.stop() }
+
+  /// Messages of the log so far.
+  var messages: [String] {
+    lines.all.compactMap { line in
+      let object = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+      return object?["msg"] as? String
+    }
+  }
+
+  /// Waits until the log has a line with this message.
+  @concurrent func waitFor(_ message: String) async throws {
+    let deadline = ContinuousClock.now + .seconds(30)
+    while !messages.contains(message) {
+      guard ContinuousClock.now < deadline else { throw Missing(message: message) }
+      try await Task.sleep(for: .milliseconds(5))
+    }
+  }
+  struct Missing: Error { let message: String }
+
+  /// An answer: status line and fields, and the body.
+  struct Answer {
+    let status: Int
+    let head: String
+    let body: Data
+    var text: String { String(decoding: body, as: UTF8.self) }
+    func field(_ name: String) -> String? {
+      head.split(separator: "\r\n").first { $0.lowercased().hasPrefix(name.lowercased() + ": ") }
+        .map { String($0.dropFirst(name.count + 2)) }
+    }
+  }
+
+  /// Sends a request to the listener `socket` and reads until the end of the answer.
+  @concurrent func ask(
+    _ method: String, _ target: String, _ fields: [String] = ["Host: localhost"],
+    at socket: String = "client"
+  ) async throws -> Answer {
+    let connection = try connect(socket)
+    defer { close(connection) }
+    let head = (["\(method) \(target) HTTP/1.1"] + fields + ["Connection: close", "", ""])
+      .joined(separator: "\r\n")
+    guard send(connection, head, head.utf8.count, 0) == head.utf8.count else { throw Broken() }
+    var data = Data()
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    while true {
+      let count = recv(connection, &buffer, buffer.count, 0)
+      guard count > 0 else { break }
+      data.append(contentsOf: buffer[..<count])
+    }
+    guard let end = data.range(of: Data("\r\n\r\n".utf8)) else { throw Broken() }
+    let text = String(decoding: data[..<end.lowerBound], as: UTF8.self)
+    let status = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+    return Answer(status: status, head: text, body: data[end.upperBound...])
+  }
+  struct Broken: Error {}
+
+  /// A connected socket that gives up after 30 s without bytes.
+  func connect(_ name: String) throws -> Int32 {
+    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    var patience = timeval(tv_sec: 30, tv_usec: 0)
+    setsockopt(
+      descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let path = Array("\(scratch.path)/\(name)".utf8)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
+    let result = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        Foundation.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    guard result == 0 else { throw Broken() }
+    return descriptor
+  }
+}
+
+/// Lines of a log.
+final class LogLines: Sendable {
+  private let lines = Mutex<[String]>([])
+  func append(_ line: String) { lines.withLock { $0.append(line) } }
+  var all: [String] { lines.withLock { $0 } }
+}
+
+/// Runs `body` with a member that serves clients, and stops it.
+func withServer(
+  _ change: (inout ServerConfig) -> Void = { _ in },
+  _ body: (ServerUnderTest) async throws -> Void
+) async throws {
+  let server = try ServerUnderTest(change)
+  do {
+    try await server.waitFor("ready to serve client requests")
+    try await body(server)
+  } catch {
+    await server.stop()
+    throw error
+  }
+  await server.stop()
+}

@@ -1,0 +1,141 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// How the server lives and ends as a process.
+@Suite(.serialized) struct ProcessTests {
+  /// A member of its own on free ports.
+  private func started(
+    _ extra: [String] = [], variables: [String: String] = [:]
+  ) throws -> (Cluster, Foundation.Process) {
+    let cluster = Cluster([Binaries.ours])
+    let member = cluster.members[0]
+    let process = Foundation.Process()
+    process.executableURL = URL(fileURLWithPath: Binaries.ours)
+    process.arguments = member.arguments + extra
+    process.environment = ProcessInfo.processInfo.environment
+      .filter { !$0.key.hasPrefix("ETCD") }.merging(variables) { $1 }
+    _ = FileManager.default.createFile(atPath: member.directory + ".log", contents: nil)
+    let log = FileHandle(forWritingAtPath: member.directory + ".log")
+    process.standardOutput = log
+    process.standardError = log
+    try process.run()
+    let deadline = Date().addingTimeInterval(30)
+    while Date() < deadline, process.isRunning {
+      if member.log.contains("ready to serve client requests") { return (cluster, process) }
+      usleep(10_000)
+    }
+    process.terminate()
+    throw NotHealthy(description: "not ready; its log ends: \(member.log.suffix(4000))")
+  }
+
+  private func end(_ process: Foundation.Process, by signal: Int32) {
+    kill(process.processIdentifier, signal)
+    process.waitUntilExit()
+  }
+
+  /// systemd and kubelet tell a stop that was asked for from a failure by this.
+  @Test(arguments: [SIGTERM, SIGINT])
+  func itEndsByTheSignal(_ signal: Int32) throws {
+    let (cluster, process) = try started()
+    end(process, by: signal)
+    #expect(process.terminationReason == .uncaughtSignal)
+    #expect(process.terminationStatus == signal)
+    let name = signal == SIGTERM ? "terminated" : "interrupt"
+    #expect(cluster.members[0].log.contains("\"signal\":\"\(name)\""))
+    #expect(cluster.members[0].log.contains("closed etcd server"))
+  }
+
+  @Test func signalsThatGoDoesNotMindLeaveItAlone() throws {
+    let (cluster, process) = try started()
+    let ignored = [
+      SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGXCPU, SIGXFSZ, SIGPIPE,
+      SIGCHLD, SIGWINCH, SIGURG, SIGCONT, 40, 64,
+    ]
+    for signal in ignored { kill(process.processIdentifier, signal) }
+    try cluster.members[0].waitServing(process)
+    end(process, by: SIGTERM)
+    #expect(process.terminationStatus == SIGTERM)
+  }
+
+  /// The greatest value of every number and time: what does not fit is clamped, nothing traps.
+  @Test func theGreatestNumbersStart() throws {
+    let (signed, unsigned) = ("9223372036854775807", "18446744073709551615")
+    var flags = [
+      "--max-request-bytes=\(unsigned)", "--max-txn-ops=\(unsigned)",
+      "--snapshot-count=\(unsigned)", "--experimental-snapshot-catchup-entries=\(unsigned)",
+      "--max-snapshots=\(unsigned)", "--max-wals=\(unsigned)",
+      "--max-concurrent-streams=4294967295", "--auth-token-ttl=\(unsigned)",
+      "--bcrypt-cost=\(unsigned)", "--quota-backend-bytes=\(signed)",
+      "--backend-batch-limit=\(signed)", "--experimental-compaction-batch-limit=\(signed)",
+      "--experimental-bootstrap-defrag-threshold-megabytes=\(unsigned)",
+      "--auto-compaction-mode=revision", "--auto-compaction-retention=\(signed)",
+    ]
+    for name in [
+      "grpc-keepalive-min-time", "grpc-keepalive-interval", "grpc-keepalive-timeout",
+      "backend-batch-interval", "raft-read-timeout", "raft-write-timeout",
+      "experimental-corrupt-check-time", "experimental-compact-hash-check-time",
+      "experimental-downgrade-check-time", "experimental-compaction-sleep-interval",
+      "experimental-watch-progress-notify-interval", "experimental-warning-apply-duration",
+    ] {
+      flags.append("--\(name)=2562047h47m16.854775807s")
+    }
+    let (cluster, process) = try started(flags)
+    try cluster.members[0].waitServing(process)
+    if let ctl = Binaries.ctl35 {
+      let put = run(ctl, ["--endpoints", cluster.members[0].endpoint, "put", "a", "b"])
+      #expect(put.output == "OK\n")
+    }
+    end(process, by: SIGTERM)
+    #expect(process.terminationStatus == SIGTERM)
+    #expect(process.terminationReason == .uncaughtSignal)
+    let smaller = try started(["--max-request-bytes=\(signed)"]).1
+    end(smaller, by: SIGTERM)
+    #expect(smaller.terminationReason == .uncaughtSignal)
+  }
+
+  @Test func aLogFileMayRotate() throws {
+    let scratch = Scratch()
+    let (_, process) = try started([
+      "--log-outputs=stderr,\(scratch.path)/etcd.log", "--enable-log-rotation",
+      #"--log-rotation-config-json={"maxsize": 1, "maxbackups": 2}"#,
+    ])
+    end(process, by: SIGTERM)
+    let log = try String(contentsOfFile: scratch.path + "/etcd.log", encoding: .utf8)
+    #expect(log.contains("ready to serve client requests"))
+    let missing = run(
+      Binaries.ours, ["--log-outputs=/proc/none/etcd.log", "--data-dir", scratch.path + "/d"])
+    #expect(missing.status == 1)
+    #expect(missing.error.contains("couldn't open sink"))
+  }
+
+  /// Where the system does not let a process lock its memory, the start ends with etcd's words.
+  @Test func memoryThatCannotBeLockedEndsTheStart() throws {
+    // The superuser may lock what it likes unless that right is taken away.
+    let script = """
+      ulimit -l 64
+      [ "$(id -u)" != 0 ] || set -- setpriv --bounding-set -ipc_lock --inh-caps -ipc_lock "$@"
+      exec "$@"
+      """
+    let limited = run(
+      "/bin/sh",
+      [
+        "-c", script, "sh", Binaries.ours, "--experimental-memory-mlock", "--data-dir",
+        Scratch().path + "/d",
+      ], timeout: 20)
+    #expect(limited.status == 2)
+    #expect(limited.error.contains("mlock error: cannot allocate memory"))
+  }
+}
+
+extension Member {
+  /// Waits until the member answers its health check.
+  fileprivate func waitServing(_ process: Foundation.Process) throws {
+    let deadline = Date().addingTimeInterval(30)
+    while Date() < deadline, process.isRunning {
+      if httpGet("\(endpoint)/health")?.contains("\"health\":\"true\"") == true { return }
+      usleep(20_000)
+    }
+    throw NotHealthy(description: "\(name) does not serve; its log ends: \(log.suffix(4000))")
+  }
+}
