@@ -60,7 +60,9 @@ let package = Package(
     library(
       "Member",
       ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store", "Auth"]),
-    tests("MemberTests", ["TestSupport", "Member", "MVCC", "Bytes", "EtcdAPI"]),
+    tests(
+      "MemberTests",
+      ["TestSupport", "Member", "MVCC", "Bytes", "EtcdAPI", "Protobuf", "Raft"]),
     tests(
       "MVCCTests",
       [

@@ -76,18 +76,7 @@ enum Bootstrap {
     raft.preVote = config.preVote
     raft.random = SplitMix64(seed: seed)
     raft.logger = RaftLog(logger: logger.named("raft"))
-    var coreConfig = MemberCore.Config(raft: raft)
-    coreConfig.snapshotCount = config.snapshotCount
-    coreConfig.catchUpEntries = config.snapshotCatchUpEntries
-    coreConfig.requestTicks =
-      (5000 + 2 * config.electionTimeout) / config.heartbeatInterval
-    coreConfig.commitTicks = Swift.max(1000 / config.heartbeatInterval, 1)
-    let cost = config.bcryptCost
-    coreConfig.hashPassword = { PasswordHash.make($0, cost: cost) }
-    coreConfig.readRetryTicks = Swift.max(500 / config.heartbeatInterval, 1)
-    coreConfig.tickMilliseconds = config.heartbeatInterval
-    coreConfig.leaseCheckpoint = config.leaseCheckpoint
-    coreConfig.leaseCheckpointPersist = config.leaseCheckpointPersist
+    let coreConfig = self.coreConfig(config, raft)
     do throws(RaftError) {
       var core = try MemberCore(
         coreConfig, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,
@@ -98,6 +87,27 @@ enum Bootstrap {
         core: core, opened: opened, isNew: isNew, others: others,
         snapDirectory: directory.snapDirectory)
     } catch { throw StorageError("raft cannot start: \(error.description)") }
+  }
+
+  private static func coreConfig(
+    _ config: ServerConfig, _ raft: RaftConfig
+  ) -> MemberCore.Config {
+    var core = MemberCore.Config(raft: raft)
+    let tick = Swift.max(config.heartbeatInterval, 1)
+    core.snapshotCount = config.snapshotCount
+    core.catchUpEntries = config.snapshotCatchUpEntries
+    core.requestTicks = (5000 + 2 * config.electionTimeout) / tick
+    core.readRetryTicks = Swift.max(500 / tick, 1)
+    core.tickMilliseconds = tick
+    let interval = config.backendBatchInterval.nanoseconds / 1_000_000
+    if interval > 0 { core.commitTicks = Swift.max(Int(clamping: interval) / tick, 1) }
+    if config.backendBatchLimit > 0 { core.commitRows = config.backendBatchLimit }
+    core.compactionBatchRows = Swift.max(config.compactionBatchLimit, 1)
+    core.leaseCheckpoint = config.leaseCheckpoint
+    core.leaseCheckpointPersist = config.leaseCheckpointPersist
+    let cost = config.bcryptCost
+    core.hashPassword = { PasswordHash.make($0, cost: cost) }
+    return core
   }
 
   /// - Source: etcd `fileutil.CheckDirPermission`.

@@ -222,6 +222,7 @@ public final class EtcdServer: @unchecked Sendable {
     running.shared.host.stop()
     for member in running.members { member.loop.run { member.requests.failAll(.stopped) } }
     running.shared.worker.stop()
+    running.shared.readers.stop()
     running.shared.passwords.stop()
     for loop in loops { loop.stop() }
     running.peers.stopWorker()

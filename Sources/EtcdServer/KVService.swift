@@ -7,6 +7,7 @@ import MVCC
 import Member
 import Protobuf
 import Runtime
+import Synchronization
 
 extension GRPCStatus {
   init(_ error: EtcdError) { self.init(GRPCCode(rawValue: error.code.rawValue)!, error.message) }
@@ -50,8 +51,8 @@ struct KVService: Sendable {
     _ call: UnaryCall, _ request: Etcdserverpb.RangeRequest,
     _ state: Result<StoreSnapshot, EtcdError>, _ term: UInt64
   ) {
-    answer(call, state, term) { (snapshot) throws(StoreError) in
-      .range(try snapshot.range(request))
+    answer(call, state, term) { (snapshot, budget) throws(StoreError) in
+      try snapshot.range(request, within: &budget).map { .range($0) }
     }
   }
 
@@ -110,7 +111,9 @@ struct KVService: Sendable {
     _ call: UnaryCall, _ request: Etcdserverpb.TxnRequest,
     _ state: Result<StoreSnapshot, EtcdError>, _ term: UInt64
   ) {
-    answer(call, state, term) { (snapshot) throws(StoreError) in try snapshot.read(request) }
+    answer(call, state, term) { (snapshot, budget) throws(StoreError) in
+      try snapshot.read(request, within: &budget)
+    }
   }
 
   private func compact(_ call: UnaryCall, _ bytes: Bytes) {
@@ -150,18 +153,71 @@ struct KVService: Sendable {
     }
   }
 
+  /// Reads on the loop what is read quickly, and elsewhere what is not.
+  /// - Parameter body: gives `nil` when it would look at more keys than the budget has.
   private func answer(
     _ call: UnaryCall, _ state: Result<StoreSnapshot, EtcdError>, _ term: UInt64,
-    _ body: (StoreSnapshot) throws(StoreError) -> KVResult
+    _ body: @escaping @Sendable (StoreSnapshot, _ budget: inout Int) throws(StoreError) -> KVResult?
   ) {
-    switch state {
-    case .failure(let error): call.fail(GRPCStatus(error))
-    case .success(let snapshot):
+    do throws(EtcdError) {
+      let snapshot = try state.get()
+      var budget = ReadWorkers.keysOnLoop
       do throws(StoreError) {
-        let result = try body(snapshot)
-        call.respond(result.body(header: member.header(term: term)))
-      } catch { call.fail(GRPCStatus(EtcdError(error))) }
+        if let result = try body(snapshot, &budget) {
+          return call.respond(result.body(header: member.header(term: term)))
+        }
+      } catch { throw EtcdError(error) }
+      readElsewhere(call, term, snapshot, body)
+    } catch { call.fail(GRPCStatus(error)) }
+  }
+
+  /// What a thread made of a read: a range is sent row by row, everything else is encoded there.
+  private enum Read: Sendable {
+    case range(KVResult)
+    case encoded(Bytes)
+  }
+
+  private func readElsewhere(
+    _ call: UnaryCall, _ term: UInt64, _ snapshot: StoreSnapshot,
+    _ body: @escaping @Sendable (StoreSnapshot, _ budget: inout Int) throws(StoreError) -> KVResult?
+  ) {
+    let header = member.header(term: term)
+    let isWanted = call.wantedFlag()
+    member.shared.readers.run(on: member.loop) { () -> Result<Read, EtcdError> in
+      // The client may have gone while this waited.
+      guard isWanted.isSet else { return .failure(EtcdError(.canceled, "context canceled")) }
+      do throws(StoreError) {
+        var budget = Int.max
+        guard let result = try body(snapshot, &budget) else {
+          preconditionFailure("a read without a budget runs to its end")
+        }
+        if case .range = result { return .success(.range(result)) }
+        return .success(.encoded(result.encoded(header: header)))
+      } catch { return .failure(EtcdError(error)) }
+    } _: { outcome in
+      do throws(EtcdError) {
+        switch try outcome.get().get() {
+        case .range(let result): call.respond(result.body(header: header))
+        case .encoded(let bytes): call.respond(.bytes(bytes))
+        }
+      } catch { call.fail(GRPCStatus(error)) }
     }
+  }
+}
+
+/// Whether somebody still waits for an answer; for threads that are about to work for it.
+final class WantedFlag: Sendable {
+  private let flag = Atomic(true)
+  var isSet: Bool { flag.load(ordering: .relaxed) }
+  fileprivate func clear() { flag.store(false, ordering: .relaxed) }
+}
+
+extension UnaryCall {
+  /// A flag that is cleared when the client cancels, goes, or stops waiting. On the call's loop, once.
+  func wantedFlag() -> WantedFlag {
+    let flag = WantedFlag()
+    onCancel { flag.clear() }
+    return flag
   }
 }
 

@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import HTTP
+import MVCC
 import Member
 import Protobuf
 import Runtime
@@ -27,7 +28,7 @@ enum LeaseHTTP {
       let question = Etcdserverpb.LeaseTimeToLiveRequest(id: id, keys: keys)
       path = timeToLivePath
       body = Leasepb.LeaseInternalRequest(leaseTimeToLiveRequest: question).encoded()
-    case .list: preconditionFailure("every member lists leases itself")
+    case .list, .keys: preconditionFailure("every member knows that itself")
     }
     return HTTPClientRequest(
       "POST", endpoint, path, headers: ["Content-Type": contentType], body: .bytes(body))
@@ -51,8 +52,8 @@ enum LeaseHTTP {
       else { return nil }
       return .success(
         .timeToLive(
-          remaining: answer.ttl, granted: answer.grantedTTL, keys: answer.keys.sorted()))
-    case .list: return nil
+          remaining: answer.ttl, granted: answer.grantedTTL, keys: LeaseKeys(answer.keys)))
+    case .list, .keys: return nil
     }
   }
 }

@@ -44,11 +44,13 @@ struct LeaseService: Sendable {
       }
       bytes = request.encoded()
     }
-    propose(call, .leaseGrant, bytes) { outcome, term in
-      guard case .leaseGranted(let id, let ttl, let revision) = outcome else { return nil }
-      return Etcdserverpb.LeaseGrantResponse(
-        header: member.header(term: term, revision: revision), id: id, ttl: ttl
-      ).encoded()
+    member.whenPermitted(.user, call) { [bytes] in
+      propose(call, .leaseGrant, bytes) { outcome, term in
+        guard case .leaseGranted(let id, let ttl, let revision) = outcome else { return nil }
+        return Etcdserverpb.LeaseGrantResponse(
+          header: member.header(term: term, revision: revision), id: id, ttl: ttl
+        ).encoded()
+      }
     }
   }
 
@@ -57,11 +59,13 @@ struct LeaseService: Sendable {
     do throws(EtcdError) { try member.refuseOnLearner() } catch {
       return call.fail(GRPCStatus(error))
     }
-    propose(call, .leaseRevoke, bytes) { outcome, term in
-      guard case .leaseRevoked(let revision) = outcome else { return nil }
-      return Etcdserverpb.LeaseRevokeResponse(
-        header: member.header(term: term, revision: revision)
-      ).encoded()
+    member.whenPermitted(.user, call) {
+      propose(call, .leaseRevoke, bytes) { outcome, term in
+        guard case .leaseRevoked(let revision) = outcome else { return nil }
+        return Etcdserverpb.LeaseRevokeResponse(
+          header: member.header(term: term, revision: revision)
+        ).encoded()
+      }
     }
   }
 
@@ -86,35 +90,37 @@ struct LeaseService: Sendable {
     do throws(EtcdError) { try member.refuseOnLearner() } catch {
       return call.fail(GRPCStatus(error))
     }
+    member.whenPermitted(.user, call) {
+      // The keys are checked before they are asked for; users that changed in between show by the
+      // revision.
+      let revision = member.access.isEnabled ? member.access.store.revision : 0
+      guard request.keys else { return askTimeToLive(request, call, revision) }
+      member.permitLease(request.id, .read, call.metadata) { error in
+        if let error { return call.fail(GRPCStatus(error)) }
+        askTimeToLive(request, call, revision)
+      }
+    }
+  }
+
+  private func askTimeToLive(
+    _ request: Etcdserverpb.LeaseTimeToLiveRequest, _ call: UnaryCall, _ authRevision: UInt64
+  ) {
     member.leases.ask(.timeToLive(request.id, keys: request.keys)) { result in
       var response = Etcdserverpb.LeaseTimeToLiveResponse(header: member.header(), id: request.id)
+      var keys = LeaseKeys()
       switch result {
-      case .success(.timeToLive(let remaining, let granted, let keys)):
+      case .success(.timeToLive(let remaining, let granted, let held)):
         response.ttl = remaining
         response.grantedTTL = granted
-        response.keys = keys
+        keys = held
       case .failure(.leaseNotFound): response.ttl = -1
       case .failure(let error): return call.fail(GRPCStatus(error))
       case .success: preconditionFailure("a question about time is answered with time")
       }
-      guard request.keys, member.access.isEnabled else { return call.respond(response) }
-      permitKeys(response.keys, call) { call.respond(response) }
-    }
-  }
-
-  /// Lets a caller see the keys of a lease who may read all of them.
-  /// - Source: etcd `checkLeaseTimeToLive`.
-  private func permitKeys(
-    _ keys: [Bytes], _ call: UnaryCall, _ body: @escaping () -> Void
-  ) {
-    member.identify(call.metadata) { result in
-      do throws(EtcdError) {
-        guard let caller = try result.get() else { throw .userEmpty }
-        for key in keys {
-          try member.access.store.checkRead(KeyInterval(key: key, rangeEnd: Bytes()), caller)
-        }
-        body()
-      } catch { call.fail(GRPCStatus(error)) }
+      if request.keys, member.access.isEnabled, member.access.store.revision != authRevision {
+        return call.fail(GRPCStatus(.authOldRevision))
+      }
+      call.respond(keys.isEmpty ? .bytes(response.encoded()) : KeyStream(response, keys).body)
     }
   }
 
@@ -124,14 +130,25 @@ struct LeaseService: Sendable {
     do throws(EtcdError) { try member.refuseOnLearner() } catch {
       return call.fail(GRPCStatus(error))
     }
+    member.permitLease(nil, .read, call.metadata) { error in
+      if let error { return call.fail(GRPCStatus(error)) }
+      list(call)
+    }
+  }
+
+  private func list(_ call: UnaryCall) {
     member.requests.ask(.list) { outcome, _ in
       switch outcome {
       case .lease(.list(let listing)):
         let header = member.header()
         // Sorting a million leases would hold the loop up.
-        member.worker.execute {
-          let answer = Self.encode(listing, header)
-          member.loop.execute { call.respond(.bytes(answer)) }
+        member.shared.readers.run(on: member.loop) {
+          Self.encode(listing, header)
+        } _: { result in
+          switch result {
+          case .success(let answer): call.respond(.bytes(answer))
+          case .failure(let error): call.fail(GRPCStatus(error))
+          }
         }
       case .failed(let error): call.fail(GRPCStatus(error))
       default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to a lease request"))
@@ -156,6 +173,7 @@ struct LeaseService: Sendable {
       do throws(ProtobufError) { request = try .decode(bytes) } catch {
         return GRPCStatus(.internal, "grpc: error unmarshalling request: \(error)")
       }
+      if let error = await permitRenewal(request.id, stream.metadata) { return GRPCStatus(error) }
       // The header is from before the renewal: its revision must not be later than what was renewed.
       let header = member.header()
       let ttl: Int64
@@ -170,5 +188,15 @@ struct LeaseService: Sendable {
       try await stream.send(response.encoded())
     }
     return .ok
+  }
+
+  /// Who may not write the keys of a lease may not keep them alive either.
+  private func permitRenewal(_ lease: Int64, _ metadata: Metadata) async -> EtcdError? {
+    guard member.access.isEnabled else { return nil }
+    return await withCheckedContinuation { continuation in
+      member.loop.execute {
+        member.permitLease(lease, .write, metadata) { continuation.resume(returning: $0) }
+      }
+    }
   }
 }

@@ -27,7 +27,7 @@ struct MaintenanceService: Sendable {
       }
     }
     add(Maintenance.alarm, .user) { alarm($0, $1) }
-    add(Maintenance.status, .user) { status($0, $1) }
+    add(Maintenance.status, .admin) { status($0, $1) }
     add(Maintenance.defragment, .admin, untranslated: true) { defragment($0, $1) }
     add(Maintenance.hash, .admin, untranslated: true) { hash($0, $1) }
     add(Maintenance.hashKV, .admin, untranslated: true) { hashKV($0, $1) }

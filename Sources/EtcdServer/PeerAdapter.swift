@@ -24,6 +24,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   private let host: MemberHost
   let loop: EventLoop
   private let snapDirectory: String
+  private let logger: Logger
   private let onRemoved: @Sendable () -> Void
   /// Reads and writes databases on their way between members; clients' work never waits here.
   private let worker = WorkerThread(name: "etcd-snapshot", isBackground: true)
@@ -52,6 +53,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     self.config = config
     self.loop = loop
     self.snapDirectory = snapDirectory
+    self.logger = logger
     self.onRemoved = onRemoved
     client = HTTPClient(loop: loop)
     var configuration = PeerTransportConfiguration(
@@ -151,7 +153,23 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
 
   // MARK: PeerTransportDelegate
 
-  func received(_ messages: [Raftpb.Message]) { host.post(.receive(messages)) }
+  /// What no member can apply must not get into the log: every member that has it ends, at each start.
+  func received(_ messages: [Raftpb.Message]) {
+    var good = messages
+    good.removeAll { message in
+      guard let fault = EntryCheck.fault(message) else { return false }
+      logger.warn(
+        "dropped Raft message; its entries cannot be applied",
+        [
+          LogField("message-type", .string(message.type.protoName ?? "unknown")),
+          LogField("from", .string(String(message.from, radix: 16))),
+          LogField("error", .string(fault)),
+        ])
+      return true
+    }
+    if !good.isEmpty { host.post(.receive(good)) }
+  }
+
   func reportUnreachable(_ id: UInt64) { host.post(.unreachable(id)) }
 
   func reportSnapshot(_ id: UInt64, failed: Bool) {

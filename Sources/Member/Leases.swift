@@ -1,4 +1,6 @@
+import Auth
 import Bytes
+import MVCC
 
 /// A question that the leader's clock of leases answers.
 public struct LeaseQuestion: Sendable {
@@ -9,6 +11,8 @@ public struct LeaseQuestion: Sendable {
     case timeToLive(Int64, keys: Bool)
     /// All leases, as this member knows them; any member answers.
     case list
+    /// The keys of a lease, or of all, as this member knows them; any member answers.
+    case keys(Int64?)
   }
 
   /// Unique over all members (`RequestID`).
@@ -26,10 +30,12 @@ public struct LeaseQuestion: Sendable {
 public enum LeaseAnswer: Sendable {
   /// Seconds that the lease lives from now on.
   case renewed(ttl: Int64)
-  /// Seconds left and granted; keys in order.
-  case timeToLive(remaining: Int64, granted: Int64, keys: [Bytes])
+  /// Seconds left and granted, and the keys when they were asked for.
+  case timeToLive(remaining: Int64, granted: Int64, keys: LeaseKeys)
   /// In no order.
   case list([LeaseListing])
+  /// Of each lease asked about that exists and has any; with the users and roles of the same state.
+  case keys([LeaseKeys], AuthStore)
 }
 
 /// A lease and when it ends.

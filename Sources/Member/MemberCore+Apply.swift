@@ -16,7 +16,7 @@ extension MemberCore {
     switch entry.type {
     case .normal: applyNormal(entry, isReplay: isReplay, &out)
     case .confChange, .confChangeV2: applyConfChange(entry, isReplay: isReplay, &out)
-    case .unrecognized(let type): out.fatal = "entry \(entry.index) has the unknown type \(type)"
+    case .unrecognized(let type): halt("entry \(entry.index) has the unknown type \(type)")
     }
     applied.index = entry.index
     applied.term = entry.term
@@ -42,7 +42,7 @@ extension MemberCore {
     guard let request = try? Etcdserverpb.InternalRaftRequest.decode(entry.data) else {
       // Entries of etcd 2 and the publishing of attributes are raw v2 requests.
       guard let request = decodeV2(entry.data) else {
-        out.fatal = "entry \(entry.index) is neither a v3 nor a v2 request"
+        halt("entry \(entry.index) is neither a v3 nor a v2 request")
         return
       }
       applyV2(request, isReplay: false, &out)
@@ -89,7 +89,7 @@ extension MemberCore {
       if let put = request.put { return .kv(try store.apply(put)) }
       if let txn = request.txn { return .kv(try store.apply(txn)) }
     } catch {
-      if case .damaged(let text) = error { out.fatal = text }
+      if case .damaged(let text) = error { halt(text) }
       return .failed(EtcdError(error))
     }
     preconditionFailure("a complete data request holds a put or a transaction")
@@ -120,7 +120,7 @@ extension MemberCore {
       if let grant = request.leaseGrant { return try applyLease(grant, &out) }
       if let revoke = request.leaseRevoke { return try applyLease(revoke, &out) }
     } catch {
-      if case .damaged(let text) = error { out.fatal = text }
+      if case .damaged(let text) = error { halt(text) }
       return .failed(EtcdError(error))
     }
     return applySystem(request, &out)
@@ -203,7 +203,7 @@ extension MemberCore {
     _ entry: Raftpb.Entry, isReplay: Bool, _ out: inout MemberOutput
   ) {
     guard entry.type == .confChange, let raw = try? Raftpb.ConfChange.decode(entry.data) else {
-      applyJointChange(entry, &out)
+      applyJointChange(entry)
       return
     }
     let change: Membership.Change
@@ -212,11 +212,11 @@ extension MemberCore {
       try applied.membership.validate(change)
     } catch {
       // A refused change still takes its place in the log: a change of no member.
-      applyToRaft(Raftpb.ConfChange(type: .addNode).asV2, &out)
+      applyToRaft(Raftpb.ConfChange(type: .addNode).asV2, at: entry.index)
       reply(raw.id, .failed(EtcdError(error)), &out)
       return
     }
-    applyToRaft(raw.asV2, &out)
+    applyToRaft(raw.asV2, at: entry.index)
     applied.membership.apply(change)
     applied.membership.record(change, in: &applied.v2)
     if !isReplay { save(change) }
@@ -226,19 +226,20 @@ extension MemberCore {
   }
 
   /// Changes of several members at once, and the entry that leaves the joint configuration.
-  private mutating func applyJointChange(_ entry: Raftpb.Entry, _ out: inout MemberOutput) {
+  private mutating func applyJointChange(_ entry: Raftpb.Entry) {
     do throws(RaftError) {
-      if let change = try entry.confChange() { applyToRaft(change, &out) }
-    } catch { out.fatal = "entry \(entry.index): \(error)" }
+      if let change = try entry.confChange() { applyToRaft(change, at: entry.index) }
+    } catch { halt("entry \(entry.index): \(error)") }
   }
 
-  private mutating func applyToRaft(_ change: Raftpb.ConfChangeV2, _ out: inout MemberOutput) {
+  /// - Parameter index: of the entry that holds the change.
+  private mutating func applyToRaft(_ change: Raftpb.ConfChangeV2, at index: UInt64) {
     do throws(RaftError) {
-      applied.confState = try node.applyConfChange(change, at: applied.index + 1)
+      applied.confState = try node.applyConfChange(change, at: index)
     } catch {
-      out.fatal = "configuration change at index \(applied.index + 1): \(error)"
+      halt("configuration change at index \(index): \(error)")
     }
-    if applied.index + 1 > replayUntil { saveConfState() }
+    if index > replayUntil { saveConfState() }
   }
 
   private mutating func saveConfState() {

@@ -84,51 +84,42 @@ extension MemberCore {
   /// it to be applied: a leader that was replaced without knowing it renews nothing.
   mutating func ask(_ questions: [LeaseQuestion], _ out: inout MemberOutput) {
     checkLessor(&out)
-    var ids: [UInt64] = []
     for question in questions {
       if case .list = question.kind {
         out.replies.append(Reply(id: question.id, outcome: .lease(.list(listing))))
+      } else if case .keys(let lease) = question.kind {
+        out.replies.append(
+          Reply(id: question.id, outcome: .lease(.keys(leaseKeys(lease), auth))))
       } else if !lessor.isPrimary {
         fail([question.id], .notLeader, &out)
-      } else if leaseQuestions.count + parkedRenewals.count >= config.waitingMax {
+      } else if reads.leaseQuestions + parkedRenewals.count >= config.waitingMax {
         fail([question.id], .tooManyRequests, &out)
       } else {
-        leaseQuestions[question.id] = question.kind
-        ids.append(question.id)
+        reads.add(question, tick: ticks)
       }
     }
-    if !ids.isEmpty { reads.add(ids, tick: ticks) }
+  }
+
+  private func leaseKeys(_ lease: Int64?) -> [LeaseKeys] {
+    if let lease { return store.leases.leases[lease].map { [$0.keys] } ?? [] }
+    return store.leases.leases.values.lazy.map(\.keys).filter { !$0.isEmpty }
   }
 
   private var listing: [LeaseListing] {
     store.leases.leases.keys.map { LeaseListing(id: $0, deadline: lessor.deadline(of: $0) ?? 0) }
   }
 
-  /// Answers questions whose round is over, and takes them out of the reads.
-  mutating func answerLeaseQuestions(_ out: inout MemberOutput) {
-    guard !leaseQuestions.isEmpty, !out.reads.isEmpty else { return }
-    checkLessor(&out)
-    let over = out.reads
-    var batches: [ReadBatch] = []
-    for batch in over {
-      var others: [UInt64] = []
-      for id in batch.ids {
-        guard let kind = leaseQuestions.removeValue(forKey: id) else {
-          others.append(id)
-          continue
-        }
-        // The alarm is about data; leases are kept and answered nevertheless.
-        if case .failure(let error) = batch.result, error != .corrupt {
-          fail([id], error == .leaderChanged ? .notLeader : error, &out)
-        } else {
-          answer(kind, id, &out)
-        }
-      }
-      if !others.isEmpty {
-        batches.append(ReadBatch(ids: others, result: batch.result, auth: batch.auth))
-      }
+  /// Answers a question whose round is over.
+  mutating func finish(
+    _ kind: LeaseQuestion.Kind, _ id: UInt64, _ result: Result<StoreSnapshot, EtcdError>,
+    _ out: inout MemberOutput
+  ) {
+    // The alarm is about data; leases are kept and answered nevertheless.
+    if case .failure(let error) = result, error != .corrupt {
+      return fail([id], error == .leaderChanged ? .notLeader : error, &out)
     }
-    out.reads = batches
+    checkLessor(&out)
+    answer(kind, id, &out)
   }
 
   private mutating func answer(
@@ -137,17 +128,17 @@ extension MemberCore {
     switch kind {
     case .renew(let lease):
       renew(lease, ParkedRenewals.Renewal(id: id, tick: ticks), &out)
-    case .timeToLive(let id64, let wantsKeys):
-      guard let remaining = lessor.remaining(id64, now: leaseTime) else {
-        let isGone = lessor.isPrimary && !store.leases.contains(id64)
+    case .timeToLive(let lease, let wantsKeys):
+      guard let remaining = lessor.remaining(lease, now: leaseTime) else {
+        let isGone = lessor.isPrimary && !store.leases.contains(lease)
         return fail([id], isGone ? .leaseNotFound : .notLeader, &out)
       }
-      guard let lease = store.leases.leases[id64] else { return fail([id], .leaseNotFound, &out) }
+      guard let held = store.leases.leases[lease] else { return fail([id], .leaseNotFound, &out) }
       let answer = LeaseAnswer.timeToLive(
-        remaining: remaining, granted: lessor.ttl(of: lease),
-        keys: wantsKeys ? lease.keys.sorted() : [])
+        remaining: remaining, granted: lessor.ttl(of: held),
+        keys: wantsKeys ? held.keys : LeaseKeys())
       out.replies.append(Reply(id: id, outcome: .lease(answer)))
-    case .list: preconditionFailure("a list waits for no round")
+    case .list, .keys: preconditionFailure("what every member knows waits for no round")
     }
   }
 
@@ -186,10 +177,9 @@ extension MemberCore {
       parkedRenewals.takeExpired(tick: ticks, after: config.requestTicks), .timeout, &out)
   }
 
-  /// Answers questions, revokes what is overdue, and records what is left of long leases.
+  /// Revokes what is overdue, and records what is left of long leases.
   mutating func leaseWork(_ out: inout MemberOutput) {
     checkLessor(&out)
-    answerLeaseQuestions(&out)
     guard lessor.isPrimary else { return }
     let overdue = lessor.takeOverdue(now: leaseTime)
     if !overdue.isEmpty, !proposeRevocations(overdue) { lessor.giveBack(overdue, now: leaseTime) }

@@ -114,7 +114,7 @@ extension MemberCore {
       leaderChanges += 1
       leaderElectedTick = ticks
     }
-    reads.failAsked(.leaderChanged, auth, &out)
+    finish(reads.takeAsked(), .failure(.leaderChanged), &out)
   }
 
   /// Starts a read round when reads wait, none is under way and there is a leader to ask.
@@ -126,23 +126,35 @@ extension MemberCore {
     node.readIndex(context: reads.context)
   }
 
-  /// Reads that accept the state of this member.
-  func readLocal(_ ids: [UInt64], _ out: inout MemberOutput) {
-    out.reads.append(
-      ReadBatch(
-        ids: ids,
-        result: alarms.isRaised(.corrupt) ? .failure(.corrupt) : .success(store.snapshot()),
-        auth: auth))
+  /// What reads of the state of now get.
+  private var readResult: Result<StoreSnapshot, EtcdError> {
+    alarms.isRaised(.corrupt) ? .failure(.corrupt) : .success(store.snapshot())
   }
 
+  /// Reads that accept the state of this member.
+  func readLocal(_ ids: [UInt64], _ out: inout MemberOutput) {
+    out.reads.append(ReadBatch(ids: ids, result: readResult, auth: auth))
+  }
+
+  /// Lets everything go whose read index is applied.
   mutating func releaseReads(_ out: inout MemberOutput) {
-    guard !reads.confirmed.isEmpty else { return }
-    let ids = reads.release(applied: applied.index)
-    guard !ids.isEmpty else { return }
-    out.reads.append(
-      ReadBatch(
-        ids: ids,
-        result: alarms.isRaised(.corrupt) ? .failure(.corrupt) : .success(store.snapshot()),
-        auth: auth))
+    let released = reads.release(applied: applied.index)
+    if !released.isEmpty { finish(released, readResult, &out) }
+  }
+
+  /// Answers what has waited for a read index.
+  mutating func finish(
+    _ entries: [ReadQueue.Entry], _ result: Result<StoreSnapshot, EtcdError>,
+    _ out: inout MemberOutput
+  ) {
+    var ids: [UInt64] = []
+    ids.reserveCapacity(entries.count)
+    for entry in entries {
+      switch entry.waiter {
+      case .read: ids.append(entry.id)
+      case .lease(let kind): finish(kind, entry.id, result, &out)
+      }
+    }
+    if !ids.isEmpty { out.reads.append(ReadBatch(ids: ids, result: result, auth: auth)) }
   }
 }

@@ -37,7 +37,7 @@ public struct MemberCore: Sendable {
     public var compactionBatchRows = 1_000
     /// Ticks between two commits of the backend, and rows at which one comes earlier. The log holds
     /// everything meanwhile; each commit costs two fsyncs that the log's own have to wait for.
-    public var commitTicks = 10
+    public var commitTicks = 1
     public var commitRows = 10_000
     /// Bytes of rows after which the backend is committed.
     public var commitBytes = 32 << 20
@@ -114,8 +114,6 @@ public struct MemberCore: Sendable {
   var proposalsFailed = 0
   var readContexts: RequestID
   var lessor: Lessor
-  /// Questions about leases that wait for a read round.
-  var leaseQuestions: [UInt64: LeaseQuestion.Kind] = [:]
   /// Renewals that wait for an entry about their lease.
   var parkedRenewals = ParkedRenewals()
   /// Writes that the log has not reported yet.
@@ -128,6 +126,10 @@ public struct MemberCore: Sendable {
   var flushes: [(id: UInt64, index: UInt64)] = []
   /// The backend is behind and should be written at the next chance.
   var commitDue = false
+  /// Snapshots for peers that wait for a backend that knows the receiver.
+  var heldSnapshots: [Raftpb.Message] = []
+  /// Why the member cannot go on. Nothing is taken or applied from then on.
+  private(set) var failure: String?
 
   /// - Parameter storage: the log as read from disk.
   /// - Parameter snapshot: the raft snapshot the log begins with; empty for a new member.
@@ -196,8 +198,12 @@ public struct MemberCore: Sendable {
     return status
   }
 
+  /// The member cannot go on; the first reason counts.
+  mutating func halt(_ reason: String) { failure = failure ?? reason }
+
   /// Takes one event.
   public mutating func handle(_ event: MemberEvent, _ out: inout MemberOutput) {
+    guard failure == nil else { return }
     switch event {
     case .tick: tick(&out)
     case .propose(let proposals): propose(proposals, &out)
@@ -227,27 +233,41 @@ public struct MemberCore: Sendable {
     }
   }
 
-  /// Lets raft and the state machine work until nothing is left that needs no event.
+  /// Lets raft and the state machine work until nothing is left that needs no event. Call it once a
+  /// turn, after the events.
+  ///
+  /// The steps are in the order in which one needs what another gives.
   public mutating func advance(_ out: inout MemberOutput) {
+    // 1. Answers that had to wait for the log: it reported in this turn's events.
     sendDelayed(&out)
+    // 2. Raft and apply. A round of reads asked here may be confirmed at once (a member alone), and
+    //    reads let go may find entries that came with it.
     repeat {
       askForReads()
-      while node.hasReady { process(node.ready(), &out) }
+      work(&out)
       releaseReads(&out)
-    } while node.hasReady
+    } while node.hasReady && failure == nil
+    // 3. Requests that had no leader, and what leases ask for: both add entries, so raft works again.
     proposeParked(&out)
     leaseWork(&out)
-    while node.hasReady { process(node.ready(), &out) }
-    answerLeaseQuestions(&out)
-    // A renewal may have put an entry into the log.
-    if node.hasReady { out.wantsMore = true }
+    work(&out)
+    // 4. Storage responses of 2 and 3 that count at once may have given more to send.
     sendDelayed(&out)
+    // 5. Compaction drops rows before the batch is frozen that writes them off.
     compactionStep(&out)
+    // 6. Who waits for an index, or for the backend, is answered from what is applied and durable now.
     releaseAppliedWaits(&out)
     releaseFlushes(&out)
+    // 7. The batch holds everything that was applied above; a raft snapshot is of what is durable.
     maybeFreeze(&out)
     maybeSnapshot(&out)
     out.status = status
+    out.fatal = failure
+  }
+
+  /// Raft works until it has nothing more to say.
+  private mutating func work(_ out: inout MemberOutput) {
+    while node.hasReady && failure == nil { process(node.ready(), &out) }
   }
 
   private mutating func tick(_ out: inout MemberOutput) {
@@ -257,13 +277,17 @@ public struct MemberCore: Sendable {
     writeNews(&out)
     expireWaiting(&out)
     tickLeases(&out)
-    reads.expire(tick: ticks, after: config.requestTicks, auth, &out)
+    finish(reads.expire(tick: ticks, after: config.requestTicks), .failure(.timeout), &out)
     reads.retry(tick: ticks, after: config.readRetryTicks)
   }
 
   private mutating func step(_ message: Raftpb.Message) {
-    // A message that raft refuses (a stranger's response, a dropped proposal) needs no answer.
-    do throws(RaftError) { try node.step(message) } catch { _ = error }
+    do throws(RaftError) { try node.step(message) } catch {
+      // What raft refuses otherwise (a stranger's response, a dropped proposal) needs no answer.
+      guard case .contradiction(let reason) = error else { return }
+      halt(
+        "\(message.type.protoName ?? "message") from \(String(message.from, radix: 16)): \(reason)")
+    }
   }
 
   // MARK: Storage
@@ -281,16 +305,24 @@ public struct MemberCore: Sendable {
             mustSync: ready.mustSync || message.snapshot != nil, responses: message.responses), &out
         )
       case RaftNodeID.applyThread:
-        for entry in message.entries { apply(entry, &out) }
+        for entry in message.entries where failure == nil { apply(entry, &out) }
+        guard failure == nil else { return }
         for response in message.responses { step(response) }
       default: send(message, &out)
       }
     }
   }
 
-  private func send(_ message: Raftpb.Message, _ out: inout MemberOutput) {
+  private mutating func send(_ message: Raftpb.Message, _ out: inout MemberOutput) {
     guard message.type == .snap else {
       out.messages.append(message)
+      return
+    }
+    // A member that just joined would refuse a state in which it is no member, again and again.
+    guard durable.confState.holds(message.to) else {
+      heldSnapshots.removeAll { $0.to == message.to }
+      heldSnapshots.append(message)
+      commitDue = true
       return
     }
     // The backend's durable state is at least as new as the snapshot that raft has in mind.
@@ -300,6 +332,20 @@ public struct MemberCore: Sendable {
       metadata: Raftpb.SnapshotMetadata(
         confState: durable.confState, index: durable.index, term: durable.term))
     out.sendSnapshots.append(SnapshotSend(message: message, state: durableRows))
+  }
+
+  /// Sends snapshots that waited for the backend, as long as they are this leader's to send and the
+  /// receiver is a member.
+  private mutating func sendHeldSnapshots(_ out: inout MemberOutput) {
+    guard !heldSnapshots.isEmpty else { return }
+    let term = node.basicStatus.hardState.term
+    for message in exchange(&heldSnapshots, with: []) {
+      if isLeader && message.term == term && applied.confState.holds(message.to) {
+        send(message, &out)
+      } else {
+        node.reportSnapshot(message.to, failed: true)
+      }
+    }
   }
 
   /// Hands a write to the log. A new commit index alone need not be durable: when nothing is being
@@ -360,6 +406,7 @@ public struct MemberCore: Sendable {
     store.didCommit(state)
     durable = position
     durableRows = state
+    sendHeldSnapshots(&out)
     answerCompactions(&out) { $0.stage == .committing }
   }
 
@@ -420,14 +467,23 @@ public struct MemberCore: Sendable {
       durableRows = restored.committedState
       freezing = nil
       savingSnapshot = nil
+      heldSnapshots.removeAll()
       snapshotIndex = snapshot.metadata.index
       // Their rows went with the old state.
       answerCompactions(&out) { _ in true }
       let membership = applied.membership
       out.memberChanges += membership.sorted.map { .add($0) }
       out.memberChanges += membership.removed.sorted().map { .remove($0) }
-    } catch { out.fatal = "snapshot at index \(snapshot.metadata.index): \(error)" }
+    } catch { halt("snapshot at index \(snapshot.metadata.index): \(error)") }
     isInstalling = false
     didAppend(append)
+  }
+}
+
+extension Raftpb.ConfState {
+  /// Whether a member votes, learns, or is about to leave in this configuration.
+  func holds(_ id: UInt64) -> Bool {
+    voters.contains(id) || learners.contains(id) || votersOutgoing.contains(id)
+      || learnersNext.contains(id)
   }
 }

@@ -1,61 +1,76 @@
-import Auth
 import Bytes
 import EtcdAPI
 
-/// Linearizable reads waiting for a read index.
+/// What waits for a read index: linearizable reads, and questions that the leader's clock of leases
+/// answers.
 ///
-/// All reads that wait when a round starts share it. A round's context is never used twice, so a late
-/// answer to an earlier question cannot confirm a later one.
+/// All that wait when a round starts share it. A round's context is never used twice, so a late answer
+/// to an earlier question cannot confirm a later one.
 struct ReadQueue: Sendable {
+  /// Who waits.
+  enum Waiter: Sendable {
+    /// A read, which runs elsewhere on the state of the turn.
+    case read
+    /// A question that the core answers itself.
+    case lease(LeaseQuestion.Kind)
+  }
+
   struct Entry: Sendable {
     let id: UInt64
     let tick: Int
+    let waiter: Waiter
   }
 
-  /// Reads that came after the round under way was asked.
-  var next: [Entry] = []
-  /// Reads of the round under way.
-  var asked: [Entry] = []
-  var context = Bytes()
-  var askedTick = 0
-  /// Reads confirmed at an index that is not applied yet.
-  var confirmed: [(index: UInt64, entries: [Entry])] = []
+  /// What came after the round under way was asked.
+  private var next: [Entry] = []
+  /// What the round under way is for.
+  private var asked: [Entry] = []
+  private(set) var context = Bytes()
+  private var askedTick = 0
+  /// Confirmed at an index that is not applied yet.
+  private var confirmed: [(index: UInt64, entries: [Entry])] = []
   /// Rounds that had to be asked again.
-  var slow = 0
+  private(set) var slow = 0
+  /// Questions about leases that wait.
+  private(set) var leaseQuestions = 0
 
   mutating func add(_ ids: [UInt64], tick: Int) {
-    for id in ids { next.append(Entry(id: id, tick: tick)) }
+    for id in ids { next.append(Entry(id: id, tick: tick, waiter: .read)) }
+  }
+
+  mutating func add(_ question: LeaseQuestion, tick: Int) {
+    next.append(Entry(id: question.id, tick: tick, waiter: .lease(question.kind)))
+    leaseQuestions += 1
   }
 
   /// Whether a round should be asked now.
   var wantsRound: Bool { asked.isEmpty && !next.isEmpty }
 
   mutating func begin(context: Bytes, tick: Int) {
-    asked = next
-    next.removeAll()
+    asked = exchange(&next, with: [])
     self.context = context
     askedTick = tick
   }
 
-  /// Raft answered a round: its reads may run once `index` is applied.
+  /// Raft answered a round: what waits for it may go once `index` is applied.
   mutating func confirm(_ context: Bytes, index: UInt64) {
     guard !asked.isEmpty, context == self.context else { return }
-    confirmed.append((index, asked))
-    asked.removeAll()
+    confirmed.append((index, exchange(&asked, with: [])))
   }
 
-  /// Reads whose index is applied.
-  mutating func release(applied: UInt64) -> [UInt64] {
-    var ids: [UInt64] = []
+  /// Takes what is confirmed at an index that is applied.
+  mutating func release(applied: UInt64) -> [Entry] {
+    guard !confirmed.isEmpty else { return [] }
+    var released: [Entry] = []
     confirmed.removeAll { round in
       guard round.index <= applied else { return false }
-      ids += round.entries.map(\.id)
+      released += round.entries
       return true
     }
-    return ids
+    return taken(released)
   }
 
-  /// Puts the reads of an unanswered round back, to be asked with a new context.
+  /// Puts the entries of an unanswered round back, to be asked with a new context.
   mutating func retry(tick: Int, after limit: Int) {
     guard !asked.isEmpty, tick - askedTick >= limit else { return }
     slow += 1
@@ -63,16 +78,14 @@ struct ReadQueue: Sendable {
     asked.removeAll()
   }
 
-  /// Fails reads that waited too long.
-  mutating func expire(
-    tick: Int, after limit: Int, _ auth: AuthStore, _ out: inout MemberOutput
-  ) {
-    var expired: [UInt64] = []
+  /// Takes what waited too long.
+  mutating func expire(tick: Int, after limit: Int) -> [Entry] {
+    var expired: [Entry] = []
     func sweep(_ entries: inout [Entry]) {
       guard let first = entries.first, tick - first.tick >= limit else { return }
       entries.removeAll { entry in
         guard tick - entry.tick >= limit else { return false }
-        expired.append(entry.id)
+        expired.append(entry)
         return true
       }
     }
@@ -80,15 +93,16 @@ struct ReadQueue: Sendable {
     sweep(&asked)
     for position in confirmed.indices { sweep(&confirmed[position].entries) }
     confirmed.removeAll { $0.entries.isEmpty }
-    if !expired.isEmpty {
-      out.reads.append(ReadBatch(ids: expired, result: .failure(.timeout), auth: auth))
-    }
+    return taken(expired)
   }
 
-  /// The leader changed: the round under way will not be answered.
-  mutating func failAsked(_ error: EtcdError, _ auth: AuthStore, _ out: inout MemberOutput) {
-    guard !asked.isEmpty else { return }
-    out.reads.append(ReadBatch(ids: asked.map(\.id), result: .failure(error), auth: auth))
-    asked.removeAll()
+  /// Takes the round under way: the leader changed, and it will not be answered.
+  mutating func takeAsked() -> [Entry] { taken(exchange(&asked, with: [])) }
+
+  private mutating func taken(_ entries: [Entry]) -> [Entry] {
+    if leaseQuestions > 0 {
+      leaseQuestions -= entries.count { if case .lease = $0.waiter { true } else { false } }
+    }
+    return entries
   }
 }

@@ -104,6 +104,10 @@ extension RaftCore {
           + "changes to apply")
       return
     }
+    guard term < .max - 1 else {
+      logger.error("\(hex(id)) cannot campaign: no term is left behind term \(term)")
+      return
+    }
     logger.info("\(hex(id)) is starting a new election at term \(term)")
     campaign(type)
   }
@@ -161,10 +165,10 @@ extension RaftCore {
       throw .proposalDropped
     case .app:
       becomeFollower(term: message.term, lead: message.from)
-      handleAppend(message)
+      try handleAppend(message)
     case .heartbeat:
       becomeFollower(term: message.term, lead: message.from)
-      handleHeartbeat(message)
+      try handleHeartbeat(message)
     case .snap:
       becomeFollower(term: message.term, lead: message.from)
       handleSnapshot(message)

@@ -7,10 +7,10 @@ extension RaftCore {
     case .prop: try forwardProposal(message)
     case .app:
       follow(message.from)
-      handleAppend(message)
+      try handleAppend(message)
     case .heartbeat:
       follow(message.from)
-      handleHeartbeat(message)
+      try handleHeartbeat(message)
     case .snap:
       follow(message.from)
       handleSnapshot(message)
@@ -80,13 +80,14 @@ extension RaftCore {
   }
 
   /// Appends a leader's entries and acknowledges, or tells where the logs may match.
-  mutating func handleAppend(_ message: Raftpb.Message) {
+  /// - Throws: `RaftError.contradiction`.
+  mutating func handleAppend(_ message: Raftpb.Message) throws(RaftError) {
     if message.index < log.committed {
       send(Raftpb.Message(type: .appResp, to: message.from, index: log.committed))
       return
     }
     let previous = EntryID(term: message.logTerm, index: message.index)
-    if let last = log.append(after: previous, message.entries, committed: message.commit) {
+    if let last = try log.append(after: previous, message.entries, committed: message.commit) {
       send(Raftpb.Message(type: .appResp, to: message.from, index: last))
       return
     }
@@ -102,7 +103,13 @@ extension RaftCore {
         rejectHint: hint.index))
   }
 
-  mutating func handleHeartbeat(_ message: Raftpb.Message) {
+  /// - Throws: `RaftError.contradiction` when the leader knows this log to reach further than it does.
+  mutating func handleHeartbeat(_ message: Raftpb.Message) throws(RaftError) {
+    guard message.commit <= log.lastIndex else {
+      throw .contradiction(
+        "tocommit(\(message.commit)) is out of range [lastIndex(\(log.lastIndex))]. "
+          + "Was the raft log corrupted, truncated, or lost?")
+    }
     log.commit(to: message.commit)
     send(Raftpb.Message(type: .heartbeatResp, to: message.from, context: message.context))
   }

@@ -10,6 +10,9 @@ public enum RaftError: Error, Hashable, Sendable, CustomStringConvertible {
   case peerNotFound
   /// A message from the network that no correct member sends.
   case malformedMessage(String)
+  /// A message that contradicts what is committed here: this log lost entries, or another one did.
+  /// Nothing was changed, and the member must not go on.
+  case contradiction(String)
   /// Bytes of a configuration change entry that do not decode.
   case malformedConfChange
   /// A configuration change that the active configuration does not permit.
@@ -28,6 +31,7 @@ public enum RaftError: Error, Hashable, Sendable, CustomStringConvertible {
     case .stepLocalMessage: "raft: cannot step raft local message"
     case .peerNotFound: "raft: cannot step as peer not found"
     case .malformedMessage(let reason): "raft: malformed message: \(reason)"
+    case .contradiction(let reason): reason
     case .malformedConfChange: "raft: malformed configuration change"
     case .confChange(let error): error.description
     case .invalidConfig(let reason): reason

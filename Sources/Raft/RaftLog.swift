@@ -69,15 +69,17 @@ struct RaftLog<Storage: RaftStorage> {
   /// Appends a leader's entries after `previous`, replacing what conflicts, and follows its commit
   /// index as far as the two logs are known to match.
   /// - Returns: the last index known to match, or `nil` when `previous` is not in this log.
+  /// - Throws: `RaftError.contradiction` when a committed entry would be replaced.
   mutating func append(
     after previous: EntryID, _ entries: [Raftpb.Entry], committed leaderCommit: UInt64
-  ) -> UInt64? {
+  ) throws(RaftError) -> UInt64? {
     guard matches(previous) else { return nil }
     let last = previous.index + UInt64(entries.count)
     if let conflict = firstConflict(entries) {
-      precondition(
-        conflict > committed,
-        "entry \(conflict) conflict with committed entry [committed(\(committed))]")
+      guard conflict > committed else {
+        throw .contradiction(
+          "entry \(conflict) conflict with committed entry [committed(\(committed))]")
+      }
       append(entries[Int(conflict - previous.index - 1)...])
     }
     commit(to: min(leaderCommit, last))

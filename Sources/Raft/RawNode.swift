@@ -44,7 +44,8 @@ public struct RawNode<Storage: RaftStorage> {
   /// The sender must be the member it claims to be; beyond that, messages no correct member sends
   /// are refused.
   /// - Throws: `RaftError.stepLocalMessage`, `.peerNotFound`, `.malformedMessage`,
-  ///   `.malformedConfChange` or `.proposalDropped`.
+  ///   `.malformedConfChange`, `.proposalDropped`, or `.contradiction`, after which the member must not
+  ///   go on.
   public mutating func step(_ message: Raftpb.Message) throws(RaftError) {
     let isFromThread = RaftNodeID.isLocalThread(message.from)
     if message.type.isLocal && !isFromThread { throw .stepLocalMessage }
@@ -54,6 +55,9 @@ public struct RawNode<Storage: RaftStorage> {
       throw .peerNotFound
     }
     if let reason = message.malformation { throw .malformedMessage(reason) }
+    if !isFromThread, let reason = core.implausibility(of: message) {
+      throw .malformedMessage(reason)
+    }
     try core.step(message)
   }
 
@@ -145,12 +149,18 @@ extension Raftpb.Message {
   /// Why no correct member can have sent this; `nil` when there is nothing to say against it.
   var malformation: String? {
     if term == .max { return "term out of range" }
+    let last = RaftBounds.indexMax
+    if index > last || commit > last || rejectHint > last {
+      return "index out of range: \(index), commit \(commit), hint \(rejectHint)"
+    }
     if type.carriesTerm && term == 0 { return "\(type.text) without a term" }
     switch type {
     case .prop: return entries.isEmpty ? "proposal without entries" : nil
     case .readIndex: return entries.isEmpty ? "read without a context" : nil
     case .app: return areEntriesConsistent ? nil : "entries are not a slice of a leader's log"
-    case .snap: return snapshot?.metadata.index == .max ? "snapshot index out of range" : nil
+    case .snap:
+      guard let metadata = snapshot?.metadata else { return "snapshot message without a snapshot" }
+      return metadata.index > last || metadata.term > term ? "snapshot out of range" : nil
     default: return nil
     }
   }
@@ -164,5 +174,23 @@ extension Raftpb.Message {
       last = entry.id
     }
     return last.term <= term
+  }
+}
+
+/// Numbers that no cluster reaches and that arithmetic on them bears.
+enum RaftBounds {
+  /// Four billion entries a second for a lifetime.
+  static let indexMax: UInt64 = 1 << 62
+  /// Elections that a member can have held alone while others did not hear of them: one a millisecond
+  /// for more than a century.
+  static let termJumpMax: UInt64 = 1 << 42
+}
+
+extension RaftCore {
+  /// Why no correct member can have sent this to a member in this state; `nil` when nothing speaks
+  /// against it. A term out of reach would leave no room for the elections to come.
+  func implausibility(of message: Raftpb.Message) -> String? {
+    guard message.term > term, message.term - term > RaftBounds.termJumpMax else { return nil }
+    return "term \(message.term) is out of reach of term \(term)"
   }
 }

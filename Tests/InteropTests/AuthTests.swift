@@ -386,7 +386,14 @@ import Testing
       (API.ClusterService.memberRemove, API.MemberRemoveRequest(id: 1).encoded(), empty, denied),
       (API.ClusterService.memberUpdate, API.MemberUpdateRequest(id: 1).encoded(), empty, denied),
       (API.ClusterService.memberPromote, API.MemberPromoteRequest(id: 1).encoded(), empty, denied),
-      (API.MaintenanceService.status, Bytes(), empty, ""),
+      (API.MaintenanceService.status, Bytes(), empty, denied),
+      (API.LeaseService.leaseGrant, API.LeaseGrantRequest(ttl: 60).encoded(), empty, ""),
+      (
+        API.LeaseService.leaseRevoke, API.LeaseRevokeRequest(id: 77).encoded(), empty,
+        "etcdserver: requested lease not found"
+      ),
+      (API.LeaseService.leaseTimeToLive, API.LeaseTimeToLiveRequest(id: 77).encoded(), empty, ""),
+      (API.LeaseService.leaseLeases, Bytes(), empty, ""),
       (API.MaintenanceService.alarm, Bytes(), empty, ""),
       (
         API.MaintenanceService.alarm,

@@ -65,7 +65,7 @@ import Testing
         let new = rest.enumerated().map { Self.entry(UInt64(at + 1 + $0), $1, size: 3) }
         let isPresent = zip(rest, terms.dropFirst(at + 1)).allSatisfy(==)
         let commit = UInt64(at) + UInt64(random.below(3))
-        let last = log.append(
+        let last = try log.append(
           after: EntryID(term: terms[at], index: UInt64(at)), new, committed: commit)
         #expect(last == UInt64(at + rest.count))
         if !isPresent || at + rest.count >= terms.count { terms = Array(terms[...at]) + rest }
@@ -106,15 +106,15 @@ import Testing
     #expect(log.committed > 50)
   }
 
-  @Test func appendAfterUnknownEntryIsRefused() {
+  @Test func appendAfterUnknownEntryIsRefused() throws {
     var log = RaftLog(
       storage: MemoryStorage(), maxApplyingSize: .max, logger: LogSink(logger: nil))
     log.append([Self.entry(1, 1), Self.entry(2, 1), Self.entry(3, 2)])
-    let found6 = log.append(after: EntryID(term: 1, index: 3), [], committed: 3)
+    let found6 = try log.append(after: EntryID(term: 1, index: 3), [], committed: 3)
     #expect(found6 == nil)
-    let found7 = log.append(after: EntryID(term: 2, index: 4), [], committed: 3)
+    let found7 = try log.append(after: EntryID(term: 2, index: 4), [], committed: 3)
     #expect(found7 == nil)
-    let found8 = log.append(after: EntryID(term: 2, index: 3), [], committed: 9)
+    let found8 = try log.append(after: EntryID(term: 2, index: 3), [], committed: 9)
     #expect(found8 == 3)
     #expect(log.committed == 3)
     #expect(log.conflictHint(index: 3, term: 1) == EntryID(term: 1, index: 2))

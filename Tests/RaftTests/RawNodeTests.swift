@@ -266,20 +266,26 @@ import Testing
       .init(type: .vote, to: 1, from: 2, term: .max),
       .init(
         type: .prop, to: 1, from: 2, entries: [Raftpb.Entry(type: .confChange, data: [0xff])]),
+      .init(type: .appResp, to: 1, from: 2, term: term, index: .max),
+      .init(
+        type: .appResp, to: 1, from: 2, term: term, logTerm: 1, index: 1, reject: true,
+        rejectHint: .max),
+      .init(type: .heartbeat, to: 1, from: 2, term: term + 1, commit: .max),
+      .init(type: .snap, to: 1, from: 2, term: term),
+      .init(type: .vote, to: 1, from: 2, term: .max - 1),
+      .init(
+        type: .snap, to: 1, from: 2, term: term + 1,
+        snapshot: .init(metadata: .init(index: 1 << 63, term: term))),
     ]
     for message in bad {
       #expect(throws: RaftError.self, "\(message)") { try group[1].step(message) }
     }
     // Odd, but without effect.
     let odd: [Raftpb.Message] = [
-      .init(type: .appResp, to: 1, from: 2, term: term, index: .max),
-      .init(
-        type: .appResp, to: 1, from: 2, term: term, logTerm: 1, index: 1, reject: true,
-        rejectHint: .max),
+      .init(type: .appResp, to: 1, from: 2, term: term, index: 1 << 61),
       .init(type: .unrecognized(77), to: 1, from: 2, term: term),
       .init(type: .readIndexResp, to: 1, from: 2, term: term),
       .init(type: .transferLeader, to: 1, from: 9, term: term),
-      .init(type: .snap, to: 1, from: 2, term: term),
     ]
     for message in odd { try group[1].step(message) }
     try group[2].step(.init(type: .transferLeader, to: 2, from: 3, term: term))
@@ -291,6 +297,37 @@ import Testing
     try group.settle()
     #expect(group.role(3) == .leader, "2 passed the transfer on")
     #expect(group[2].basicStatus.lastIndex < 50)
+  }
+
+  /// What contradicts committed state is told apart from what is malformed, and changes nothing.
+  @Test func contradictionsAreNamed() throws {
+    var group = try TestGroup([1, 2, 3])
+    try group.elect(1)
+    try group[1].propose(["a", "b"])
+    try group.settle()
+    let term = group.term(2)
+    let before = group[2].basicStatus
+    func reason(_ message: Raftpb.Message) -> String? {
+      do throws(RaftError) {
+        try group[2].step(message)
+        return nil
+      } catch {
+        guard case .contradiction(let reason) = error else { return "\(error)" }
+        return "contradiction: \(reason)"
+      }
+    }
+    let ahead = reason(.init(type: .heartbeat, to: 2, from: 1, term: term, commit: 4000))
+    #expect(
+      ahead?.hasPrefix("contradiction: tocommit(4000) is out of range [lastIndex(") == true,
+      "\(ahead ?? "nil")")
+    // A leader that replaces what is committed: entry 2 was committed in this term.
+    let other = Raftpb.Entry(term: term + 1, index: 2, data: "x")
+    let replaced = reason(
+      .init(
+        type: .app, to: 2, from: 3, term: term + 1, logTerm: 1, index: 1, entries: [other],
+        commit: 1))
+    #expect(replaced == nil, "below the commit index raft answers with it")
+    #expect(group[2].basicStatus.lastIndex == before.lastIndex)
   }
 
   @Test func bootstrapStartsAGroup() throws {

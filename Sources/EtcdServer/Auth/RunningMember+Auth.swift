@@ -119,16 +119,50 @@ extension RunningMember {
     if let error { throw error }
   }
 
-  /// Whether the caller may watch an interval of keys.
-  func permitWatch(
-    _ keys: KeyInterval, _ metadata: Metadata, _ done: @escaping (EtcdError?) -> Void
+  /// Whether the caller may read or write all keys that hang on a lease, or on every lease, as this
+  /// member knows them. Root may, whatever they are.
+  /// - Parameter lease: `nil` = every lease.
+  /// - Source: etcd `checkLeaseRenew`, `checkLeaseTimeToLive`, `checkLeaseLeases` (3.5.28 and later).
+  func permitLease(
+    _ lease: Int64?, _ kind: AuthStore.Kind, _ metadata: Metadata,
+    _ done: @escaping (EtcdError?) -> Void
   ) {
     guard access.isEnabled else { return done(nil) }
     identify(metadata) { result in
       do throws(EtcdError) {
-        try self.access.store.checkRead(keys, try result.get() ?? .nobody)
-        done(nil)
+        guard let caller = try result.get() else { throw .userEmpty }
+        if (try? self.access.store.checkAdmin(caller)) != nil { return done(nil) }
+        self.requests.ask(.keys(lease)) { outcome, _ in
+          switch outcome {
+          case .lease(.keys(let keys, let auth)): self.check(keys, auth, kind, caller, done)
+          case .failed(let error): done(error)
+          default: done(.stopped)
+          }
+        }
       } catch { done(error) }
+    }
+  }
+
+  private func check(
+    _ keys: [LeaseKeys], _ auth: AuthStore, _ kind: AuthStore.Kind, _ caller: AuthInfo,
+    _ done: @escaping (EtcdError?) -> Void
+  ) {
+    var caller = caller
+    if access.followsRevision {
+      caller = AuthInfo(username: caller.username, revision: auth.revision)
+    }
+    let check: @Sendable () -> EtcdError? = { [caller] in
+      do throws(EtcdError) {
+        for keys in keys { try auth.check(keys, kind, caller) }
+        return nil
+      } catch { return error }
+    }
+    if keys.reduce(0, { $0 + $1.count }) <= ReadWorkers.keysOnLoop { return done(check()) }
+    shared.readers.run(on: loop, check) { result in
+      switch result {
+      case .success(let error): done(error)
+      case .failure(let error): done(error)
+      }
     }
   }
 

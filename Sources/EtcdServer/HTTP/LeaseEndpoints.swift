@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import HTTP
+import MVCC
 import Member
 import Protobuf
 import Runtime
@@ -76,17 +77,28 @@ struct LeaseEndpoints: Sendable {
   private func respond(
     _ exchange: HTTPExchange, _ question: LeaseQuestion.Kind, _ answer: LeaseAnswer
   ) {
-    let body: Bytes
     switch (question, answer) {
     case (.renew(let id), .renewed(let ttl)):
-      body = Etcdserverpb.LeaseKeepAliveResponse(id: id, ttl: ttl).encoded()
+      send(exchange, Etcdserverpb.LeaseKeepAliveResponse(id: id, ttl: ttl).encoded())
     case (.timeToLive(let id, _), .timeToLive(let remaining, let granted, let keys)):
-      let response = Etcdserverpb.LeaseTimeToLiveResponse(
-        header: Etcdserverpb.ResponseHeader(), id: id, ttl: remaining, grantedTTL: granted,
-        keys: keys)
-      body = Leasepb.LeaseInternalResponse(leaseTimeToLiveResponse: response).encoded()
+      let encode: @Sendable () -> Bytes = {
+        let response = Etcdserverpb.LeaseTimeToLiveResponse(
+          header: Etcdserverpb.ResponseHeader(), id: id, ttl: remaining, grantedTTL: granted,
+          keys: Array(keys))
+        return Leasepb.LeaseInternalResponse(leaseTimeToLiveResponse: response).encoded()
+      }
+      if keys.count <= ReadWorkers.keysOnLoop { return send(exchange, encode()) }
+      member.shared.readers.run(on: member.loop, encode) { result in
+        switch result {
+        case .success(let body): send(exchange, body)
+        case .failure(let error): exchange.refuse(500, error.message)
+        }
+      }
     default: preconditionFailure("a lease question is answered in kind")
     }
+  }
+
+  private func send(_ exchange: HTTPExchange, _ body: Bytes) {
     exchange.respond(
       status: 200, headers: ["Content-Type": LeaseHTTP.contentType], body: body)
   }

@@ -1,3 +1,4 @@
+import Member
 import Runtime
 import Synchronization
 

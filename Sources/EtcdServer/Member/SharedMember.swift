@@ -13,8 +13,10 @@ final class SharedMember: Sendable {
   let passwords: PasswordWorkers
   /// The other members.
   let peers: any PeerGateway
-  /// What clients ask for and would hold a loop up: hashing, sorting, copying for downloads. Raft's own
-  /// work never waits here.
+  /// Reads that take long.
+  let readers = ReadWorkers()
+  /// What clients ask for and takes longest: hashing, copying for downloads. Raft's own work never waits
+  /// here.
   let worker = WorkerThread(name: "etcd-worker", isBackground: true)
 
   init(

@@ -256,7 +256,8 @@ final class PeerRequestHandler {
 
   /// Whether a posted message may be handed on; if not, answers.
   private func admit(
-    _ exchange: HTTPExchange, _ message: Raftpb.Message, _ from: UInt64?
+    _ exchange: HTTPExchange, _ message: Raftpb.Message, _ from: UInt64?,
+    withDatabase: Bool = false
   ) -> Bool {
     if context.delegate?.isRemoved(message.from) == true {
       context.logger.warn(
@@ -265,7 +266,9 @@ final class PeerRequestHandler {
       forbid(exchange, "cannot process message from removed member")
       return false
     }
-    switch MessageCheck.fault(message, local: context.localID, peer: from) {
+    switch MessageCheck.fault(
+      message, local: context.localID, peer: from, withDatabase: withDatabase)
+    {
     case nil: break
     case .wrongTarget:
       context.logger.warn(
@@ -301,7 +304,7 @@ final class PeerRequestHandler {
     snapshots += 1
     let receiver = SnapshotReceiver(exchange, context, sender: from) {
       [weak self] message in
-      self?.admit(exchange, message, from) ?? false
+      self?.admit(exchange, message, from, withDatabase: true) ?? false
     } refuse: { [weak self] status, text in
       guard let self else { return }
       refuse(exchange, status, text, clusterHeaders)

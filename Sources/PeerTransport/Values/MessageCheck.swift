@@ -5,15 +5,26 @@ enum MessageFault: String, Sendable {
   case wrongTarget = "message to mismatch member"
   case wrongSender = "message from mismatch member"
   case notContiguous = "entries are not contiguous"
+  case notForPeers = "message of a kind that members do not send each other this way"
 }
 
 /// Checks what every message that comes in must fulfil. Pure.
 enum MessageCheck {
-  /// - Parameter peer: the member whose connection carried it; `nil` when it did not say.
+  /// - Parameters:
+  ///   - peer: the member whose connection carried it; `nil` when it did not say.
+  ///   - withDatabase: whether a database comes behind it, which belongs to a snapshot and to nothing
+  ///     else: raft would wait for one that never comes.
   static func fault(
-    _ message: Raftpb.Message, local: UInt64, peer: UInt64?
+    _ message: Raftpb.Message, local: UInt64, peer: UInt64?, withDatabase: Bool = false
   ) -> MessageFault? {
     guard message.to == local else { return .wrongTarget }
+    guard isForPeers(message.type), (message.type == .snap) == withDatabase else {
+      return .notForPeers
+    }
+    // Names of raft's own threads, of nobody, and of this member.
+    guard message.from != 0, message.from != local, message.from < .max - 1 else {
+      return .wrongSender
+    }
     if let peer, message.from != peer, !isForwarded(message.type) { return .wrongSender }
     guard message.type == .app else { return nil }
     var next = message.index
@@ -22,6 +33,17 @@ enum MessageCheck {
       guard entry.index == next else { return .notContiguous }
     }
     return nil
+  }
+
+  /// Whether the kind travels between members at all; the others are between raft and its owner.
+  private static func isForPeers(_ type: Raftpb.MessageType) -> Bool {
+    switch type {
+    case .app, .appResp, .vote, .voteResp, .preVote, .preVoteResp, .heartbeat, .heartbeatResp,
+      .snap,
+      .prop, .readIndex, .readIndexResp, .transferLeader, .timeoutNow:
+      true
+    default: false
+    }
   }
 
   /// A member that is no longer leader passes these on under the name of whoever asked first.

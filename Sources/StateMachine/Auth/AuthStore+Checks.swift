@@ -7,7 +7,8 @@ import MVCC
 /// Every check passes while auth is off. A request's whole tree is walked before any of it runs.
 /// - Source: etcd `server/etcdserver/apply_auth.go`, `isOpPermitted` in `server/auth/store.go`.
 extension AuthStore {
-  enum Kind { case read, write }
+  /// What a caller wants with keys.
+  public enum Kind: Sendable { case read, write }
 
   /// - Throws: `userEmpty`, `authOldRevision`, `permissionDenied`.
   func check(_ keys: KeyInterval, _ kind: Kind, _ caller: AuthInfo) throws(EtcdError) {
@@ -103,19 +104,19 @@ extension AuthStore {
     try checkLeaseKeys(id, leases, .write, caller)
   }
 
-  /// Whether the caller may read every key that hangs on a lease: needed to see them listed.
-  public func checkLeaseReads(
-    _ id: Int64, _ leases: LeaseTable, _ caller: AuthInfo
-  ) throws(EtcdError) {
-    try checkLeaseKeys(id, leases, .read, caller)
-  }
-
   private func checkLeaseKeys(
     _ id: Int64, _ leases: LeaseTable, _ kind: Kind, _ caller: AuthInfo
   ) throws(EtcdError) {
     guard isEnabled, let lease = leases.leases[id] else { return }
-    if access(of: caller.username)?.isRoot == true { return }
-    for key in lease.keys { try check(key, kind, caller) }
+    try check(lease.keys, kind, caller)
+  }
+
+  /// Whether the caller may read or write every key of a lease: needed to see them listed, and to renew
+  /// it. Root needs no look at them.
+  /// - Throws: `userEmpty`, `authOldRevision`, `permissionDenied`.
+  public func check(_ keys: LeaseKeys, _ kind: Kind, _ caller: AuthInfo) throws(EtcdError) {
+    guard isEnabled, access(of: caller.username)?.isRoot != true else { return }
+    for key in keys { try check(key, kind, caller) }
   }
 
   /// The checks of an entry that is about data.

@@ -9,7 +9,7 @@ public struct LeaseTable: Sendable {
     public var ttl: Int64
     /// Seconds that were left at the last checkpoint; 0 when there was none.
     public var remaining: Int64 = 0
-    public var keys: Set<Bytes> = []
+    public var keys = LeaseKeys()
   }
 
   public private(set) var leases: [Int64: Lease] = [:]

@@ -121,13 +121,28 @@ struct TxnPath {
   let nested: [TxnPath]
 
   init(_ request: Etcdserverpb.TxnRequest, in store: StoreSnapshot) throws(StoreError) {
+    var budget = Int.max
+    guard let path = try TxnPath(request, in: store, within: &budget) else {
+      preconditionFailure("comparisons without a budget come to their end")
+    }
+    self = path
+  }
+
+  /// `nil` when the comparisons need more keys than the budget has.
+  init?(
+    _ request: Etcdserverpb.TxnRequest, in store: StoreSnapshot, within budget: inout Int
+  ) throws(StoreError) {
     var holds = true
-    for comparison in request.compare where holds { holds = try comparison.holds(in: store) }
+    for comparison in request.compare where holds {
+      guard let answer = try comparison.holds(in: store, within: &budget) else { return nil }
+      holds = answer
+    }
     succeeded = holds
     var nested: [TxnPath] = []
     for operation in holds ? request.success : request.failure {
       if case .requestTxn(let inner) = operation.request {
-        nested.append(try TxnPath(inner, in: store))
+        guard let path = try TxnPath(inner, in: store, within: &budget) else { return nil }
+        nested.append(path)
       }
     }
     self.nested = nested
@@ -186,9 +201,21 @@ extension StoreSnapshot {
   /// Runs a transaction that only reads.
   /// - Throws: as `range`.
   public func read(_ request: Etcdserverpb.TxnRequest) throws(StoreError) -> KVResult {
-    let path = try TxnPath(request, in: self)
+    var budget = Int.max
+    guard let result = try read(request, within: &budget) else {
+      preconditionFailure("a transaction without a budget runs to its end")
+    }
+    return result
+  }
+
+  /// Runs a transaction that only reads, unless that takes too long, as `range(_:within:)`.
+  /// - Returns: `nil` when the budget ran out.
+  public func read(
+    _ request: Etcdserverpb.TxnRequest, within budget: inout Int
+  ) throws(StoreError) -> KVResult? {
+    guard let path = try TxnPath(request, in: self, within: &budget) else { return nil }
     try checkRanges(of: request, path)
-    return try read(request, path, isNested: false)
+    return try read(request, path, isNested: false, within: &budget)
   }
 
   /// Refuses a transaction as a whole when one of its ranges reads what is not there. A negative
@@ -204,15 +231,21 @@ extension StoreSnapshot {
   }
 
   private func read(
-    _ request: Etcdserverpb.TxnRequest, _ path: TxnPath, isNested: Bool
-  ) throws(StoreError) -> KVResult {
+    _ request: Etcdserverpb.TxnRequest, _ path: TxnPath, isNested: Bool, within budget: inout Int
+  ) throws(StoreError) -> KVResult? {
     var responses: [KVResult] = []
     var nested = path.nested[...]
     for operation in path.operations(of: request) {
       switch operation.request {
-      case .requestRange(let range): responses.append(.range(try self.range(range)))
+      case .requestRange(let range):
+        guard let result = try self.range(range, within: &budget) else { return nil }
+        responses.append(.range(result))
       case .requestTxn(let inner):
-        responses.append(try read(inner, nested.removeFirst(), isNested: true))
+        let path = nested.removeFirst()
+        guard let result = try read(inner, path, isNested: true, within: &budget) else {
+          return nil
+        }
+        responses.append(result)
       case .requestPut, .requestDeleteRange: preconditionFailure("a read-only transaction writes")
       case nil: continue
       }
@@ -227,8 +260,10 @@ extension Etcdserverpb.Compare {
   ///
   /// A missing key counts as version, revisions and lease 0; a comparison of its value is false.
   /// - Source: etcd `applyCompare`, `compareKV`.
-  func holds(in store: StoreSnapshot) throws(StoreError) -> Bool {
-    let rows = try store.range(Etcdserverpb.RangeRequest(key: key, rangeEnd: rangeEnd)).rows
+  /// - Returns: `nil` when the budget of keys ran out.
+  func holds(in store: StoreSnapshot, within budget: inout Int) throws(StoreError) -> Bool? {
+    let request = Etcdserverpb.RangeRequest(key: key, rangeEnd: rangeEnd)
+    guard let rows = try store.range(request, within: &budget)?.rows else { return nil }
     if rows.isEmpty { return target != .value && holds(for: Mvccpb.KeyValue()) }
     for row in rows {
       guard holds(for: try store.decode(row)) else { return false }

@@ -138,9 +138,9 @@ public struct MVCCStore: Sendable {
     _ body: (inout MVCCStore) throws(StoreError) -> R
   ) throws(StoreError) -> R {
     precondition(changes == 0, "transactions do not nest")
-    let result = try body(&self)
-    endTransaction()
-    return result
+    // Also after an error, which only damaged rows throw: the next transaction must not meet this one.
+    defer { endTransaction() }
+    return try body(&self)
   }
 
   private mutating func endTransaction() {

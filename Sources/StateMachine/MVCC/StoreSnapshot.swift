@@ -27,13 +27,34 @@ public struct StoreSnapshot: Sendable {
   func range(
     _ request: Etcdserverpb.RangeRequest, current: Int64
   ) throws(StoreError) -> RangeResult {
+    var budget = Int.max
+    guard let result = try range(request, current: current, within: &budget) else {
+      preconditionFailure("a range without a budget runs to its end")
+    }
+    return result
+  }
+
+  /// Reads a range unless that takes too long for a thread that others wait for.
+  ///
+  /// - Parameter budget: keys that may be looked at, living and deleted; what was is taken off.
+  /// - Returns: `nil` when there are more; then the time of so many keys was spent in vain at most.
+  public func range(
+    _ request: Etcdserverpb.RangeRequest, within budget: inout Int
+  ) throws(StoreError) -> RangeResult? {
+    try range(request, current: revision, within: &budget)
+  }
+
+  private func range(
+    _ request: Etcdserverpb.RangeRequest, current: Int64, within budget: inout Int
+  ) throws(StoreError) -> RangeResult? {
     let at = request.revision <= 0 ? current : request.revision
     guard at <= current else { throw .futureRevision }
     guard at >= compactRevision else { throw .compacted }
     let interval = KeyInterval(key: request.key, rangeEnd: request.rangeEnd)
     var result = RangeResult(revision: current)
     if request.countOnly {
-      result.count = Int64(count(interval, at: at))
+      guard let count = count(interval, at: at, within: &budget) else { return nil }
+      result.count = Int64(count)
       return result
     }
     if interval.isSingle, !request.isFiltered, !request.keysOnly {
@@ -43,17 +64,18 @@ public struct StoreSnapshot: Sendable {
       return result
     }
     let ordering = RangeOrdering(request)
-    // A filter or an order needs every key before the limit can be applied. An order that only the
-    // target implies sorts the first keys that the limit lets through, and one more, as etcd does.
-    let limit: Int
-    if ordering.needsAll || request.limit <= 0 || request.limit == .max {
-      limit = Int.max
-    } else {
-      limit = Int(request.limit) + (ordering.sorts ? 1 : 0)
+    let limit = ordering.rowsWanted
+    // Cheap to know, and spares most of the attempts in vain.
+    if limit > budget, !interval.isSingle, !interval.isEmpty,
+      index.countLive(from: interval.start, to: interval.end) > budget
+    {
+      return nil
     }
     var found: [KeyRevision] = []
     var total = 0
-    collect(interval, at: at, limit: limit, &found, &total)
+    guard collect(interval, at: at, limit: limit, within: &budget, &found, &total) else {
+      return nil
+    }
     result.count = Int64(total)
     result.rows.reserveCapacity(found.count)
     for revision in found { result.rows.append(try row(revision.revision)) }
@@ -74,39 +96,50 @@ public struct StoreSnapshot: Sendable {
     return result
   }
 
+  /// - Returns: false when the budget ran out.
   private func collect(
-    _ interval: KeyInterval, at main: Int64, limit: Int, _ found: inout [KeyRevision],
-    _ total: inout Int
-  ) {
+    _ interval: KeyInterval, at main: Int64, limit: Int, within budget: inout Int,
+    _ found: inout [KeyRevision], _ total: inout Int
+  ) -> Bool {
     if interval.isSingle {
       if let revision = index.find(interval.start)?.at(main) {
         found.append(revision)
         total = 1
       }
-      return
+      return true
     }
     let countsLater = main >= revision
+    var left = budget
     index.scan(from: interval.start, to: interval.end) { entry in
+      left -= 1
       if let revision = entry.history.at(main) {
         total += 1
         if found.count < limit { found.append(revision) }
       }
-      return !(countsLater && found.count == limit)
+      return left > 0 && !(countsLater && found.count == limit)
     }
-    if countsLater, found.count == limit { total = count(interval, at: main) }
+    budget = left
+    if countsLater, found.count == limit {
+      total = index.countLive(from: interval.start, to: interval.end)
+      return true
+    }
+    return left > 0
   }
 
-  /// Keys of an interval that exist at a revision.
-  func count(_ interval: KeyInterval, at main: Int64) -> Int {
+  /// Keys of an interval that exist at a revision; `nil` when the budget ran out.
+  private func count(_ interval: KeyInterval, at main: Int64, within budget: inout Int) -> Int? {
     if interval.isSingle { return index.find(interval.start)?.at(main) == nil ? 0 : 1 }
     if interval.isEmpty { return 0 }
     if main >= revision { return index.countLive(from: interval.start, to: interval.end) }
     var total = 0
+    var left = budget
     index.scan(from: interval.start, to: interval.end) { entry in
+      left -= 1
       if entry.history.at(main) != nil { total += 1 }
-      return true
+      return left > 0
     }
-    return total
+    budget = left
+    return left > 0 ? total : nil
   }
 
   /// The stored bytes of a revision that the index knows.
@@ -149,6 +182,15 @@ struct RangeOrdering {
   /// Whether the limit can be applied only after this.
   /// - Source: etcd `txn.rangeLimit`: an order that was not asked for does not count.
   var needsAll: Bool { isFiltered || (sorts && request.sortOrder != .none) }
+
+  /// Rows to collect in the order of the index. A filter or an order needs every key before the limit
+  /// can be applied. An order that only the target implies sorts the first keys that the limit lets
+  /// through, and one more, as etcd does.
+  var rowsWanted: Int {
+    if needsAll || request.limit <= 0 { return Int.max }
+    let (rows, overflowed) = Int(request.limit).addingReportingOverflow(sorts ? 1 : 0)
+    return overflowed ? Int.max : rows
+  }
 
   func apply(to rows: inout [Bytes]) throws(StoreError) {
     var pairs: [(pair: Mvccpb.KeyValue, row: Bytes)] = []

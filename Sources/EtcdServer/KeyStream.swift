@@ -1,0 +1,43 @@
+import Bytes
+import EtcdAPI
+import GRPC
+import MVCC
+import Protobuf
+
+/// A LeaseTimeToLiveResponse with many keys, written piece by piece as the client takes it: however many
+/// ask at once, none of the answers is in memory as a whole. Confined to the loop that sends it.
+final class KeyStream {
+  private var keys: LeaseKeys.Iterator
+  private var piece: Bytes
+  private let length: Int
+
+  private static let pieceBytes = 16 << 10
+  /// `repeated bytes keys = 5`.
+  private static let keyTag: UInt8 = 0x2a
+
+  /// - Parameter response: without its keys.
+  init(_ response: Etcdserverpb.LeaseTimeToLiveResponse, _ keys: LeaseKeys) {
+    piece = response.encoded()
+    length = piece.count + keys.fieldBytes
+    self.keys = keys.makeIterator()
+  }
+
+  var body: MessageBody {
+    .pull(length: length) { most in
+      if self.piece.isEmpty { self.piece = self.nextPiece() }
+      let taken = self.piece[0..<Swift.min(most, self.piece.count)]
+      self.piece = self.piece[taken.count..<self.piece.count]
+      return taken
+    }
+  }
+
+  private func nextPiece() -> Bytes {
+    var writer = ByteWriter(capacity: Self.pieceBytes)
+    while writer.count < Self.pieceBytes, let key = keys.next() {
+      writer.append(Self.keyTag)
+      writer.appendVarint(UInt64(key.count))
+      writer.append(key)
+    }
+    return writer.finish()
+  }
+}

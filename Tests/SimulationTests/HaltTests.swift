@@ -1,0 +1,110 @@
+import Bytes
+import EtcdAPI
+import MVCC
+import Member
+import Membership
+import Protobuf
+import Raft
+import Simulation
+import Testing
+
+/// What a single member does with messages that no correct member sends, and with members that join.
+@Suite struct HaltTests {
+  private let info = MemberInfo(id: 1, peerURLs: ["http://10.0.0.1:2380"], name: "m1")
+
+  private func start(_ disk: SimulatedFileSystem) throws -> SimulatedMember {
+    var options = SimulatedMember.Options()
+    options.snapshotCount = 5
+    options.catchUpEntries = 0
+    let member = try SimulatedMember(
+      disk, founders: [info], own: info, options: options, milliseconds: 1, seed: 1)
+    for _ in 0..<30 {
+      member.post(.tick)
+      _ = try member.settle()
+    }
+    #expect(member.core.isLeader)
+    return member
+  }
+
+  private func put(_ member: SimulatedMember, _ key: String) -> UInt64 {
+    let id = member.makeRequestID()
+    let request = Etcdserverpb.InternalRaftRequest(
+      put: Etcdserverpb.PutRequest(key: Bytes(key), value: "v"),
+      header: Etcdserverpb.RequestHeader(id: id))
+    member.post(.propose([Proposal(id: id, data: request.encoded())]))
+    return id
+  }
+
+  /// A leader of a later term that knows more of the log than is here: the log lost entries. The reason
+  /// names message and sender, nothing of the turn leaves, and the directory starts again.
+  @Test func aContradictionEndsTheMemberWithItsReason() throws {
+    let disk = SimulatedFileSystem()
+    let member = try start(disk)
+    let term = member.core.status.term
+    _ = put(member, "a")
+    member.post(
+      .receive([Raftpb.Message(type: .heartbeat, to: 1, from: 2, term: term + 1, commit: 9999)]))
+    _ = put(member, "b")
+    do {
+      _ = try member.turn()
+      Issue.record("the member went on")
+    } catch {
+      #expect(
+        "\(error)".hasPrefix("MsgHeartbeat from 2: tocommit(9999) is out of range"), "\(error)")
+    }
+    #expect(!member.hasLogWork, "nothing of the turn is written")
+    try member.close()
+    _ = try start(disk)
+  }
+
+  /// A member that joins gets a state in which it is a member, and one only.
+  @Test func aSnapshotIsNotOlderThanTheChangeThatBroughtTheReceiver() throws {
+    let member = try start(SimulatedFileSystem())
+    for number in 0..<40 {
+      _ = put(member, "k\(number)")
+      member.post(.tick)
+      _ = try member.settle()
+    }
+    let change = member.makeRequestID()
+    let joiner = MemberInfo(id: 2, peerURLs: ["http://10.0.0.2:2380"], isLearner: true)
+    member.post(
+      .changeMembers(
+        id: change,
+        Raftpb.ConfChange(
+          type: .addLearnerNode, nodeID: 2, context: joiner.json(isPromote: false))))
+    // The backend's thread stands still: what is durable does not know the joiner.
+    var sent: [SnapshotSend] = []
+    var probe: UInt64 = 0
+    func work(storage: Bool) throws {
+      while member.hasEvents || member.hasLogWork || (storage && member.hasStorageWork) {
+        if member.hasEvents {
+          let out = try member.turn()
+          sent += out.sendSnapshots
+          probe = out.messages.last { $0.type == .app && $0.to == 2 }?.index ?? probe
+        } else if member.hasLogWork {
+          try member.runLog()
+        } else {
+          try member.runStorage()
+        }
+      }
+    }
+    try work(storage: false)
+    let status = member.core.status
+    for _ in 0..<5 {
+      // The joiner has an empty log and asks for its beginning, which the leader has let go of.
+      member.post(
+        .receive([
+          Raftpb.Message(
+            type: .appResp, to: 1, from: 2, term: status.term, index: probe, reject: true,
+            rejectHint: 0)
+        ]))
+      member.post(.tick)
+      try work(storage: false)
+    }
+    #expect(sent.isEmpty, "sent \(sent.count) snapshots that do not hold the receiver")
+    try work(storage: true)
+    #expect(sent.count == 1)
+    let metadata = try #require(sent.first?.message.snapshot?.metadata)
+    #expect(metadata.confState.learners == [2], "\(metadata)")
+  }
+}
