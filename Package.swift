@@ -99,7 +99,7 @@ let package = Package(
       ]),
     .executableTarget(name: "etcd-sim", dependencies: ["Simulation"], swiftSettings: settings),
     library("EtcdConfig", ["Bytes", "Protobuf"]),
-    tests("EtcdConfigTests", ["EtcdConfig"]),
+    tests("EtcdConfigTests", ["TestSupport", "EtcdConfig"]),
     // Commands, flags and usage texts of the command line tools.
     library("CommandLineTool", ["EtcdConfig"]),
     tests("CommandLineToolTests", ["CommandLineTool"]),
