@@ -140,7 +140,7 @@ let package = Package(
       ]),
 
     .executableTarget(
-      name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime"],
+      name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime", "Bytes"],
       swiftSettings: settings),
     // The library's name differs from the executable's by more than case, as above.
     library(

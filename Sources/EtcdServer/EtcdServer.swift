@@ -28,6 +28,8 @@ public final class EtcdServer: @unchecked Sendable {
 
   /// Called once when the member was removed from its cluster and must end.
   public var onRemoved: (@Sendable () -> Void)?
+  /// Called once when clients are served.
+  public var onReady: (@Sendable () -> Void)?
 
   public init(config: ServerConfig, logger: Logger) {
     self.config = config
@@ -113,7 +115,10 @@ public final class EtcdServer: @unchecked Sendable {
       ServerListeners.Services(grpc: grpc, endpoints: HTTPEndpoints(member: member)) {
         member.peers.handle($0)
       })
-    let publisher = Publisher(member: member) { [listeners] in listeners.openForClients() }
+    let publisher = Publisher(member: member) { [listeners, onReady] in
+      listeners.openForClients()
+      onReady?()
+    }
     self.publisher = publisher
     member.onClusterChange = { [weak publisher] in publisher?.clusterChanged() }
     publisher.start()

@@ -29,6 +29,10 @@ final class ServerListeners {
     let raft: (HTTPExchange) -> Bool
   }
 
+  /// Files and connections that the member needs for itself.
+  /// - Source: etcd `embed.reservedInternalFDNum`.
+  private static let reservedDescriptors: UInt64 = 150
+
   private struct Bound {
     let listener: Listener
     let audience: Audience
@@ -50,6 +54,12 @@ final class ServerListeners {
   /// Binds every URL.
   /// - Throws: `StartError` for the first that cannot be bound.
   func bind() throws(StartError) {
+    let descriptors = ProcessFacts.descriptorLimit
+    guard descriptors > Self.reservedDescriptors else {
+      throw StartError(
+        "file descriptor limit of etcd process is too low; please set higher (limit \(descriptors),"
+          + " recommended-limit \(Self.reservedDescriptors))")
+    }
     if config.listenClientHTTPURLs.isEmpty {
       logger.warn(
         "Running http and grpc server on single port. This is not recommended for production.")
