@@ -49,6 +49,7 @@ public final class EtcdServer: @unchecked Sendable {
       try onLoop { try self.listeners.bind() }
       let boot = try Bootstrap.start(
         config, loop: loop, logger: logger, milliseconds: milliseconds, seed: seed)
+      try checkV2Keys(boot)
       logIdentity(boot)
       let host = MemberHost(
         core: boot.core, opened: boot.opened,
@@ -72,6 +73,20 @@ public final class EtcdServer: @unchecked Sendable {
       loop.stop()
       throw StartError("\(error)")
     }
+  }
+
+  /// Keys of the v2 API end the start where `--v2-deprecation` does not allow them any more.
+  /// - Source: etcd `assertNoV2StoreContent`, which looks at the last snapshot, too.
+  private func checkV2Keys(_ boot: borrowing Bootstrap.Result) throws(StartError) {
+    guard boot.core.holdsV2Keys else { return }
+    guard config.v2Deprecation < .writeOnly else {
+      throw StartError(
+        "detected disallowed custom content in v2store for stage"
+          + " --v2-deprecation=\(config.v2Deprecation.rawValue)")
+    }
+    logger.warn(
+      "detected custom v2store content. Etcd v3.5 is the last version allowing to access it using API"
+        + " v2. Please remove the content.")
   }
 
   /// Ticks to skip so that an election can start soon: all but one timeout for a member that runs

@@ -45,7 +45,7 @@ final class Publisher {
   }
 
   private func announceReady() {
-    guard isPublished, let onReady, member.host.membership.clusterVersion != nil else { return }
+    guard isPublished, let onReady, member.versionLog.isAnnounced else { return }
     self.onReady = nil
     onReady()
   }

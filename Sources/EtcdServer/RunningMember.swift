@@ -40,7 +40,7 @@ final class RunningMember: MemberHostDelegate, @unchecked Sendable {
   /// Called on `loop` when there is another leader or cluster version.
   var onClusterChange: (() -> Void)?
   /// Tells the log about cluster versions.
-  private let versionLog: ClusterVersionLog
+  let versionLog: ClusterVersionLog
 
   init(config: ServerConfig, logger: Logger, metrics: ServerMetrics, loop: EventLoop) {
     access = AccessControl(loop: loop)

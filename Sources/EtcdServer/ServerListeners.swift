@@ -31,7 +31,7 @@ final class ServerListeners {
 
   /// Files and connections that the member needs for itself.
   /// - Source: etcd `embed.reservedInternalFDNum`.
-  private static let reservedDescriptors: UInt64 = 150
+  private static let reservedDescriptors = 150
 
   private struct Bound {
     let listener: Listener
@@ -44,6 +44,8 @@ final class ServerListeners {
   private let logger: Logger
   private var bound: [Bound] = []
   private var services: Services?
+  /// Counts the connections of clients, on all listeners but those for peers.
+  private var admission: ConnectionAdmission?
 
   init(loop: EventLoop, config: ServerConfig, logger: Logger) {
     self.loop = loop
@@ -54,12 +56,7 @@ final class ServerListeners {
   /// Binds every URL.
   /// - Throws: `StartError` for the first that cannot be bound.
   func bind() throws(StartError) {
-    let descriptors = ProcessFacts.descriptorLimit
-    guard descriptors > Self.reservedDescriptors else {
-      throw StartError(
-        "file descriptor limit of etcd process is too low; please set higher (limit \(descriptors),"
-          + " recommended-limit \(Self.reservedDescriptors))")
-    }
+    try reserveDescriptors()
     if config.listenClientHTTPURLs.isEmpty {
       logger.warn(
         "Running http and grpc server on single port. This is not recommended for production.")
@@ -79,6 +76,22 @@ final class ServerListeners {
     for url in config.listenMetricsURLs { try bind(url, .metrics, .http) }
   }
 
+  /// Leaves clients what the member does not need for itself.
+  private func reserveDescriptors() throws(StartError) {
+    guard let limit = descriptorLimit else { return }
+    guard limit > Self.reservedDescriptors else {
+      throw StartError(
+        "file descriptor limit of etcd process is too low; please set higher "
+          + "(limit \(limit), reserved \(Self.reservedDescriptors))")
+    }
+    let logger = logger
+    admission = ConnectionAdmission(limit: limit - Self.reservedDescriptors) {
+      logger.warn(
+        "clients have as many connections as they may; further ones wait",
+        [LogField("limit", .int($0)), LogField("file-descriptor-limit", .int(limit))])
+    }
+  }
+
   private func list(_ urls: [ListenURL]) -> LogValue { .strings(urls.map(\.description)) }
 
   private func bind(
@@ -95,7 +108,8 @@ final class ServerListeners {
       // The listener calls on its own loop, which is this object's.
       nonisolated(unsafe) weak let owner = self
       let listener = try Listener(
-        loop: loop, endpoint: endpoint, isPaused: true, reusesPort: config.socketReusePort
+        loop: loop, endpoint: endpoint, isPaused: true, reusesPort: config.socketReusePort,
+        admission: audience == .peer ? nil : admission
       ) { connection in
         guard let owner else { return connection.abort() }
         owner.accepted(connection, audience, traffic)

@@ -45,7 +45,7 @@ import Testing
     "stopGRPCOnDefrag", "compactionBatchLimit", "compactionSleepInterval", "initialCorruptCheck",
     "corruptCheckInterval", "compactHashCheck", "compactHashCheckInterval",
     "downgradeCheckInterval", "watchProgressNotifyInterval", "warningApplyDuration",
-    "v2Deprecation", "enableGateway",
+    "enableGateway",
   ]
 
   /// Fields that are read through another property, and those that stay in the module.
