@@ -101,7 +101,7 @@ let package = Package(
       ]),
     .executableTarget(name: "etcd-sim", dependencies: ["Simulation"], swiftSettings: settings),
     library("EtcdConfig", ["Bytes", "Protobuf"]),
-    tests("EtcdConfigTests", ["EtcdConfig"]),
+    tests("EtcdConfigTests", ["TestSupport", "EtcdConfig"]),
     // Commands, flags and usage texts of the command line tools.
     library("CommandLineTool", ["EtcdConfig"]),
     tests("CommandLineToolTests", ["CommandLineTool"]),
@@ -137,12 +137,13 @@ let package = Package(
     tests(
       "EtcdServerTests",
       [
-        "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "Auth", "FileSystem", "EtcdAPI", "Bytes", "MVCC",
+        "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "Auth", "FileSystem", "EtcdAPI", "Bytes",
+        "MVCC",
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "Runtime",
       ]),
 
     .executableTarget(
-      name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime"],
+      name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime", "Bytes"],
       swiftSettings: settings),
     // The library's name differs from the executable's by more than case, as above.
     library(
@@ -177,7 +178,8 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Runtime"], path: "Tests/TestSupport",
       swiftSettings: settings),
-    tests("TidyTests", []),
+    .testTarget(
+      name: "TidyTests", exclude: ["known-conversions.txt"], swiftSettings: settings),
     tests(
       "InteropTests",
       [

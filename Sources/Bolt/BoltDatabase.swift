@@ -100,9 +100,9 @@ public final class BoltDatabase: Sendable {
         try Self.disk { () throws(FileError) in try file.sync() }
       }
       let meta = try Self.readMeta(file, size: size)
-      guard Int(meta.highWater) * meta.pageSize <= size else {
+      guard meta.highWater <= UInt64(size / meta.pageSize) else {
         throw BoltError.invalid(
-          "file has \(size) bytes, its meta page needs \(Int(meta.highWater) * meta.pageSize)")
+          "file has \(size) bytes, its meta page needs \(meta.highWater) pages of \(meta.pageSize)")
       }
       let mapping = try Self.disk { () throws(FileError) in
         try file.map(length: readOnly ? size : Swift.max(options.mapBytes, size))

@@ -2,9 +2,8 @@
 #define CUV_SHIM_H
 
 #include <pthread.h>
-#ifdef __linux__
+#include <stdint.h>
 #include <sys/resource.h>
-#endif
 #include <uv.h>
 
 #ifdef __APPLE__
@@ -33,6 +32,13 @@ static inline void cuv_lower_thread_priority(void) {
 #ifdef __linux__
   (void)setpriority(PRIO_PROCESS, 0, 5);
 #endif
+}
+
+/// Descriptors the process may have open; UINT64_MAX for any number.
+static inline uint64_t cuv_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+  return (uint64_t)limit.rlim_cur;
 }
 
 /// Gives pages that hold no allocation back to the system.

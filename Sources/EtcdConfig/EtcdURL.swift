@@ -143,7 +143,7 @@ private struct Parts {
       let head = raw[..<colon]
       guard !head.isEmpty else { throw failed("missing protocol scheme") }
       let isScheme =
-        head.first!.isLetter
+        head.first?.isLetter == true
         && head.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.".contains($0)) }
       if isScheme {
         scheme = head.lowercased()

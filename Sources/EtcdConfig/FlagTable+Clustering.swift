@@ -33,16 +33,19 @@ extension FlagTable {
       "Discovery URL used to bootstrap the cluster.", .notYet),
     Flag(
       "discovery-fallback", .clustering, .choice(["proxy", "exit"]), "proxy",
-      "Expected behavior ('exit' or 'proxy') when discovery services fails.", .notYet),
+      "Expected behavior ('exit' or 'proxy') when discovery services fails.",
+      .noEffect("there is no discovery yet")),
     Flag(
       "discovery-proxy", .clustering, .text, "",
-      "HTTP proxy to use for traffic to discovery service.", .notYet),
+      "HTTP proxy to use for traffic to discovery service.",
+      .noEffect("there is no discovery yet")),
     Flag(
       "discovery-srv", .clustering, .text, "",
       "DNS srv domain used to bootstrap the cluster.", .notYet),
     Flag(
       "discovery-srv-name", .clustering, .text, "",
-      "Suffix to the dns srv name queried when bootstrapping.", .notYet),
+      "Suffix to the dns srv name queried when bootstrapping.",
+      .noEffect("there is no discovery yet")),
   ]
 
   private static let rules: [Flag] = [

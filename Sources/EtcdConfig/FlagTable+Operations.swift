@@ -51,16 +51,20 @@ extension FlagTable {
       "Enable experimental distributed tracing.", .notYet),
     Flag(
       "experimental-distributed-tracing-address", .tracing, .text, "localhost:4317",
-      "Distributed tracing collector address.", .notYet),
+      "Distributed tracing collector address.",
+      .noEffect("there is no tracing yet")),
     Flag(
       "experimental-distributed-tracing-service-name", .tracing, .text, "etcd",
-      "Distributed tracing service name, must be same across all etcd instances.", .notYet),
+      "Distributed tracing service name, must be same across all etcd instances.",
+      .noEffect("there is no tracing yet")),
     Flag(
       "experimental-distributed-tracing-instance-id", .tracing, .text, "",
-      "Distributed tracing instance ID, must be unique per each etcd instance.", .notYet),
+      "Distributed tracing instance ID, must be unique per each etcd instance.",
+      .noEffect("there is no tracing yet")),
     Flag(
       "experimental-distributed-tracing-sampling-rate", .tracing, .signed, "0",
-      "Number of samples to collect per million spans.", .notYet),
+      "Number of samples to collect per million spans.",
+      .noEffect("there is no tracing yet")),
   ]
 
   static let proxy: [Flag] = [

@@ -84,6 +84,7 @@ package enum GoDuration {
   private static func nanoseconds(
     whole: Substring, fraction: Substring, scale: Double
   ) -> Int64? {
+    // checked: digits of a text, nil when they are too many; a unit has at most 3.6e12 nanoseconds
     guard let count = whole.isEmpty ? 0 : Int64(whole) else { return nil }
     let (product, overflowed) = count.multipliedReportingOverflow(by: Int64(scale))
     guard !overflowed else { return nil }
@@ -95,6 +96,7 @@ package enum GoDuration {
       numerator = numerator * 10 + Double(digit.wholeNumberValue ?? 0)
       divisor *= 10
     }
+    // checked: a fraction of a unit
     let (sum, carry) = product.addingReportingOverflow(Int64(numerator / divisor * scale))
     return carry ? nil : sum
   }

@@ -59,7 +59,7 @@ package enum GoText {
       return Int64(truncatingIfNeeded: 0 &- value)
     }
     guard value <= UInt64(Int64.max) else { throw .range }
-    return Int64(value)
+    return Int64(value)  // checked: see the line above
   }
 
   /// Digits with Go's base prefixes and underscores.
@@ -100,9 +100,9 @@ package enum GoText {
 
   private static func digitValue(_ byte: UInt8) -> UInt64? {
     switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt64(byte - UInt8(ascii: "0"))
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt64(byte - UInt8(ascii: "a")) + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt64(byte - UInt8(ascii: "A")) + 10
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt64(clamping: byte) - 0x30
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt64(clamping: byte) - 0x57
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt64(clamping: byte) - 0x37
     default: nil
     }
   }

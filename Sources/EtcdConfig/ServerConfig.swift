@@ -172,7 +172,7 @@ public struct ListenURL: Sendable, Hashable, CustomStringConvertible {
 /// Versions a member reports.
 public enum ServerVersion {
   /// What clients, peers and tools take us for: an etcd whose features they may use.
-  public static let etcd = "3.5.21"
+  public static let etcd = "3.5.30"
   /// Oldest cluster that this member can be part of.
   public static let minimumCluster = "3.0.0"
   /// Our own version.

@@ -98,6 +98,7 @@ struct Validation {
         continue
       }
       // An empty port is the one the system chooses, as for Go's listeners.
+      // checked: digits of a text, nil when they are too many
       guard let port = address.port.isEmpty ? 0 : Int(address.port), port <= 65_535 else {
         throw ConfigFailure("listen tcp: address \(address.port): invalid port")
       }

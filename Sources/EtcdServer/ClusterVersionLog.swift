@@ -9,8 +9,12 @@ import Synchronization
 final class ClusterVersionLog: Sendable {
   private let logger: Logger
   private let known = Mutex<String?>(nil)
+  private let announced = Atomic(false)
 
   init(_ logger: Logger) { self.logger = logger }
+
+  /// Whether the log has told of a version.
+  var isAnnounced: Bool { announced.load(ordering: .acquiring) }
 
   /// Tells what the member's own data says at start.
   func begin(_ host: MemberHost) {
@@ -47,6 +51,7 @@ final class ClusterVersionLog: Sendable {
     logger.info(
       "enabled capabilities for version",
       [LogField("cluster-version", .string(Self.short(version)))])
+    announced.store(true, ordering: .releasing)
   }
 
   /// `3.5` of `3.5.0`.

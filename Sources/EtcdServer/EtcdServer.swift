@@ -28,6 +28,8 @@ public final class EtcdServer: @unchecked Sendable {
   private var running: Running?
   /// Called once when the member was removed from its cluster and must end.
   public var onRemoved: (@Sendable () -> Void)?
+  /// Called once when clients are served.
+  public var onReady: (@Sendable () -> Void)?
 
   /// The parts of a member that was started.
   private struct Running {
@@ -73,6 +75,7 @@ public final class EtcdServer: @unchecked Sendable {
       try listeners.bind()
       let boot = try Bootstrap.start(
         config, loop: peerLoop, logger: logger, milliseconds: milliseconds, seed: seed)
+      try checkV2Keys(boot)
       logIdentity(boot)
       let running = assemble(boot, tokens, milliseconds: milliseconds)
       self.running = running
@@ -113,7 +116,10 @@ public final class EtcdServer: @unchecked Sendable {
       }
     }
     let first = members[1]
-    let publisher = Publisher(member: first) { [listeners] in listeners.openForClients() }
+    let publisher = Publisher(member: first) { [listeners, onReady] in
+      listeners.openForClients()
+      onReady?()
+    }
     let router = TurnRouter(
       shared, members, peerLoop: peerLoop, onRemoved: onRemoved,
       onClusterChange: { [weak publisher, loop = first.loop] in
@@ -141,6 +147,20 @@ public final class EtcdServer: @unchecked Sendable {
       [LogField("error", "the member has been permanently removed from the cluster")])
     logger.warn("data-dir used by this member must be removed")
     onRemoved?()
+  }
+
+  /// Keys of the v2 API end the start where `--v2-deprecation` does not allow them any more.
+  /// - Source: etcd `assertNoV2StoreContent`, which looks at the last snapshot, too.
+  private func checkV2Keys(_ boot: borrowing Bootstrap.Result) throws(StartError) {
+    guard boot.core.holdsV2Keys else { return }
+    guard config.v2Deprecation < .writeOnly else {
+      throw StartError(
+        "detected disallowed custom content in v2store for stage"
+          + " --v2-deprecation=\(config.v2Deprecation.rawValue)")
+    }
+    logger.warn(
+      "detected custom v2store content. Etcd v3.5 is the last version allowing to access it using API"
+        + " v2. Please remove the content.")
   }
 
   /// Ticks to skip so that an election can start soon: all but one timeout for a member that runs

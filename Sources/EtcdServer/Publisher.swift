@@ -46,7 +46,7 @@ final class Publisher: @unchecked Sendable {
   }
 
   private func announceReady() {
-    guard isPublished, let onReady, member.host.membership.clusterVersion != nil else { return }
+    guard isPublished, let onReady, member.shared.versionLog.isAnnounced else { return }
     self.onReady = nil
     onReady()
   }

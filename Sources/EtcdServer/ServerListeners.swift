@@ -34,6 +34,10 @@ final class ServerListeners: @unchecked Sendable {
     let raft: @Sendable (HTTPExchange) -> Bool
   }
 
+  /// Files and connections that the member needs for itself.
+  /// - Source: etcd `embed.reservedInternalFDNum`.
+  private static let reservedDescriptors = 150
+
   private struct Bound {
     let listener: Listener
     let audience: Audience
@@ -48,6 +52,8 @@ final class ServerListeners: @unchecked Sendable {
   private let logger: Logger
   private var bound: [Bound] = []
   private let fronts = Mutex<[Front]>([])
+  /// Counts the connections of clients, on all listeners but those for peers.
+  private var admission: ConnectionAdmission?
 
   init(clientLoops: [EventLoop], peerLoop: EventLoop, config: ServerConfig, logger: Logger) {
     self.clientLoops = clientLoops
@@ -59,6 +65,7 @@ final class ServerListeners: @unchecked Sendable {
   /// Binds every URL.
   /// - Throws: `StartError` for the first that cannot be bound.
   func bind() throws(StartError) {
+    try reserveDescriptors()
     if config.listenClientHTTPURLs.isEmpty {
       logger.warn(
         "Running http and grpc server on single port. This is not recommended for production.")
@@ -78,6 +85,22 @@ final class ServerListeners: @unchecked Sendable {
     for url in config.listenMetricsURLs { try bind(url, .metrics, .http) }
   }
 
+  /// Leaves clients what the member does not need for itself.
+  private func reserveDescriptors() throws(StartError) {
+    guard let limit = descriptorLimit else { return }
+    guard limit > Self.reservedDescriptors else {
+      throw StartError(
+        "file descriptor limit of etcd process is too low; please set higher "
+          + "(limit \(limit), reserved \(Self.reservedDescriptors))")
+    }
+    let logger = logger
+    admission = ConnectionAdmission(limit: limit - Self.reservedDescriptors) {
+      logger.warn(
+        "clients have as many connections as they may; further ones wait",
+        [LogField("limit", .int($0)), LogField("file-descriptor-limit", .int(limit))])
+    }
+  }
+
   private func list(_ urls: [ListenURL]) -> LogValue { .strings(urls.map(\.description)) }
 
   private func bind(
@@ -93,9 +116,11 @@ final class ServerListeners: @unchecked Sendable {
     let loop = audience == .peer ? peerLoop : clientLoops[0]
     let targets = audience == .client ? clientLoops : [loop]
     do throws(ChannelError) {
+      let admission = audience == .peer ? nil : admission
       let listener = try loop.run { [reusesPort = config.socketReusePort] () throws(ChannelError) in
         try Listener(
-          loop: loop, endpoint: endpoint, targets: targets, isPaused: true, reusesPort: reusesPort
+          loop: loop, endpoint: endpoint, targets: targets, isPaused: true, reusesPort: reusesPort,
+          admission: admission
         ) { [weak self] connection in
           guard let self else { return connection.abort() }
           accepted(connection, audience, traffic)

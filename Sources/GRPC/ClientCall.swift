@@ -30,10 +30,12 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
   private var grpcMessage = Bytes()
   private var grpcDetails: Bytes?
   private var headDone = false
-  private var unreadWireBytes = 0
+  private var credit = WindowCredit()
+  private let receivedMessageBytesMax: Int
 
   init(loop: EventLoop, receivedMessageBytesMax: Int) {
     self.loop = loop
+    self.receivedMessageBytesMax = receivedMessageBytesMax
     reader = MessageReader(loop: loop)
     room = SendGate(loop: loop)
     deframer = MessageDeframer(limit: receivedMessageBytesMax)
@@ -93,19 +95,22 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
       consumed(bytes.count)
       return
     }
+    credit.add(bytes.count)
     deframer.feed(bytes)
     do throws(GRPCStatus) {
-      while let (message, wireBytes) = try deframer.next() {
+      while let piece = try deframer.next() {
+        let message =
+          piece.isCompressed
+          ? try Gzip.decompress(piece.bytes, limit: receivedMessageBytesMax) : piece.bytes
+        let owed = credit.finishMessage(piece.wireBytes, readLater: onMessage == nil)
         if let onMessage {
           onMessage(message)
         } else {
-          unreadWireBytes += wireBytes
-          reader.deliver(message, wireBytes: wireBytes)
+          reader.deliver(message, wireBytes: owed)
         }
       }
-      let held = unreadWireBytes
-      unreadWireBytes = 0
-      if bytes.count > held { consumed(bytes.count - held) }
+      let now = credit.settle()
+      if now > 0 { consumed(now) }
     } catch {
       fail(error, NGHTTP2_CANCEL)
     }

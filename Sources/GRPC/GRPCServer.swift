@@ -4,6 +4,7 @@ import Synchronization
 
 /// Limits and timing of a gRPC server. The defaults are etcd's where it has any.
 public struct GRPCServerConfiguration: Sendable {
+  /// Calls that a connection may have at once; 0 is any number, as in Go.
   public var maxConcurrentStreams: UInt32 = .max
   public var receivedMessageBytesMax = 4_194_304
   public var sentMessageBytesMax = Int(Int32.max)

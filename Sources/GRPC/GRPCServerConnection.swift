@@ -34,7 +34,9 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
     super.init(
       channel: channel, isServer: true,
       settings: HTTP2Settings(
-        maxConcurrentStreams: configuration.maxConcurrentStreams,
+        // As in Go, none means any number.
+        maxConcurrentStreams: configuration.maxConcurrentStreams == 0
+          ? .max : configuration.maxConcurrentStreams,
         streamWindowBytes: configuration.streamWindowBytes,
         connectionWindowBytes: configuration.connectionWindowBytes,
         headerListBytesMax: configuration.headerListBytesMax))
@@ -58,6 +60,24 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
     drainTimer?.cancel()
     if hasMemo { memo.removeAll() }
     server.closed(self)
+  }
+
+  // MARK: compressed messages
+
+  /// Messages that are being inflated or wait for it.
+  private var inflating = 0
+  /// Reading stops above the one and goes on below the other.
+  private static let inflatingHigh = 16
+  private static let inflatingLow = 8
+
+  func inflateBegan() {
+    inflating += 1
+    if inflating > Self.inflatingHigh { holdInput(true) }
+  }
+
+  func inflateEnded() {
+    inflating -= 1
+    if inflating < Self.inflatingLow { holdInput(false) }
   }
 
   // MARK: keepalive

@@ -15,13 +15,13 @@ struct HTTP2Settings {
 /// Input goes to nghttp2 as it comes; output is asked from it once a turn, as long as the channel
 /// takes it, so a slow reader leaves messages unfetched instead of memory filled. Confined to the
 /// channel's loop.
-class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
+class HTTP2Connection: ByteChannelHandler, TurnEndHandler, NextTurnHandler, @unchecked Sendable {
   // @unchecked: confined to `loop`, asserted by the channel underneath.
   final let channel: any ByteChannel
   final let loop: EventLoop
   final let settings: HTTP2Settings
   /// Whether this is the server's side.
-  private final let answersRequests: Bool
+  final let answersRequests: Bool
   /// nghttp2's session; valid until deinit.
   final private(set) var session: OpaquePointer
   private final let memory = SessionMemory()
@@ -31,11 +31,20 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   final private(set) var lastReadAt: UInt64
 
   /// The stream whose header block arrives; `streams` holds it.
-  private final var currentStream: Unmanaged<HTTP2Stream>?
-  private final var input = Bytes()
+  final var currentStream: Unmanaged<HTTP2Stream>?
+  /// What nghttp2 works on, so that pieces of it are found again.
+  final private(set) var input = Bytes()
+  /// Input for the next turns.
+  private final var waiting = InputQueue()
+  final var resets = ResetBudget()
+  /// Nothing that arrives counts any more.
+  final var isEnding = false
   private final var output = OutputBuffer()
   private final var isScheduled = false
+  /// The peer does not read; what is being worked on is enough.
   private final var isBlocked = false
+  private final var isHeld = false
+  private final var isContinued = false
   private final let highWatermark: Int
 
   init(channel: any ByteChannel, isServer: Bool, settings: HTTP2Settings) {
@@ -134,9 +143,42 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
 
   // MARK: channel events
 
+  /// Input given to nghttp2 before the time is looked at: a few hundred small calls.
+  private static let pieceBytes = 16_384
+  /// Of a turn that has more to do, what one connection may take.
+  private static let turnNanoseconds: UInt64 = 5_000_000
+
   final func channelRead(_ bytes: Bytes) {
     guard !isClosed else { return }
     lastReadAt = loop.now
+    if waiting.isEmpty && !isHeld && bytes.count <= Self.pieceBytes {
+      feed(bytes)
+    } else {
+      waiting.append(bytes)
+      feedWaiting()
+    }
+  }
+
+  /// Works on input that waits, until the connection has had its part of the turn.
+  private final func feedWaiting() {
+    let end = loop.preciseNow &+ Self.turnNanoseconds
+    while !isHeld, !isContinued, !isEnding, !isClosed, let piece = waiting.take(Self.pieceBytes) {
+      feed(piece)
+      if !waiting.isEmpty && loop.preciseNow >= end {
+        isContinued = true
+        loop.atNextTurn(self)
+      }
+    }
+    if isEnding { waiting.removeAll() }
+    updateReading()
+  }
+
+  final func nextTurn() {
+    isContinued = false
+    feedWaiting()
+  }
+
+  private final func feed(_ bytes: Bytes) {
     input = bytes
     let used = bytes.withUnsafeBytes {
       nghttp2_session_mem_recv(
@@ -145,6 +187,7 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     input = Bytes()
     if used < 0 {
       // Not HTTP/2, or a flood that nghttp2 refuses to answer.
+      isEnding = true
       flush()
       channel.closeAfterFlush()
       return
@@ -152,12 +195,33 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     scheduleFlush()
   }
 
+  /// Stops working on input, or goes on with it.
+  final func holdInput(_ held: Bool) {
+    guard isHeld != held, !isClosed else { return }
+    isHeld = held
+    if !held && !waiting.isEmpty && !isContinued {
+      // Not inside a callback of nghttp2.
+      isContinued = true
+      loop.atNextTurn(self)
+    }
+    updateReading()
+  }
+
+  private final func updateReading() {
+    guard !isClosed else { return }
+    if isBlocked || isHeld || !waiting.isEmpty {
+      channel.pauseReading()
+    } else {
+      channel.resumeReading()
+    }
+  }
+
   final func channelReadEnded() { channel.closeAfterFlush() }
 
   final func channelWritable() {
     if isBlocked {
       isBlocked = false
-      channel.resumeReading()
+      updateReading()
     }
     scheduleFlush()
   }
@@ -165,6 +229,7 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   final func channelClosed(_ error: ChannelError?) {
     guard !isClosed else { return }
     isClosed = true
+    waiting.removeAll()
     didLose(error)
     while let stream = streams.last { close(stream, UInt32(NGHTTP2_CANCEL.rawValue)) }
     didClose(error)
@@ -212,7 +277,7 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
   }
 
   /// Writes one DATA frame of `length` bytes of the stream's queue.
-  fileprivate final func sendData(
+  final func sendData(
     _ stream: HTTP2Stream, _ head: UnsafePointer<UInt8>, _ length: Int
   ) -> Int32 {
     guard hasRoom else { return Int32(NGHTTP2_ERR_WOULDBLOCK.rawValue) }
@@ -250,175 +315,4 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, @unchecked Sendable {
     }
     scheduleFlush()
   }
-
-  // MARK: frames
-
-  fileprivate final func beganHeaders(_ frame: UnsafePointer<nghttp2_frame>) -> Int32 {
-    let id = frame.pointee.hd.stream_id
-    if let known = stream(id) {
-      currentStream = .passUnretained(known)
-      return 0
-    }
-    guard frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST, let made = openedByPeer() else {
-      return Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
-    }
-    add(made, id: id)
-    currentStream = .passUnretained(made)
-    streamsChanged()
-    return 0
-  }
-
-  fileprivate final func header(
-    _ frame: UnsafePointer<nghttp2_frame>, _ name: OpaquePointer, _ value: OpaquePointer
-  ) -> Int32 {
-    guard let currentStream else { return 0 }
-    let refused = Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
-    return currentStream._withUnsafeGuaranteedRef { stream in
-      guard stream.id == frame.pointee.hd.stream_id else { return 0 }
-      guard let size = stream.header(name, value) else { return refused }
-      stream.headerBytes += size
-      return stream.headerBytes <= settings.headerListBytesMax ? 0 : refused
-    }
-  }
-
-  fileprivate final func received(_ frame: UnsafePointer<nghttp2_frame>) {
-    let head = frame.pointee.hd
-    switch UInt32(head.type) {
-    case UInt32(NGHTTP2_DATA.rawValue), UInt32(NGHTTP2_HEADERS.rawValue):
-      let isHeaders = UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue)
-      let found = isHeaders ? currentStream?.takeUnretainedValue() : stream(head.stream_id)
-      guard let found, found.id == head.stream_id else { return }
-      let ends = head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
-      if ends { found.remoteEnded = true }
-      if isHeaders {
-        currentStream = nil
-        found.headersEnded()
-      }
-      if ends && !found.isClosed { found.inputEnded() }
-    case UInt32(NGHTTP2_PING.rawValue):
-      if head.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 {
-        pongReceived(
-          withUnsafeBytes(of: frame.pointee.ping.opaque_data) { $0.loadUnaligned(as: UInt64.self) })
-      } else {
-        pingReceived()
-      }
-    case UInt32(NGHTTP2_SETTINGS.rawValue):
-      if head.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) == 0 { settingsReceived() }
-    case UInt32(NGHTTP2_GOAWAY.rawValue):
-      let goaway = frame.pointee.goaway
-      let text = UnsafeBufferPointer(start: goaway.opaque_data, count: goaway.opaque_data_len)
-      goAwayReceived(
-        goaway.last_stream_id, goaway.error_code, String(decoding: text, as: UTF8.self))
-    default: break
-    }
-  }
-
-  fileprivate final func receivedData(
-    _ id: Int32, _ start: UnsafePointer<UInt8>, _ count: Int
-  ) {
-    // The connection's window is given back at once, the stream's when its reader has read.
-    nghttp2_session_consume_connection(session, count)
-    guard let stream = stream(id), count > 0 else {
-      nghttp2_session_consume_stream(session, id, count)
-      return
-    }
-    // nghttp2 hands out pieces of the input where it can; anything else is copied.
-    let slice = input.withUnsafeBytes { memory -> Range<Int>? in
-      let offset = UnsafeRawPointer(start) - memory.baseAddress!
-      return offset >= 0 && offset + count <= memory.count ? offset..<(offset + count) : nil
-    }
-    let copied = UnsafeRawBufferPointer(start: start, count: count)
-    stream.data(slice.map { input[$0] } ?? Bytes(copying: copied))
-  }
-
-  fileprivate final func closedStream(_ id: Int32, _ code: UInt32) {
-    if let stream = stream(id) { close(stream, code) }
-  }
-
-  /// An answer is complete. A peer that still sends is told to stop (RFC 9113 §8.1); earlier,
-  /// nghttp2 would have dropped the answer with the stream.
-  fileprivate final func sentLastHeaders(_ id: Int32) {
-    guard answersRequests, let stream = stream(id), !stream.remoteEnded else { return }
-    stream.reset(UInt32(NGHTTP2_NO_ERROR.rawValue))
-  }
-
-  fileprivate final func notSent(_ id: Int32) {
-    if let stream = streams.first(where: { $0.id == id }) {
-      close(stream, UInt32(NGHTTP2_REFUSED_STREAM.rawValue))
-    }
-  }
-}
-
-/// The callbacks given to nghttp2, which copies them into each session.
-private enum HTTP2Callbacks {
-  /// Calls `body` with the connection, which lives as long as its session.
-  @inline(__always)
-  private static func owner<R>(
-    _ user: UnsafeMutableRawPointer?, _ body: (HTTP2Connection) -> R
-  ) -> R {
-    Unmanaged<HTTP2Connection>.fromOpaque(user!)._withUnsafeGuaranteedRef(body)
-  }
-
-  static func makeOption() -> OpaquePointer {
-    var option: OpaquePointer?
-    let result = nghttp2_option_new(&option)
-    precondition(result == 0, "nghttp2 option: out of memory")
-    nghttp2_option_set_no_auto_window_update(option, 1)
-    nghttp2_option_set_no_closed_streams(option, 1)
-    // etcd's clients send a whole URL as `:authority`, which Go's server takes and nghttp2's checks
-    // of HTTP semantics refuse. What gRPC needs of a head is checked in `ServerCall`.
-    nghttp2_option_set_no_http_messaging(option, 1)
-    // Rapid reset (CVE-2023-44487): bursts of cancelled calls are ordinary, floods are not.
-    nghttp2_option_set_stream_reset_rate_limit(option, 2_000, 500)
-    nghttp2_option_set_max_outbound_ack(option, 1_000)
-    return option!
-  }
-
-  // Written once, then only read by nghttp2.
-  nonisolated(unsafe) static let shared: OpaquePointer = {
-    var callbacks: OpaquePointer?
-    let result = nghttp2_session_callbacks_new(&callbacks)
-    precondition(result == 0, "nghttp2 callbacks: out of memory")
-    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
-      owner(user) { $0.beganHeaders(frame!) }
-    }
-    nghttp2_session_callbacks_set_on_header_callback2(callbacks) {
-      _, frame, name, value, _, user in owner(user) { $0.header(frame!, name!, value!) }
-    }
-    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
-      owner(user) { $0.received(frame!) }
-      return 0
-    }
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
-      _, _, id, start, count, user in
-      owner(user) { $0.receivedData(id, start!, count) }
-      return 0
-    }
-    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, user in
-      owner(user) { $0.closedStream(id, code) }
-      return 0
-    }
-    nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) { _, frame, _, user in
-      let head = frame!.pointee.hd
-      if UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue) {
-        owner(user) { $0.notSent(head.stream_id) }
-      }
-      return 0
-    }
-    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { session, frame, user in
-      let head = frame!.pointee.hd
-      let ends = UInt8(NGHTTP2_FLAG_END_STREAM.rawValue)
-      if UInt32(head.type) == UInt32(NGHTTP2_HEADERS.rawValue) && head.flags & ends != 0 {
-        owner(user) { $0.sentLastHeaders(head.stream_id) }
-      }
-      return 0
-    }
-    nghttp2_session_callbacks_set_send_data_callback(callbacks) {
-      _, _, head, length, source, user in
-      Unmanaged<HTTP2Stream>.fromOpaque(source!.pointee.ptr)._withUnsafeGuaranteedRef { stream in
-        owner(user) { $0.sendData(stream, head!, length) }
-      }
-    }
-    return callbacks!
-  }()
 }

@@ -1,5 +1,13 @@
 import Bytes
 
+/// A message as it came.
+struct DeframedMessage {
+  let bytes: Bytes
+  /// What it took on the wire, its prefix included.
+  let wireBytes: Int
+  let isCompressed: Bool
+}
+
 /// Cuts messages out of a stream's DATA bytes. Pure.
 ///
 /// A message that lies inside one piece of input is a slice of it; others are gathered, never
@@ -27,9 +35,9 @@ struct MessageDeframer: ~Copyable {
     input = bytes
   }
 
-  /// The next message and the bytes it took on the wire.
+  /// The next message.
   /// - Throws: ResourceExhausted above the limit, Internal for malformed ones; grpc-go's texts.
-  mutating func next() throws(GRPCStatus) -> (message: Bytes, wireBytes: Int)? {
+  mutating func next() throws(GRPCStatus) -> DeframedMessage? {
     if let gathering { return try next(gathering) }
     if input.isEmpty { return nil }
     if input.count >= 5 {
@@ -38,7 +46,7 @@ struct MessageDeframer: ~Copyable {
         let message = input[5..<(5 + length)]
         let flag = input[0]
         input = input[(5 + length)..<input.count]
-        return (try decoded(flag, message), 5 + length)
+        return DeframedMessage(bytes: message, wireBytes: 5 + length, isCompressed: flag != 0)
       }
     }
     let begun = Gathering(capacity: min(Swift.max(input.count * 2, 64), 65_536))
@@ -58,9 +66,7 @@ struct MessageDeframer: ~Copyable {
     }
   }
 
-  private mutating func next(
-    _ gathering: Gathering
-  ) throws(GRPCStatus) -> (message: Bytes, wireBytes: Int)? {
+  private mutating func next(_ gathering: Gathering) throws(GRPCStatus) -> DeframedMessage? {
     while true {
       let missing = needed - gathering.writer.count
       let size = min(missing, input.count)
@@ -74,7 +80,8 @@ struct MessageDeframer: ~Copyable {
       }
       self.gathering = nil
       let whole = gathering.finish()
-      return (try decoded(whole[0], whole[5..<whole.count]), whole.count)
+      return DeframedMessage(
+        bytes: whole[5..<whole.count], wireBytes: whole.count, isCompressed: whole[0] != 0)
     }
   }
 
@@ -99,9 +106,5 @@ struct MessageDeframer: ~Copyable {
   static func tooLarge(_ length: Int, _ limit: Int) -> GRPCStatus {
     GRPCStatus(
       .resourceExhausted, "grpc: received message larger than max (\(length) vs. \(limit))")
-  }
-
-  private func decoded(_ flag: UInt8, _ message: Bytes) throws(GRPCStatus) -> Bytes {
-    flag == 0 ? message : try Gzip.decompress(message, limit: limit)
   }
 }

@@ -12,7 +12,7 @@ final class ServerCall: HTTP2Stream {
     /// Refused or unknown; input is thrown away.
     case refused
     /// A unary call before its request is complete.
-    case collecting(GRPCRouter.UnaryHandler, Bytes?)
+    case collecting(GRPCRouter.UnaryHandler)
     /// The handler has the request.
     case running
     /// The handler is a task that reads with `ServerStream`.
@@ -38,8 +38,14 @@ final class ServerCall: HTTP2Stream {
   var stream: ServerStream?
   private var head = RequestHead()
   private let memo: HeaderMemo
-  private var timer: LoopTimer?
-  private var startedAt: UInt64 = 0
+  var timer: LoopTimer?
+  private(set) var startedAt: UInt64 = 0
+  var credit = WindowCredit()
+  /// A compressed message of this call that is inflated away from the loop.
+  var inflating: Inflating?
+  /// What came behind it.
+  var heldInput: [Bytes] = []
+  var heldEnd = false
 
   /// What the head said, until it is judged.
   private struct RequestHead {
@@ -180,7 +186,7 @@ final class ServerCall: HTTP2Stream {
 
   private func begin(_ route: GRPCRouter.Route) {
     switch route.handler {
-    case .unary(let handler): state = .collecting(handler, nil)
+    case .unary(let handler): state = .collecting(handler)
     case .stream(let handler):
       state = .streaming
       let stream = ServerStream(self)
@@ -201,7 +207,7 @@ final class ServerCall: HTTP2Stream {
     return type.count == base.count || type[base.count] == 0x2b || type[base.count] == 0x3b
   }
 
-  private func armDeadline() {
+  func armDeadline() {
     guard let deadline, timer == nil else { return }
     let left = deadline > loop.now ? deadline - loop.now : 0
     timer = loop.schedule(after: .nanoseconds(Int64(clamping: left))) { [weak self] in
@@ -209,192 +215,18 @@ final class ServerCall: HTTP2Stream {
     }
   }
 
-  // MARK: input
+  // MARK: the connection's side
 
-  override func data(_ bytes: Bytes) {
-    switch state {
-    case .collecting, .streaming: break
-    default:
-      consumed(bytes.count)
-      return
-    }
-    deframer.feed(bytes)
-    do throws(GRPCStatus) {
-      while let (message, wireBytes) = try deframer.next() {
-        try received(message, wireBytes)
-      }
-      // A message that is not complete must not wait for its own window.
-      if case .collecting = state { consumed(bytes.count) } else { consumePartial(bytes.count) }
-    } catch {
-      cancelled(error)
-    }
-  }
-
-  /// Bytes of complete messages are given back when they are read; those of a partial one at once,
-  /// as its size is limited.
-  private var unreadWireBytes = 0
-  private func consumePartial(_ count: Int) {
-    let complete = unreadWireBytes
-    unreadWireBytes = 0
-    if count > complete { consumed(count - complete) }
-  }
-
-  private func received(_ message: Bytes, _ wireBytes: Int) throws(GRPCStatus) {
-    route?.counters?.received.add()
-    switch state {
-    case .collecting(let handler, nil): state = .collecting(handler, message)
-    case .collecting:
-      throw GRPCStatus(.internal, "grpc: unary call with more than one request message")
-    case .streaming:
-      unreadWireBytes += wireBytes
-      stream?.reader.deliver(message, wireBytes: wireBytes)
-    default: break
-    }
-  }
+  override func data(_ bytes: Bytes) { take(bytes) }
 
   override func inputEnded() {
-    switch state {
-    case .collecting(let handler, let message):
-      guard let message, deframer.isAtBoundary else {
-        cancelled(GRPCStatus(.internal, "unexpected EOF"))
-        return
-      }
-      state = .running
-      handler(UnaryCall(self), message)
-      // Only a call that is still open needs a timer.
-      if case .running = state { armDeadline() }
-    case .streaming:
-      if deframer.isAtBoundary {
-        stream?.reader.finish()
-      } else {
-        cancelled(GRPCStatus(.internal, "unexpected EOF"))
-      }
-    default: break
-    }
+    if inflating == nil { endInput() } else { heldEnd = true }
   }
 
-  // MARK: answer
-
-  /// Answers a unary call.
-  func respond(_ body: MessageBody, trailers: Metadata) {
-    guard !isFinished, !isClosed else { return }
-    let limit = server.configuration.sentMessageBytesMax
-    guard body.length <= limit else {
-      let text = "grpc: trying to send message larger than max (\(body.length) vs. \(limit))"
-      finish(GRPCStatus(.resourceExhausted, text), Metadata())
-      return
-    }
-    route?.counters?.sent.add()
-    append(body)
-    finish(.ok, trailers)
-  }
-
-  /// Queues a message of a stream.
-  func send(_ body: MessageBody) {
-    guard !isFinished, !isClosed else { return }
-    route?.counters?.sent.add()
-    append(body)
-    if hasProvider { resume() } else { sendHead() }
-  }
-
-  private func append(_ body: MessageBody) {
-    guard replyGzip, let joined = Self.compressed(body) else {
-      outbound.append(body)
-      return
-    }
-    outbound.append(.bytes(joined), compressed: true)
-  }
-
-  /// A pulled message is too large to be worth holding; it goes out as it is.
-  private static func compressed(_ body: MessageBody) -> Bytes? {
-    switch body {
-    case .bytes(let bytes): Gzip.compress([bytes])
-    case .framed(let bytes): Gzip.compress([bytes[MessageBody.prefixBytes..<bytes.count]])
-    case .chunks(let parts): Gzip.compress(parts)
-    case .pull: nil
-    }
-  }
-
-  /// Sends the reply's head and starts the flow of messages.
-  func sendHead() {
-    guard let connection, !headSent else { return }
-    headSent = true
-    var provider = makeProvider()
-    if replyMetadata.isEmpty && !replyGzip {
-      nghttp2_submit_response(connection.session, id, NV.replyHead, 2, &provider)
-    } else {
-      var block = HeaderBlock()
-      block.add(":status", "200")
-      block.add("content-type", "application/grpc")
-      if replyGzip { block.add("grpc-encoding", "gzip") }
-      block.add(replyMetadata)
-      _ = block.withNV { nghttp2_submit_response(connection.session, id, $0, $1, &provider) }
-    }
-    connection.scheduleFlush()
-  }
-
-  /// Decides the status. Only the first call counts.
-  func finish(_ status: GRPCStatus, _ trailers: Metadata) {
-    guard !isFinished else { return }
-    state = .finished
-    onCancel = nil
-    timer?.cancel()
-    timer = nil
-    count(status.code)
-    guard !isClosed else { return }
-    guard headSent || !outbound.isEmpty else {
-      sendTrailersOnly(200, status, trailers)
-      return
-    }
-    outboundEnded = true
-    if status == .ok && trailers.isEmpty {
-      self.trailers = .ok
-    } else {
-      var block = HeaderBlock()
-      block.add(status)
-      block.add(trailers)
-      self.trailers = .block(block)
-    }
-    if headSent { resume() } else { sendHead() }
-  }
-
-  private func count(_ code: GRPCCode) {
-    guard let counters = route?.counters else { return }
-    counters.handled[code.rawValue].add()
-    counters.seconds?.observe(Double(loop.now &- startedAt) / 1e9)
-  }
-
-  private func sendTrailersOnly(_ httpStatus: Int, _ status: GRPCStatus, _ trailers: Metadata) {
-    guard let connection else { return }
-    headSent = true
-    var block = HeaderBlock()
-    block.add(":status", Bytes(String(httpStatus)))
-    block.add("content-type", "application/grpc")
-    block.add(status)
-    block.add(replyMetadata)
-    block.add(trailers)
-    _ = block.withNV { nghttp2_submit_response(connection.session, id, $0, $1, nil) }
-    connection.scheduleFlush()
-  }
-
-  /// Answers a head that starts no call.
-  private func refuse(_ httpStatus: Int, _ status: GRPCStatus) {
-    state = .refused
-    sendTrailersOnly(httpStatus, status, Metadata())
-  }
-
-  /// The call ends before its handler has answered.
-  func cancelled(_ status: GRPCStatus) {
-    guard !isFinished else { return }
-    let callback = onCancel
-    onCancel = nil
-    // What was queued for a reader that has given up is of no use.
-    finish(status, Metadata())
-    stream?.cancel(status)
-    callback?()
-  }
+  override func outboundProgressed() { stream?.outboundProgressed() }
 
   override func closed(_ errorCode: UInt32) {
+    dropInput()
     if case .head = state { return }
     if case .refused = state { return }
     if isFinished {
@@ -404,6 +236,4 @@ final class ServerCall: HTTP2Stream {
     }
     timer?.cancel()
   }
-
-  override func outboundProgressed() { stream?.outboundProgressed() }
 }

@@ -13,27 +13,29 @@ public struct HTTPServerLimits: Sendable {
   public var bodyTimeout: Duration = .seconds(60)
   /// Bytes of an unread body that are skipped to keep the connection; beyond, it is closed.
   public var discardedBodyBytesMax = 262_144
+  /// Requests sent one behind the other that are begun before other connections have their turn.
+  public var requestsPerTurn = 4
   public init() {}
 }
 
 /// The server side of one HTTP/1 connection: requests one after another, pipelined ones wait.
 ///
-/// Confined to its channel's loop.
-public final class HTTP1ServerConnection: ByteChannelHandler {
+/// What waits is bounded: while answers wait in the socket's buffer no request is begun and nothing is read.
+/// Which part of which message is due is `HTTP1Life`'s matter. Confined to its channel's loop.
+public final class HTTP1ServerConnection: ByteChannelHandler, NextTurnHandler {
   let channel: any ByteChannel
   private let limits: HTTPServerLimits
   private let handler: (HTTPExchange) -> Void
+  private var life: HTTP1Life
   private var head: HeadAccumulator
   private var body: HTTPBodyDecoder?
   private var exchange: HTTPExchange?
   private var input: [Bytes] = []
-  private var keepAlive = true
-  private var owesContinue = false
-  private var bodyPaused = false
-  private var discarded = 0
-  private var readEnded = false
-  private var processing = false
-  private var draining = false
+  /// Requests begun of one run of input.
+  private var begun = 0
+  /// Guards against being called from what it calls.
+  private var isProcessing = false
+  private var isContinued = false
   private var date = HTTPDate()
   private var watchdog: Watchdog?
 
@@ -48,6 +50,7 @@ public final class HTTP1ServerConnection: ByteChannelHandler {
     self.channel = channel
     self.limits = limits
     self.handler = handler
+    life = HTTP1Life(discardedBytesMax: limits.discardedBodyBytesMax)
     head = HeadAccumulator(limits.head)
     channel.handler = self
     watchdog = Watchdog(loop: channel.loop) { [unowned self] in self.deadlinePassed() }
@@ -57,9 +60,7 @@ public final class HTTP1ServerConnection: ByteChannelHandler {
 
   /// Closes when idle, else after the current response. For a graceful stop.
   public func drain() {
-    draining = true
-    keepAlive = false
-    if exchange == nil && head.isEmpty { channel.closeAfterFlush() }
+    if life.drain(isIdle: head.isEmpty && input.isEmpty) { shutDown() }
   }
 
   // MARK: channel events
@@ -70,41 +71,52 @@ public final class HTTP1ServerConnection: ByteChannelHandler {
   }
 
   public func channelReadEnded() {
-    readEnded = true
     process()
-    guard readEnded, let exchange else {
-      channel.closeAfterFlush()
-      return
+    switch life.endInput(hasInput: !input.isEmpty) {
+    case .goOn: break
+    case .close: shutDown()
+    case .tell: exchange?.disconnected()
+    case .cutBody:
+      let cut = exchange
+      failBody(.disconnected)
+      cut?.disconnected()
     }
-    if body != nil { failBody(.disconnected) }
-    exchange.disconnected()
   }
 
   public func channelWritable() {
     exchange?.onWritable?()
+    process()
+  }
+
+  public func nextTurn() {
+    isContinued = false
+    begun = 0
+    process()
   }
 
   public func channelClosed(_ error: ChannelError?) {
     watchdog?.cancel()
     watchdog = nil
+    input.removeAll()
+    life.closed()
     guard let exchange else { return }
     self.exchange = nil
-    if body != nil { failBody(.disconnected, of: exchange) }
+    let consumer = exchange.consumer
+    exchange.consumer = nil
+    if body != nil { consumer?.bodyFailed(.disconnected) }
+    body = nil
     exchange.connection = nil
     exchange.disconnected()
     exchange.onWritable = nil
   }
 
   private func deadlinePassed() {
-    if let exchange {
-      guard body != nil else { return }
-      keepAlive = false
-      failBody(.timedOut)
-      if case .none = exchange.response {} else { channel.abort() }
-    } else if head.isEmpty {
-      channel.closeAfterFlush()
-    } else {
-      refuse(HTTPParseError(408, "request header timeout"))
+    switch life.deadlinePassed(isIdle: head.isEmpty) {
+    case .nothing: break
+    case .close: shutDown()
+    case .refuse: refuse(HTTPParseError(408, "request header timeout"))
+    case .failBody: failBody(.timedOut)
+    case .abort: channel.abort()
     }
   }
 
@@ -112,131 +124,152 @@ public final class HTTP1ServerConnection: ByteChannelHandler {
 
   /// Works on the input until it is used up or something has to happen first.
   private func process() {
-    guard !processing else { return }
-    processing = true
-    defer { processing = false }
+    guard !isProcessing else { return }
+    isProcessing = true
     do throws(HTTPParseError) {
-      while !channel.isClosed, try step() {}
+      while try step() {}
     } catch {
-      if body != nil, let exchange {
-        keepAlive = false
-        failBody(.malformed(error.reason))
-        if case .finished = exchange.response { channel.closeAfterFlush() }
-      } else {
-        refuse(error)
-      }
+      if life.malformed() { failBody(.malformed(error.reason)) } else { refuse(error) }
     }
-    // Back-pressure: nothing more is read while earlier input waits.
-    if input.isEmpty && !bodyPaused { channel.resumeReading() } else { channel.pauseReading() }
+    isProcessing = false
+    if input.isEmpty { begun = 0 }
+    if life.isExhausted(hasInput: !input.isEmpty) { shutDown() }
+    updateReading()
+  }
+
+  /// Back-pressure: nothing more is read while earlier input waits, or answers do.
+  private func updateReading() {
+    let isFull = life.want == .head && !channel.isWritable
+    if input.isEmpty && !isFull && !life.isBodyPaused {
+      channel.resumeReading()
+    } else {
+      channel.pauseReading()
+    }
   }
 
   /// One piece of input; `false` when nothing can be done now.
   private func step() throws(HTTPParseError) -> Bool {
-    if body != nil { return try stepBody() }
-    guard exchange == nil, !input.isEmpty, keepAlive else { return false }
+    guard !channel.isClosed, !input.isEmpty else { return false }
+    switch life.want {
+    case .nothing: return false
+    case .body: try stepBody()
+    case .head:
+      guard channel.isWritable, mayBegin() else { return false }
+      try stepHead()
+    }
+    return true
+  }
+
+  /// Whether another request may be begun in this turn; if not, the next turn goes on.
+  private func mayBegin() -> Bool {
+    if isContinued { return false }
+    guard begun >= limits.requestsPerTurn else { return true }
+    isContinued = true
+    channel.loop.atNextTurn(self)
+    return false
+  }
+
+  private func stepHead() throws(HTTPParseError) {
     if head.isEmpty { watchdog?.set(after: limits.headTimeout) }
     guard let bytes = try head.take(&input[0]) else {
       input.removeFirst()
-      return true
+      return
     }
     if input[0].isEmpty { input.removeFirst() }
+    begun += 1
     try begin(try HeadParser.request(bytes, limits.head))
-    return true
   }
 
   private func begin(_ request: HTTPRequestHead) throws(HTTPParseError) {
     let decoder = try HTTPBodyDecoder(request: request)
+    var owesContinue = false
     if let expected = request.headers["expect"] {
       guard HTTPHeaders.same(expected, "100-continue") else {
         throw HTTPParseError(417, "unknown expectation")
       }
       owesContinue = request.minorVersion >= 1 && !decoder.isEnded
     }
-    keepAlive = keepAlive && !draining && request.wantsKeepAlive
+    life.began(
+      hasBody: !decoder.isEnded, owesContinue: owesContinue, keepsAlive: request.wantsKeepAlive)
     body = decoder.isEnded ? nil : decoder
-    discarded = 0
     watchdog?.clear()
     let exchange = HTTPExchange(self, request)
     self.exchange = exchange
     handler(exchange)
   }
 
-  private func stepBody() throws(HTTPParseError) -> Bool {
-    guard let exchange, !bodyPaused, !input.isEmpty else { return false }
-    let isDiscarding = exchange.consumer == nil
-    if isDiscarding, case .none = exchange.response { return false }
-    owesContinue = false
-    guard let event = try body!.next(&input[0]) else {
+  private func stepBody() throws(HTTPParseError) {
+    guard let event = try body?.next(&input[0]) else {
       input.removeFirst()
-      return true
+      return
     }
     if input[0].isEmpty { input.removeFirst() }
-    deliver(event, exchange)
-    if body?.isEnded == true { deliver(.end, exchange) }
-    return true
+    if case .data(let bytes) = event { deliver(bytes) }
+    if event == .end || body?.isEnded == true { endBody() }
   }
 
-  private func deliver(_ event: HTTPBodyDecoder.Event, _ exchange: HTTPExchange) {
-    switch event {
-    case .data(let bytes):
-      watchdog?.set(after: limits.bodyTimeout)
-      if let consumer = exchange.consumer {
-        consumer.bodyData(bytes)
-      } else {
-        discarded += bytes.count
-        if discarded > limits.discardedBodyBytesMax { endUnread() }
-      }
-    case .end:
-      body = nil
-      watchdog?.clear()
-      let consumer = exchange.consumer
-      exchange.consumer = nil
-      consumer?.bodyEnded()
-      if case .finished = exchange.response { next() }
+  private func deliver(_ bytes: Bytes) {
+    watchdog?.set(after: limits.bodyTimeout)
+    switch life.bodyPiece(bytes.count) {
+    case .deliver: exchange?.consumer?.bodyData(bytes)
+    case .skip: break
+    case .giveUp: proceed(.close)
     }
   }
 
+  private func endBody() {
+    body = nil
+    watchdog?.clear()
+    let consumer = exchange?.consumer
+    exchange?.consumer = nil
+    let next = life.bodyRead()
+    consumer?.bodyEnded()
+    proceed(next)
+  }
+
+  /// The handler wants the body.
   func startBody() {
-    guard body != nil else {
+    switch life.bodyWanted() {
+    case .isOver:
       let consumer = exchange?.consumer
       exchange?.consumer = nil
       consumer?.bodyEnded()
-      return
+    case .isLost:
+      let consumer = exchange?.consumer
+      exchange?.consumer = nil
+      consumer?.bodyFailed(.disconnected)
+    case .read(let sendContinue):
+      if sendContinue { channel.write("HTTP/1.1 100 Continue\r\n\r\n") }
+      watchdog?.set(after: limits.bodyTimeout)
+      process()
     }
-    if owesContinue {
-      owesContinue = false
-      channel.write("HTTP/1.1 100 Continue\r\n\r\n")
-    }
-    watchdog?.set(after: limits.bodyTimeout)
-    process()
   }
 
   func setBodyPaused(_ paused: Bool) {
-    guard bodyPaused != paused else { return }
-    bodyPaused = paused
-    if paused { watchdog?.clear() } else if body != nil { watchdog?.set(after: limits.bodyTimeout) }
+    guard life.bodyPaused(paused) else { return }
+    if paused { watchdog?.clear() } else { watchdog?.set(after: limits.bodyTimeout) }
     process()
     if paused { channel.pauseReading() }
   }
 
-  private func failBody(_ error: HTTPBodyError, of given: HTTPExchange? = nil) {
+  /// The body will not come whole: its reader is told.
+  private func failBody(_ error: HTTPBodyError) {
     body = nil
-    bodyPaused = false
-    let failed = given ?? exchange
-    let consumer = failed?.consumer
-    failed?.consumer = nil
+    let consumer = exchange?.consumer
+    exchange?.consumer = nil
+    let next = life.bodyFailed()
     consumer?.bodyFailed(error)
+    proceed(next)
   }
 
   /// Answers input that is no request and closes.
   private func refuse(_ error: HTTPParseError) {
-    keepAlive = false
-    input.removeAll()
     let text = "\(error.status) \(HTTPResponseHead.reason(error.status)): \(error.reason)"
     let head = HTTPResponseHead(
       status: error.status, headers: ["Content-Type": "text/plain; charset=utf-8"])
+    life.close()
     channel.write([encode(head, length: text.utf8.count, chunked: false), Bytes(text)])
-    channel.closeAfterFlush()
+    shutDown()
   }
 
   // MARK: output
@@ -244,7 +277,7 @@ public final class HTTP1ServerConnection: ByteChannelHandler {
   func respond(_ exchange: HTTPExchange, _ head: HTTPResponseHead, _ content: Bytes) {
     let length = head.isBodyless ? nil : content.count
     let hasBody = length != nil && exchange.request.method != "HEAD"
-    noteUnsentBody()
+    life.answerBegan(endsByClosing: false)
     let encoded = encode(head, length: length, chunked: false)
     if hasBody { channel.write([encoded, content]) } else { channel.write(encoded) }
     responseFinished()
@@ -254,55 +287,48 @@ public final class HTTP1ServerConnection: ByteChannelHandler {
   func startResponse(_ exchange: HTTPExchange, _ head: HTTPResponseHead) -> Bool {
     let counted = head.headers["content-length"] != nil || head.isBodyless
     let chunked = !counted && exchange.request.minorVersion >= 1
-    if !counted && !chunked { keepAlive = false }
-    noteUnsentBody()
+    life.answerBegan(endsByClosing: !counted && !chunked)
     channel.write(encode(head, length: nil, chunked: chunked))
     return chunked
   }
 
-  /// A client that still waits for 100 was refused: it may or may not send its body, so the
-  /// connection cannot be used again.
-  private func noteUnsentBody() {
-    if owesContinue { keepAlive = false }
-  }
-
   func responseFinished() {
-    guard exchange != nil else { return }
-    guard body == nil else {
-      // The rest of the body is skipped, or the connection given up.
-      if exchange?.consumer == nil {
-        if keepAlive && !readEnded {
-          watchdog?.set(after: limits.bodyTimeout)
-          process()
-        } else {
-          endUnread()
-        }
-      }
-      return
+    guard let exchange else { return }
+    let wantsRest = exchange.consumer?.wantsRest ?? false
+    let next = life.answered(wantsRest: wantsRest)
+    if case .skipBody = next { exchange.consumer = nil }
+    proceed(next)
+  }
+
+  private func proceed(_ next: HTTP1Life.Next) {
+    switch next {
+    case .wait: break
+    case .skipBody:
+      watchdog?.set(after: limits.bodyTimeout)
+      process()
+    case .head:
+      endExchange()
+      watchdog?.set(after: limits.idleTimeout)
+      process()
+    case .close: shutDown()
     }
-    next()
   }
 
-  private func endUnread() {
+  private func endExchange() {
     body = nil
-    keepAlive = false
-    next()
-  }
-
-  /// The response has been written and the request read.
-  private func next() {
     exchange?.connection = nil
     exchange?.onWritable = nil
     exchange?.onDisconnect = nil
     exchange = nil
-    guard keepAlive, !readEnded || !input.isEmpty else {
-      input.removeAll()
-      watchdog?.cancel()
-      channel.closeAfterFlush()
-      return
-    }
-    watchdog?.set(after: limits.idleTimeout)
-    process()
+  }
+
+  /// Nothing more is said or heard.
+  private func shutDown() {
+    life.close()
+    endExchange()
+    input.removeAll()
+    watchdog?.cancel()
+    channel.closeAfterFlush()
   }
 
   private func encode(_ head: HTTPResponseHead, length: Int?, chunked: Bool) -> Bytes {
@@ -317,22 +343,12 @@ public final class HTTP1ServerConnection: ByteChannelHandler {
       out.append("Content-Length: \(length)\r\n")
     }
     if chunked { out.append("Transfer-Encoding: chunked\r\n") }
-    if !keepAlive {
+    if life.isLast {
       out.append("Connection: close\r\n")
     } else if exchange?.request.minorVersion == 0 {
       out.append("Connection: keep-alive\r\n")
     }
     out.append("\r\n")
     return out.finish()
-  }
-}
-
-/// Writes header fields so that a value can never start a new line.
-enum HTTPFieldWriter {
-  static func append(_ name: String, _ value: String, _ out: inout ByteWriter) {
-    for byte in name.utf8 where HeadParser.isToken(byte) { out.append(byte) }
-    out.append(": ")
-    for byte in value.utf8 { out.append(byte == 0x0d || byte == 0x0a || byte == 0 ? 0x20 : byte) }
-    out.append("\r\n")
   }
 }

@@ -8,12 +8,21 @@ public protocol HTTPBodyConsumer: AnyObject {
   func bodyEnded()
   /// The body will not be complete; nothing follows.
   func bodyFailed(_ error: HTTPBodyError)
+  /// Whether what is left of the body is of use once the request was answered. If not, nothing more is
+  /// told, and the rest is skipped or the connection closed.
+  var wantsRest: Bool { get }
+}
+
+extension HTTPBodyConsumer {
+  public var wantsRest: Bool { true }
 }
 
 /// Why a body is not complete.
 public enum HTTPBodyError: Error, Sendable, Equatable, CustomStringConvertible {
   /// More bytes than the limit given.
   case tooLarge(limit: Int)
+  /// All bodies together have more bytes than the limit given.
+  case noRoom(limit: Int)
   case malformed(String)
   case disconnected
   case timedOut
@@ -21,6 +30,7 @@ public enum HTTPBodyError: Error, Sendable, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .tooLarge: "http: request body too large"
+    case .noRoom(let limit): "http: request bodies take more than \(limit) bytes together"
     case .malformed(let reason): reason
     case .disconnected: "unexpected EOF"
     case .timedOut: "i/o timeout"
@@ -67,10 +77,17 @@ public final class HTTPExchange: @unchecked Sendable {
   // MARK: request body
 
   /// Collects the body, then calls `done` once.
+  /// - Parameters:
+  ///   - limit: bytes of this body.
+  ///   - budget: shares a limit with other bodies until `done` has returned.
   public func collectBody(
-    limit: Int, _ done: @escaping (Result<Bytes, HTTPBodyError>) -> Void
+    limit: Int, budget: HTTPBodyBudget? = nil,
+    _ done: @escaping (Result<Bytes, HTTPBodyError>) -> Void
   ) {
-    streamBody(BodyCollector(limit: limit, done))
+    let length = request.headers["content-length"].flatMap { HeadParser.decimal(Bytes($0)) }
+    let collector = BodyCollector(limit: limit, length: length, budget: budget, done)
+    collector.exchange = self
+    streamBody(collector)
   }
 
   /// Streams the body to `consumer`, held until its end. Reading starts only with this call, so a
@@ -149,50 +166,5 @@ public final class HTTPExchange: @unchecked Sendable {
     onDisconnect = nil
     if case .finished = response { return }
     callback?()
-  }
-}
-
-/// Gathers a body up to a limit.
-final class BodyCollector: HTTPBodyConsumer {
-  private var first = Bytes()
-  private var gathered: ByteWriter?
-  private var count = 0
-  private let limit: Int
-  private var done: ((Result<Bytes, HTTPBodyError>) -> Void)?
-
-  init(limit: Int, _ done: @escaping (Result<Bytes, HTTPBodyError>) -> Void) {
-    self.limit = limit
-    self.done = done
-  }
-
-  func bodyData(_ bytes: Bytes) {
-    guard done != nil else { return }
-    count += bytes.count
-    guard count <= limit else {
-      finish(.failure(.tooLarge(limit: limit)))
-      return
-    }
-    if count == bytes.count {
-      first = bytes
-    } else if gathered == nil {
-      var writer = ByteWriter(capacity: min(limit, count * 2))
-      writer.append(first)
-      writer.append(bytes)
-      gathered = consume writer
-      first = Bytes()
-    } else {
-      gathered?.append(bytes)
-    }
-  }
-
-  func bodyEnded() { finish(.success(gathered.take()?.finish() ?? first)) }
-  func bodyFailed(_ error: HTTPBodyError) { finish(.failure(error)) }
-
-  private func finish(_ result: Result<Bytes, HTTPBodyError>) {
-    let callback = done
-    done = nil
-    gathered = nil
-    first = Bytes()
-    callback?(result)
   }
 }

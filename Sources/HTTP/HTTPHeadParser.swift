@@ -26,30 +26,40 @@ public struct HTTPHeadLimits: Sendable {
 /// - Source: RFC 9112 §2.2; a bare CR or LF is refused, as two readers may disagree about it.
 struct HeadAccumulator {
   private var partial: [UInt8] = []
+  /// Empty lines before the start line, which some old clients send.
+  private var emptyLines = 0
   private let limits: HTTPHeadLimits
+
+  /// Go reads over four bytes of them.
+  private static let emptyLinesMax = 2
 
   init(_ limits: HTTPHeadLimits) { self.limits = limits }
 
-  /// Whether some of a head has arrived.
-  var isEmpty: Bool { partial.isEmpty }
+  /// Whether nothing of a head has arrived.
+  var isEmpty: Bool { partial.isEmpty && emptyLines == 0 }
 
   /// Takes the head's bytes off the front of `input`.
   /// - Returns: the head with its line ends but without the empty line, or `nil` when more is
   ///   needed; `input` is then empty.
-  /// - Throws: 431 when the head is longer than the limit.
+  /// - Throws: 431 when the head is longer than the limit, 400 when it begins with empty lines without end.
   mutating func take(_ input: inout Bytes) throws(HTTPParseError) -> Bytes? {
     if partial == [0x0d], input.first == 0x0a {
       // An empty line before the start line, cut in two by the network.
       partial.removeAll()
       input = input[1..<input.count]
+      try countEmptyLine()
     }
     if partial.isEmpty {
-      while input.count >= 2, input[0] == 0x0d, input[1] == 0x0a { input = input[2..<input.count] }
+      while input.count >= 2, input[0] == 0x0d, input[1] == 0x0a {
+        input = input[2..<input.count]
+        try countEmptyLine()
+      }
     }
     if partial.isEmpty, let end = Self.end(input, from: 0) {
       guard end <= limits.bytes else { throw Self.tooLarge }
       let head = input[0..<(end - 2)]
       input = input[end..<input.count]
+      emptyLines = 0
       return head
     }
     let searchFrom = max(0, partial.count - 3)
@@ -65,7 +75,15 @@ struct HeadAccumulator {
     input = input[(end - before)..<input.count]
     let head = Bytes(partial[0..<(end - 2)])
     partial.removeAll(keepingCapacity: true)
+    emptyLines = 0
     return head
+  }
+
+  private mutating func countEmptyLine() throws(HTTPParseError) {
+    emptyLines += 1
+    guard emptyLines <= Self.emptyLinesMax else {
+      throw HTTPParseError(400, "malformed HTTP request: empty lines before it")
+    }
   }
 
   private static let tooLarge = HTTPParseError(431, "request header fields too large")

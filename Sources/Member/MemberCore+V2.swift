@@ -17,6 +17,11 @@ enum V2SnapshotError: Error, CustomStringConvertible {
   }
 }
 
+extension MemberCore {
+  /// Whether users of the v2 API wrote something that is there in the state applied so far.
+  public var holdsV2Keys: Bool { !applied.v2.holdsOnlyMembership }
+}
+
 extension MemberCore.Position {
   /// The position that a raft snapshot describes.
   init(_ snapshot: Raftpb.Snapshot) throws(V2SnapshotError) {

@@ -23,17 +23,6 @@ public enum ProcessFacts {
   /// Number of the process.
   public static var id: Int32 { getpid() }
 
-  /// Files and sockets that the process may have open at once.
-  public static var descriptorLimit: UInt64 {
-    var limit = rlimit()
-    #if canImport(Glibc)
-      let result = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    #else
-      let result = getrlimit(RLIMIT_NOFILE, &limit)
-    #endif
-    return result == 0 ? UInt64(limit.rlim_cur) : 0
-  }
-
   /// Memory now; zeros where the system does not tell.
   public static var memory: Memory {
     var found = Memory()

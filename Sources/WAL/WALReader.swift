@@ -175,14 +175,15 @@ struct WALReader {
     _ entry: Raftpb.Entry, to outcome: inout Outcome, after start: UInt64, _ reader: SegmentReader
   ) throws(WALError) {
     if entry.index > start {
-      let keep = Int(entry.index - start - 1)
-      guard keep <= outcome.contents.entries.count else {
+      let before = entry.index - start - 1
+      guard before <= UInt64(outcome.contents.entries.count) else {
         throw reader.problem(
           .outOfRange,
           "slice bounds out of range: entry \(entry.index) follows entry "
             + "\(start + UInt64(outcome.contents.entries.count))")
       }
-      outcome.contents.entries.removeSubrange(keep...)
+      // checked: not more than the entries that are there
+      outcome.contents.entries.removeSubrange(Int(before)...)
       outcome.contents.entries.append(entry)
     } else {
       outcome.contents.entries.removeAll()

@@ -49,6 +49,7 @@ struct Etcd {
     let server = EtcdServer(config: config, logger: logger)
     let ending = Ending()
     server.onRemoved = { ending.finish(nil) }
+    server.onReady = { notifyInitDaemon(logger) }
     let signals = EventLoop(name: "etcd-signal")
     signals.start()
     signals.execute {

@@ -1,9 +1,10 @@
-import Bolt
 import Bytes
 import FileSystem
 import Foundation
 import TestSupport
 import Testing
+
+@testable import Bolt
 
 @Suite struct BoltTests {
   static let unsynced: BoltOptions = {
@@ -145,6 +146,27 @@ import Testing
     let reopened = try BoltDatabase(RealFileSystem(), path: path, options: Self.unsynced)
     #expect(reopened.read().transaction == newest - 1)
     #expect(try reopened.read().bucket("b")?.get("k") == "0")
+  }
+
+  /// A meta page with a good checksum and numbers that no file has.
+  @Test(arguments: [UInt64.max, 1 << 63, 1 << 52, 1 << 40])
+  func aMetaPageBeyondTheFileIsRefused(_ highWater: UInt64) throws {
+    let scratch = Scratch()
+    let path = scratch.path + "/db"
+    try BoltDatabase(RealFileSystem(), path: path, options: Self.unsynced).close()
+    let file = try RealFileSystem().open(path, .readWrite)
+    for transaction: UInt64 in [8, 9] {
+      let meta = Meta(
+        pageSize: 4096, root: 3, sequence: 0, freelist: .max, highWater: highWater,
+        transaction: transaction)
+      try meta.encodedPage().withUnsafeBytes {
+        try file.write($0, at: Int(transaction % 2) * 4096)
+      }
+    }
+    file.close()
+    #expect(throws: BoltError.self) {
+      _ = try BoltDatabase(RealFileSystem(), path: path, options: Self.unsynced)
+    }
   }
 
   /// Flipped bytes anywhere give an error or different data, never a crash.

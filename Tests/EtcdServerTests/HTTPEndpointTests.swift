@@ -7,7 +7,9 @@ import Testing
 /// Plain HTTP; what is expected was asked of Go etcd 3.5.30.
 @Suite struct HTTPEndpointTests {
   @Test func hostsThatAreNotListedAreRefused() async throws {
-    try await withServer({ $0.hostWhitelist = ["a.example", "::1"] }) { server in
+    var config = ServerConfig()
+    config.hostWhitelist = ["a.example", "::1"]
+    try await withServer(config) { server in
       for host in ["a.example", "a.example:99", "[::1]:2379"] {
         #expect(try await server.ask("GET", "/version", ["Host: \(host)"]).status == 200, "\(host)")
       }
@@ -47,7 +49,9 @@ import Testing
     let origin = "Access-Control-Allow-Origin"
     let ours = ["Host: a", "Origin: http://ui.example:8080"]
     let theirs = ["Host: a", "Origin: http://other.example"]
-    try await withServer({ $0.corsOrigins = ["http://ui.example:8080"] }) { server in
+    var config = ServerConfig()
+    config.corsOrigins = ["http://ui.example:8080"]
+    try await withServer(config) { server in
       for (method, path, status) in [
         ("GET", "/version", 200), ("OPTIONS", "/v3/kv/range", 200), ("GET", "/nope", 404),
       ] {
@@ -154,7 +158,9 @@ import Testing
   }
 
   @Test func profilesAreServedWhenAskedFor() async throws {
-    try await withServer({ $0.enablePprof = true }) { server in
+    var config = ServerConfig()
+    config.enablePprof = true
+    try await withServer(config) { server in
       #expect(try await server.ask("GET", "/debug/pprof").status == 301)
       let index = try await server.ask("GET", "/debug/pprof/")
       #expect(index.status == 200 && index.text.contains("heap"))
@@ -212,9 +218,9 @@ import Testing
 
   @Test func listenersMayBeForOneProtocol() async throws {
     let scratch = NSTemporaryDirectory() + "etcd-http-\(UUID().uuidString)"
-    try await withServer({
-      $0.listenClientHTTPURLs = [ListenURL(scheme: .unix, host: scratch, port: 0)]
-    }) { server in
+    var config = ServerConfig()
+    config.listenClientHTTPURLs = [ListenURL(scheme: .unix, host: scratch, port: 0)]
+    try await withServer(config) { server in
       await #expect(throws: ServerUnderTest.Broken.self) {
         _ = try await server.ask("GET", "/version", at: "client")
       }

@@ -15,10 +15,10 @@ final class ServerUnderTest: Sendable {
   /// Starts a member.
   /// - Parameters:
   ///   - isAlone: whether it founds a cluster of one; else it waits for two others that never come.
-  ///   - change: what its configuration has besides.
-  init(isAlone: Bool = true, _ change: (inout ServerConfig) -> Void = { _ in }) throws {
+  ///   - given: what its configuration has besides.
+  init(isAlone: Bool = true, _ given: ServerConfig = ServerConfig()) throws {
     let folder = scratch.path
-    var config = ServerConfig()
+    var config = given
     config.dataDirectory = folder + "/data"
     config.heartbeatInterval = 10
     config.electionTimeout = 100
@@ -34,7 +34,6 @@ final class ServerUnderTest: Sendable {
       config.initialCluster["b"] = ["http://127.0.0.1:1"]
       config.initialCluster["c"] = ["http://127.0.0.1:2"]
     }
-    change(&config)
     let sink = lines
     let logger = Logger(
       targets: [.sink { sink.append($0.string) }], encoding: .json, level: .info)
@@ -127,10 +126,9 @@ final class LogLines: Sendable {
 
 /// Runs `body` with a member that serves clients, and stops it.
 func withServer(
-  _ change: (inout ServerConfig) -> Void = { _ in },
-  _ body: (ServerUnderTest) async throws -> Void
+  _ config: ServerConfig = ServerConfig(), _ body: (ServerUnderTest) async throws -> Void
 ) async throws {
-  let server = try ServerUnderTest(change)
+  let server = try ServerUnderTest(config)
   do {
     try await server.waitFor("ready to serve client requests")
     try await body(server)

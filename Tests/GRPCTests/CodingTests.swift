@@ -81,7 +81,7 @@ import Testing
     var found: [Bytes] = []
     for part in parts {
       deframer.feed(part)
-      while let (message, _) = try deframer.next() { found.append(message) }
+      while let message = try deframer.next() { found.append(message.bytes) }
     }
     let isAtBoundary = deframer.isAtBoundary
     #expect(isAtBoundary)
@@ -133,6 +133,15 @@ import Testing
       try Gzip.decompress(packed[0..<(packed.count / 2)], limit: 1 << 20)
     }
     #expect(throws: GRPCStatus.self) { try Gzip.decompress("not gzip", limit: 1 << 20) }
+  }
+
+  @Test func theBudgetOfResetsIsRefilled() {
+    var budget = ResetBudget()
+    let second: UInt64 = 1_000_000_000
+    let first = (0..<2_100).filter { _ in budget.take(now: second) }.count
+    let next = (0..<2_100).filter { _ in budget.take(now: 2 * second) }.count
+    let late = (0..<2_100).filter { _ in budget.take(now: 1_000_000 * second) }.count
+    #expect([first, next, late] == [2_000, 500, 2_000])
   }
 
   @Test func keepalivePingsThenGivesUp() {

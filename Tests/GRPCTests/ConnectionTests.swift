@@ -109,6 +109,83 @@ import Testing
     #expect(isTold)
   }
 
+  /// "MadeYouReset": the client never resets a stream, it makes the server do so, here by a window beyond 2^31.
+  @Test func provokedResetsAreCounted() async throws {
+    let (isClosed, isTold, served) = try await withLoop { loop in
+      let served = Mutex(0)
+      var router = GRPCRouter()
+      router.unary("/t.S/Never") { _, _ in served.withLock { $0 += 1 } }
+      let client = try await RawClient(loop, try listen(loop, GRPCServer(router)))
+      client.send(Frames.preface + Frames.settings)
+      for block in 0..<10 where !client.isClosed {
+        var bytes: [UInt8] = []
+        for index in 0..<1_000 {
+          let id = UInt32(2 * (block * 1_000 + index) + 1)
+          bytes +=
+            Frames.request(id, "/t.S/Never") + Frames.message(id, "")
+            + Frames.frame(8, 0, id, Frames.word(0x7fff_ffff))
+        }
+        client.send(bytes)
+      }
+      await client.waitForClose()
+      return (client.isClosed, client.contains("too_many_resets"), served.withLock { $0 })
+    }
+    #expect(isClosed)
+    #expect(isTold)
+    #expect(served < 6_000)
+  }
+
+  /// A connection that brings hundreds of calls at once shares the turn: a call of another one that came later
+  /// is served before the last of them.
+  @Test func oneConnectionDoesNotFillATurn() async throws {
+    let (before, after) = try await withLoop { loop in
+      let served = Mutex(0)
+      let (others, note) = AsyncStream.makeStream(of: Int.self)
+      let (all, end) = AsyncStream.makeStream(of: Int.self)
+      var router = GRPCRouter()
+      router.unary("/t.S/Slow") { call, request in
+        let begin = ContinuousClock.now
+        while ContinuousClock.now - begin < .microseconds(300) {}
+        call.respond(.bytes(request))
+        let count = served.withLock { served in
+          served += 1
+          return served
+        }
+        if count == 600 { end.yield(count) }
+      }
+      router.unary("/t.S/Other") { call, request in
+        note.yield(served.withLock { $0 })
+        call.respond(.bytes(request))
+      }
+      let server = GRPCServer(router)
+      let port = try listen(loop, server)
+      let greedy = try await RawClient(loop, port)
+      greedy.keeps = false
+      let modest = try await RawClient(loop, port)
+      for client in [greedy, modest] { client.send(Frames.preface + Frames.settings) }
+      await pause(loop, .milliseconds(20))
+      var bytes: [UInt8] = []
+      for index in 0..<600 {
+        let id = UInt32(2 * index + 1)
+        bytes +=
+          Frames.headers(
+            id, end: false,
+            [(":method", "POST"), (":path", "/t.S/Slow"), ("content-type", "application/grpc")])
+          + Frames.message(id, "x")
+      }
+      greedy.send(bytes)
+      modest.send(Frames.request(1, "/t.S/Other") + Frames.message(1, "x"))
+      var first = others.makeAsyncIterator()
+      var last = all.makeAsyncIterator()
+      let result = (await first.next()!, await last.next()!)
+      greedy.connection.abort()
+      modest.connection.abort()
+      return result
+    }
+    #expect(before < 550)
+    #expect(after == 600)
+  }
+
   @Test(arguments: [true, false])
   func silentPeersAreDropped(_ finishesHandshake: Bool) async throws {
     var configuration = GRPCServerConfiguration()

@@ -92,7 +92,11 @@ enum Frames {
   }
 
   static func message(_ stream: UInt32, _ text: String) -> [UInt8] {
-    frame(0, 1, stream, [0] + word(UInt32(text.utf8.count)) + Array(text.utf8))
+    data(stream, text, ends: true)
+  }
+
+  static func data(_ stream: UInt32, _ text: String, ends: Bool) -> [UInt8] {
+    frame(0, ends ? 1 : 0, stream, [0] + word(UInt32(text.utf8.count)) + Array(text.utf8))
   }
 }
 

@@ -112,6 +112,76 @@ import Testing
     #expect(reply == "hi")
   }
 
+  /// As grpc-go: the first message is the request, whether or not the client sends more or ends.
+  @Test(arguments: [
+    Frames.data(1, "one", ends: false) + Frames.message(1, "two"),
+    Frames.data(1, "one", ends: false),
+    Frames.data(1, "one", ends: false) + Frames.frame(0, 1, 1, [9, 9, 9]),
+  ])
+  func theFirstMessageIsServed(_ frames: [UInt8]) async throws {
+    let (seen, isAnswered) = try await withLoop { loop in
+      let seen = Mutex<[Bytes]>([])
+      var router = GRPCRouter()
+      router.unary("/t.S/Echo") { call, request in
+        seen.withLock { $0.append(request) }
+        call.respond(.bytes("the answer"))
+      }
+      let client = try await RawClient(loop, try listen(loop, GRPCServer(router)))
+      client.send(Frames.preface + Frames.settings + Frames.request(1, "/t.S/Echo") + frames)
+      await client.wait { $0.contains("the answer") }
+      let isAnswered = client.contains("the answer")
+      client.connection.abort()
+      return (seen.withLock { $0 }, isAnswered)
+    }
+    #expect(seen == ["one"])
+    #expect(isAnswered)
+  }
+
+  /// What is left of a deadline is looked at before a request is served, and a request of which a part came must
+  /// not outlive it.
+  @Test(arguments: [
+    ("1n", Frames.message(1, "x"), 0), ("20m", Frames.frame(0, 0, 1, [0, 0, 0]), 0),
+    ("99999999H", Frames.message(1, "x"), 1),
+  ])
+  func deadlinesThatHavePassed(_ timeout: String, _ frames: [UInt8], _ served: Int) async throws {
+    let registry = MetricsRegistry()
+    let counters = GRPCMethodCounters(registry, type: "unary", service: "t.S", method: "Echo")
+    let count = try await withLoop { loop in
+      let served = Mutex(0)
+      var router = GRPCRouter()
+      router.unary("/t.S/Echo", counters: counters) { call, request in
+        served.withLock { $0 += 1 }
+        call.respond(.bytes(request))
+      }
+      let raw = try await RawClient(loop, try listen(loop, GRPCServer(router)))
+      raw.send(
+        Frames.preface + Frames.settings
+          + Frames.headers(
+            1, end: false,
+            [
+              (":method", "POST"), (":path", "/t.S/Echo"), ("content-type", "application/grpc"),
+              ("grpc-timeout", timeout),
+            ]) + frames)
+      await raw.wait { _ in counters.handled.contains { $0.value > 0 } }
+      raw.connection.abort()
+      return served.withLock { $0 }
+    }
+    #expect(count == served)
+    #expect(counters.handled[GRPCCode.deadlineExceeded.rawValue].value == 1 - UInt64(served))
+  }
+
+  @Test func noLimitOfStreamsMeansAnyNumber() async throws {
+    let message = try await withLoop { loop in
+      var router = GRPCRouter()
+      router.unary("/t.S/Echo") { call, request in call.respond(.bytes(request)) }
+      var configuration = GRPCServerConfiguration()
+      configuration.maxConcurrentStreams = 0
+      let (_, client) = try await connect(loop, router, configuration)
+      return try await client.unary("/t.S/Echo", "hi", timeout: .seconds(5)).message
+    }
+    #expect(message == "hi")
+  }
+
   @Test func cancellingTheTaskCancelsTheCall() async throws {
     let (got, cancelled) = try await withLoop { loop in
       let (stream, continuation) = AsyncStream.makeStream(of: Bool.self)

@@ -94,6 +94,47 @@ import Testing
     #expect(smaller.terminationReason == .uncaughtSignal)
   }
 
+  /// systemd is told once clients are served; the socket's name may be abstract.
+  @Test(arguments: [false, true])
+  func systemdIsTold(_ isAbstract: Bool) throws {
+    let scratch = Scratch()
+    let path = isAbstract ? "@etcd-test-\(getpid())" : scratch.path + "/notify"
+    let receiver = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+    defer { close(receiver) }
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    var bytes = Array(path.utf8)
+    if isAbstract { bytes[0] = 0 }
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+    let length = isAbstract ? 2 + bytes.count : MemoryLayout<sockaddr_un>.size
+    let bound = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(receiver, $0, socklen_t(length))
+      }
+    }
+    try #require(bound == 0)
+    let (cluster, process) = try started(variables: ["NOTIFY_SOCKET": path])
+    var patience = timeval(tv_sec: 30, tv_usec: 0)
+    setsockopt(
+      receiver, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+    var buffer = [UInt8](repeating: 0, count: 64)
+    let count = recv(receiver, &buffer, buffer.count, 0)
+    #expect(String(decoding: buffer[..<max(0, count)], as: UTF8.self) == "READY=1")
+    end(process, by: SIGTERM)
+    #expect(cluster.members[0].log.contains("successfully notified init daemon"))
+  }
+
+  @Test func tooFewDescriptorsAreTold() {
+    let limited = run(
+      "/bin/sh",
+      [
+        "-c", "ulimit -n 120; exec \"$0\" \"$@\"", Binaries.ours, "--data-dir",
+        Scratch().path + "/d",
+      ], timeout: 20)
+    #expect(limited.status == 1)
+    #expect(limited.error.contains("file descriptor limit of etcd process is too low"))
+  }
+
   @Test func aLogFileMayRotate() throws {
     let scratch = Scratch()
     let (_, process) = try started([

@@ -98,6 +98,16 @@ import V2Store
 
     let snapshot = Self.newestSnapshot(ours)
     #expect(snapshot.contains("swapped") && !snapshot.contains("ends with us"))
+    #expect(ours.log.contains("detected custom v2store content."))
+    // A later stage of the deprecation does not start with them, and changes nothing.
+    for stage in ["write-only", "write-only-drop-data", "gone"] {
+      let refused = run(
+        Binaries.ours, ours.arguments + ["--v2-deprecation", stage], timeout: 20)
+      #expect(refused.status == 1)
+      #expect(
+        refused.error.contains(
+          "detected disallowed custom content in v2store for stage --v2-deprecation=\(stage)"))
+    }
     let back = member(last, scratch, ports, extra: ["--enable-v2"])
     back.start()
     try back.waitHealthy()

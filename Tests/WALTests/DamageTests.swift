@@ -77,6 +77,22 @@ import Testing
     }
   }
 
+  /// Records whose checksums are right and whose indices are no log's.
+  @Test(arguments: [UInt64.max - 1, 1 << 63, 1 << 40])
+  func anEntryFarAheadIsRefused(_ index: UInt64) throws {
+    let disk = try makeDisk()
+    let wal = try WAL.create(disk, directory: "d/wal", metadata: metadata)
+    wal.append(state: nil, entries: [Raftpb.Entry(term: 1, index: index, data: "x")])
+    try wal.flush()
+    try wal.close()
+    do throws(WALError) {
+      _ = try WAL.open(disk, directory: "d/wal", from: Walpb.Snapshot())
+      Issue.record("opened")
+    } catch {
+      #expect(error.reason == .outOfRange, "\(error)")
+    }
+  }
+
   /// Opens; a failure must name the segment and an offset.
   private func open(
     _ disk: SimulatedFileSystem, _ context: String

@@ -97,7 +97,8 @@ struct DebugEndpoints: Sendable {
     var writer = ByteWriter(capacity: 1024)
     writer.append("{\n\"cmdline\": ")
     writer.append(JSONValue.array(arguments).encoded())
-    writer.append(",\n\"file_descriptor_limit\": \(ProcessFacts.descriptorLimit)")
+    writer.append(
+      ",\n\"file_descriptor_limit\": \(descriptorLimit.map { UInt64(clamping: $0) } ?? .max)")
     writer.append(",\n\"memstats\": ")
     writer.append(statistics.encoded())
     writer.append(",\n\"raft.status\": ")

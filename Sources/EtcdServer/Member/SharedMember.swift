@@ -13,6 +13,8 @@ final class SharedMember: Sendable {
   let passwords: PasswordWorkers
   /// The other members.
   let peers: any PeerGateway
+  /// Tells the log about cluster versions.
+  let versionLog: ClusterVersionLog
   /// Reads that take long.
   let readers = ReadWorkers()
   /// What clients ask for and takes longest: hashing, copying for downloads. Raft's own work never waits
@@ -29,6 +31,8 @@ final class SharedMember: Sendable {
     self.host = host
     self.access = access
     self.peers = peers
+    versionLog = ClusterVersionLog(logger)
+    versionLog.begin(host)
     passwords = PasswordWorkers(cost: config.bcryptCost)
   }
 }

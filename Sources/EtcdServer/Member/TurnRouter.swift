@@ -30,8 +30,6 @@ final class TurnRouter: MemberHostDelegate {
   private let onRemoved: @Sendable () -> Void
   /// Called when there is another leader or cluster version.
   private let onClusterChange: @Sendable () -> Void
-  /// Tells the log about cluster versions.
-  private let versionLog: ClusterVersionLog
 
   /// - Parameter members: one a loop.
   init(
@@ -41,8 +39,6 @@ final class TurnRouter: MemberHostDelegate {
     self.shared = shared
     self.onRemoved = onRemoved
     self.onClusterChange = onClusterChange
-    versionLog = ClusterVersionLog(shared.logger)
-    versionLog.begin(shared.host)
     var lanes: [HandOver<Answers>?] = Array(repeating: nil, count: RequestID.lanesMax)
     for member in members {
       lanes[member.lane] = HandOver(to: member.loop) { [requests = member.requests] in
@@ -111,7 +107,7 @@ final class TurnRouter: MemberHostDelegate {
           LogField("determined-cluster-version", .string(version)),
         ])
     }
-    versionLog.changed(to: version, shared.host)
+    shared.versionLog.changed(to: version, shared.host)
     onClusterChange()
   }
 

@@ -13,6 +13,8 @@ final class PeerRequestHandler {
   private let context: PeerContext
   private var snapshots = 0
   private var mismatches = LogThrottle()
+  /// Posted messages may have 512 MB each, as in Go, but not all at once.
+  private let bodies = HTTPBodyBudget(bytesMax: 300 << 20)
 
   init(_ transport: PeerTransport, _ context: PeerContext) {
     self.transport = transport
@@ -222,7 +224,8 @@ final class PeerRequestHandler {
     guard requireMethod(exchange, "POST") else { return }
     guard isCompatible(exchange, clusterHeaders) else { return }
     let from = noteSender(exchange)
-    exchange.collectBody(limit: context.configuration.messageLimit) { [weak self] result in
+    let limit = context.configuration.messageLimit
+    exchange.collectBody(limit: limit, budget: bodies) { [weak self] result in
       self?.pipelineBody(exchange, from, result)
     }
   }
@@ -241,8 +244,9 @@ final class PeerRequestHandler {
     }
     let message: Raftpb.Message
     do {
-      // Detached: an entry in the log must not keep the connection's read buffer.
-      message = try Raftpb.Message.decode(body.detached())
+      // Detached: an entry in the log must not keep the connection's read buffer. What is larger than one
+      // was gathered in memory of its own.
+      message = try Raftpb.Message.decode(body.count > 65_536 ? body : body.detached())
     } catch {
       context.logger.warn("failed to unmarshal Raft message", [own, .error(error)])
       transport.countReceiveFailure(from)

@@ -21,6 +21,7 @@ extension EventLoop {
     // `now` may be from before the events of this turn; what a body computes from it must not lie
     // before the time at which its timer was found due.
     let time = refreshNow()
+    meter.begin(time, .timers)
     var due: [LoopTimer] = []
     while let timer = timers.popDue(time) { due.append(timer) }
     for timer in due {

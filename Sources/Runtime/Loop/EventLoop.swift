@@ -35,6 +35,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
 
   private let inbox = Mutex<Inbox>(Inbox())
   private let threadID = Atomic<UInt>(0)
+  let longestTurn = LongestTurn()
   private var thread: OSThread?
 
   // Confined to the loop.
@@ -45,7 +46,11 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   private var batch: [Work] = []
   private var hooks: [() -> Void] = []
   private var dirty: [any TurnEndHandler] = []
+  /// Work of the next turn, and of the one after.
+  private var continued: [any NextTurnHandler] = []
+  private var postponed: [any NextTurnHandler] = []
   private var cachedNow: UInt64 = 0
+  var meter = TurnMeter()
   private var stopping = false
 
   /// Rounds of local work a turn may take before events are looked at again.
@@ -104,6 +109,9 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     return cachedNow
   }
 
+  /// Monotonic nanoseconds, read from the clock with every call.
+  public var preciseNow: UInt64 { monotonicNanoseconds() }
+
   /// Reads the clock again for the rest of the turn.
   func refreshNow() -> UInt64 {
     cachedNow = monotonicNanoseconds()
@@ -121,6 +129,10 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   /// On the loop only.
   @inline(__always)
   public func atTurnEnd(_ handler: any TurnEndHandler) { dirty.append(handler) }
+
+  /// Calls `handler.nextTurn()` once in the next turn, after events of others had their chance: for work
+  /// that goes on and must not hold them up. On the loop only.
+  public func atNextTurn(_ handler: any NextTurnHandler) { postponed.append(handler) }
 
   private func submit(_ work: Work) {
     if isCurrent {
@@ -183,6 +195,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
       swap(&$0.items, &batch)
       $0.signalled = false
     }
+    meter.begin(now, .work)
     for work in batch { run(work) }
     batch.removeAll(keepingCapacity: true)
   }
@@ -200,14 +213,24 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   /// The end of a turn, just before the loop blocks.
   func endTurn() {
     var rounds = 0
+    runContinued()
     repeat {
       settle()
       flush()
       rounds += 1
     } while !local.isEmpty && rounds < Self.localRoundsMax
-    core?.setBusy(!local.isEmpty || !dirty.isEmpty)
+    swap(&continued, &postponed)
+    core?.setBusy(!local.isEmpty || !dirty.isEmpty || !continued.isEmpty)
     core?.arm(timers.earliest())
+    if meter.isRunning { longestTurn.note(meter.end(monotonicNanoseconds(), loop: name)) }
     cachedNow = 0
+  }
+
+  private func runContinued() {
+    guard !continued.isEmpty else { return }
+    meter.begin(now, .continued)
+    for handler in continued { handler.nextTurn() }
+    continued.removeAll(keepingCapacity: continued.count < 1_024)
   }
 
   /// Local work, then the hooks; once more for what the hooks gave to do, so that what they answer at
@@ -262,37 +285,7 @@ public protocol TurnEndHandler: AnyObject {
   func turnEnd()
 }
 
-/// Lets one thread wait for another once.
-public final class Gate: @unchecked Sendable {
-  // @unchecked: a POSIX semaphore-like pair, used under its own mutex.
-  private let opened = Mutex(false)
-  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-  private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-
-  public init() {
-    pthread_mutex_init(mutex, nil)
-    pthread_cond_init(condition, nil)
-  }
-
-  deinit {
-    pthread_mutex_destroy(mutex)
-    pthread_cond_destroy(condition)
-    mutex.deallocate()
-    condition.deallocate()
-  }
-
-  /// Lets the waiting thread go on.
-  public func open() {
-    pthread_mutex_lock(mutex)
-    opened.withLock { $0 = true }
-    pthread_cond_signal(condition)
-    pthread_mutex_unlock(mutex)
-  }
-
-  /// Returns once `open` was called.
-  public func wait() {
-    pthread_mutex_lock(mutex)
-    while !opened.withLock({ $0 }) { pthread_cond_wait(condition, mutex) }
-    pthread_mutex_unlock(mutex)
-  }
+/// Something that goes on with its work in the next turn of its loop.
+public protocol NextTurnHandler: AnyObject {
+  func nextTurn()
 }

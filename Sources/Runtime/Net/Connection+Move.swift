@@ -20,27 +20,27 @@ extension Connection {
     let found = uv_fileno(handle.base, &descriptor)
     let copy = found == 0 ? fcntl(descriptor, F_DUPFD_CLOEXEC, 0) : -1
     handler = nil
+    // The place that the connection takes moves along.
+    let admission = admission
+    self.admission = nil
     abort()
-    guard copy >= 0 else { return }
+    guard copy >= 0 else {
+      admission?.leave()
+      return
+    }
     let kind = kind
     target.execute {
       let moved = Connection(loop: target, kind: kind)
       let result = kind == .tcp ? uv_tcp_open(moved.tcp, copy) : uv_pipe_open(moved.pipe, copy)
       guard result == 0 else {
-        Self.closeDescriptor(copy)
+        SpareDescriptor.close(copy)
+        admission?.leave()
         moved.abort()
         return
       }
+      moved.admission = admission
       moved.configure()
       done(moved)
     }
-  }
-
-  static func closeDescriptor(_ descriptor: Int32) {
-    #if canImport(Glibc)
-      _ = Glibc.close(descriptor)
-    #else
-      _ = Darwin.close(descriptor)
-    #endif
   }
 }

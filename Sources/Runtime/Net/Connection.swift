@@ -2,7 +2,9 @@ import Bytes
 import CUV
 
 /// A TCP or unix-socket connection on a loop.
-public final class Connection: LoopResource, ByteChannel, TurnEndHandler, @unchecked Sendable {
+public final class Connection: LoopResource, ByteChannel, TurnEndHandler, NextTurnHandler,
+  @unchecked Sendable
+{
   // @unchecked: confined to `loop`, asserted in `write`, `closeAfterFlush` and `abort`.
 
   /// Whether the socket is an IP or a unix one.
@@ -22,6 +24,8 @@ public final class Connection: LoopResource, ByteChannel, TurnEndHandler, @unche
   public private(set) lazy var localAddress: SocketAddress? = address(of: uv_tcp_getsockname)
 
   let kind: Kind
+  /// Told once when the connection is closed.
+  var admission: ConnectionAdmission?
   let handle = UVHandle<uv_stream_t>(
     bytes: max(MemoryLayout<uv_tcp_t>.size, MemoryLayout<uv_pipe_t>.size))
   var queue: [Bytes] = []
@@ -30,9 +34,15 @@ public final class Connection: LoopResource, ByteChannel, TurnEndHandler, @unche
   private var wasAboveHigh = false
   private var isReading = false
   private var wantsReading = true
+  /// Bytes of large reads since others were asked first.
+  private var readAhead = 0
+  private var isOverBudget = false
   private var readEnded = false
   private var closing = false
   private var closeTimer: LoopTimer?
+
+  /// Bytes of large reads after which others are asked first.
+  private static let readAheadMax = 262_144
 
   /// Most parts handed to one system call.
   private static let partsMax = 64
@@ -106,7 +116,7 @@ public final class Connection: LoopResource, ByteChannel, TurnEndHandler, @unche
   }
 
   private func updateReading() {
-    let wanted = (wantsReading || closing) && !readEnded && !isClosed
+    let wanted = (wantsReading || closing) && !readEnded && !isClosed && !isOverBudget
     guard wanted != isReading else { return }
     isReading = wanted
     guard wanted else {
@@ -128,10 +138,29 @@ public final class Connection: LoopResource, ByteChannel, TurnEndHandler, @unche
     let connection = unsafeDowncast(owner.takeUnretainedValue(), to: Connection.self)
     if count > 0 {
       let bytes = connection.loop.readBuffers.take(count)
+      connection.countRead(count)
       if !connection.closing { connection.handler?.channelRead(bytes) }
     } else if count < 0 {
       connection.readFailed(Int32(count))
     }
+  }
+
+  /// Counts large reads alone: a small one was the last that libuv does for the connection in this turn.
+  @inline(__always)
+  private func countRead(_ count: Int) {
+    loop.meter.begin(loop.now, .reads)
+    guard count >= ReadBufferPool.roomMinimum else { return }
+    readAhead += count
+    guard readAhead >= Self.readAheadMax else { return }
+    isOverBudget = true
+    loop.atNextTurn(self)
+    updateReading()
+  }
+
+  public func nextTurn() {
+    isOverBudget = false
+    readAhead = 0
+    updateReading()
   }
 
   private func readFailed(_ result: Int32) {
@@ -349,6 +378,8 @@ public final class Connection: LoopResource, ByteChannel, TurnEndHandler, @unche
     closeTimer = nil
     queue.removeAll()
     pendingWriteBytes = 0
+    admission?.leave()
+    admission = nil
     handle.close()
     // Later in the turn, so that a handler is never told while it is calling us.
     loop.execute {

@@ -27,12 +27,17 @@ public final class Listener: LoopResource, @unchecked Sendable {
   private let targets: [EventLoop]
   private var nextTarget = 0
   private let accept: @Sendable (Connection) -> Void
+  private let admission: ConnectionAdmission?
+  /// A connection was taken by libuv and waits until it may be served; no other is taken meanwhile.
+  private var isHeld = false
+  private var spare = SpareDescriptor()
+  private var retry: LoopTimer?
 
-  /// Whether connections are left to the kernel.
+  /// Whether connections are left to the kernel; libuv takes the first all the same.
   private var isPaused: Bool
-  /// Whether one came meanwhile; the kernel's notice of others follows when it is taken.
-  private var hasWaiting = false
 
+  /// Between attempts to accept while the process has no descriptor left.
+  private static let retryDelay: Duration = .milliseconds(500)
   private static let backlog: Int32 = 1024
 
   /// Binds and listens, on the loop. Connections wait in the kernel's backlog until `start()` when
@@ -40,16 +45,20 @@ public final class Listener: LoopResource, @unchecked Sendable {
   /// - Parameters:
   ///   - reusesPort: whether other processes may listen on the same port (SO_REUSEPORT).
   ///   - targets: loops that get the connections; empty for `loop` alone.
+  ///   - admission: counts and limits connections, of this listener and others; those beyond wait in the
+  ///     backlog.
   ///   - accept: called on the connection's loop; sets the handler and calls `Connection.start()`.
   /// - Throws: `ChannelError.addressInUse`, `.resolve` or `.system`.
   public init(
     loop: EventLoop, endpoint: Endpoint, targets: [EventLoop] = [], isPaused: Bool = false,
-    reusesPort: Bool = false, accept: @escaping @Sendable (Connection) -> Void
+    reusesPort: Bool = false, admission: ConnectionAdmission? = nil,
+    accept: @escaping @Sendable (Connection) -> Void
   ) throws(ChannelError) {
     loop.preconditionCurrent()
     self.targets = targets.isEmpty ? [loop] : targets
     self.accept = accept
     self.isPaused = isPaused
+    self.admission = admission
     switch endpoint {
     case .tcp(let host, let port):
       kind = .tcp
@@ -87,13 +96,13 @@ public final class Listener: LoopResource, @unchecked Sendable {
     let size = socklen_t(MemoryLayout<Int32>.size)
     guard descriptor >= 0, setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, size) == 0 else {
       let reason = UVError(errno)
-      if descriptor >= 0 { Connection.closeDescriptor(descriptor) }
+      if descriptor >= 0 { SpareDescriptor.close(descriptor) }
       throw .system(operation: "set SO_REUSEPORT for \(address)", reason)
     }
     let tcp = UnsafeMutableRawPointer(handle.pointer).assumingMemoryBound(to: uv_tcp_t.self)
     let result = uv_tcp_open(tcp, descriptor)
     guard result == 0 else {
-      Connection.closeDescriptor(descriptor)
+      SpareDescriptor.close(descriptor)
       throw .system(operation: "open a socket for \(address)", UVError(result))
     }
   }
@@ -134,20 +143,57 @@ public final class Listener: LoopResource, @unchecked Sendable {
   }
 
   private func connectionWaits(_ status: Int32) {
-    // An error such as too many open files: libuv has dropped or will retry the connection.
-    guard status == 0 else { return }
+    guard status == 0 else { return acceptFailed(status) }
     guard !isPaused else {
-      // libuv holds this one and looks for no other until it is taken.
-      hasWaiting = true
+      isHeld = true
       return
     }
+    loop.meter.begin(loop.now, .accepts)
+    guard spare.isHeld else {
+      // The descriptor of this connection was the last: it waits until there is another.
+      isHeld = true
+      retry = loop.schedule(after: Self.retryDelay) { [weak self] in self?.acceptHeld() }
+      return
+    }
+    if let admission {
+      let loop = loop
+      let isWelcome = admission.enter { [weak self] in
+        guard let self else { return }
+        loop.execute { self.acceptHeld() }
+      }
+      guard isWelcome else {
+        isHeld = true
+        return
+      }
+    }
+    take()
+  }
+
+  /// libuv accepts again at once as long as there is no descriptor for it, and would do nothing else. The spare
+  /// one lets it come to an end.
+  private func acceptFailed(_ status: Int32) {
+    guard status == Int32(UV_EMFILE.rawValue) || status == Int32(UV_ENFILE.rawValue) else { return }
+    if spare.isHeld { spare.release() } else { usleep(1_000) }
+  }
+
+  private func acceptHeld() {
+    guard isHeld, uv_is_closing(handle.base) == 0 else { return }
+    isHeld = false
+    spare.acquire()
+    connectionWaits(0)
+  }
+
+  /// Serves the connection that libuv has taken.
+  private func take() {
     let target = targets[nextTarget % targets.count]
     nextTarget &+= 1
     let connection = Connection(loop: loop, kind: kind)
     guard uv_accept(handle.pointer, connection.handle.pointer) == 0 else {
+      admission?.leave()
       connection.abort()
       return
     }
+    connection.admission = admission
     if target === loop {
       connection.configure()
       accept(connection)
@@ -161,40 +207,17 @@ public final class Listener: LoopResource, @unchecked Sendable {
     loop.preconditionCurrent()
     guard isPaused else { return }
     isPaused = false
-    if hasWaiting { connectionWaits(0) }
+    acceptHeld()
   }
 
   /// Stops listening. Connections stay.
   public func close() {
     loop.preconditionCurrent()
+    retry?.cancel()
+    spare.release()
     handle.close()
     if case .unix(let path) = address { unlink(path) }
   }
 
   override func loopStopping() { close() }
-}
-
-/// Finds out whether a unix socket file has a listener.
-enum UnixProbe {
-  static func nobodyListens(_ path: String) -> Bool {
-    #if canImport(Glibc)
-      let type = Int32(SOCK_STREAM.rawValue)
-    #else
-      let type = SOCK_STREAM
-    #endif
-    let probe = socket(AF_UNIX, type, 0)
-    guard probe >= 0 else { return false }
-    defer { close(probe) }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    let bytes = Array(path.utf8)
-    guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else { return false }
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-    let result = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(probe, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
-    return result != 0 && errno == ECONNREFUSED
-  }
 }

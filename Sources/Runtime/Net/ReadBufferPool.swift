@@ -7,7 +7,7 @@ import Bytes
 struct ReadBufferPool {
   static let bufferBytes = 65_536
   /// With less than this left, a fresh buffer saves more system calls than it costs.
-  private static let roomMinimum = 16_384
+  static let roomMinimum = 16_384
   /// Buffers kept for reuse.
   private static let retiredMax = 32
 

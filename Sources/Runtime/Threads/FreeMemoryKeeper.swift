@@ -1,0 +1,81 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Decides when to give freed memory back: after the process has grown a good deal and stopped growing. Pure.
+///
+/// After a flood of connections, calls or bodies most of what they took is free, but stays with the process
+/// (see `releaseFreeMemory`). Looking at the process instead of counting what each user of memory frees costs
+/// nothing per call and misses no one.
+struct FreeMemoryPolicy {
+  /// Growth that is worth looking for free memory.
+  static let growthBytes = 67_108_864
+
+  /// The least that was seen since memory was last given back.
+  private var floor: Int?
+  private var last = 0
+
+  /// Notes the resident size in bytes.
+  /// - Returns: whether free memory is to be given back now.
+  mutating func sample(_ resident: Int) -> Bool {
+    defer { last = resident }
+    let low = Swift.min(floor ?? resident, resident)
+    floor = low
+    // While it grows what is free is wanted again soon.
+    return resident - low >= Self.growthBytes && resident - last < Self.growthBytes / 16
+  }
+
+  /// Memory was given back; what is left is in use.
+  mutating func released(_ resident: Int) {
+    floor = resident
+    last = resident
+  }
+}
+
+/// Gives freed memory back to the system within ten seconds after a flood, away from the loop.
+public final class FreeMemoryKeeper: @unchecked Sendable {
+  // @unchecked: `policy` is touched by `check` alone, whose calls the worker runs one after another.
+  private var policy = FreeMemoryPolicy()
+
+  /// Between two looks at the process.
+  public static let interval: Duration = .seconds(2)
+
+  public init() {}
+
+  /// Looks at the process every two seconds, from now until the loop stops or the timer is cancelled.
+  /// - Parameters:
+  ///   - loop: keeps the time; the caller is on it.
+  ///   - execute: runs its argument on a thread that may block, one after another.
+  @discardableResult
+  public func start(
+    on loop: EventLoop, _ execute: @escaping (@escaping @Sendable () -> Void) -> Void
+  ) -> LoopTimer {
+    loop.schedule(after: Self.interval, repeating: Self.interval) { execute { self.check() } }
+  }
+
+  /// One look; some microseconds, and some milliseconds where memory is given back.
+  func check() {
+    guard let resident = residentHeapBytes(), policy.sample(resident) else { return }
+    releaseFreeMemory()
+    policy.released(residentHeapBytes() ?? resident)
+  }
+}
+
+/// Bytes of the process in main memory that belong to no file; `nil` where there is no /proc.
+func residentHeapBytes() -> Int? {
+  let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+  guard file >= 0 else { return nil }
+  defer { close(file) }
+  return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 256) { buffer in
+    let count = read(file, buffer.baseAddress!, buffer.count)
+    guard count > 0 else { return nil }
+    // Pages: size, resident, shared.
+    let fields = buffer[..<count].split(separator: UInt8(ascii: " "))
+    guard fields.count > 2, let resident = Int(String(decoding: fields[1], as: UTF8.self)),
+      let shared = Int(String(decoding: fields[2], as: UTF8.self))
+    else { return nil }
+    return Swift.max(0, resident - shared) * Int(sysconf(Int32(_SC_PAGESIZE)))
+  }
+}

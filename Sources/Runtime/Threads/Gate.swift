@@ -1,0 +1,42 @@
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Lets one thread wait for another once.
+public final class Gate: @unchecked Sendable {
+  // @unchecked: a POSIX semaphore-like pair, used under its own mutex.
+  private let opened = Mutex(false)
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+  public init() {
+    pthread_mutex_init(mutex, nil)
+    pthread_cond_init(condition, nil)
+  }
+
+  deinit {
+    pthread_mutex_destroy(mutex)
+    pthread_cond_destroy(condition)
+    mutex.deallocate()
+    condition.deallocate()
+  }
+
+  /// Lets the waiting thread go on.
+  public func open() {
+    pthread_mutex_lock(mutex)
+    opened.withLock { $0 = true }
+    pthread_cond_signal(condition)
+    pthread_mutex_unlock(mutex)
+  }
+
+  /// Returns once `open` was called.
+  public func wait() {
+    pthread_mutex_lock(mutex)
+    while !opened.withLock({ $0 }) { pthread_cond_wait(condition, mutex) }
+    pthread_mutex_unlock(mutex)
+  }
+}
