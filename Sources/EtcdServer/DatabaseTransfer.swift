@@ -1,6 +1,8 @@
 import Bolt
 import Bytes
 import FileSystem
+import MVCC
+import MemberStorage
 import PeerTransport
 import Runtime
 import Synchronization
@@ -20,13 +22,18 @@ final class DatabaseSource: SnapshotSource {
   func close() {}
 }
 
-/// A database on its way in: written to a temporary file on a worker thread, then renamed to
-/// `INDEX.snap.db`, where the installation of the snapshot finds it.
+/// A database on its way in: written to a temporary file of its own on a worker thread, looked at, then
+/// renamed to `INDEX.snap.db`, where the installation of the snapshot finds it.
+///
+/// Two transfers of one index never share a file: a leader that hung sends again.
 ///
 /// - Source: etcd `snap/db.go` SaveDBFrom.
 final class DatabaseSink: SnapshotSink {
   /// Bytes that may wait for the disk.
   private static let queueBytesMax = 4 << 20
+  /// Bytes after which the system is asked to write: the log's fsyncs wait for what the journal finds
+  /// unwritten.
+  private static let writeBackBytes = 4 << 20
 
   private struct State {
     var queued = 0
@@ -37,29 +44,28 @@ final class DatabaseSink: SnapshotSink {
   private let fileSystem = RealFileSystem()
   private let directory: String
   private let temporary: String
-  private let final: String
+  private let destination: String
   private let file: any StorageFile
   private let thread: WorkerThread
   private let resume: @Sendable () -> Void
   private let state = Mutex(State())
+  /// Where the next bytes go; on `thread`.
   private let offset = Mutex(0)
 
+  /// - Throws: when the temporary file cannot be made.
   init(
     directory: String, index: UInt64, thread: WorkerThread, resume: @escaping @Sendable () -> Void
   ) throws(SnapshotError) {
     self.directory = directory
     self.resume = resume
     self.thread = thread
-    final = "\(directory)/\(index.hex16).snap.db"
-    temporary = "\(directory)/tmp-\(index.hex16).snap.db"
+    destination = "\(directory)/\(index.hex16).snap.db"
+    // Names that begin so are removed at the next start.
+    temporary = "\(directory)/tmp-\(index.hex16)-\(UInt64.random(in: 0 ... .max).hex16).snap.db"
     do throws(FileError) {
-      file = try fileSystem.open(temporary, .create(permissions: 0o600))
-      try file.truncate(to: 0)
+      file = try fileSystem.open(temporary, .createNew(permissions: 0o600))
     } catch { throw SnapshotError(error.description) }
   }
-
-  /// Bytes that may wait to be written to the disk.
-  private static let writeBackBytes = 4 << 20
 
   func write(_ bytes: Bytes) throws(SnapshotError) -> Bool {
     let (failure, hasRoom) = state.withLock { state in
@@ -80,7 +86,6 @@ final class DatabaseSink: SnapshotSink {
     var failure: SnapshotError?
     do throws(FileError) {
       try bytes.withUnsafeBytes { (memory) throws(FileError) in try file.write(memory, at: at) }
-      // The log's fsyncs wait for what the journal finds unwritten.
       let end = at + bytes.count
       if end / Self.writeBackBytes > at / Self.writeBackBytes { try file.writeBack() }
     } catch { failure = SnapshotError(error.description) }
@@ -95,19 +100,40 @@ final class DatabaseSink: SnapshotSink {
   }
 
   func finish(_ done: @escaping @Sendable (Result<Void, SnapshotError>) -> Void) {
-    thread.execute {
-      if let failure = self.state.withLock({ $0.failure }) {
-        self.discard()
-        done(.failure(failure))
-        return
-      }
+    thread.execute { done(self.putInPlace()) }
+  }
+
+  private func putInPlace() -> Result<Void, SnapshotError> {
+    do throws(SnapshotError) {
+      if let failure = state.withLock({ $0.failure }) { throw failure }
+      do throws(FileError) { try file.sync() } catch { throw SnapshotError(error.description) }
+      try check()
       do throws(FileError) {
-        try self.file.sync()
-        self.file.close()
-        try self.fileSystem.rename(self.temporary, to: self.final)
-        try self.fileSystem.syncDirectory(self.directory)
-        done(.success(()))
-      } catch { done(.failure(SnapshotError(error.description))) }
+        file.close()
+        try fileSystem.rename(temporary, to: destination)
+        try fileSystem.syncDirectory(directory)
+      } catch { throw SnapshotError(error.description) }
+      return .success(())
+    } catch {
+      discard()
+      return .failure(error)
+    }
+  }
+
+  /// Refuses what is no database before raft hears of it: once a snapshot is in the log, the member
+  /// cannot start without the database that belongs to it.
+  private func check() throws(SnapshotError) {
+    do throws(BoltError) {
+      var options = BoltOptions()
+      options.isReadOnly = true
+      let database = try BoltDatabase(fileSystem, path: temporary, options: options)
+      defer { database.close() }
+      let names = try database.read().bucketNames()
+      for bucket in [Bucket.key, .meta] where !names.contains(bucket.name) {
+        throw BoltError(reason: .invalid, description: "there is no bucket \(bucket)")
+      }
+    } catch {
+      throw SnapshotError("what came with the snapshot is no database of etcd: \(error.description)")
     }
   }
 

@@ -132,6 +132,7 @@ struct KVService: Sendable {
     } catch { return call.fail(GRPCStatus(error)) }
     guard !member.access.isEnabled else {
       member.propose(field, bytes, for: call.metadata) { outcome, term in
+        if let cost { member.release(cost) }
         respond(call, outcome, term)
       }
       return
@@ -139,9 +140,13 @@ struct KVService: Sendable {
     let id = member.requests.makeID()
     let data = RaftRequest.encode(field, bytes, id: id)
     guard data.count <= member.config.maxRequestBytes else {
+      if let cost { member.release(cost) }
       return call.fail(GRPCStatus(.requestTooLarge))
     }
-    member.requests.propose(id: id, data) { outcome, term in respond(call, outcome, term) }
+    member.requests.propose(id: id, data) { outcome, term in
+      if let cost { member.release(cost) }
+      respond(call, outcome, term)
+    }
   }
 
   private func respond(_ call: UnaryCall, _ outcome: Outcome, _ term: UInt64) {

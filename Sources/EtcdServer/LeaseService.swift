@@ -34,7 +34,9 @@ struct LeaseService: Sendable {
     guard var request = call.decode(Etcdserverpb.LeaseGrantRequest.self, bytes) else { return }
     do throws(EtcdError) {
       try member.refuseOnLearner()
+      // Leases are too small for what is under way to matter.
       try member.reserve(Quota.leaseCost)
+      member.release(Quota.leaseCost)
     } catch { return call.fail(GRPCStatus(error)) }
     var bytes = bytes
     if request.id == 0 {

@@ -78,6 +78,15 @@ struct MaintenanceService: Sendable {
   /// Rewrites this member's database; other requests go on meanwhile.
   private func defragment(_ call: UnaryCall, _ bytes: Bytes) {
     guard call.decode(Etcdserverpb.DefragmentRequest.self, bytes) != nil else { return }
+    // What was compacted before has to be gone: who is out of space compacts, defragments, and expects
+    // room then.
+    member.flushBackend(withCompactions: true, within: Self.compactionPatience) { rewrite(call) }
+  }
+
+  /// A compaction that takes longer than this goes on behind the defragmentation.
+  private static let compactionPatience = Duration.seconds(10)
+
+  private func rewrite(_ call: UnaryCall) {
     member.logger.info("starting defragment")
     let start = ContinuousClock.now
     member.host.defragment { result in
@@ -218,21 +227,26 @@ struct MaintenanceService: Sendable {
 }
 
 extension RunningMember {
-  /// Returns once the backend holds everything applied before the call, or the time is over: a member
-  /// that is still replaying its log writes nothing.
+  /// Calls `done` once the backend holds everything applied before the call, or the time is over: a
+  /// member that is still replaying its log writes nothing. On the loop.
+  func flushBackend(
+    withCompactions: Bool = false, within limit: Duration, _ done: @escaping () -> Void
+  ) {
+    var isOver = false
+    func finish() {
+      if isOver { return }
+      isOver = true
+      done()
+    }
+    let id = requests.expect { _, _ in finish() }
+    host.post(.flush(id: id, withCompactions: withCompactions))
+    loop.schedule(after: limit) { finish() }
+  }
+
+  /// Returns once the backend holds everything applied before the call, or the time is over.
   func flushBackend(within limit: Duration) async {
     await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
-      loop.execute {
-        var isOver = false
-        func finish() {
-          if isOver { return }
-          isOver = true
-          done.resume()
-        }
-        let id = self.requests.expect { _, _ in finish() }
-        self.host.post(.flush(id: id))
-        self.loop.schedule(after: limit) { finish() }
-      }
+      loop.execute { self.flushBackend(within: limit) { done.resume() } }
     }
   }
 

@@ -62,6 +62,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     configuration.dialTimeout = .milliseconds(1000 + config.electionTimeout)
     configuration.readTimeout = config.raftReadTimeout
     configuration.writeTimeout = config.raftWriteTimeout
+    configuration.worker = worker
     configuration.logger = logger
     configuration.metrics = registry
     transport = PeerTransport(configuration: configuration, loop: loop, delegate: self)
@@ -187,9 +188,11 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   func makeSnapshotSink(
     for message: Raftpb.Message, resume: @escaping @Sendable () -> Void
   ) throws(SnapshotError) -> any SnapshotSink {
-    guard let index = message.snapshot?.metadata.index else {
+    guard let snapshot = message.snapshot else {
       throw SnapshotError("message without a snapshot")
     }
+    if let fault = EntryCheck.fault(snapshot) { throw SnapshotError(fault) }
+    let index = snapshot.metadata.index
     return try DatabaseSink(
       directory: snapDirectory, index: index, thread: worker, resume: resume)
   }

@@ -3,7 +3,7 @@ import Membership
 
 /// Whether a change of the members would leave the cluster able to work. Pure.
 ///
-/// - Source: etcd `membership/cluster.go` IsReadyTo…, `server.go` mayAddMember and others.
+/// - Source: etcd 3.5.30 `membership/cluster.go` IsReadyTo…, `server.go` mayAddMember and others.
 struct Reconfiguration {
   /// Whether a member is connected long enough to count on it; the local member always is.
   typealias Connected = (UInt64) -> Bool
@@ -22,7 +22,11 @@ struct Reconfiguration {
       let grows = started == 1 && after == 2
       guard grows || started >= after / 2 + 1 else { throw .notEnoughStarted }
     }
-    guard voters.allSatisfy({ connected($0.id) }) else { throw .unhealthyCluster }
+    // A member that is down takes nothing away as long as those that work are a quorum of what is to
+    // be; the new one counts as not working.
+    guard voters.count > 1 else { return }
+    let active = voters.count { connected($0.id) }
+    guard active >= (voters.count + 1) / 2 + 1 else { throw .unhealthyCluster }
   }
 
   /// - Parameter isReachable: whether the member to remove is connected at all.

@@ -14,6 +14,14 @@ public enum EntryCheck {
     return nil
   }
 
+  /// What is wrong with a snapshot's own part, which the database does not hold; `nil` when nothing is.
+  public static func fault(_ snapshot: Raftpb.Snapshot) -> String? {
+    do throws(V2SnapshotError) {
+      _ = try MemberCore.Position(snapshot)
+      return nil
+    } catch { return error.description }
+  }
+
   private static func fault(_ entry: Raftpb.Entry) -> String? {
     switch entry.type {
     case .normal:

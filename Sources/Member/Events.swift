@@ -19,8 +19,9 @@ public enum MemberEvent: Sendable {
   case askLeases([LeaseQuestion])
   /// Wait until an index is applied here; answered with the id.
   case awaitApplied(id: UInt64, index: UInt64)
-  /// Bring the backend up to what is applied now; answered with the id once it is durable.
-  case flush(id: UInt64)
+  /// Bring the backend up to what is applied now; answered with the id once it is durable, and, when
+  /// that is asked for, compactions are over and the rows that they took have left the backend.
+  case flush(id: UInt64, withCompactions: Bool = false)
   /// Go on with work that `wantsMore` announced.
   case resume
   /// Go on with the compaction that `wantsCompaction` announced.
@@ -166,6 +167,8 @@ public struct MemberStatus: Sendable, Equatable {
   public var revision: Int64 = 1
   public var compactRevision: Int64 = -1
   public var keys: Int = 0
+  /// Bytes of keys and values that are applied and not in the backend yet.
+  public var pendingBytes: Int = 0
   public var role: RaftRole = .follower
   public var isLearner = false
   public var alarms: [Etcdserverpb.AlarmMember] = []

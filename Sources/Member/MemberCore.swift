@@ -123,7 +123,7 @@ public struct MemberCore: Sendable {
   /// Messages to peers that had to wait for the log.
   var delayed: [Raftpb.Message] = []
   /// Callers that wait until the backend holds an index.
-  var flushes: [(id: UInt64, index: UInt64)] = []
+  var flushes: [(id: UInt64, index: UInt64, withCompactions: Bool)] = []
   /// The backend is behind and should be written at the next chance.
   var commitDue = false
   /// Snapshots for peers that wait for a backend that knows the receiver.
@@ -186,6 +186,7 @@ public struct MemberCore: Sendable {
     status.revision = store.revision
     status.compactRevision = store.compactRevision
     status.keys = store.liveKeys
+    status.pendingBytes = store.pendingBytes
     status.role = basic.softState.role
     status.isLearner = basic.isLearner
     status.alarms = alarms.all
@@ -211,8 +212,8 @@ public struct MemberCore: Sendable {
     case .readLocal(let ids): readLocal(ids, &out)
     case .askLeases(let questions): ask(questions, &out)
     case .awaitApplied(let id, let index): awaitApplied(index, id: id, &out)
-    case .flush(let id):
-      flushes.append((id, applied.index))
+    case .flush(let id, let withCompactions):
+      flushes.append((id, applied.index, withCompactions))
       commitDue = true
       writeNews(&out)
     case .resume: break
@@ -388,10 +389,14 @@ public struct MemberCore: Sendable {
   /// Answers those who wait for the backend.
   private mutating func releaseFlushes(_ out: inout MemberOutput) {
     guard !flushes.isEmpty else { return }
-    for flush in flushes where flush.index <= durable.index {
+    let isSettled = !store.isCompacting && store.droppedRows == 0 && !store.isCommitting
+    func isOver(_ index: UInt64, _ withCompactions: Bool) -> Bool {
+      index <= durable.index && (isSettled || !withCompactions)
+    }
+    for flush in flushes where isOver(flush.index, flush.withCompactions) {
       out.replies.append(Reply(id: flush.id, outcome: .done))
     }
-    flushes.removeAll { $0.index <= durable.index }
+    flushes.removeAll { isOver($0.index, $0.withCompactions) }
     if !flushes.isEmpty { commitDue = true }
   }
 

@@ -39,6 +39,8 @@ public struct PeerTransportConfiguration: Sendable {
   public var pipelineConcurrency = 4
   /// Snapshots on their way out, and on their way in.
   public var snapshotsInFlight = 16
+  /// Reads the databases that are sent; `nil`: the loop does, which only memory is quick enough for.
+  public var worker: WorkerThread?
   /// Most bytes of a snapshot queued on its connection.
   public var snapshotQueueBytes = 1 << 20
   /// Largest message.

@@ -37,7 +37,8 @@ public struct SnapshotError: Error, Sendable, Equatable, CustomStringConvertible
   public init(_ description: String) { self.description = description }
 }
 
-/// A database file to be sent. Read on the transport's loop, front to back.
+/// A database file to be sent, front to back, one call at a time. Read on the transport's worker where it
+/// has one: pages may have to come from the disk, and heartbeats must not wait for them.
 public protocol SnapshotSource: AnyObject, Sendable {
   /// Bytes of the whole.
   var totalSize: Int { get }

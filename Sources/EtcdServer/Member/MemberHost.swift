@@ -99,6 +99,8 @@ final class MemberHost: @unchecked Sendable {
   }
 
   var status: MemberStatus { published.withLock { $0.status } }
+  /// Bytes applied and not in the backend yet.
+  var pendingBytes: Int { published.withLock { $0.status.pendingBytes } }
   var membership: Membership { published.withLock { $0.membership } }
 
   /// Starts threads and clock.

@@ -78,13 +78,26 @@ final class RunningMember: @unchecked Sendable {
     if host.status.isLearner { throw .notSupportedForLearner }
   }
 
-  /// Refuses a request that would not fit, and raises the alarm for the cluster.
-  /// - Parameter cost: bytes the backend may grow by.
+  /// Refuses a request that would not fit, and raises the alarm for the cluster. What is on its way into
+  /// the backend counts: the quota bounds the file, not only what was written when somebody looked.
+  /// - Parameter cost: bytes the backend may grow by; given back by `release` when the answer is there.
   /// - Throws: `noSpace`.
   func reserve(_ cost: Int) throws(EtcdError) {
-    guard let quota = config.quota, host.backend.sizes.total + cost >= quota else { return }
-    raiseAlarm(.nospace)
-    throw .noSpace
+    guard let quota = config.quota else { return }
+    let sizes = host.backend.sizes
+    let coming = host.pendingBytes + shared.proposedBytes.load(ordering: .relaxed)
+    // Free pages take what comes first.
+    let growth = Swift.max(coming - (sizes.total - sizes.inUse), 0)
+    guard sizes.total + cost < quota, sizes.total + growth + cost < quota else {
+      raiseAlarm(.nospace)
+      throw .noSpace
+    }
+    shared.proposedBytes.add(cost, ordering: .relaxed)
+  }
+
+  /// Gives back what `reserve` took.
+  func release(_ cost: Int) {
+    if config.quota != nil { shared.proposedBytes.subtract(cost, ordering: .relaxed) }
   }
 
   private func raiseAlarm(_ type: Etcdserverpb.AlarmType) {

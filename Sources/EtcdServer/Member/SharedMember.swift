@@ -1,5 +1,6 @@
 import EtcdConfig
 import Runtime
+import Synchronization
 
 /// What all loops of a member share. Each part may be used from any thread.
 final class SharedMember: Sendable {
@@ -13,6 +14,8 @@ final class SharedMember: Sendable {
   let passwords: PasswordWorkers
   /// The other members.
   let peers: any PeerGateway
+  /// Bytes that requests under way may add to the backend.
+  let proposedBytes = Atomic(0)
   /// Tells the log about cluster versions.
   let versionLog: ClusterVersionLog
   /// Reads that take long.

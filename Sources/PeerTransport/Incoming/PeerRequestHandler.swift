@@ -11,7 +11,8 @@ import Runtime
 final class PeerRequestHandler {
   private unowned let transport: PeerTransport
   private let context: PeerContext
-  private var snapshots = 0
+  /// Snapshots on their way in, oldest first.
+  private var snapshots: [SnapshotReceiver] = []
   private var mismatches = LogThrottle()
   /// Posted messages may have 512 MB each, as in Go, but not all at once.
   private let bodies = HTTPBodyBudget(bytesMax: 300 << 20)
@@ -301,26 +302,47 @@ final class PeerRequestHandler {
     guard requireMethod(exchange, "POST") else { return countUnknownSnapshot() }
     guard isCompatible(exchange, clusterHeaders) else { return countUnknownSnapshot() }
     let from = noteSender(exchange)
-    guard snapshots < context.configuration.snapshotsInFlight else {
+    makeRoom(for: from)
+    guard snapshots.count < context.configuration.snapshotsInFlight else {
       countUnknownSnapshot()
       return refuse(exchange, 500, "too many snapshots in flight", clusterHeaders)
     }
-    snapshots += 1
     let receiver = SnapshotReceiver(exchange, context, sender: from) {
       [weak self] message in
       self?.admit(exchange, message, from, withDatabase: true) ?? false
     } refuse: { [weak self] status, text in
       guard let self else { return }
       refuse(exchange, status, text, clusterHeaders)
-    } ended: { [weak self] message in
+    } ended: { [weak self] receiver, message in
       guard let self else { return }
-      snapshots -= 1
+      snapshots.removeAll { $0 === receiver }
       guard let message else { return }
       context.receive(message)
       exchange.respond(status: 204, headers: clusterHeaders)
     }
+    snapshots.append(receiver)
     receiver.start()
   }
+
+  /// A member that sends again has given up what it sent before. When all places are taken, one that
+  /// nothing comes for is given up for a member of the cluster: bodies that are held open must not keep
+  /// a member behind.
+  private func makeRoom(for sender: UInt64?) {
+    if let sender {
+      for older in snapshots where older.claimedSender == sender { older.supersede() }
+    }
+    guard snapshots.count >= context.configuration.snapshotsInFlight,
+      let sender, transport.link(sender) != nil
+    else { return }
+    let now = context.loop.now
+    let stalled = snapshots.filter { receiver in
+      now &- receiver.lastInput > Self.stallTime.nanoseconds
+    }.min { $0.lastInput < $1.lastInput }
+    stalled?.supersede()
+  }
+
+  /// Silence after which a transfer may be given up for another.
+  private static let stallTime: Duration = .seconds(1)
 
   private func countUnknownSnapshot() {
     SnapshotMetrics.receiveFailures(context.configuration.metrics).add()

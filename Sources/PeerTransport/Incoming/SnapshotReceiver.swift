@@ -18,7 +18,11 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   private let context: PeerContext
   private let admit: (Raftpb.Message) -> Bool
   private let refuse: (Int, String) -> Void
-  private let ended: (Raftpb.Message?) -> Void
+  private let ended: (SnapshotReceiver, Raftpb.Message?) -> Void
+  /// Who the request says sends it.
+  let claimedSender: UInt64?
+  /// When something came last, on the loop's clock.
+  private(set) var lastInput: UInt64
   private var decoder: StreamDecoder
   private var phase = Phase.message
   private var sender: UInt64?
@@ -39,7 +43,7 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   init(
     _ exchange: HTTPExchange, _ context: PeerContext, sender: UInt64?,
     admit: @escaping (Raftpb.Message) -> Bool, refuse: @escaping (Int, String) -> Void,
-    ended: @escaping (Raftpb.Message?) -> Void
+    ended: @escaping (SnapshotReceiver, Raftpb.Message?) -> Void
   ) {
     self.exchange = exchange
     self.context = context
@@ -48,6 +52,8 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
     self.refuse = refuse
     self.ended = ended
     startedAt = context.loop.now
+    lastInput = startedAt
+    claimedSender = sender
     decoder = StreamDecoder(
       .message, local: context.localID, remote: sender ?? 0,
       limit: context.configuration.messageLimit)
@@ -63,6 +69,21 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
     LogField("incoming-snapshot-index", .uint(message.snapshot?.metadata.index ?? 0))
   }
 
+  /// Gives the transfer up for a newer one.
+  func supersede() {
+    switch phase {
+    case .message:
+      refuse(500, "a newer snapshot took the place of this one")
+      end(nil)
+      exchange.abort()
+    case .database(let message, let sink):
+      failed(message, sink, "a newer snapshot took its place")
+      exchange.abort()
+    // What is complete is of use.
+    case .saving, .over: break
+    }
+  }
+
   // MARK: HTTPBodyConsumer
 
   func bodyData(_ bytes: Bytes) {
@@ -72,6 +93,7 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
       return
     }
     sawInput = true
+    lastInput = context.loop.now
     var input = bytes
     if case .message = phase {
       do throws(StreamDecodeError) {
@@ -197,6 +219,6 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
     metrics?.inFlight.add(-1)
     // A paused body of a request that was answered would never be skipped.
     exchange.resumeBody()
-    ended(message)
+    ended(self, message)
   }
 }

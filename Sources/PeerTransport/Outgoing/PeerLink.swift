@@ -126,3 +126,17 @@ class PeerLink {
     status.close()
   }
 }
+
+extension PeerContext {
+  /// Runs `work` on the configuration's worker, or here when there is none, and then `done` on the loop.
+  func onWorker<R: Sendable>(
+    _ work: @escaping @Sendable () -> R, _ done: @escaping @Sendable (R) -> Void
+  ) {
+    guard let worker = configuration.worker else { return done(work()) }
+    let loop = loop
+    worker.execute {
+      let result = work()
+      loop.execute { done(result) }
+    }
+  }
+}

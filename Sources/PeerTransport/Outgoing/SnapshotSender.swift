@@ -5,7 +5,9 @@ import Runtime
 
 /// Posts one snapshot: the message, then the database file as the connection takes it.
 /// Confined to the transport's loop.
-final class SnapshotSender: HTTPResponseHandler {
+final class SnapshotSender: HTTPResponseHandler, @unchecked Sendable {
+  // @unchecked: confined to the loop; the worker only reads `source`, a piece at a time.
+
   private let peer: Peer
   private let message: Raftpb.Message
   private let source: any SnapshotSource
@@ -16,6 +18,8 @@ final class SnapshotSender: HTTPResponseHandler {
   private var front: Bytes
   private var offset = 0
   private var bodySent = false
+  /// Whether the worker reads a piece.
+  private var isReading = false
   private var head: HTTPResponseHead?
   private var answer: [UInt8] = []
   private var startedAt: UInt64 = 0
@@ -98,23 +102,40 @@ final class SnapshotSender: HTTPResponseHandler {
       call.write(front)
       front = Bytes()
     }
-    while offset < source.totalSize, call.isWritable {
-      let count = min(Self.pieceBytes, source.totalSize - offset)
+    readOn()
+  }
+
+  /// Reads the next piece as long as the connection has room.
+  private func readOn() {
+    guard done != nil, !isReading, !bodySent, let call else { return }
+    guard offset < source.totalSize else {
+      bodySent = true
+      // From here on the request's own deadline holds.
+      watchdog?.clear()
+      call.finishBody()
+      return
+    }
+    guard call.isWritable else { return }
+    isReading = true
+    let (source, offset) = (source, offset)
+    let count = min(Self.pieceBytes, source.totalSize - offset)
+    peer.context.onWorker { () -> Result<Bytes, SnapshotError> in
       do throws(SnapshotError) {
         let piece = try source.read(offset: offset, count: count)
         guard piece.count == count else { throw SnapshotError("snapshot source ended early") }
+        return .success(piece)
+      } catch { return .failure(error) }
+    } _: { [self] result in
+      isReading = false
+      guard done != nil, let call = self.call else { return }
+      switch result {
+      case .success(let piece):
+        self.offset += count
         call.write(piece)
-      } catch {
-        finish(.source(error))
-        return
+        readOn()
+      case .failure(let error): finish(.source(error))
       }
-      offset += count
     }
-    guard offset == source.totalSize else { return }
-    bodySent = true
-    // From here on the request's own deadline holds.
-    watchdog?.clear()
-    call.finishBody()
   }
 
   func responseHead(_ head: HTTPResponseHead) { self.head = head }

@@ -81,9 +81,8 @@ extension Cluster {
     let digits = String(index, radix: 16)
     let hex = String(repeating: "0", count: 16 - digits.count) + digits
     let directory = receiver.snapDirectory
-    let temporary = "\(directory)/tmp-\(hex).snap.db"
-    let file = try? target.fileSystem.open(temporary, .create(permissions: 0o600))
-    try? file?.truncate(to: 0)
+    let temporary = "\(directory)/tmp-\(hex)-\(transfers.count).snap.db"
+    let file = try? target.fileSystem.open(temporary, .createNew(permissions: 0o600))
     transfers.append(
       Transfer(
         snapshot.message, rows, lives: (nodes[id]!.life, target.life), directory: directory,
