@@ -98,21 +98,46 @@ public final class EtcdServer: @unchecked Sendable {
 
   private enum Audience { case client, peer, metrics }
 
+  /// Descriptors that clients do not get: files and peers need them. As Go etcd.
+  private static let reservedDescriptors = 150
+
+  /// Counts the connections of clients and tells when there are as many as may be.
+  /// - Throws: when the process may not even have the reserve.
+  private func clientAdmission() throws(StartError) -> ConnectionAdmission? {
+    guard let descriptors = descriptorLimit else { return nil }
+    guard descriptors > Self.reservedDescriptors else {
+      throw StartError(
+        "file descriptor limit of etcd process is too low; please set higher "
+          + "(limit \(descriptors), reserved \(Self.reservedDescriptors))")
+    }
+    return ConnectionAdmission(limit: descriptors - Self.reservedDescriptors) { [logger] limit in
+      logger.warn(
+        "clients have as many connections as they may; further ones wait",
+        [LogField("limit", .int(limit)), LogField("file-descriptor-limit", .int(descriptors))])
+    }
+  }
+
   /// Accepted connections before the server is ready wait in the kernel: binding comes first, so
   /// that a port in use is found before the disk is touched.
   private func bind() throws(StartError) -> [(Listener, Audience)] {
     var bound: [(Listener, Audience)] = []
+    let admission = try clientAdmission()
     let wanted: [([ListenURL], Audience)] = [
       (config.listenPeerURLs, .peer), (config.listenClientURLs, .client),
       (config.listenMetricsURLs, .metrics),
     ]
     for (urls, audience) in wanted {
-      for url in urls { bound.append((try bind(url, audience), audience)) }
+      for url in urls {
+        let counted = audience == .peer ? nil : admission
+        bound.append((try bind(url, audience, counted), audience))
+      }
     }
     return bound
   }
 
-  private func bind(_ url: ListenURL, _ audience: Audience) throws(StartError) -> Listener {
+  private func bind(
+    _ url: ListenURL, _ audience: Audience, _ admission: ConnectionAdmission?
+  ) throws(StartError) -> Listener {
     let endpoint: Listener.Endpoint
     switch url.scheme {
     case .http: endpoint = .tcp(host: url.host, port: url.port)
@@ -121,7 +146,8 @@ public final class EtcdServer: @unchecked Sendable {
       throw StartError("cannot listen on \(url): TLS is not supported by this version yet")
     }
     do throws(ChannelError) {
-      let listener = try Listener(loop: loop, endpoint: endpoint) { [weak self] connection in
+      let listener = try Listener(loop: loop, endpoint: endpoint, admission: admission) {
+        [weak self] connection in
         self?.accepted(connection, audience)
       }
       listeners.append(listener)
@@ -143,6 +169,16 @@ public final class EtcdServer: @unchecked Sendable {
     AuthService(member: member).register(in: &router)
     HealthService(member: member).register(in: &router)
     grpc = GRPCServer(router, grpcConfiguration)
+    FreeMemoryKeeper().start(on: loop) { [member] in member.worker.execute($0) }
+    // Where it happens it happens often: a line every ten seconds says enough.
+    var told: UInt64 = 0
+    loop.onSlowTurn { [logger, loop] turn in
+      guard told == 0 || loop.now > told &+ Duration.seconds(10).nanoseconds else { return }
+      told = loop.now
+      logger.warn(
+        "the loop of clients and peers was held up",
+        [LogField("took", .duration(turn.duration)), LogField("did", .string(turn.work))])
+    }
     publisher = Publisher(member: member)
     publisher?.start()
     compactor = config.autoCompaction.map { Compactor(member: member, mode: $0) }
