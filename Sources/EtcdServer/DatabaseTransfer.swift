@@ -133,7 +133,8 @@ final class DatabaseSink: SnapshotSink {
         throw BoltError(reason: .invalid, description: "there is no bucket \(bucket)")
       }
     } catch {
-      throw SnapshotError("what came with the snapshot is no database of etcd: \(error.description)")
+      throw SnapshotError(
+        "what came with the snapshot is no database of etcd: \(error.description)")
     }
   }
 

@@ -79,13 +79,16 @@ public final class EtcdServer: @unchecked Sendable {
       logIdentity(boot)
       let running = assemble(boot, tokens, milliseconds: milliseconds)
       self.running = running
+      for loop in loops { LoopWatch.start(loop, logger, registry) }
       peerLoop.run { running.peers.start(boot.others) }
       running.shared.host.start(
         delegate: running.router, skipTicks: skipTicks(boot), skipTicksAlone: skipTicksAlone)
       clientLoops[0].run {
         running.publisher.start()
         running.compactor?.start()
+        FreeMemoryKeeper().start(on: self.clientLoops[0]) { running.shared.worker.execute($0) }
       }
+      LoopWatch.start(running.shared.host.loop, logger, registry)
     } catch {
       listeners.close()
       for loop in loops { loop.stop() }
