@@ -47,6 +47,7 @@ public final class EtcdServer: @unchecked Sendable {
     loop.start()
     do {
       try onLoop { try self.listeners.bind() }
+      logSettings()
       let boot = try Bootstrap.start(
         config, loop: loop, logger: logger, milliseconds: milliseconds, seed: seed)
       try checkV2Keys(boot)
@@ -102,13 +103,53 @@ public final class EtcdServer: @unchecked Sendable {
     config.initialElectionTickAdvance ? 2 * config.electionTimeout / config.heartbeatInterval : 0
   }
 
+  /// What the member was told, in one line.
+  private func logSettings() {
+    logger.info(
+      "starting an etcd server",
+      [
+        LogField("etcd-version", .string(ServerVersion.etcd)),
+        LogField("name", .string(config.name)),
+        LogField("data-dir", .string(config.dataDirectory)),
+        LogField("wal-dir", .string(config.walDirectory)),
+        LogField("force-new-cluster", .bool(config.forceNewCluster)),
+        LogField("heartbeat-interval", .duration(.milliseconds(config.heartbeatInterval))),
+        LogField("election-timeout", .duration(.milliseconds(config.electionTimeout))),
+        LogField("snapshot-count", .uint(config.snapshotCount)),
+        LogField("initial-advertise-peer-urls", .strings(config.initialAdvertisePeerURLs)),
+        LogField("advertise-client-urls", .strings(config.advertiseClientURLs)),
+        LogField("cors", .strings(config.corsOrigins)),
+        LogField("host-whitelist", .strings(config.hostWhitelist)),
+        LogField("initial-cluster", .string(config.initialClusterText)),
+        LogField("initial-cluster-state", .string(config.isNewCluster ? "new" : "existing")),
+        LogField("initial-cluster-token", .string(config.initialClusterToken)),
+        LogField("quota-size-bytes", .int(config.quota ?? 0)),
+        LogField("pre-vote", .bool(config.preVote)),
+        LogField("initial-corrupt-check", .bool(config.initialCorruptCheck)),
+      ])
+  }
+
   private func logIdentity(_ boot: Bootstrap.Result) {
+    let member = String(boot.opened.memberID, radix: 16)
+    if !boot.isNew {
+      logger.info(
+        "server has been already initialized",
+        [LogField("data-dir", .string(config.dataDirectory)), LogField("dir-type", "member")])
+    }
     logger.info(
       boot.isNew ? "starting local member" : "restarting local member",
       [
         LogField("cluster-id", .string(String(boot.opened.clusterID, radix: 16))),
-        LogField("local-member-id", .string(String(boot.opened.memberID, radix: 16))),
+        LogField("local-member-id", .string(member)),
         LogField("consistent-index", .uint(boot.opened.consistentIndex)),
+      ])
+    logger.info(
+      "starting etcd server",
+      [
+        LogField("local-member-id", .string(member)),
+        LogField("local-server-version", .string(ServerVersion.etcd)),
+        LogField(
+          "cluster-version", .string(boot.core.membership.clusterVersion ?? "to_be_decided")),
       ])
   }
 
@@ -188,6 +229,15 @@ public final class EtcdServer: @unchecked Sendable {
   private func transferLeadership() async {
     guard let host = member.host, host.status.leader == host.memberID else { return }
     let others = host.membership.voters.filter { $0.id != host.memberID }
+    guard !others.isEmpty else {
+      logger.info(
+        "skipped leadership transfer for single voting member cluster",
+        [
+          LogField("local-member-id", .string(String(host.memberID, radix: 16))),
+          LogField("current-leader-member-id", .string(String(host.status.leader, radix: 16))),
+        ])
+      return
+    }
     let loop = loop
     let peers: any PeerGateway = member.peers
     let target: UInt64? = await withCheckedContinuation { done in

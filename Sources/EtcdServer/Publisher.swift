@@ -45,7 +45,9 @@ final class Publisher {
   }
 
   private func announceReady() {
-    guard isPublished, let onReady, member.versionLog.isAnnounced else { return }
+    guard isPublished, let onReady else { return }
+    member.versionLog.catchUp(member.host)
+    guard member.versionLog.isAnnounced else { return }
     self.onReady = nil
     onReady()
   }
