@@ -43,15 +43,16 @@ public final class EtcdServer: @unchecked Sendable {
   /// - Parameter milliseconds: time since 1970.
   /// - Throws: `StartError` with etcd's words; nothing is left running.
   public func start(milliseconds: UInt64, seed: UInt64) throws(StartError) {
+    let lines = StartLines(config: config, logger: logger)
     let tokens = try TokenProvider(config, logger)
     loop.start()
     do {
       try onLoop { try self.listeners.bind() }
-      logSettings()
+      lines.settings()
       let boot = try Bootstrap.start(
         config, loop: loop, logger: logger, milliseconds: milliseconds, seed: seed)
       try checkV2Keys(boot)
-      logIdentity(boot)
+      lines.identity(boot)
       let host = MemberHost(
         core: boot.core, opened: boot.opened,
         tickInterval: .milliseconds(config.heartbeatInterval), logger: logger,
@@ -103,56 +104,6 @@ public final class EtcdServer: @unchecked Sendable {
     config.initialElectionTickAdvance ? 2 * config.electionTimeout / config.heartbeatInterval : 0
   }
 
-  /// What the member was told, in one line.
-  private func logSettings() {
-    logger.info(
-      "starting an etcd server",
-      [
-        LogField("etcd-version", .string(ServerVersion.etcd)),
-        LogField("name", .string(config.name)),
-        LogField("data-dir", .string(config.dataDirectory)),
-        LogField("wal-dir", .string(config.walDirectory)),
-        LogField("force-new-cluster", .bool(config.forceNewCluster)),
-        LogField("heartbeat-interval", .duration(.milliseconds(config.heartbeatInterval))),
-        LogField("election-timeout", .duration(.milliseconds(config.electionTimeout))),
-        LogField("snapshot-count", .uint(config.snapshotCount)),
-        LogField("initial-advertise-peer-urls", .strings(config.initialAdvertisePeerURLs)),
-        LogField("advertise-client-urls", .strings(config.advertiseClientURLs)),
-        LogField("cors", .strings(config.corsOrigins)),
-        LogField("host-whitelist", .strings(config.hostWhitelist)),
-        LogField("initial-cluster", .string(config.initialClusterText)),
-        LogField("initial-cluster-state", .string(config.isNewCluster ? "new" : "existing")),
-        LogField("initial-cluster-token", .string(config.initialClusterToken)),
-        LogField("quota-size-bytes", .int(config.quota ?? 0)),
-        LogField("pre-vote", .bool(config.preVote)),
-        LogField("initial-corrupt-check", .bool(config.initialCorruptCheck)),
-      ])
-  }
-
-  private func logIdentity(_ boot: Bootstrap.Result) {
-    let member = String(boot.opened.memberID, radix: 16)
-    if !boot.isNew {
-      logger.info(
-        "server has been already initialized",
-        [LogField("data-dir", .string(config.dataDirectory)), LogField("dir-type", "member")])
-    }
-    logger.info(
-      boot.isNew ? "starting local member" : "restarting local member",
-      [
-        LogField("cluster-id", .string(String(boot.opened.clusterID, radix: 16))),
-        LogField("local-member-id", .string(member)),
-        LogField("consistent-index", .uint(boot.opened.consistentIndex)),
-      ])
-    logger.info(
-      "starting etcd server",
-      [
-        LogField("local-member-id", .string(member)),
-        LogField("local-server-version", .string(ServerVersion.etcd)),
-        LogField(
-          "cluster-version", .string(boot.core.membership.clusterVersion ?? "to_be_decided")),
-      ])
-  }
-
   // MARK: Services
 
   /// Serves peers and metrics at once, and clients when the member is known to its cluster.
@@ -164,6 +115,7 @@ public final class EtcdServer: @unchecked Sendable {
     ClusterService(member: member).register(in: &router)
     AuthService(member: member).register(in: &router)
     HealthService(member: member).register(in: &router)
+    watchLoop()
     let grpc = GRPCServer(router, grpcConfiguration)
     self.grpc = grpc
     let member = member
@@ -180,6 +132,20 @@ public final class EtcdServer: @unchecked Sendable {
     publisher.start()
     compactor = config.autoCompaction.map { Compactor(member: member, mode: $0) }
     compactor?.start()
+  }
+
+  /// Gives memory back after floods, and tells when one turn of the loop took long.
+  private func watchLoop() {
+    FreeMemoryKeeper().start(on: loop) { [member] in member.worker.execute($0) }
+    // Where it happens it happens often: a line every ten seconds says enough.
+    var told: UInt64 = 0
+    loop.onSlowTurn { [logger, loop] turn in
+      guard told == 0 || loop.now > told &+ Duration.seconds(10).nanoseconds else { return }
+      told = loop.now
+      logger.warn(
+        "the loop of clients and peers was held up",
+        [LogField("took", .duration(turn.duration)), LogField("did", .string(turn.work))])
+    }
   }
 
   /// Bytes that a message of a client may have: more than a request, so that the refusal is etcd's

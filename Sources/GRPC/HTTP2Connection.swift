@@ -26,6 +26,8 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, NextTurnHandler, @unc
   final private(set) var session: OpaquePointer
   private final let memory = SessionMemory()
   final private(set) var streams: ContiguousArray<HTTP2Stream> = []
+  /// Most streams since the last flood of them ended.
+  private final var streamsHigh = 0
   final private(set) var isClosed = false
   /// When anything last arrived, in the loop's time.
   final private(set) var lastReadAt: UInt64
@@ -111,11 +113,16 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, NextTurnHandler, @unc
 
   // MARK: streams
 
+  /// Streams less that are a flood gone, and what one holds.
+  private static let streamsNoted = 4_096
+  private static let streamBytes = 900
+
   final func add(_ stream: HTTP2Stream, id: Int32) {
     stream.id = id
     stream.connection = self
     stream.slot = streams.count
     streams.append(stream)
+    if streams.count > streamsHigh { streamsHigh = streams.count }
     nghttp2_session_set_stream_user_data(
       session, id, Unmanaged.passUnretained(stream).toOpaque())
   }
@@ -129,6 +136,10 @@ class HTTP2Connection: ByteChannelHandler, TurnEndHandler, NextTurnHandler, @unc
     }
     if currentStream?.toOpaque() == Unmanaged.passUnretained(stream).toOpaque() {
       currentStream = nil
+    }
+    if streamsHigh - streams.count >= Self.streamsNoted {
+      noteFreedMemory(Self.streamsNoted * Self.streamBytes)
+      streamsHigh = streams.count
     }
     stream.outbound.removeAll()
     stream.connection = nil

@@ -58,6 +58,8 @@ final class BodyCollector: HTTPBodyConsumer {
   /// The budget's.
   var chargedBytes = 0
   private var patience: LoopTimer?
+  /// Smaller bodies come all the time.
+  private static let notedBytesMin = 1_048_576
 
   init(
     limit: Int, length: Int? = nil, budget: HTTPBodyBudget? = nil,
@@ -124,6 +126,7 @@ final class BodyCollector: HTTPBodyConsumer {
     first = Bytes()
     patience?.cancel()
     patience = nil
+    if count > Self.notedBytesMin { noteFreedMemory(count) }
     // What failed is free at once; what is complete when its reader has done with it.
     if case .failure = result { budget?.remove(self) }
     callback?(result)

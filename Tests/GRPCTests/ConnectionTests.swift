@@ -135,6 +135,30 @@ import Testing
     #expect(served < 6_000)
   }
 
+  /// Streams that end in a flood are noted for the keeper of memory: nine megabytes here.
+  @Test func aFloodOfStreamsIsNotedWhenItEnds() async throws {
+    let (before, after) = try await withLoop { loop in
+      let server = GRPCServer(Self.echoRouter())
+      let client = try await RawClient(loop, try listen(loop, server))
+      client.send(Frames.preface + Frames.settings)
+      for block in 0..<20 {
+        var bytes: [UInt8] = []
+        for index in 0..<500 {
+          bytes += Frames.request(UInt32(2 * (block * 500 + index) + 1), "/t.S/Echo")
+        }
+        client.send(bytes)
+      }
+      // The ping's answer says that all was seen.
+      client.send(Frames.ping)
+      await client.wait { $0.received.suffix(8).elementsEqual(repeatElement(9, count: 8)) }
+      let before = notedFreedMemory
+      client.connection.abort()
+      for _ in 0..<200 where server.connectionCount > 0 { await pause(loop, .milliseconds(10)) }
+      return (before, notedFreedMemory)
+    }
+    #expect(after - before >= 2 * 4_096 * 900)
+  }
+
   /// A connection that brings hundreds of calls at once shares the turn: a call of another one that came later
   /// is served before the last of them.
   @Test func oneConnectionDoesNotFillATurn() async throws {

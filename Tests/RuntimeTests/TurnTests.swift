@@ -159,6 +159,10 @@ private func spin(_ time: Duration) {
     // It was in use: nothing more to find.
     policy.released(201 * mib)
     #expect([201, 201, 210].map { policy.sample($0 * mib) } == [false, false, false])
+    // What is freed after a rest at its height does not show in the size.
+    policy.released(201 * mib)
+    #expect(policy.sample(201 * mib, freed: 30 * mib) == false)
+    #expect(policy.sample(201 * mib, freed: 10 * mib) == true)
   }
 
   /// Small blocks below one that lives: the C library keeps them all.

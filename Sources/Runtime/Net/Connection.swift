@@ -44,6 +44,9 @@ public final class Connection: LoopResource, ByteChannel, TurnEndHandler, NextTu
   /// Bytes of large reads after which others are asked first.
   private static let readAheadMax = 262_144
 
+  /// What a connection and the protocol on it hold, about.
+  private static let memoryBytes = 8_192
+
   /// Most parts handed to one system call.
   private static let partsMax = 64
 
@@ -380,6 +383,7 @@ public final class Connection: LoopResource, ByteChannel, TurnEndHandler, NextTu
     pendingWriteBytes = 0
     admission?.leave()
     admission = nil
+    noteFreedMemory(Self.memoryBytes)
     handle.close()
     // Later in the turn, so that a handler is never told while it is calling us.
     loop.execute {

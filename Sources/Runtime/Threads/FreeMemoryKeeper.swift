@@ -1,36 +1,60 @@
+import Synchronization
+
 #if canImport(Glibc)
   import Glibc
 #else
   import Darwin
 #endif
 
-/// Decides when to give freed memory back: after the process has grown a good deal and stopped growing. Pure.
+/// Notes that about so many bytes were freed at once: connections, calls, bodies. Any thread.
 ///
-/// After a flood of connections, calls or bodies most of what they took is free, but stays with the process
-/// (see `releaseFreeMemory`). Looking at the process instead of counting what each user of memory frees costs
-/// nothing per call and misses no one.
+/// For what comes in floods. What a call frees while others take as much need not be noted.
+public func noteFreedMemory(_ bytes: Int) { freedBytes.add(bytes, ordering: .relaxed) }
+
+private let freedBytes = Atomic<Int>(0)
+
+/// What was noted and not yet looked at, in bytes.
+public var notedFreedMemory: Int { freedBytes.load(ordering: .relaxed) }
+
+/// What was noted since the last call.
+func takeFreedMemory() -> Int { freedBytes.exchange(0, ordering: .relaxed) }
+
+/// Decides when to give freed memory back: when the process has grown a good deal or much was freed, and it has
+/// stopped growing. Pure.
+///
+/// After a flood most of what it took is free, but stays with the process (see `releaseFreeMemory`). Growth alone
+/// tells of it when it is short; one that rests at its height is told by what is freed afterwards.
 struct FreeMemoryPolicy {
   /// Growth that is worth looking for free memory.
   static let growthBytes = 67_108_864
+  /// Noted bytes that are.
+  static let freedBytes = 33_554_432
 
-  /// The least that was seen since memory was last given back.
+  /// The least that was seen, ever and since memory was last given back.
+  private var base: Int?
   private var floor: Int?
   private var last = 0
+  private var freed = 0
 
-  /// Notes the resident size in bytes.
+  /// Notes the resident size and what was freed since the last sample, in bytes.
   /// - Returns: whether free memory is to be given back now.
-  mutating func sample(_ resident: Int) -> Bool {
+  mutating func sample(_ resident: Int, freed more: Int = 0) -> Bool {
     defer { last = resident }
+    let lowest = Swift.min(base ?? resident, resident)
     let low = Swift.min(floor ?? resident, resident)
-    floor = low
+    (base, floor) = (lowest, low)
+    freed = Swift.min(freed + more, Int(Int32.max))
     // While it grows what is free is wanted again soon.
-    return resident - low >= Self.growthBytes && resident - last < Self.growthBytes / 16
+    guard resident - last < Self.growthBytes / 16 else { return false }
+    return resident - low >= Self.growthBytes
+      || (freed >= Self.freedBytes && resident - lowest >= Self.freedBytes)
   }
 
   /// Memory was given back; what is left is in use.
   mutating func released(_ resident: Int) {
     floor = resident
     last = resident
+    freed = 0
   }
 }
 
@@ -57,7 +81,9 @@ public final class FreeMemoryKeeper: @unchecked Sendable {
 
   /// One look; some microseconds, and some milliseconds where memory is given back.
   func check() {
-    guard let resident = residentHeapBytes(), policy.sample(resident) else { return }
+    guard let resident = residentHeapBytes(),
+      policy.sample(resident, freed: takeFreedMemory())
+    else { return }
     releaseFreeMemory()
     policy.released(residentHeapBytes() ?? resident)
   }
