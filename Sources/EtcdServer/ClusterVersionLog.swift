@@ -26,12 +26,19 @@ final class ClusterVersionLog: Sendable {
     enabled(version)
   }
 
-  /// Tells what the log brought.
+  /// Tells what a snapshot brought, which comes without a notice.
+  func catchUp(_ host: MemberHost) {
+    guard let version = host.membership.clusterVersion else { return }
+    changed(to: version, host)
+  }
+
+  /// Tells what the log brought; once for each version, whoever notices first.
   func changed(to version: String, _ host: MemberHost) {
     let before = known.withLock { known in
       defer { known = version }
       return known
     }
+    guard before != version else { return }
     var fields = [
       LogField("cluster-id", .string(String(host.clusterID, radix: 16))),
       LogField("local-member-id", .string(String(host.memberID, radix: 16))),

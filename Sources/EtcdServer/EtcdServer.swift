@@ -69,14 +69,16 @@ public final class EtcdServer: @unchecked Sendable {
   /// - Parameter milliseconds: time since 1970.
   /// - Throws: `StartError` with etcd's words; nothing is left running.
   public func start(milliseconds: UInt64, seed: UInt64) throws(StartError) {
+    let lines = StartLines(config: config, logger: logger)
     let tokens = try TokenProvider(config, logger)
     for loop in loops { loop.start() }
     do {
       try listeners.bind()
+      lines.settings()
       let boot = try Bootstrap.start(
         config, loop: peerLoop, logger: logger, milliseconds: milliseconds, seed: seed)
       try checkV2Keys(boot)
-      logIdentity(boot)
+      lines.identity(boot)
       let running = assemble(boot, tokens, milliseconds: milliseconds)
       self.running = running
       for loop in loops { LoopWatch.start(loop, logger, registry) }
@@ -177,16 +179,6 @@ public final class EtcdServer: @unchecked Sendable {
   /// A random election timeout is always below twice the configured one.
   private var skipTicksAlone: Int {
     config.initialElectionTickAdvance ? 2 * config.electionTimeout / config.heartbeatInterval : 0
-  }
-
-  private func logIdentity(_ boot: Bootstrap.Result) {
-    logger.info(
-      boot.isNew ? "starting local member" : "restarting local member",
-      [
-        LogField("cluster-id", .string(String(boot.opened.clusterID, radix: 16))),
-        LogField("local-member-id", .string(String(boot.opened.memberID, radix: 16))),
-        LogField("consistent-index", .uint(boot.opened.consistentIndex)),
-      ])
   }
 
   // MARK: Services

@@ -46,7 +46,9 @@ final class Publisher: @unchecked Sendable {
   }
 
   private func announceReady() {
-    guard isPublished, let onReady, member.shared.versionLog.isAnnounced else { return }
+    guard isPublished, let onReady else { return }
+    member.shared.versionLog.catchUp(member.host)
+    guard member.shared.versionLog.isAnnounced else { return }
     self.onReady = nil
     onReady()
   }

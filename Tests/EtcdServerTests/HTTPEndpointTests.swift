@@ -186,7 +186,9 @@ import Testing
       let serving = try position("now serving peer/client/metrics")
       let ready = try position("ready to serve client requests")
       #expect(try position("configuring peer listeners") < binding)
-      #expect(try binding < position("starting local member"))
+      #expect(try binding < position("starting an etcd server"))
+      #expect(try position("starting an etcd server") < position("starting local member"))
+      #expect(try position("starting local member") < position("starting etcd server"))
       #expect(try position("serving peer traffic") < serving)
       #expect(serving < ready)
       // The leader sets the version while the member publishes itself; both are done by then.

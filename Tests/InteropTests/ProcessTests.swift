@@ -94,6 +94,29 @@ import Testing
     #expect(smaller.terminationReason == .uncaughtSignal)
   }
 
+  /// Whoever may try to log in chooses the name, not how much of it the log holds.
+  @Test func aFailingLoginLogsTheBeginningOfTheName() throws {
+    guard let ctl = Binaries.ctl35 else {
+      print("SKIPPED: etcd 3.5 is not installed; run scripts/setup.sh")
+      return
+    }
+    let (cluster, process) = try started()
+    let endpoints = ["--endpoints", cluster.members[0].endpoint]
+    for words in [
+      ["user", "add", "root:root"], ["user", "grant-role", "root", "root"], ["auth", "enable"],
+    ] {
+      let done = run(ctl, endpoints + words)
+      #expect(done.status == 0, "\(words): \(done.error)")
+    }
+    let name = String(repeating: "n", count: 5_000)
+    #expect(run(ctl, endpoints + ["--user", name + ":x", "get", "a"]).status != 0)
+    end(process, by: SIGTERM)
+    let log = cluster.members[0].log
+    #expect(log.contains("invalid authentication was requested"))
+    #expect(log.contains(String(repeating: "n", count: 128) + "… (5000 bytes)"))
+    #expect(!log.contains(String(repeating: "n", count: 200)))
+  }
+
   /// systemd is told once clients are served; the socket's name may be abstract.
   @Test(arguments: [false, true])
   func systemdIsTold(_ isAbstract: Bool) throws {
