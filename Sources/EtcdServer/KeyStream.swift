@@ -34,10 +34,15 @@ final class KeyStream {
   private func nextPiece() -> Bytes {
     var writer = ByteWriter(capacity: Self.pieceBytes)
     while writer.count < Self.pieceBytes, let key = keys.next() {
-      writer.append(Self.keyTag)
-      writer.appendVarint(UInt64(key.count))
-      writer.append(key)
+      Self.append(key, to: &writer)
     }
     return writer.finish()
+  }
+
+  /// Writes a key as its field of the response.
+  static func append(_ key: Bytes, to writer: inout ByteWriter) {
+    writer.append(keyTag)
+    writer.appendVarint(UInt64(key.count))
+    writer.append(key)
   }
 }

@@ -34,10 +34,13 @@ enum LeaseHTTP {
       "POST", endpoint, path, headers: ["Content-Type": contentType], body: .bytes(body))
   }
 
+  /// Bytes of an answer that a loop may read itself; longer ones have many keys.
+  static let bytesOnLoop = 64 << 10
+
   /// - Returns: `nil` when the member that was asked could not say.
   static func answer(
     _ kind: LeaseQuestion.Kind, status: Int, _ body: Bytes
-  ) -> Result<LeaseAnswer, EtcdError>? {
+  ) -> Result<LeaseReply, EtcdError>? {
     if status == 404, body.string.hasPrefix(notFound) { return .failure(.leaseNotFound) }
     guard status == 200 else { return nil }
     switch kind {
@@ -46,14 +49,86 @@ enum LeaseHTTP {
       else { return nil }
       return .success(.renewed(ttl: answer.ttl))
     case .timeToLive(let id, _):
-      guard
-        let answer = try? Leasepb.LeaseInternalResponse.decode(body).leaseTimeToLiveResponse,
-        answer.id == id
-      else { return nil }
+      guard let answer = (try? InternalAnswer.decode(body))?.times, answer.id == id else {
+        return nil
+      }
       return .success(
         .timeToLive(
-          remaining: answer.ttl, granted: answer.grantedTTL, keys: LeaseKeys(answer.keys)))
+          remaining: answer.ttl, granted: answer.grantedTTL, keys: .encoded(answer.keys.finished)))
     case .list, .keys: return nil
+    }
+  }
+
+  /// `leasepb.LeaseInternalResponse` around an answer with `keys`, which may be many.
+  static func body(id: Int64, remaining: Int64, granted: Int64, keys: LeaseKeys) -> Bytes {
+    let head = Etcdserverpb.LeaseTimeToLiveResponse(
+      header: Etcdserverpb.ResponseHeader(), id: id, ttl: remaining, grantedTTL: granted
+    ).encoded()
+    let length = head.count + keys.fieldBytes
+    var writer = ByteWriter(capacity: length + 12)
+    // Field 1, the answer.
+    writer.append(0x0a)
+    writer.appendVarint(UInt64(length))
+    writer.append(head)
+    for key in keys { KeyStream.append(key, to: &writer) }
+    return writer.finish()
+  }
+}
+
+/// What became of a question about a lease, whoever answered it.
+enum LeaseReply: Sendable {
+  /// Seconds that the lease lives from now on.
+  case renewed(ttl: Int64)
+  /// Seconds left and granted, and the keys when they were asked for.
+  case timeToLive(remaining: Int64, granted: Int64, keys: Keys)
+
+  /// Keys of a lease as they are at hand.
+  enum Keys: Sendable {
+    case held(LeaseKeys)
+    /// As fields of a LeaseTimeToLiveResponse.
+    case encoded(Bytes)
+  }
+}
+
+/// `leasepb.LeaseInternalResponse`, of which the keys are passed on and never looked at: a lease may have
+/// hundreds of thousands.
+private struct InternalAnswer: WireDecodable {
+  var times: Times?
+
+  mutating func merge(
+    field number: UInt32, from reader: inout WireReader
+  ) throws(ProtobufError) {
+    if number == 1 { try reader.message(into: &times) } else { try reader.skip() }
+  }
+
+  struct Times: WireDecodable {
+    var id: Int64 = 0
+    var ttl: Int64 = 0
+    var grantedTTL: Int64 = 0
+    var keys = Keys()
+
+    mutating func merge(
+      field number: UInt32, from reader: inout WireReader
+    ) throws(ProtobufError) {
+      switch number {
+      case 2: id = Int64(bitPattern: try reader.varint())
+      case 3: ttl = Int64(bitPattern: try reader.varint())
+      case 4: grantedTTL = Int64(bitPattern: try reader.varint())
+      case 5: keys.append(try reader.bytes())
+      default: try reader.skip()
+      }
+    }
+  }
+
+  struct Keys: Sendable {
+    private var keys: [Bytes] = []
+    mutating func append(_ key: Bytes) { keys.append(key) }
+
+    /// As fields of a LeaseTimeToLiveResponse.
+    var finished: Bytes {
+      var writer = ByteWriter(capacity: keys.reduce(0) { $0 + 1 + WireSize.delimited($1.count) })
+      for key in keys { KeyStream.append(key, to: &writer) }
+      return writer.finish()
     }
   }
 }

@@ -13,19 +13,23 @@ import Runtime
 /// - Source: etcd `LeaseRenew`, `LeaseTimeToLive`, `leasehttp/http.go`.
 final class LeaseQuestions: @unchecked Sendable {
   // @unchecked: confined to `loop`, asserted in `ask`.
-  typealias Handler = (Result<LeaseAnswer, EtcdError>) -> Void
+  typealias Handler = (Result<LeaseReply, EtcdError>) -> Void
 
   /// One question until it is answered.
   private struct Attempt {
     let kind: LeaseQuestion.Kind
     let deadline: UInt64
     let done: Handler
+
+    var wantsKeys: Bool { if case .timeToLive(_, true) = kind { true } else { false } }
   }
 
   /// Between two rounds without an answer.
   private static let pause: Duration = .milliseconds(50)
   /// Requests to the leader at a time; others wait.
   private static let forwardedMax = 64
+  /// Of those that ask for keys, whose answers may have megabytes.
+  private static let keysMax = 2
   /// Renewals are small; keys of a lease may be many.
   private static let answerBytesMax = 64 << 20
 
@@ -40,10 +44,11 @@ final class LeaseQuestions: @unchecked Sendable {
   /// Requests to the leader under way.
   private var calls: [Int: HTTPClientCall] = [:]
   private var forwarded = 0
+  private var forwardedForKeys = 0
   private var callNumber = 0
-  /// Questions that wait for a request to end.
-  private var queue: [Attempt] = []
-  private var queueHead = 0
+  /// Questions that wait for a request to end, and apart those that ask for keys.
+  private var queue = Queue()
+  private var queueForKeys = Queue()
   /// Questions that nobody could answer, until the timer fires.
   private var paused: [Attempt] = []
   private var timer: LoopTimer?
@@ -62,7 +67,9 @@ final class LeaseQuestions: @unchecked Sendable {
     for attempt in exchange(&paused, with: []) {
       attempt.done(.failure(.stopped))
     }
-    while let attempt = dequeue() { attempt.done(.failure(.stopped)) }
+    while let attempt = queueForKeys.next() ?? queue.next() {
+      attempt.done(.failure(.stopped))
+    }
     for call in calls.values { call.cancel() }
     client.close()
   }
@@ -76,7 +83,7 @@ final class LeaseQuestions: @unchecked Sendable {
         kind: kind, deadline: loop.now &+ shared.config.requestTimeout.nanoseconds, done: done))
   }
 
-  func ask(_ kind: LeaseQuestion.Kind) async -> Result<LeaseAnswer, EtcdError> {
+  func ask(_ kind: LeaseQuestion.Kind) async -> Result<LeaseReply, EtcdError> {
     await withCheckedContinuation { continuation in
       loop.execute { self.ask(kind) { continuation.resume(returning: $0) } }
     }
@@ -111,7 +118,10 @@ final class LeaseQuestions: @unchecked Sendable {
   private func askHere(_ attempt: Attempt) {
     requests.ask(attempt.kind) { outcome, _ in
       switch outcome {
-      case .lease(let answer): attempt.done(.success(answer))
+      case .lease(.renewed(let ttl)): attempt.done(.success(.renewed(ttl: ttl)))
+      case .lease(.timeToLive(let remaining, let granted, let keys)):
+        attempt.done(
+          .success(.timeToLive(remaining: remaining, granted: granted, keys: .held(keys))))
       case .failed(.notLeader): self.pause(attempt)
       case .failed(let error): attempt.done(.failure(error))
       default: attempt.done(.failure(EtcdError(.internal, "etcdserver: unexpected lease answer")))
@@ -122,15 +132,18 @@ final class LeaseQuestions: @unchecked Sendable {
   // MARK: Forwarding
 
   private func forward(_ attempt: Attempt, to leader: MemberInfo) {
-    guard forwarded < Self.forwardedMax else {
-      if queue.count - queueHead >= Self.queuedMax {
+    guard forwarded < Self.forwardedMax, !attempt.wantsKeys || forwardedForKeys < Self.keysMax
+    else {
+      if queue.count + queueForKeys.count >= Self.queuedMax {
         return attempt.done(.failure(.tooManyRequests))
       }
-      return queue.append(attempt)
+      if attempt.wantsKeys { queueForKeys.add(attempt) } else { queue.add(attempt) }
+      return
     }
     let urls = leader.peerURLs.compactMap { PeerURL($0) }.filter { !$0.isSecure }
     guard !urls.isEmpty else { return pause(attempt) }
     forwarded += 1
+    if attempt.wantsKeys { forwardedForKeys += 1 }
     send(attempt, urls[...])
   }
 
@@ -144,35 +157,75 @@ final class LeaseQuestions: @unchecked Sendable {
     }
     var request = LeaseHTTP.request(attempt.kind, to: url.endpoint)
     request.connectTimeout = patience
-    request.headTimeout = Swift.min(.nanoseconds(Int64(attempt.deadline - loop.now)), patience)
+    request.headTimeout = Swift.min(
+      .nanoseconds(Int64(clamping: attempt.deadline - loop.now)), patience)
     callNumber += 1
     let number = callNumber
     let call = client.send(request, limit: Self.answerBytesMax) { result in
       self.calls[number] = nil
-      guard case .success(let (head, body)) = result,
-        let answer = LeaseHTTP.answer(attempt.kind, status: head.status, body)
-      else { return self.send(attempt, urls.dropFirst()) }
-      self.release(attempt, answer)
+      guard case .success(let (head, body)) = result else {
+        return self.send(attempt, urls.dropFirst())
+      }
+      self.read(attempt, head.status, body) { answer in
+        guard let answer else { return self.send(attempt, urls.dropFirst()) }
+        self.release(attempt, answer)
+      }
     }
     if !call.isDone { calls[number] = call }
   }
 
+  /// Reads an answer; one with many keys elsewhere.
+  private func read(
+    _ attempt: Attempt, _ status: Int, _ body: Bytes,
+    _ done: @escaping (Result<LeaseReply, EtcdError>?) -> Void
+  ) {
+    let kind = attempt.kind
+    if body.count <= LeaseHTTP.bytesOnLoop {
+      return done(LeaseHTTP.answer(kind, status: status, body))
+    }
+    shared.readers.run(on: loop) {
+      LeaseHTTP.answer(kind, status: status, body)
+    } _: { result in
+      switch result {
+      case .success(let answer): done(answer)
+      case .failure(let error): done(.failure(error))
+      }
+    }
+  }
+
   /// Ends a request and lets those go that waited for it.
-  private func release(_ attempt: Attempt, _ answer: Result<LeaseAnswer, EtcdError>?) {
+  private func release(_ attempt: Attempt, _ answer: Result<LeaseReply, EtcdError>?) {
     forwarded -= 1
+    if attempt.wantsKeys { forwardedForKeys -= 1 }
     if let answer { attempt.done(answer) } else { pause(attempt) }
     // Another one may lead by now, or the time of some be over: not all of them become requests.
     while forwarded < Self.forwardedMax, let next = dequeue() { self.attempt(next) }
   }
 
   private func dequeue() -> Attempt? {
-    guard queueHead < queue.count else { return nil }
-    let first = queue[queueHead]
-    queueHead += 1
-    if queueHead == queue.count || queueHead > 1024 {
-      queue.removeFirst(queueHead)
-      queueHead = 0
+    if forwardedForKeys < Self.keysMax, let next = queueForKeys.next() { return next }
+    return queue.next()
+  }
+
+  /// First in, first out.
+  private struct Queue {
+    private var attempts: [Attempt] = []
+    private var head = 0
+
+    var count: Int { attempts.count - head }
+
+    mutating func add(_ attempt: Attempt) { attempts.append(attempt) }
+
+    mutating func next() -> Attempt? {
+      guard head < attempts.count else { return nil }
+      defer {
+        head += 1
+        if head == attempts.count || head > 1024 {
+          attempts.removeFirst(head)
+          head = 0
+        }
+      }
+      return attempts[head]
     }
-    return first
   }
 }

@@ -109,7 +109,7 @@ struct LeaseService: Sendable {
   ) {
     member.leases.ask(.timeToLive(request.id, keys: request.keys)) { result in
       var response = Etcdserverpb.LeaseTimeToLiveResponse(header: member.header(), id: request.id)
-      var keys = LeaseKeys()
+      var keys = LeaseReply.Keys.encoded(Bytes())
       switch result {
       case .success(.timeToLive(let remaining, let granted, let held)):
         response.ttl = remaining
@@ -122,7 +122,11 @@ struct LeaseService: Sendable {
       if request.keys, member.access.isEnabled, member.access.store.revision != authRevision {
         return call.fail(GRPCStatus(.authOldRevision))
       }
-      call.respond(keys.isEmpty ? .bytes(response.encoded()) : KeyStream(response, keys).body)
+      switch keys {
+      case .held(let keys) where !keys.isEmpty: call.respond(KeyStream(response, keys).body)
+      case .held: call.respond(response)
+      case .encoded(let fields): call.respond(.chunks([response.encoded(), fields]))
+      }
     }
   }
 

@@ -8,7 +8,21 @@ import Raft
 
 /// Applying committed entries: the same input gives the same state on every member, Go's included.
 extension MemberCore {
-  mutating func apply(_ entry: Raftpb.Entry, _ out: inout MemberOutput) {
+  /// Applies what waits, as far as this turn's budget reaches.
+  mutating func applyOn(_ out: inout MemberOutput) {
+    while failure == nil {
+      guard finishBulk(&out) else { return }
+      if let entry = applyQueue.nextEntry() {
+        apply(entry, &out)
+      } else if let responses = applyQueue.finishMessage() {
+        for response in responses { step(response) }
+      } else {
+        return
+      }
+    }
+  }
+
+  private mutating func apply(_ entry: Raftpb.Entry, _ out: inout MemberOutput) {
     precondition(
       entry.index == applied.index + 1, "entry \(entry.index) applied after \(applied.index)")
     // The backend may be ahead of the raft snapshot that the log was read from.
@@ -18,9 +32,58 @@ extension MemberCore {
     case .confChange, .confChangeV2: applyConfChange(entry, isReplay: isReplay, &out)
     case .unrecognized(let type): halt("entry \(entry.index) has the unknown type \(type)")
     }
+    if applyQueue.bulk == nil { didApply(entry) }
+  }
+
+  private mutating func didApply(_ entry: Raftpb.Entry) {
     applied.index = entry.index
     applied.term = entry.term
     if entry.index == replayUntil { durable = applied }
+  }
+
+  // MARK: Deletions of very many keys
+
+  /// Begins one that is to be done in steps. - Returns: false when it is none.
+  private mutating func beginBulk(
+    _ request: Etcdserverpb.InternalRaftRequest, _ entry: Raftpb.Entry, id: UInt64
+  ) -> Bool {
+    let delete: BulkDelete?
+    if let revoke = request.leaseRevoke {
+      delete = store.beginRevoke(revoke, over: config.applyStepKeys)
+    } else if let range = request.deleteRange {
+      delete = store.beginDelete(range, over: config.applyStepKeys)
+    } else {
+      return false
+    }
+    guard let delete else { return false }
+    applyQueue.bulk = ApplyQueue.Bulk(
+      entry: entry, id: id, lease: request.leaseRevoke?.id, before: store.snapshot(),
+      delete: delete)
+    return true
+  }
+
+  /// Goes on with a deletion under way. - Returns: whether there is none any more.
+  private mutating func finishBulk(_ out: inout MemberOutput) -> Bool {
+    guard var bulk = applyQueue.bulk else { return true }
+    guard applyBudget > 0 else { return false }
+    applyQueue.bulk = nil
+    while applyBudget > 0, !bulk.delete.isDone {
+      let taken = min(applyBudget, 256)
+      applyBudget -= taken
+      store.step(&bulk.delete, limit: taken)
+    }
+    guard bulk.delete.isDone else {
+      applyQueue.bulk = bulk
+      return false
+    }
+    let result = store.finish(bulk.delete)
+    didApply(bulk.entry)
+    if let lease = bulk.lease {
+      reply(bulk.id, didRevoke(lease, &out), &out)
+    } else {
+      reply(bulk.id, .kv(result), &out)
+    }
+    return true
   }
 
   private mutating func applyNormal(
@@ -55,7 +118,7 @@ extension MemberCore {
     let id = request.id != 0 ? request.id : request.header?.id ?? 0
     let outcome =
       AuthStore.concerns(request)
-      ? applyAuth(request, index: entry.index, &out) : apply(request, id: id, &out)
+      ? applyAuth(request, index: entry.index, &out) : apply(request, entry, id: id, &out)
     if let outcome { reply(id, outcome, &out) }
   }
 
@@ -97,9 +160,11 @@ extension MemberCore {
 
   /// - Returns: the answer; `nil` when it comes later.
   private mutating func apply(
-    _ request: Etcdserverpb.InternalRaftRequest, id: UInt64, _ out: inout MemberOutput
+    _ request: Etcdserverpb.InternalRaftRequest, _ entry: Raftpb.Entry, id: UInt64,
+    _ out: inout MemberOutput
   ) -> Outcome? {
     if let refusal = refusal(of: request) ?? authRefusal(of: request) { return .failed(refusal) }
+    if beginBulk(request, entry, id: id) { return nil }
     do throws(StoreError) {
       if let put = request.put { return .kv(try store.apply(put)) }
       if let range = request.deleteRange { return .kv(try store.apply(range)) }
@@ -168,7 +233,7 @@ extension MemberCore {
   }
 
   mutating func compactionStep(_ out: inout MemberOutput) {
-    guard !compactionPause, !isInstalling, applied.index >= replayUntil,
+    guard !compactionPause, !isInstalling, applyQueue.bulk == nil, applied.index >= replayUntil,
       store.canCompact(dropsMax: config.compactionBatchRows)
     else { return }
     let finished = store.compactStep(

@@ -53,9 +53,14 @@ extension MemberCore {
     _ revoke: Etcdserverpb.LeaseRevokeRequest, _ out: inout MemberOutput
   ) throws(StoreError) -> Outcome {
     try store.apply(revoke)
+    return didRevoke(revoke.id, &out)
+  }
+
+  /// A lease is gone, and its keys with it.
+  mutating func didRevoke(_ id: Int64, _ out: inout MemberOutput) -> Outcome {
     out.leases.revoked += 1
-    if lessor.remove(revoke.id) { out.leases.expired += 1 }
-    fail(parkedRenewals.take(revoke.id).map(\.id), .leaseNotFound, &out)
+    if lessor.remove(id) { out.leases.expired += 1 }
+    fail(parkedRenewals.take(id).map(\.id), .leaseNotFound, &out)
     return .leaseRevoked(revision: store.revision)
   }
 

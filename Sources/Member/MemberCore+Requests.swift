@@ -128,7 +128,7 @@ extension MemberCore {
 
   /// What reads of the state of now get.
   private var readResult: Result<StoreSnapshot, EtcdError> {
-    alarms.isRaised(.corrupt) ? .failure(.corrupt) : .success(store.snapshot())
+    alarms.isRaised(.corrupt) ? .failure(.corrupt) : .success(snapshot())
   }
 
   /// Reads that accept the state of this member.

@@ -29,6 +29,9 @@ public struct MemberCore: Sendable {
     public var leaseCheckpoint = false
     public var leaseCheckpointInterval = 300_000
     public var leaseCheckpointPersist = false
+    /// Keys that a deletion may take a turn; one that takes more is done in steps, between which
+    /// messages and ticks are heard.
+    public var applyStepKeys = 2000
     /// Keys visited a turn by a compaction under way.
     public var compactionStepKeys = 256
     /// Rows that a compaction removes from the backend in one commit: few, because fsyncs of the log wait
@@ -126,6 +129,10 @@ public struct MemberCore: Sendable {
   var flushes: [(id: UInt64, index: UInt64, withCompactions: Bool)] = []
   /// The backend is behind and should be written at the next chance.
   var commitDue = false
+  /// Committed entries on their way into the state.
+  var applyQueue = ApplyQueue()
+  /// Keys that may still be deleted in this turn.
+  var applyBudget = 0
   /// Snapshots for peers that wait for a backend that knows the receiver.
   var heldSnapshots: [Raftpb.Message] = []
   /// Why the member cannot go on. Nothing is taken or applied from then on.
@@ -174,7 +181,7 @@ public struct MemberCore: Sendable {
   public var isLeader: Bool { node.basicStatus.softState.role == .leader }
 
   /// The store as it is now: for reads that need not be linearizable.
-  public func snapshot() -> StoreSnapshot { store.snapshot() }
+  public func snapshot() -> StoreSnapshot { applyQueue.bulk?.before ?? store.snapshot() }
 
   public var status: MemberStatus {
     let basic = node.basicStatus
@@ -241,6 +248,8 @@ public struct MemberCore: Sendable {
   public mutating func advance(_ out: inout MemberOutput) {
     // 1. Answers that had to wait for the log: it reported in this turn's events.
     sendDelayed(&out)
+    applyBudget = config.applyStepKeys
+    applyOn(&out)
     // 2. Raft and apply. A round of reads asked here may be confirmed at once (a member alone), and
     //    reads let go may find entries that came with it.
     repeat {
@@ -262,6 +271,7 @@ public struct MemberCore: Sendable {
     // 7. The batch holds everything that was applied above; a raft snapshot is of what is durable.
     maybeFreeze(&out)
     maybeSnapshot(&out)
+    if applyQueue.bulk != nil { out.wantsMore = true }
     out.status = status
     out.fatal = failure
   }
@@ -282,7 +292,7 @@ public struct MemberCore: Sendable {
     reads.retry(tick: ticks, after: config.readRetryTicks)
   }
 
-  private mutating func step(_ message: Raftpb.Message) {
+  mutating func step(_ message: Raftpb.Message) {
     do throws(RaftError) { try node.step(message) } catch {
       // What raft refuses otherwise (a stranger's response, a dropped proposal) needs no answer.
       guard case .contradiction(let reason) = error else { return }
@@ -306,9 +316,8 @@ public struct MemberCore: Sendable {
             mustSync: ready.mustSync || message.snapshot != nil, responses: message.responses), &out
         )
       case RaftNodeID.applyThread:
-        for entry in message.entries where failure == nil { apply(entry, &out) }
-        guard failure == nil else { return }
-        for response in message.responses { step(response) }
+        applyQueue.add(message)
+        applyOn(&out)
       default: send(message, &out)
       }
     }
@@ -416,7 +425,10 @@ public struct MemberCore: Sendable {
   }
 
   private mutating func maybeFreeze(_ out: inout MemberOutput) {
-    guard !isInstalling, !store.isCommitting, out.freeze == nil else { return }
+    // Half a transaction must not become durable.
+    guard !isInstalling, !store.isCommitting, out.freeze == nil, applyQueue.bulk == nil else {
+      return
+    }
     let full =
       store.pendingRows >= config.commitRows || store.unfrozenBytes >= config.commitBytes
       || store.droppedRows >= config.compactionBatchRows
@@ -470,6 +482,8 @@ public struct MemberCore: Sendable {
       applied = position
       durable = applied
       durableRows = restored.committedState
+      // What was on its way is in the snapshot; raft still counts on hearing of it.
+      for response in applyQueue.drop() { step(response) }
       freezing = nil
       savingSnapshot = nil
       heldSnapshots.removeAll()

@@ -82,10 +82,7 @@ struct LeaseEndpoints: Sendable {
       send(exchange, Etcdserverpb.LeaseKeepAliveResponse(id: id, ttl: ttl).encoded())
     case (.timeToLive(let id, _), .timeToLive(let remaining, let granted, let keys)):
       let encode: @Sendable () -> Bytes = {
-        let response = Etcdserverpb.LeaseTimeToLiveResponse(
-          header: Etcdserverpb.ResponseHeader(), id: id, ttl: remaining, grantedTTL: granted,
-          keys: Array(keys))
-        return Leasepb.LeaseInternalResponse(leaseTimeToLiveResponse: response).encoded()
+        LeaseHTTP.body(id: id, remaining: remaining, granted: granted, keys: keys)
       }
       if keys.count <= ReadWorkers.keysOnLoop { return send(exchange, encode()) }
       member.shared.readers.run(on: member.loop, encode) { result in

@@ -100,7 +100,8 @@ extension MemberEvent {
     case .askLeases(let questions): questions.count
     case .receive(let messages): messages.reduce(0) { $0 + 1 + $1.entries.count }
     case .appended(let append): 1 + append.entries.count
-    case .committed, .installed, .replacedBackend, .snapshotSaved: CoreInbox.lightWeight + 1
+    case .committed, .installed, .replacedBackend, .snapshotSaved, .resume:
+      CoreInbox.lightWeight + 1
     default: 1
     }
   }

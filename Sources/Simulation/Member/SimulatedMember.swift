@@ -101,6 +101,8 @@ public final class SimulatedMember {
     config.catchUpEntries = options.catchUpEntries
     config.compactionStepKeys = options.compactionStepKeys
     config.compactionBatchRows = 2
+    // So small that deletions of a few keys take several turns.
+    config.applyStepKeys = 1
     config.leaseCheckpoint = options.leaseCheckpointInterval != nil
     config.leaseCheckpointInterval = options.leaseCheckpointInterval ?? 0
     config.leaseCheckpointPersist = options.leaseCheckpointPersist

@@ -5,7 +5,7 @@ import Protobuf
 /// that takes: a change behind it copies one part of a few hundred keys, not all.
 public struct LeaseKeys: Sendable, Sequence {
   /// A power of two of them; a key's part follows from its hash.
-  private var parts: [Set<Bytes>] = [[]]
+  private(set) var parts: [Set<Bytes>] = [[]]
   public private(set) var count = 0
   /// Bytes that the keys take as a repeated field with a number below 16.
   public private(set) var fieldBytes = 0

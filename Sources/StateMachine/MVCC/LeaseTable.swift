@@ -33,6 +33,9 @@ public struct LeaseTable: Sendable {
     return lease.keys.sorted()
   }
 
+  /// Removes a lease whose keys are about to be deleted one after the other.
+  mutating func forget(_ id: Int64) { leases[id] = nil }
+
   /// Hangs a key on a lease, off the one before; 0 = none.
   mutating func attach(_ key: Bytes, to id: Int64) {
     guard id != 0 || !leaseOfKey.isEmpty else { return }

@@ -50,7 +50,7 @@ extension MVCCStore {
     put(.lease, Self.leaseKey(id), row.encoded())
   }
 
-  private static func leaseKey(_ id: Int64) -> Bytes {
+  static func leaseKey(_ id: Int64) -> Bytes {
     var writer = ByteWriter(capacity: 8)
     writer.appendBigEndian(id)
     return writer.finish()

@@ -143,6 +143,10 @@ public struct MVCCStore: Sendable {
     return try body(&self)
   }
 
+  /// A transaction that is done in steps; nothing else is applied in between.
+  mutating func beginBulk() { precondition(changes == 0, "transactions do not nest") }
+  mutating func endBulk() { endTransaction() }
+
   private mutating func endTransaction() {
     if changes > 0 { revision += 1 }
     changes = 0
