@@ -25,10 +25,13 @@ enum Bootstrap {
   /// - Parameter milliseconds: time since 1970, for request ids.
   /// - Throws: `StorageError` with what was tried and why it failed.
   static func start(
-    _ config: ServerConfig, loop: EventLoop, logger: Logger, milliseconds: UInt64, seed: UInt64
+    _ config: ServerConfig, loop: EventLoop, logger: Logger, metrics: ServerMetrics,
+    milliseconds: UInt64,
+    seed: UInt64
   ) throws(StorageError) -> Result {
     var directory = MemberDirectory(
-      RealFileSystem(), dataDirectory: config.dataDirectory, walDirectory: config.walDirectory)
+      MeasuredFileSystem(RealFileSystem(), metrics.disk), dataDirectory: config.dataDirectory,
+      walDirectory: config.walDirectory)
     directory.noSync = config.unsafeNoFsync
     directory.snapshotsKept = config.maxSnapshots
     directory.segmentsKept = config.maxWALs
@@ -76,7 +79,8 @@ enum Bootstrap {
     raft.preVote = config.preVote
     raft.random = SplitMix64(seed: seed)
     raft.logger = RaftLog(logger: logger.named("raft"))
-    let coreConfig = self.coreConfig(config, raft)
+    var coreConfig = self.coreConfig(config, raft)
+    coreConfig.applyObserver = ApplyMetrics(metrics.registry)
     do throws(RaftError) {
       var core = try MemberCore(
         coreConfig, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,

@@ -11,7 +11,12 @@ final class ClusterVersionLog: Sendable {
   private let known = Mutex<String?>(nil)
   private let announced = Atomic(false)
 
-  init(_ logger: Logger) { self.logger = logger }
+  private let registry: MetricsRegistry
+
+  init(_ logger: Logger, _ registry: MetricsRegistry) {
+    self.logger = logger
+    self.registry = registry
+  }
 
   /// Whether the log has told of a version.
   var isAnnounced: Bool { announced.load(ordering: .acquiring) }
@@ -39,6 +44,7 @@ final class ClusterVersionLog: Sendable {
       return known
     }
     guard before != version else { return }
+    if let before { show(before, 0) }
     var fields = [
       LogField("cluster-id", .string(String(host.clusterID, radix: 16))),
       LogField("local-member-id", .string(String(host.memberID, radix: 16))),
@@ -54,7 +60,16 @@ final class ClusterVersionLog: Sendable {
     enabled(version)
   }
 
+  private func show(_ version: String, _ value: Int) {
+    registry.gauge(
+      "etcd_cluster_version",
+      "Which version is running. 1 for 'cluster_version' label with current cluster version",
+      ["cluster_version": Self.short(version)]
+    ).set(value)
+  }
+
   private func enabled(_ version: String) {
+    show(version, 1)
     logger.info(
       "enabled capabilities for version",
       [LogField("cluster-version", .string(Self.short(version)))])

@@ -47,6 +47,8 @@ final class DatabaseSink: SnapshotSink {
   private let destination: String
   private let file: any StorageFile
   private let thread: WorkerThread
+  private let metrics: DiskMetrics
+  private let began = ContinuousClock.now
   private let resume: @Sendable () -> Void
   private let state = Mutex(State())
   /// Where the next bytes go; on `thread`.
@@ -54,9 +56,11 @@ final class DatabaseSink: SnapshotSink {
 
   /// - Throws: when the temporary file cannot be made.
   init(
-    directory: String, index: UInt64, thread: WorkerThread, resume: @escaping @Sendable () -> Void
+    directory: String, index: UInt64, thread: WorkerThread, metrics: DiskMetrics,
+    resume: @escaping @Sendable () -> Void
   ) throws(SnapshotError) {
     self.directory = directory
+    self.metrics = metrics
     self.resume = resume
     self.thread = thread
     destination = "\(directory)/\(index.hex16).snap.db"
@@ -106,13 +110,16 @@ final class DatabaseSink: SnapshotSink {
   private func putInPlace() -> Result<Void, SnapshotError> {
     do throws(SnapshotError) {
       if let failure = state.withLock({ $0.failure }) { throw failure }
+      let start = ContinuousClock.now
       do throws(FileError) { try file.sync() } catch { throw SnapshotError(error.description) }
+      metrics.databaseFsync.observe(ContinuousClock.now - start)
       try check()
       do throws(FileError) {
         file.close()
         try fileSystem.rename(temporary, to: destination)
         try fileSystem.syncDirectory(directory)
       } catch { throw SnapshotError(error.description) }
+      metrics.databaseSave.observe(ContinuousClock.now - began)
       return .success(())
     } catch {
       discard()

@@ -76,7 +76,8 @@ public final class EtcdServer: @unchecked Sendable {
       try listeners.bind()
       lines.settings()
       let boot = try Bootstrap.start(
-        config, loop: peerLoop, logger: logger, milliseconds: milliseconds, seed: seed)
+        config, loop: peerLoop, logger: logger, metrics: metrics, milliseconds: milliseconds,
+        seed: seed)
       try checkV2Keys(boot)
       lines.identity(boot)
       let running = assemble(boot, tokens, milliseconds: milliseconds)
@@ -109,7 +110,7 @@ public final class EtcdServer: @unchecked Sendable {
     let onRemoved: @Sendable () -> Void = { [weak self] in self?.wasRemoved() }
     let peers = peerLoop.run {
       PeerAdapter(
-        host, self.config, loop: self.peerLoop, logger: self.logger, registry: self.registry,
+        host, self.config, loop: self.peerLoop, logger: self.logger, metrics: self.metrics,
         snapDirectory: boot.snapDirectory, onRemoved: onRemoved)
     }
     let shared = SharedMember(
@@ -204,6 +205,9 @@ public final class EtcdServer: @unchecked Sendable {
   private var grpcConfiguration: GRPCServerConfiguration {
     var configuration = GRPCServerConfiguration()
     configuration.maxConcurrentStreams = config.maxConcurrentStreams
+    configuration.callObserver = { [requests = metrics.requests] metadata, isUnary in
+      requests.count(metadata, isUnary: isUnary)
+    }
     configuration.receivedMessageBytesMax = Self.messageBytesMax(config)
     configuration.keepaliveMinTime = .milliseconds(config.keepaliveMinTime)
     configuration.keepaliveInterval = .milliseconds(config.keepaliveInterval)

@@ -106,8 +106,10 @@ struct MaintenanceService: Sendable {
 
   private func hash(_ call: UnaryCall, _ bytes: Bytes) {
     guard call.decode(Etcdserverpb.HashRequest.self, bytes) != nil else { return }
-    withDurableState(call) { rows in
+    withDurableState(call) { [histogram = member.metrics.requests.hash] rows in
+      let start = ContinuousClock.now
       let value = try rows.backendHash()
+      histogram.observe(ContinuousClock.now - start)
       return { header in Etcdserverpb.HashResponse(header: header, hash: value).encoded() }
     }
   }
@@ -119,7 +121,9 @@ struct MaintenanceService: Sendable {
       case .failure(let error): call.fail(GRPCStatus(error))
       case .success(let snapshot):
         member.worker.execute {
+          let start = ContinuousClock.now
           let hash = Result { () throws(StoreError) in try snapshot.hash(at: request.revision) }
+          member.metrics.requests.hashAtRevision.observe(ContinuousClock.now - start)
           member.loop.execute {
             switch hash {
             case .success(let hash):
@@ -181,6 +185,7 @@ struct MaintenanceService: Sendable {
     }
     let last = Etcdserverpb.SnapshotResponse(blob: reader.digest())
     try await stream.send(last.encoded())
+    member.metrics.disk.clientSnapshot.observe(ContinuousClock.now - start)
     member.logger.info(
       "successfully sent database snapshot to client",
       [

@@ -25,6 +25,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   let loop: EventLoop
   private let snapDirectory: String
   private let logger: Logger
+  private let disk: DiskMetrics
   private let onRemoved: @Sendable () -> Void
   /// Reads and writes databases on their way between members; clients' work never waits here.
   private let worker = WorkerThread(name: "etcd-snapshot", isBackground: true)
@@ -47,7 +48,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   /// - Parameter onRemoved: called when a peer says that this member was removed.
   init(
     _ host: MemberHost, _ config: ServerConfig, loop: EventLoop, logger: Logger,
-    registry: MetricsRegistry, snapDirectory: String, onRemoved: @escaping @Sendable () -> Void
+    metrics: ServerMetrics, snapDirectory: String, onRemoved: @escaping @Sendable () -> Void
   ) {
     self.host = host
     self.config = config
@@ -55,6 +56,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     self.snapDirectory = snapDirectory
     self.logger = logger
     self.onRemoved = onRemoved
+    disk = metrics.disk
     client = HTTPClient(loop: loop)
     var configuration = PeerTransportConfiguration(
       localID: host.memberID, clusterID: host.clusterID,
@@ -64,7 +66,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     configuration.writeTimeout = config.raftWriteTimeout
     configuration.worker = worker
     configuration.logger = logger
-    configuration.metrics = registry
+    configuration.metrics = metrics.registry
     transport = PeerTransport(configuration: configuration, loop: loop, delegate: self)
   }
 
@@ -194,7 +196,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     if let fault = EntryCheck.fault(snapshot) { throw SnapshotError(fault) }
     let index = snapshot.metadata.index
     return try DatabaseSink(
-      directory: snapDirectory, index: index, thread: worker, resume: resume)
+      directory: snapDirectory, index: index, thread: worker, metrics: disk, resume: resume)
   }
 
   // MARK: Versions

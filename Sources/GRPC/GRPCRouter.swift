@@ -10,6 +10,9 @@ public final class GRPCMethodCounters: Sendable {
   public let sent: Counter
   /// Seconds from the head to the status, when wanted.
   public let seconds: Histogram?
+  /// Bytes of messages, of all methods together.
+  public let receivedBytes: Counter
+  public let sentBytes: Counter
 
   /// Registers the series of go-grpc-prometheus: `grpc_server_started_total` and so on.
   /// - Parameter type: `unary`, `client_stream`, `server_stream` or `bidi_stream`.
@@ -37,6 +40,12 @@ public final class GRPCMethodCounters: Sendable {
     sent = registry.counter(
       "grpc_server_msg_sent_total",
       "Total number of gRPC stream messages sent by the server.", labels)
+    receivedBytes = registry.counter(
+      "etcd_network_client_grpc_received_bytes_total",
+      "The total number of bytes received from grpc clients.")
+    sentBytes = registry.counter(
+      "etcd_network_client_grpc_sent_bytes_total",
+      "The total number of bytes sent to grpc clients.")
     seconds =
       withSeconds
       ? registry.histogram(
@@ -62,6 +71,7 @@ public struct GRPCRouter: Sendable {
     let path: String
     let handler: Handler
     let counters: GRPCMethodCounters?
+    var isUnary: Bool { if case .unary = handler { true } else { false } }
     init(_ path: String, _ handler: Handler, _ counters: GRPCMethodCounters?) {
       self.path = path
       self.handler = handler

@@ -24,6 +24,8 @@ public struct GRPCServerConfiguration: Sendable {
   /// Whether clients may ping while they have no call.
   public var keepaliveWithoutCalls = false
   public var acceptsGzip = true
+  /// Hears of every call to a method that exists, with what came along; on the call's loop.
+  public var callObserver: (@Sendable (Metadata, _ isUnary: Bool) -> Void)?
   public init() {}
 }
 

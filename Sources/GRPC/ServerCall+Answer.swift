@@ -13,7 +13,7 @@ extension ServerCall {
       finish(GRPCStatus(.resourceExhausted, text), Metadata())
       return
     }
-    route?.counters?.sent.add()
+    count(body)
     append(body)
     finish(.ok, trailers)
   }
@@ -21,9 +21,15 @@ extension ServerCall {
   /// Queues a message of a stream.
   func send(_ body: MessageBody) {
     guard !isFinished, !isClosed else { return }
-    route?.counters?.sent.add()
+    count(body)
     append(body)
     if hasProvider { resume() } else { sendHead() }
+  }
+
+  private func count(_ body: MessageBody) {
+    guard let counters = route?.counters else { return }
+    counters.sent.add()
+    counters.sentBytes.add(body.length)
   }
 
   private func append(_ body: MessageBody) {

@@ -56,7 +56,10 @@ extension ServerCall {
   }
 
   private func received(_ message: Bytes, _ wireBytes: Int) {
-    route?.counters?.received.add()
+    if let counters = route?.counters {
+      counters.received.add()
+      counters.receivedBytes.add(message.count)
+    }
     switch state {
     case .collecting(let handler):
       _ = credit.finishMessage(wireBytes, readLater: false)

@@ -180,6 +180,7 @@ final class ServerCall: HTTP2Stream {
     }
     self.route = route
     route.counters?.started.add()
+    if let observer = server.configuration.callObserver { observer(requestMetadata, route.isUnary) }
     if let timeout = head.timeout { deadline = loop.now &+ timeout }
     begin(route)
   }

@@ -146,6 +146,8 @@ public struct MemberOutput: Sendable {
   public var clusterVersion: String?
   /// What happened to leases, for metrics.
   public var leases = LeaseActivity()
+  /// Rows that a compaction took in this turn.
+  public var compactedRows = 0
   /// A compaction was finished at this revision.
   public var compacted: Int64?
   /// Work is left: call `advance` again after other events.
@@ -176,6 +178,10 @@ public struct MemberStatus: Sendable, Equatable {
   public var proposalsPending = 0
   public var proposalsFailed = 0
   public var slowReads = 0
+  /// Read rounds that ended without an answer.
+  public var failedReads = 0
+  /// Bytes of keys and values that were put since the start.
+  public var putBytes: Int = 0
   /// Keys of the v2 store wait for SYNC requests to end them.
   public var hasExpiringV2Keys = false
   public var authRevision: UInt64 = 0

@@ -10,6 +10,7 @@ import Raft
 extension MemberCore {
   /// Applies what waits, as far as this turn's budget reaches.
   mutating func applyOn(_ out: inout MemberOutput) {
+    if let observer = config.applyObserver { applyBegan = observer.now }
     while failure == nil {
       guard finishBulk(&out) else { return }
       if let entry = applyQueue.nextEntry() {
@@ -99,7 +100,9 @@ extension MemberCore {
       return
     }
     if let request = try? DataRequest.decode(entry.data), request.isComplete {
-      reply(request.id, apply(request, &out), &out)
+      let outcome = apply(request, &out)
+      didApply(request.put != nil ? .put : .txn, outcome)
+      reply(request.id, outcome, &out)
       return
     }
     guard let request = try? Etcdserverpb.InternalRaftRequest.decode(entry.data) else {
@@ -109,17 +112,32 @@ extension MemberCore {
         return
       }
       applyV2(request, isReplay: false, &out)
+      didApply(ApplyOperation(request), .done)
       return
     }
     if let request = request.v2 {
       applyV2(request, isReplay: false, &out)
+      didApply(ApplyOperation(request), .done)
       return
     }
     let id = request.id != 0 ? request.id : request.header?.id ?? 0
     let outcome =
       AuthStore.concerns(request)
       ? applyAuth(request, index: entry.index, &out) : apply(request, entry, id: id, &out)
+    if applyQueue.bulk == nil { didApply(ApplyOperation(request), outcome ?? .done) }
     if let outcome { reply(id, outcome, &out) }
+  }
+
+  /// Tells the observer, which reads its clock once an entry.
+  private mutating func didApply(_ operation: ApplyOperation?, _ outcome: Outcome) {
+    guard let observer = config.applyObserver else { return }
+    let now = observer.now
+    var succeeded = true
+    if case .failed = outcome { succeeded = false }
+    if let operation {
+      observer.applied(operation, succeeded: succeeded, nanoseconds: now &- applyBegan)
+    }
+    applyBegan = now
   }
 
   /// Applies what the backend does not hold: membership, cluster version, v2 store.
@@ -236,8 +254,10 @@ extension MemberCore {
     guard !compactionPause, !isInstalling, applyQueue.bulk == nil, applied.index >= replayUntil,
       store.canCompact(dropsMax: config.compactionBatchRows)
     else { return }
+    let before = store.droppedRows
     let finished = store.compactStep(
       limit: config.compactionStepKeys, dropsMax: config.compactionBatchRows)
+    out.compactedRows += store.droppedRows - before
     guard let finished else {
       compactionPause = true
       out.wantsCompaction = true

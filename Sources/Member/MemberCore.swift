@@ -50,6 +50,8 @@ public struct MemberCore: Sendable {
     public var waitingMax = 1 << 17
     /// Callers that may wait until an index is applied; they need not be known users.
     public var appliedWaitsMax = 1024
+    /// Hears how long requests took to apply.
+    public var applyObserver: (any ApplyObserver)?
     /// For entries of etcd 3.4, which hold passwords in plain text.
     public var hashPassword: AuthStore.PasswordHash = { _ in nil }
 
@@ -131,6 +133,8 @@ public struct MemberCore: Sendable {
   var commitDue = false
   /// Committed entries on their way into the state.
   var applyQueue = ApplyQueue()
+  /// When the entry being applied began, for the observer.
+  var applyBegan: UInt64 = 0
   /// Keys that may still be deleted in this turn.
   var applyBudget = 0
   /// Snapshots for peers that wait for a backend that knows the receiver.
@@ -201,6 +205,8 @@ public struct MemberCore: Sendable {
     status.proposalsPending = waiting.count
     status.proposalsFailed = proposalsFailed
     status.slowReads = reads.slow
+    status.failedReads = reads.failed
+    status.putBytes = store.putBytes
     status.hasExpiringV2Keys = applied.v2.hasExpiringKeys
     status.authRevision = auth.revision
     return status

@@ -31,6 +31,8 @@ struct ReadQueue: Sendable {
   private var confirmed: [(index: UInt64, entries: [Entry])] = []
   /// Rounds that had to be asked again.
   private(set) var slow = 0
+  /// Rounds that ended without an answer.
+  private(set) var failed = 0
   /// Questions about leases that wait.
   private(set) var leaseQuestions = 0
 
@@ -93,11 +95,15 @@ struct ReadQueue: Sendable {
     sweep(&asked)
     for position in confirmed.indices { sweep(&confirmed[position].entries) }
     confirmed.removeAll { $0.entries.isEmpty }
+    if !expired.isEmpty { failed += 1 }
     return taken(expired)
   }
 
   /// Takes the round under way: the leader changed, and it will not be answered.
-  mutating func takeAsked() -> [Entry] { taken(exchange(&asked, with: [])) }
+  mutating func takeAsked() -> [Entry] {
+    if !asked.isEmpty { failed += 1 }
+    return taken(exchange(&asked, with: []))
+  }
 
   private mutating func taken(_ entries: [Entry]) -> [Entry] {
     if leaseQuestions > 0 {

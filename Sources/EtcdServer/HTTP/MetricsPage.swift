@@ -18,10 +18,30 @@ final class MetricsPage: Sendable {
 
   private let registry: MetricsRegistry
   private let page = Mutex<Page?>(nil)
+  private let served: Counter
+  private let inFlight: Gauge
 
-  init(_ registry: MetricsRegistry) { self.registry = registry }
+  init(_ registry: MetricsRegistry) {
+    self.registry = registry
+    func counter(_ code: String) -> Counter {
+      registry.counter(
+        "promhttp_metric_handler_requests_total", "Total number of scrapes by HTTP status code.",
+        ["code": code])
+    }
+    served = counter("200")
+    // As Prometheus' handler shows them; this one has no way to fail.
+    _ = counter("500")
+    _ = counter("503")
+    inFlight = registry.gauge(
+      "promhttp_metric_handler_requests_in_flight", "Current number of scrapes being served.")
+  }
 
   func serve(_ exchange: HTTPExchange) {
+    inFlight.add(1)
+    defer {
+      inFlight.add(-1)
+      served.add()
+    }
     let (content, isPacked) = content(
       at: exchange.loop.now, packed: exchange.request.headers.acceptsGzip)
     var headers: HTTPHeaders = ["Content-Type": MetricsRegistry.contentType]

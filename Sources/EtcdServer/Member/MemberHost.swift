@@ -37,7 +37,8 @@ protocol MemberHostDelegate: AnyObject, Sendable {
 /// when there is little to do, by the thread that brings it (`CoreInbox`); never by two at a time. The
 /// clock ticks whatever the disk does.
 final class MemberHost: @unchecked Sendable {
-  // @unchecked: `core` belongs to the thread that works, as `inbox` says; `ticker` is confined to
+  // @unchecked: `core`, `compactions` and `heartbeats` belong to the thread that works, as `inbox`
+  // says; `ticker` is confined to
   // `loop`; `log` to the log thread; `unreleasedBytes` to the storage thread; `backend` is Sendable;
   // `delegate` is set by `start`, before any turn; the rest is immutable or behind a mutex.
 
@@ -60,6 +61,10 @@ final class MemberHost: @unchecked Sendable {
   private let tickInterval: Duration
   private var core: MemberCore
   private var ticker: LoopTimer?
+
+  /// Both belong to the thread that works at the core.
+  private var compactions = CompactionClock()
+  private var heartbeats: HeartbeatClock
 
   private let inbox = Mutex(CoreInbox())
   private let logQueue = Mutex(LogQueue())
@@ -89,6 +94,7 @@ final class MemberHost: @unchecked Sendable {
     initialAuth = core.auth
     self.core = core
     self.tickInterval = tickInterval
+    heartbeats = HeartbeatClock(interval: tickInterval)
     self.logger = logger
     self.metrics = metrics
     loop = EventLoop(name: "etcd-core")
@@ -221,18 +227,13 @@ final class MemberHost: @unchecked Sendable {
     do throws(StorageError) { try log.write(batch) } catch {
       stop("failed to write to the log: \(error.description)")
     }
-    if batch.contains(where: \.mustSync) {
-      let took = ContinuousClock.now - start
-      metrics.walFsync.observe(took)
-      if took > .seconds(1) {
-        logger.warn(
-          "slow fdatasync",
-          [
-            LogField("took", .duration(took)),
-            LogField("expected-duration", .duration(.seconds(1))),
-          ])
-      }
-    }
+    let took = ContinuousClock.now - start
+    guard took > .seconds(1), batch.contains(where: \.mustSync) else { return }
+    logger.warn(
+      "slow fdatasync",
+      [
+        LogField("took", .duration(took)), LogField("expected-duration", .duration(.seconds(1))),
+      ])
   }
 
   /// Replaces the backend by the one that came with a snapshot. The log stands still meanwhile.
@@ -240,7 +241,9 @@ final class MemberHost: @unchecked Sendable {
     guard let snapshot = append.snapshot else { return }
     let index = snapshot.metadata.index
     let path = log.snapshotter.databasePath(index: index)
+    metrics.requests.applyingSnapshot.set(1)
     storageThread.execute {
+      defer { self.metrics.requests.applyingSnapshot.set(0) }
       do {
         let rows = try self.backend.install(databaseAt: path)
         let store = try MVCCStore.restore(from: rows, workers: .threads)
@@ -255,9 +258,11 @@ final class MemberHost: @unchecked Sendable {
 
   private func saveNow(_ snapshot: Raftpb.Snapshot) {
     let index = snapshot.metadata.index
+    let start = ContinuousClock.now
     do throws(StorageError) { try log.save(snapshot) } catch {
       stop("failed to save the snapshot at index \(index): \(error.description)")
     }
+    metrics.disk.snapSave.observe(ContinuousClock.now - start)
     logger.info("saved snapshot", [LogField("snapshot-index", .uint(index))])
     post(.snapshotSaved(index))
   }
@@ -276,11 +281,15 @@ final class MemberHost: @unchecked Sendable {
   /// between two commits. `done` is called on another thread.
   func defragment(_ done: @escaping @Sendable (Result<Void, StorageError>) -> Void) {
     copyThread.execute {
+      let start = ContinuousClock.now
+      self.metrics.disk.defragInFlight.set(1)
+      defer { self.metrics.disk.defragInFlight.set(0) }
       do {
         while true {
           let copy = try self.backend.copy { self.isStopping.withLock { $0 } }
           if try self.put(copy) { break }
         }
+        self.metrics.disk.defrag.observe(ContinuousClock.now - start)
         done(.success(()))
       } catch { done(.failure(StorageError("\(error)"))) }
     }
@@ -325,7 +334,21 @@ final class MemberHost: @unchecked Sendable {
 
 /// On the thread that works at the core.
 extension MemberHost: TurnSink {
-  func send(_ messages: [Raftpb.Message]) { delegate?.send(messages) }
+  func send(_ messages: [Raftpb.Message]) {
+    if let late = heartbeats.note(messages, now: monotonicNanoseconds()) {
+      metrics.requests.heartbeatFailures.add()
+      logger.warn(
+        "leader failed to send out heartbeat on time; took too long, leader is overloaded likely "
+          + "from slow disk",
+        [
+          LogField("to", .string(String(late.to, radix: 16))),
+          LogField("heartbeat-interval", .duration(tickInterval)),
+          LogField("expected-duration", .duration(tickInterval * 2)),
+          LogField("exceeded-duration", .duration(.nanoseconds(Int64(clamping: late.exceeded)))),
+        ])
+    }
+    delegate?.send(messages)
+  }
   func send(_ snapshots: [SnapshotSend]) { delegate?.send(snapshots) }
 
   func write(_ appends: [LogAppend]) {
@@ -343,10 +366,8 @@ extension MemberHost: TurnSink {
 
   func commit(_ batch: FrozenBatch) {
     storageThread.execute {
-      let start = ContinuousClock.now
       do {
-        let rows = try self.backend.commit(batch)
-        self.metrics.backendCommit.observe(ContinuousClock.now - start)
+        let rows = try self.metrics.disk.observeCommit { try self.backend.commit(batch) }
         self.post(.committed(rows))
         self.backend.releaseReplaced()
         self.releaseMemory(after: batch.bytes)
@@ -375,6 +396,7 @@ extension MemberHost: TurnSink {
     if out.leaderChanged { delegate?.leaderChanged(to: out.status.leader) }
     if !out.leases.isEmpty { metrics.leases.record(out.leases) }
     if let version = out.clusterVersion { delegate?.clusterVersionChanged(to: version) }
+    compactions.note(out, metrics.requests)
     if let revision = out.compacted {
       logger.info(
         "finished scheduled compaction", [LogField("compact-revision", .int(Int(revision)))])

@@ -50,9 +50,16 @@ extension RunningMember {
         done(result, self.host.status.term)
       }
     }
+    let counted: MembersHandler = { [requests = metrics.requests] result, term in
+      switch result {
+      case .success: requests.learnersPromoted.add()
+      case .failure(let error): requests.promotionFailed(error.message)
+      }
+      done(result, term)
+    }
     let question = requests.expect { outcome, term in
-      if case .failed(let error) = outcome { return done(.failure(error), term) }
-      self.promoteReady(id, done)
+      if case .failed(let error) = outcome { return counted(.failure(error), term) }
+      self.promoteReady(id, counted)
     }
     host.post(.checkLearner(id: question, learner: id))
   }

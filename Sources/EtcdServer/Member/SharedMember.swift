@@ -34,7 +34,7 @@ final class SharedMember: Sendable {
     self.host = host
     self.access = access
     self.peers = peers
-    versionLog = ClusterVersionLog(logger)
+    versionLog = ClusterVersionLog(logger, metrics.registry)
     versionLog.begin(host)
     passwords = PasswordWorkers(cost: config.bcryptCost)
   }

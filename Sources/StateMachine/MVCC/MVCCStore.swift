@@ -26,6 +26,8 @@ public struct MVCCStore: Sendable {
   private var changes: Int32 = 0
   /// The compaction that still has keys to visit.
   var compaction: CompactionCursor?
+  /// Bytes of keys and values that were put since the start.
+  public private(set) var putBytes = 0
   /// Keys and values written since start, in bytes, for the quota's estimate between commits.
   public var pendingBytes: Int { active.bytes + (frozen?.rows.bytes ?? 0) }
   /// Rows waiting for the next freeze.
@@ -177,6 +179,7 @@ public struct MVCCStore: Sendable {
       KeyRevision(
         main: main, created: created, version: version, sub: changes, isTombstone: false))
     leases.attach(key, to: lease)
+    putBytes &+= key.count + value.count
     changes += 1
   }
 

@@ -7,8 +7,7 @@ import Runtime
 /// The series of a member, with Go etcd's names, so that existing rules and boards work.
 final class ServerMetrics: Sendable {
   let registry: MetricsRegistry
-  let walFsync: Histogram
-  let backendCommit: Histogram
+  let disk: DiskMetrics
   let healthSuccess: Counter
   let healthFailures: Counter
   let puts: Counter
@@ -16,16 +15,11 @@ final class ServerMetrics: Sendable {
   let deletes: Counter
   let txns: Counter
   let leases: LeaseMetrics
+  let requests: RequestMetrics
 
   init(_ registry: MetricsRegistry) {
     self.registry = registry
-    let diskBounds = Histogram.exponential(start: 0.001, factor: 2, count: 14)
-    walFsync = registry.histogram(
-      "etcd_disk_wal_fsync_duration_seconds",
-      "The latency distributions of fsync called by WAL.", bounds: diskBounds)
-    backendCommit = registry.histogram(
-      "etcd_disk_backend_commit_duration_seconds",
-      "The latency distributions of commit called by backend.", bounds: diskBounds)
+    disk = DiskMetrics(registry)
     healthSuccess = registry.counter(
       "etcd_server_health_success", "The total number of successful health checks")
     healthFailures = registry.counter(
@@ -37,6 +31,8 @@ final class ServerMetrics: Sendable {
       "etcd_mvcc_delete_total", "Total number of deletes seen by this member.")
     txns = registry.counter("etcd_mvcc_txn_total", "Total number of txns seen by this member.")
     leases = LeaseMetrics(registry)
+    requests = RequestMetrics(registry)
+    ProcessMetrics.register(in: registry)
   }
 
   /// Registers the series that are read from the member when they are asked for.
@@ -100,6 +96,16 @@ final class ServerMetrics: Sendable {
       "etcd_mvcc_db_open_read_transactions",
       "The number of currently open read transactions"
     ) { Double($0.backend.openReaders) }
+    counter(
+      "etcd_debugging_mvcc_range_total", "Total number of ranges seen by this member."
+    ) { [ranges] _ in Double(ranges.value) }
+    gauge(
+      "etcd_debugging_mvcc_total_put_size_in_bytes",
+      "The total size of put kv pairs seen by this member."
+    ) { Double($0.status.putBytes) }
+    counter(
+      "etcd_server_read_indexes_failed_total", "The total number of failed read indexes seen."
+    ) { Double($0.status.failedReads) }
     registry.gauge(
       "etcd_server_quota_backend_bytes", "Current backend storage quota size in bytes."
     ).set(Double(config.quota ?? 0))

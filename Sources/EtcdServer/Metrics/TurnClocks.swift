@@ -1,0 +1,53 @@
+import EtcdAPI
+import Member
+import Runtime
+
+/// Tells how long compactions take, from what turns of the core give. Belongs to whoever works at the
+/// core.
+struct CompactionClock {
+  /// When the one under way was first seen.
+  private var began: UInt64?
+
+  mutating func note(_ out: MemberOutput, _ metrics: RequestMetrics) {
+    if out.compactedRows > 0 { metrics.compactedKeys.add(out.compactedRows) }
+    if out.wantsCompaction, began == nil { began = monotonicNanoseconds() }
+    guard out.compacted != nil else { return }
+    let took = began.map { monotonicNanoseconds() &- $0 } ?? 0
+    began = nil
+    metrics.compactionTotal.observe(Double(took) / 1e6)
+    metrics.compactionLast.set(Double(WallClock.nanoseconds / 1_000_000_000))
+  }
+}
+
+/// Tells when a leader's heartbeats to a member leave too late. Belongs to whoever works at the core.
+///
+/// - Source: etcd `contention.TimeoutDetector`: later than twice the interval.
+struct HeartbeatClock {
+  private let limit: UInt64
+  /// By member: when one left last.
+  private var last: [UInt64: UInt64] = [:]
+  /// Members that were a leader's to send to at the newest heartbeat.
+  private var term: UInt64 = 0
+
+  init(interval: Duration) { limit = 2 * interval.nanoseconds }
+
+  /// - Returns: the member whose heartbeat is latest, and nanoseconds beyond the limit.
+  mutating func note(
+    _ messages: [Raftpb.Message], now: UInt64
+  ) -> (to: UInt64, exceeded: UInt64)? {
+    var worst: (to: UInt64, exceeded: UInt64)?
+    for message in messages where message.type == .heartbeat {
+      if message.term != term {
+        // Another leadership: what lies between is nobody's delay.
+        last.removeAll()
+        term = message.term
+      }
+      if let before = last[message.to], now &- before > limit {
+        let exceeded = now &- before &- limit
+        if worst.map({ exceeded > $0.exceeded }) ?? true { worst = (message.to, exceeded) }
+      }
+      last[message.to] = now
+    }
+    return worst
+  }
+}
