@@ -15,6 +15,8 @@ public enum MemberEvent: Sendable {
   case read([UInt64])
   /// Reads of the state as it is here, without asking the leader.
   case readLocal([UInt64])
+  /// The state of this member whatever alarms are raised: for those who look for the reason of one.
+  case inspect(id: UInt64)
   /// Questions that the leader's clock of leases answers; each is answered with its id.
   case askLeases([LeaseQuestion])
   /// Wait until an index is applied here; answered with the id.
@@ -146,6 +148,10 @@ public struct MemberOutput: Sendable {
   public var clusterVersion: String?
   /// What happened to leases, for metrics.
   public var leases = LeaseActivity()
+  /// Compactions that began, to be hashed off the core.
+  public var compactionsBegun: [UnhashedCompaction] = []
+  /// A downgrade was enabled or ended.
+  public var downgrade: Downgrade?
   /// A compaction was finished at this revision.
   public var compacted: Int64?
   /// Work is left: call `advance` again after other events.
@@ -172,6 +178,7 @@ public struct MemberStatus: Sendable, Equatable {
   public var role: RaftRole = .follower
   public var isLearner = false
   public var alarms: [Etcdserverpb.AlarmMember] = []
+  public var downgrade = Downgrade.none
   public var leaderChanges = 0
   public var proposalsPending = 0
   public var proposalsFailed = 0

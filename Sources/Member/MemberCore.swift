@@ -100,6 +100,8 @@ public struct MemberCore: Sendable {
   var parked: [Proposal] = []
   var reads = ReadQueue()
   var alarms = AlarmSet()
+  /// Whether the cluster is on its way to an older version.
+  public internal(set) var downgrade = Downgrade.none
   /// Users and roles.
   public internal(set) var auth = AuthStore()
   /// Callers that wait until an index is applied.
@@ -155,6 +157,7 @@ public struct MemberCore: Sendable {
     readContexts = requestIDs
     do throws(StoreError) {
       try alarms.restore(from: store)
+      downgrade = try Self.downgrade(in: store)
       auth = try AuthStore(restoring: store)
     } catch { throw .invalidState("\(error)") }
   }
@@ -190,6 +193,7 @@ public struct MemberCore: Sendable {
     status.role = basic.softState.role
     status.isLearner = basic.isLearner
     status.alarms = alarms.all
+    status.downgrade = downgrade
     status.leaderChanges = leaderChanges
     status.proposalsPending = waiting.count
     status.proposalsFailed = proposalsFailed
@@ -210,6 +214,8 @@ public struct MemberCore: Sendable {
     case .propose(let proposals): propose(proposals, &out)
     case .read(let ids): reads.add(ids, tick: ticks)
     case .readLocal(let ids): readLocal(ids, &out)
+    case .inspect(let id):
+      out.reads.append(ReadBatch(ids: [id], result: .success(store.snapshot()), auth: auth))
     case .askLeases(let questions): ask(questions, &out)
     case .awaitApplied(let id, let index): awaitApplied(index, id: id, &out)
     case .flush(let id, let withCompactions):
@@ -465,6 +471,7 @@ public struct MemberCore: Sendable {
       try node.storage.applySnapshot(snapshot)
       store = restored
       try alarms.restore(from: store)
+      downgrade = try Self.downgrade(in: store)
       try restoreAuth(&out)
       replayUntil = try store.consistentIndex()
       applied = position

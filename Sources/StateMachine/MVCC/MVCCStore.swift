@@ -26,6 +26,8 @@ public struct MVCCStore: Sendable {
   private var changes: Int32 = 0
   /// The compaction that still has keys to visit.
   var compaction: CompactionCursor?
+  /// The newest compaction, until somebody asks for it.
+  var newCompaction: UnhashedCompaction?
   /// Keys and values written since start, in bytes, for the quota's estimate between commits.
   public var pendingBytes: Int { active.bytes + (frozen?.rows.bytes ?? 0) }
   /// Rows waiting for the next freeze.
