@@ -16,6 +16,7 @@ final class ServerMetrics: Sendable {
   let deletes: Counter
   let txns: Counter
   let leases: LeaseMetrics
+  let slowApplies: Counter
 
   init(_ registry: MetricsRegistry) {
     self.registry = registry
@@ -37,6 +38,9 @@ final class ServerMetrics: Sendable {
       "etcd_mvcc_delete_total", "Total number of deletes seen by this member.")
     txns = registry.counter("etcd_mvcc_txn_total", "Total number of txns seen by this member.")
     leases = LeaseMetrics(registry)
+    slowApplies = registry.counter(
+      "etcd_server_slow_apply_total",
+      "The total number of slow apply requests (likely overloaded from slow disk).")
   }
 
   /// Registers the series that are read from the member when they are asked for.

@@ -169,6 +169,10 @@ public struct MemberCore: Sendable {
   }
 
   public var id: UInt64 { node.id }
+  /// Index of the last applied entry.
+  public var appliedIndex: UInt64 { applied.index }
+  /// Keys that one step of a compaction visits.
+  public var compactionStepKeys: Int { config.compactionStepKeys }
   public var membership: Membership { applied.membership }
   /// Whether no other member votes, as far as the log is applied.
   public var isOnlyVoter: Bool {

@@ -52,7 +52,7 @@ extension StoreSnapshot {
   func hash(at: Int64, countsTombstones: Bool) throws(StoreError) -> Hash {
     if at > 0, at < compactRevision { throw .compacted }
     if at > revision { throw .futureRevision }
-    let upTo = at <= 0 ? revision : at
+    let upTo = at == 0 ? revision : at
     var anyKept = false
     index.scan(from: Bytes(), to: nil) { entry in
       anyKept =

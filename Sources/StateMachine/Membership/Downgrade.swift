@@ -25,7 +25,8 @@ public struct Downgrade: Hashable, Sendable {
     return value.encoded()
   }
 
-  /// - Throws: `malformed` when the row is not JSON, or a downgrade is enabled to no version.
+  /// A target that is no version is kept: Go etcd does not start with one, whoever wrote it.
+  /// - Throws: `malformed` when the row is not JSON.
   public init(json: Bytes) throws(MembershipError) {
     let value: JSONValue
     do { value = try JSONValue.parse(json) } catch {
@@ -35,11 +36,7 @@ public struct Downgrade: Hashable, Sendable {
       self = .none
       return
     }
-    let text = value["target-version"]?.string ?? ""
-    guard let version = SemanticVersion(text) else {
-      throw .malformed("unexpected version format \(text) of the downgrade target")
-    }
-    self.init(target: version.cluster.description)
+    self.init(target: value["target-version"]?.string ?? "")
   }
 }
 
@@ -74,6 +71,9 @@ public struct SemanticVersion: Hashable, Comparable, Sendable, CustomStringConve
   /// The only version that a cluster of this one may be taken down to.
   /// - Source: etcd `AllowedDowngradeVersion`.
   public var allowedDowngrade: SemanticVersion { SemanticVersion(major: major, minor: minor - 1) }
+
+  /// The version of a cluster that is on its way down to this one.
+  public var nextMinor: SemanticVersion { SemanticVersion(major: major, minor: minor + 1) }
 
   /// The cluster version that somebody asks for, with or without its third number.
   /// - Source: etcd `convertToClusterVersion`.
