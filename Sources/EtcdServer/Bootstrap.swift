@@ -105,6 +105,7 @@ enum Bootstrap {
     if interval > 0 { core.commitTicks = Swift.max(Int(clamping: interval) / tick, 1) }
     if config.backendBatchLimit > 0 { core.commitRows = config.backendBatchLimit }
     core.compactionBatchRows = Swift.max(config.compactionBatchLimit, 1)
+    core.compactionStepKeys = Swift.min(core.compactionStepKeys, core.compactionBatchRows)
     core.leaseCheckpoint = config.leaseCheckpoint
     core.leaseCheckpointPersist = config.leaseCheckpointPersist
     let cost = config.bcryptCost
@@ -121,8 +122,8 @@ enum Bootstrap {
     guard megabytes > 0 else { return }
     let (product, overflowed) = megabytes.multipliedReportingOverflow(by: 1 << 20)
     let threshold = overflowed ? UInt64.max : product
-    let sizes = opened.backend.sizes
-    guard UInt64(Swift.max(sizes.total - sizes.inUse, 0)) >= threshold else {
+    let sizes = try opened.databaseSizes()
+    guard UInt64(sizes.total - sizes.inUse) >= threshold else {
       let (total, inUse) = (UInt64(sizes.total), UInt64(sizes.inUse))
       logger.info(
         "Skipping defragmentation",

@@ -15,8 +15,6 @@ public enum MemberEvent: Sendable {
   case read([UInt64])
   /// Reads of the state as it is here, without asking the leader.
   case readLocal([UInt64])
-  /// The state of this member whatever alarms are raised: for those who look for the reason of one.
-  case inspect(id: UInt64)
   /// Questions that the leader's clock of leases answers; each is answered with its id.
   case askLeases([LeaseQuestion])
   /// Wait until an index is applied here; answered with the id.

@@ -218,8 +218,6 @@ public struct MemberCore: Sendable {
     case .propose(let proposals): propose(proposals, &out)
     case .read(let ids): reads.add(ids, tick: ticks)
     case .readLocal(let ids): readLocal(ids, &out)
-    case .inspect(let id):
-      out.reads.append(ReadBatch(ids: [id], result: .success(store.snapshot()), auth: auth))
     case .askLeases(let questions): ask(questions, &out)
     case .awaitApplied(let id, let index): awaitApplied(index, id: id, &out)
     case .flush(let id, let withCompactions):

@@ -53,6 +53,17 @@ public struct MemberDirectory: Sendable {
     /// Whether the log was created and never written to: the founders are not in it.
     public var isEmpty: Bool { snapshot.metadata.index == 0 && storage.lastIndex == 0 }
 
+    /// Bytes of the database, and of those the bytes not free, which take a walk over its pages: before
+    /// the first commit nobody has counted them.
+    /// - Throws: `StorageError` naming the file.
+    public func databaseSizes() throws(StorageError) -> (total: Int, inUse: Int) {
+      do throws(BoltError) {
+        let free = try rows.transaction.survey().unreachableBytes
+        let total = backend.sizes.total
+        return (total, total - Swift.min(free, total))
+      } catch { throw StorageError("failed to count free pages: \(error)") }
+    }
+
     /// Rewrites the database without its free pages, before anything else uses it.
     /// - Throws: `StorageError` naming the file; the database is as it was then.
     public mutating func defragment() throws(StorageError) {

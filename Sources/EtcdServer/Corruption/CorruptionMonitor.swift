@@ -68,10 +68,7 @@ final class CorruptionMonitor: @unchecked Sendable {
     hash(done) { first in
       self.client.ask(self.member.host.membership.sorted, at: first.current) { peers in
         self.member.read(linearizable: true) { result, _ in
-          // With the alarm raised nobody may read, and the state is as fresh all the same.
-          if case .failure(let error) = result, error != .corrupt {
-            return self.failed(error, done)
-          }
+          if case .failure(let error) = result { return self.failed(error, done) }
           self.hash(done) { second in
             self.finish(CorruptionCheck.periodic(first, peers, second))
             done()

@@ -82,13 +82,13 @@ final class HashStorage: Sendable {
 }
 
 extension RunningMember {
-  /// Hashes this member's data, whatever alarms are raised; `done` is called on the loop, where the
+  /// Hashes this member's data; `done` is called on the loop, where the
   /// caller is.
   /// - Parameter revision: 0 = the newest.
   func hash(
     at revision: Int64, _ done: @escaping (Result<MemberHash, EtcdError>, _ term: UInt64) -> Void
   ) {
-    requests.inspect { result, term in
+    read(linearizable: false) { result, term in
       switch result {
       case .failure(let error): done(.failure(error), term)
       case .success(let state):

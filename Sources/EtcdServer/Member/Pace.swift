@@ -53,7 +53,6 @@ enum TurnText {
     case .propose(let proposals): ("propose", proposals.count)
     case .read(let ids): ("read", ids.count)
     case .readLocal(let ids): ("read-local", ids.count)
-    case .inspect: ("inspect", 1)
     case .askLeases(let questions): ("lease", questions.count)
     case .awaitApplied: ("await-applied", 1)
     case .flush: ("flush", 1)

@@ -74,14 +74,6 @@ final class RequestTable: @unchecked Sendable {
     newLocalReads.append(id)
   }
 
-  /// Calls `done` with the state of this member, whatever alarms are raised.
-  func inspect(_ done: @escaping ReadHandler) {
-    loop.preconditionCurrent()
-    let id = ids.next()
-    reads.insert(done, for: id)
-    host.post(.inspect(id: id))
-  }
-
   /// Asks the core about leases.
   func ask(_ kind: LeaseQuestion.Kind, _ done: @escaping OutcomeHandler) {
     newLeaseQuestions.append(LeaseQuestion(id: expect(done), kind))
