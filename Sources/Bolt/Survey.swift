@@ -6,6 +6,8 @@ public struct BoltSurvey: Sendable {
   public var problems: [String] = []
   /// Pages below the high water mark that no tree uses, in order.
   public internal(set) var unreachable: [UInt64] = []
+  /// Bytes of those pages.
+  public internal(set) var unreachableBytes = 0
 }
 
 extension BoltReadTransaction {
@@ -19,6 +21,7 @@ extension BoltReadTransaction {
     if meta.freelist != Format.noFreelist { walk.checkFreelistRange(meta.freelist) }
     var survey = BoltSurvey(problems: walk.problems)
     for page in 2..<meta.highWater where !walk.seen[Int(page)] { survey.unreachable.append(page) }
+    survey.unreachableBytes = survey.unreachable.count * meta.pageSize
     return survey
   }
 }

@@ -88,6 +88,17 @@ public struct EtcdError: Error, Hashable, Sendable, CustomStringConvertible {
     .unknown, "etcdserver: request timed out, leader transfer took too long")
   public static let badLeaderTransferee = EtcdError(
     .failedPrecondition, "etcdserver: bad leader transferee")
+  public static let clusterVersionUnavailable = EtcdError(
+    .unavailable, "etcdserver: cluster version not found during downgrade")
+  public static let wrongDowngradeVersionFormat = EtcdError(
+    .invalidArgument, "etcdserver: wrong downgrade target version format")
+  public static let invalidDowngradeTarget = EtcdError(
+    .invalidArgument, "etcdserver: invalid downgrade target version")
+  public static let downgradeInProcess = EtcdError(
+    .failedPrecondition, "etcdserver: cluster has a downgrade job in progress")
+  public static let noInflightDowngrade = EtcdError(
+    .failedPrecondition, "etcdserver: no inflight downgrade job")
+  public static let unknownMethod = EtcdError(.unknown, "etcdserver: unknown method")
   public static let corrupt = EtcdError(.dataLoss, "etcdserver: corrupt cluster")
   public static let notSupportedForLearner = EtcdError(
     .unavailable, "etcdserver: rpc not supported for learner")

@@ -6,6 +6,7 @@ import MVCC
 import Member
 import MemberStorage
 import Membership
+import PeerTransport
 import Raft
 import Runtime
 
@@ -70,6 +71,7 @@ enum Bootstrap {
         memberID: try own(others, config).id, clusterID: cluster.clusterID)
     }
     for note in opened.notes { logger.warn(note) }
+    try defragment(&opened, config, logger)
     var raft = RaftConfig(id: opened.memberID)
     raft.electionTicks = config.electionTimeout / config.heartbeatInterval
     raft.heartbeatTicks = 1
@@ -107,11 +109,48 @@ enum Bootstrap {
     if interval > 0 { core.commitTicks = Swift.max(Int(clamping: interval) / tick, 1) }
     if config.backendBatchLimit > 0 { core.commitRows = config.backendBatchLimit }
     core.compactionBatchRows = Swift.max(config.compactionBatchLimit, 1)
+    core.compactionStepKeys = Swift.min(core.compactionStepKeys, core.compactionBatchRows)
     core.leaseCheckpoint = config.leaseCheckpoint
     core.leaseCheckpointPersist = config.leaseCheckpointPersist
     let cost = config.bcryptCost
     core.hashPassword = { PasswordHash.make($0, cost: cost) }
     return core
+  }
+
+  /// Rewrites the database when that gives back enough.
+  /// - Source: etcd `maybeDefragBackend`.
+  private static func defragment(
+    _ opened: inout MemberDirectory.Opened, _ config: ServerConfig, _ logger: Logger
+  ) throws(StorageError) {
+    let megabytes = config.bootstrapDefragThresholdMegabytes
+    guard megabytes > 0 else { return }
+    let (product, overflowed) = megabytes.multipliedReportingOverflow(by: 1 << 20)
+    let threshold = overflowed ? UInt64.max : product
+    let sizes = try opened.databaseSizes()
+    guard UInt64(sizes.total - sizes.inUse) >= threshold else {
+      let (total, inUse) = (UInt64(sizes.total), UInt64(sizes.inUse))
+      logger.info(
+        "Skipping defragmentation",
+        [
+          LogField("current-db-size-bytes", .uint(total)),
+          LogField("current-db-size", .string(HumanSize.text(total))),
+          LogField("current-db-size-in-use-bytes", .uint(inUse)),
+          LogField("current-db-size-in-use", .string(HumanSize.text(inUse))),
+          LogField("experimental-bootstrap-defrag-threshold-bytes", .uint(threshold)),
+          LogField("experimental-bootstrap-defrag-threshold", .string(HumanSize.text(threshold))),
+        ])
+      return
+    }
+    let start = ContinuousClock.now
+    try opened.defragment()
+    logger.info(
+      "finished defragmenting directory",
+      [
+        LogField("path", .string("\(config.dataDirectory)/member/snap/db")),
+        LogField("current-db-size-bytes-diff", .int(opened.backend.sizes.total - sizes.total)),
+        LogField("current-db-size-bytes", .int(opened.backend.sizes.total)),
+        LogField("took", .duration(ContinuousClock.now - start)),
+      ])
   }
 
   /// - Source: etcd `fileutil.CheckDirPermission`.

@@ -42,6 +42,8 @@ public final class EtcdServer: @unchecked Sendable {
     let calls: [GRPCServer]
     let publisher: Publisher
     let compactor: Compactor?
+    let corruption: CorruptionMonitor
+    let downgrade: DowngradeMonitor
   }
 
   public init(config: ServerConfig, logger: Logger) {
@@ -80,10 +82,17 @@ public final class EtcdServer: @unchecked Sendable {
         seed: seed)
       try checkV2Keys(boot)
       lines.identity(boot)
+      VersionCheck.enforce(
+        cluster: boot.core.membership.clusterVersion, boot.core.downgrade, logger)
+      try checkData(boot)
       let running = assemble(boot, tokens, milliseconds: milliseconds)
       self.running = running
       for loop in loops { LoopWatch.start(loop, logger, registry) }
-      peerLoop.run { running.peers.start(boot.others) }
+      peerLoop.run {
+        running.peers.start(boot.others)
+        running.corruption.start()
+        running.downgrade.start()
+      }
       running.shared.host.start(
         delegate: running.router, skipTicks: skipTicks(boot), skipTicksAlone: skipTicksAlone)
       clientLoops[0].run {
@@ -105,7 +114,7 @@ public final class EtcdServer: @unchecked Sendable {
   ) -> Running {
     let host = MemberHost(
       core: boot.core, opened: boot.opened, tickInterval: .milliseconds(config.heartbeatInterval),
-      logger: logger, metrics: metrics)
+      logger: logger, metrics: metrics, pace: MemberHost.Pace(config, boot.core))
     metrics.register(host: host, config: config)
     let onRemoved: @Sendable () -> Void = { [weak self] in self?.wasRemoved() }
     let peers = peerLoop.run {
@@ -143,7 +152,9 @@ public final class EtcdServer: @unchecked Sendable {
     return Running(
       shared: shared, peers: peers, members: members, router: router, calls: calls,
       publisher: publisher,
-      compactor: config.autoCompaction.map { Compactor(member: first, mode: $0) })
+      compactor: config.autoCompaction.map { Compactor(member: first, mode: $0) },
+      corruption: CorruptionMonitor(member: members[0]),
+      downgrade: DowngradeMonitor(member: members[0]))
   }
 
   /// The log says so, or a peer that knows it from its own.
@@ -167,6 +178,19 @@ public final class EtcdServer: @unchecked Sendable {
     logger.warn(
       "detected custom v2store content. Etcd v3.5 is the last version allowing to access it using API"
         + " v2. Please remove the content.")
+  }
+
+  /// A member that has data compares it with the others' before it serves anybody.
+  /// - Source: etcd `embed.StartEtcd`: a new member has nothing to compare.
+  private func checkData(_ boot: borrowing Bootstrap.Result) throws(StorageError) {
+    guard config.initialCorruptCheck, !boot.isNew else { return }
+    do throws(StorageError) {
+      try InitialCheck.run(boot, config, loop: peerLoop, logger: logger)
+    } catch {
+      try? boot.opened.log.close()
+      boot.opened.backend.close()
+      throw error
+    }
   }
 
   /// Ticks to skip so that an election can start soon: all but one timeout for a member that runs
@@ -237,7 +261,11 @@ public final class EtcdServer: @unchecked Sendable {
     // Tools that read the database next find what clients were told.
     await first.flushBackend(within: .seconds(5))
     for member in running.members { member.loop.run { member.leases.stop() } }
-    peerLoop.run { running.peers.stop() }
+    peerLoop.run {
+      running.corruption.stop()
+      running.downgrade.stop()
+      running.peers.stop()
+    }
     running.shared.host.stop()
     for member in running.members { member.loop.run { member.requests.failAll(.stopped) } }
     running.shared.worker.stop()

@@ -74,20 +74,24 @@ struct ExistingCluster: Sendable {
     _ members: [MemberInfo], loop: EventLoop, logger: Logger
   ) throws(StorageError) {
     let refusal = StorageError("incompatible with current running cluster")
-    guard let newest = ServerVersion.clusterVersion(of: ServerVersion.etcd) else { throw refusal }
+    guard let own = SemanticVersion(ServerVersion.etcd)?.cluster else { throw refusal }
+    // A cluster on its way down takes members of the version it goes to alone.
+    let isDowngrading = isDowngradeEnabled(members, loop, logger)
+    let newest = (isDowngrading ? own.nextMinor : own).description
+    let oldest = isDowngrading ? newest : ServerVersion.minimumCluster
     var isHeard = false
     for member in members {
       guard let version = clusterVersion(of: member, loop, logger) else { continue }
-      if ServerVersion.isOlder(version, than: ServerVersion.minimumCluster)
+      if ServerVersion.isOlder(version, than: oldest)
         || ServerVersion.isOlder(newest, than: version)
       {
-        let isLow = ServerVersion.isOlder(version, than: newest)
+        let isLow = ServerVersion.isOlder(version, than: oldest)
         logger.warn(
           "cluster version of remote member is not compatible; too \(isLow ? "low" : "high")",
           [
             LogField("remote-member-id", .string(member.hexID)),
             LogField("remote-member-cluster-version", .string(version)),
-            LogField("minimum-cluster-version-supported", .string(ServerVersion.minimumCluster)),
+            LogField("minimum-cluster-version-supported", .string(oldest)),
             LogField("maximum-cluster-version-supported", .string(newest)),
           ])
         throw refusal
@@ -95,6 +99,35 @@ struct ExistingCluster: Sendable {
       isHeard = true
     }
     if !isHeard { throw refusal }
+  }
+
+  /// What the first member that answers says; no when none does.
+  /// - Source: etcd `getDowngradeEnabledFromRemotePeers`.
+  private static func isDowngradeEnabled(
+    _ members: [MemberInfo], _ loop: EventLoop, _ logger: Logger
+  ) -> Bool {
+    for member in members {
+      for url in member.peerURLs {
+        guard let peer = PeerURL(url), !peer.isSecure else { continue }
+        do {
+          let (_, body) = try get(peer, HashEndpoints.downgradePath, loop)
+          switch body.string {
+          case "true": return true
+          case "false": return false
+          case let other: throw StorageError("neither true nor false: \(LogText.shortened(other))")
+          }
+        } catch {
+          logger.warn(
+            "failed to get downgrade enabled status",
+            [
+              LogField("remote-member-id", .string(member.hexID)),
+              LogField("address", .string(url + HashEndpoints.downgradePath)),
+              LogField("error", .string("\(error)")),
+            ])
+        }
+      }
+    }
+    return false
   }
 
   /// `nil` when the member does not answer or its cluster has not decided yet.

@@ -32,6 +32,7 @@ struct MaintenanceService: Sendable {
     add(Maintenance.hash, .admin, untranslated: true) { hash($0, $1) }
     add(Maintenance.hashKV, .admin, untranslated: true) { hashKV($0, $1) }
     add(Maintenance.moveLeader, .admin) { moveLeader($0, $1) }
+    add(Maintenance.downgrade, .admin) { downgrade($0, $1) }
     router.streaming(
       Maintenance.snapshot.path, counters: member.counters(Maintenance.snapshot)
     ) { try await snapshot($0) }
@@ -88,8 +89,10 @@ struct MaintenanceService: Sendable {
 
   private func rewrite(_ call: UnaryCall) {
     member.logger.info("starting defragment")
+    member.shared.serving.defragmentStarted()
     let start = ContinuousClock.now
     member.host.defragment { result in
+      member.shared.serving.defragmentFinished()
       member.loop.execute {
         switch result {
         case .success:
@@ -116,25 +119,14 @@ struct MaintenanceService: Sendable {
 
   private func hashKV(_ call: UnaryCall, _ bytes: Bytes) {
     guard let request = call.decode(Etcdserverpb.HashKVRequest.self, bytes) else { return }
-    member.read(linearizable: false) { result, term in
+    member.hash(at: request.revision) { result, term in
       switch result {
       case .failure(let error): call.fail(GRPCStatus(error))
-      case .success(let snapshot):
-        member.worker.execute {
-          let start = ContinuousClock.now
-          let hash = Result { () throws(StoreError) in try snapshot.hash(at: request.revision) }
-          member.metrics.requests.hashAtRevision.observe(ContinuousClock.now - start)
-          member.loop.execute {
-            switch hash {
-            case .success(let hash):
-              call.respond(
-                Etcdserverpb.HashKVResponse(
-                  header: member.header(term: term, revision: snapshot.revision), hash: hash.hash,
-                  compactRevision: hash.compactRevision))
-            case .failure(let error): call.fail(GRPCStatus(EtcdError(error)))
-            }
-          }
-        }
+      case .success(let hash):
+        call.respond(
+          Etcdserverpb.HashKVResponse(
+            header: member.header(term: term, revision: hash.current), hash: hash.value.hash,
+            compactRevision: hash.value.compactRevision))
       }
     }
   }

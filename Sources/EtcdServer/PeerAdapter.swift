@@ -33,9 +33,15 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   private var transport: PeerTransport!
   private let client: HTTPClient
   private var timer: LoopTimer?
-  /// Server versions of the other members, as of the last round of questions.
-  private let known = Mutex<[UInt64: String]>([:])
-  var versions: [UInt64: String] { known.withLock { $0 } }
+  /// What a member says about versions: its own, and that of its cluster.
+  private struct Versions: Sendable {
+    let server: String
+    let cluster: String
+  }
+  /// Versions of the other members, as of the last round of questions.
+  private let known = Mutex<[UInt64: Versions]>([:])
+  var versions: [UInt64: String] { known.withLock { $0.mapValues(\.server) } }
+  var clusterVersions: [UInt64: String] { known.withLock { $0.mapValues(\.cluster) } }
 
   /// Between two rounds of questions for versions.
   private static let versionInterval: Duration = .milliseconds(500)
@@ -214,22 +220,25 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
       var request = HTTPClientRequest("GET", url.endpoint, "/version")
       request.headTimeout = .seconds(2)
       client.send(request, limit: Self.versionBytesMax) { [weak self] result in
-        var version: String?
+        var versions: Versions?
         if case .success(let (head, body)) = result, head.status == 200 {
-          version = Self.version(in: body)
+          versions = Self.versions(in: body)
         }
-        self?.known.withLock { $0[info.id] = version }
+        self?.known.withLock { $0[info.id] = versions }
       }
     }
   }
 
-  private static func version(in body: Bytes) -> String? {
-    (try? JSONValue.parse(body))?["etcdserver"]?.string
+  private static func versions(in body: Bytes) -> Versions? {
+    guard let value = try? JSONValue.parse(body), let server = value["etcdserver"]?.string else {
+      return nil
+    }
+    return Versions(server: server, cluster: value["etcdcluster"]?.string ?? "")
   }
 }
 
 /// Carries a handler from one loop to another and back.
-private struct LoopAnswer<R>: @unchecked Sendable {
+struct LoopAnswer<R>: @unchecked Sendable {
   // @unchecked: made on the loop that asks and called there again.
   let done: (R) -> Void
   init(_ done: @escaping (R) -> Void) { self.done = done }

@@ -113,9 +113,11 @@ final class Publisher: @unchecked Sendable {
       }
       if ServerVersion.isOlder(version, than: lowest) { lowest = version }
     }
-    guard let decided = ServerVersion.clusterVersion(of: lowest) else { return }
-    guard current.map({ ServerVersion.isOlder($0, than: decided) }) ?? true else { return }
-    propose(decided)
+    guard let decided = SemanticVersion(lowest)?.cluster else { return }
+    if let current = current.flatMap({ SemanticVersion($0) }) {
+      guard SemanticVersion.mayChange(current, to: decided) else { return }
+    }
+    propose(decided.description)
   }
 
   private func propose(_ version: String) {

@@ -33,6 +33,7 @@ enum RaftRequest {
     case authRoleGet = 1202
     case authRoleGrantPermission = 1203
     case authRoleRevokePermission = 1204
+    case downgradeInfoSet = 1302
   }
 
   private static let header: UInt64 = 100

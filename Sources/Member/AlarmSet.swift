@@ -44,9 +44,10 @@ struct AlarmSet: Sendable {
       }
       return [alarm]
     case .deactivate:
-      // Member 0 stands for every member.
+      // Member 0 is no wildcard: an alarm CORRUPT is raised for it when nobody knows whose data is
+      // wrong.
       let gone = raised.filter {
-        $0.alarm == request.alarm && (request.memberID == 0 || $0.memberID == request.memberID)
+        $0.alarm == request.alarm && $0.memberID == request.memberID
       }
       raised.removeAll { gone.contains($0) }
       for alarm in gone { store.put(.alarm, alarm.encoded(), nil) }

@@ -148,6 +148,10 @@ public struct MemberOutput: Sendable {
   public var leases = LeaseActivity()
   /// Rows that a compaction took in this turn.
   public var compactedRows = 0
+  /// Compactions that began, to be hashed off the core.
+  public var compactionsBegun: [UnhashedCompaction] = []
+  /// A downgrade was enabled or ended.
+  public var downgrade: Downgrade?
   /// A compaction was finished at this revision.
   public var compacted: Int64?
   /// Work is left: call `advance` again after other events.
@@ -174,6 +178,7 @@ public struct MemberStatus: Sendable, Equatable {
   public var role: RaftRole = .follower
   public var isLearner = false
   public var alarms: [Etcdserverpb.AlarmMember] = []
+  public var downgrade = Downgrade.none
   public var leaderChanges = 0
   public var proposalsPending = 0
   public var proposalsFailed = 0

@@ -190,6 +190,7 @@ extension MemberCore {
       if let range = request.range { return .kv(.range(try store.snapshot().range(range))) }
       if let compaction = request.compaction {
         let result = try store.compact(to: compaction.revision)
+        if let begun = store.takeNewCompaction() { out.compactionsBegun.append(begun) }
         if compaction.physical {
           // It may take longer than a request may wait for its entry, which is here.
           if waiting.remove(id) != nil {
@@ -224,10 +225,9 @@ extension MemberCore {
     } else if let attributes = request.clusterMemberAttrSet {
       setAttributes(attributes, isReplay: false, &out)
     } else if let downgrade = request.downgradeInfoSet {
-      let value: JSONValue = [
-        "target-version": .string(downgrade.ver), "enabled": .bool(downgrade.enabled),
-      ]
-      store.put(.cluster, "downgrade", value.encoded())
+      self.downgrade = Downgrade(target: downgrade.enabled ? downgrade.ver : "")
+      store.put(.cluster, Self.downgradeKey, self.downgrade.json)
+      out.downgrade = self.downgrade
     }
     return .done
   }
@@ -283,6 +283,16 @@ extension MemberCore {
   }
 
   // MARK: Membership
+
+  private static let downgradeKey: Bytes = "downgrade"
+
+  /// The downgrade that the backend knows of.
+  static func downgrade(in store: MVCCStore) throws(StoreError) -> Downgrade {
+    guard let row = try store.get(.cluster, downgradeKey) else { return .none }
+    do throws(MembershipError) { return try Downgrade(json: row) } catch {
+      throw .damaged("row downgrade of bucket cluster: \(error)")
+    }
+  }
 
   private mutating func applyConfChange(
     _ entry: Raftpb.Entry, isReplay: Bool, _ out: inout MemberOutput

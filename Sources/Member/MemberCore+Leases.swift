@@ -119,8 +119,7 @@ extension MemberCore {
     _ kind: LeaseQuestion.Kind, _ id: UInt64, _ result: Result<StoreSnapshot, EtcdError>,
     _ out: inout MemberOutput
   ) {
-    // The alarm is about data; leases are kept and answered nevertheless.
-    if case .failure(let error) = result, error != .corrupt {
+    if case .failure(let error) = result {
       return fail([id], error == .leaderChanged ? .notLeader : error, &out)
     }
     checkLessor(&out)

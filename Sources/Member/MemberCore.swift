@@ -105,6 +105,8 @@ public struct MemberCore: Sendable {
   var parked: [Proposal] = []
   var reads = ReadQueue()
   var alarms = AlarmSet()
+  /// Whether the cluster is on its way to an older version.
+  public internal(set) var downgrade = Downgrade.none
   /// Users and roles.
   public internal(set) var auth = AuthStore()
   /// Callers that wait until an index is applied.
@@ -166,6 +168,7 @@ public struct MemberCore: Sendable {
     readContexts = requestIDs
     do throws(StoreError) {
       try alarms.restore(from: store)
+      downgrade = try Self.downgrade(in: store)
       auth = try AuthStore(restoring: store)
     } catch { throw .invalidState("\(error)") }
   }
@@ -177,6 +180,10 @@ public struct MemberCore: Sendable {
   }
 
   public var id: UInt64 { node.id }
+  /// Index of the last applied entry.
+  public var appliedIndex: UInt64 { applied.index }
+  /// Keys that one step of a compaction visits.
+  public var compactionStepKeys: Int { config.compactionStepKeys }
   public var membership: Membership { applied.membership }
   /// Whether no other member votes, as far as the log is applied.
   public var isOnlyVoter: Bool {
@@ -201,6 +208,7 @@ public struct MemberCore: Sendable {
     status.role = basic.softState.role
     status.isLearner = basic.isLearner
     status.alarms = alarms.all
+    status.downgrade = downgrade
     status.leaderChanges = leaderChanges
     status.proposalsPending = waiting.count
     status.proposalsFailed = proposalsFailed
@@ -483,6 +491,7 @@ public struct MemberCore: Sendable {
       try node.storage.applySnapshot(snapshot)
       store = restored
       try alarms.restore(from: store)
+      downgrade = try Self.downgrade(in: store)
       try restoreAuth(&out)
       replayUntil = try store.consistentIndex()
       applied = position

@@ -43,8 +43,8 @@ public struct MemberDirectory: Sendable {
     public internal(set) var storage: MemoryStorage
     /// The snapshot that the log begins with; empty when there is none.
     public let snapshot: Raftpb.Snapshot
-    public let store: MVCCStore
-    public let rows: BoltRows
+    public internal(set) var store: MVCCStore
+    public internal(set) var rows: BoltRows
     public let consistentIndex: UInt64
     public let memberID: UInt64
     public let clusterID: UInt64
@@ -52,6 +52,30 @@ public struct MemberDirectory: Sendable {
     public let notes: [String]
     /// Whether the log was created and never written to: the founders are not in it.
     public var isEmpty: Bool { snapshot.metadata.index == 0 && storage.lastIndex == 0 }
+
+    /// Bytes of the database, and of those the bytes not free, which take a walk over its pages: before
+    /// the first commit nobody has counted them.
+    /// - Throws: `StorageError` naming the file.
+    public func databaseSizes() throws(StorageError) -> (total: Int, inUse: Int) {
+      do throws(BoltError) {
+        let free = try rows.transaction.survey().unreachableBytes
+        let total = backend.sizes.total
+        return (total, total - Swift.min(free, total))
+      } catch { throw StorageError("failed to count free pages: \(error)") }
+    }
+
+    /// Rewrites the database without its free pages, before anything else uses it.
+    /// - Throws: `StorageError` naming the file; the database is as it was then.
+    public mutating func defragment() throws(StorageError) {
+      do throws(BoltError) {
+        guard let fresh = try backend.finish(backend.copy()) else {
+          preconditionFailure("a database that nobody else uses was replaced")
+        }
+        rows = fresh
+        store.replaceCommitted(fresh)
+        backend.releaseReplaced()
+      } catch { throw StorageError("failed to defragment: \(error)") }
+    }
   }
 
   /// Whether the directory holds a member.

@@ -2,6 +2,7 @@ import Bytes
 import EtcdConfig
 import EtcdServer
 import Foundation
+import GRPC
 import Runtime
 import Synchronization
 import TestSupport
@@ -76,13 +77,15 @@ final class ServerUnderTest: Sendable {
   /// Sends a request to the listener `socket` and reads until the end of the answer.
   @concurrent func ask(
     _ method: String, _ target: String, _ fields: [String] = ["Host: localhost"],
-    at socket: String = "client"
+    at socket: String = "client", body: String = ""
   ) async throws -> Answer {
     let connection = try connect(socket)
     defer { close(connection) }
-    let head = (["\(method) \(target) HTTP/1.1"] + fields + ["Connection: close", "", ""])
+    let length = body.isEmpty ? [] : ["Content-Length: \(body.utf8.count)"]
+    let head = (["\(method) \(target) HTTP/1.1"] + fields + length + ["Connection: close", "", ""])
       .joined(separator: "\r\n")
-    guard send(connection, head, head.utf8.count, 0) == head.utf8.count else { throw Broken() }
+    let whole = head + body
+    guard send(connection, whole, whole.utf8.count, 0) == whole.utf8.count else { throw Broken() }
     var data = Data()
     var buffer = [UInt8](repeating: 0, count: 65_536)
     while true {
@@ -96,6 +99,20 @@ final class ServerUnderTest: Sendable {
     return Answer(status: status, head: text, body: data[end.upperBound...])
   }
   struct Broken: Error {}
+
+  /// Makes a unary call at the client listener.
+  func call(_ path: String, _ request: Bytes) async throws -> Bytes {
+    let loop = EventLoop(name: "caller")
+    loop.start()
+    let client = try await GRPCClient.connect(to: .unix(path: scratch.path + "/client"), loop: loop)
+    let answer: Result<Bytes, any Error>
+    do {
+      answer = .success(try await client.unary(path, request, timeout: .seconds(20)).message)
+    } catch { answer = .failure(error) }
+    client.abort()
+    await offLoop { loop.stop() }
+    return try answer.get()
+  }
 
   /// A connected socket that gives up after 30 s without bytes.
   func connect(_ name: String) throws -> Int32 {

@@ -101,6 +101,8 @@ private final class Answers: MemberHostDelegate {
   func membershipChanged(_ changes: [Membership.Change]) {}
   func leaderChanged(to leader: UInt64) {}
   func clusterVersionChanged(to version: String) {}
+  func downgradeChanged(to downgrade: Downgrade) {}
+  func compactionBegan(_ compaction: UnhashedCompaction) {}
   func removedFromCluster() {}
 }
 

@@ -42,6 +42,7 @@ final class HTTPEndpoints: Sendable {
     peer.add(nil, "/version", version)
     MemberEndpoints(member: member).register(in: &peer)
     LeaseEndpoints(member: member).register(in: &peer)
+    HashEndpoints(member: member).register(in: &peer)
     peerRoutes = peer
 
     access = AccessController(

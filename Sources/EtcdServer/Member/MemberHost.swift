@@ -22,6 +22,9 @@ protocol MemberHostDelegate: AnyObject, Sendable {
   func membershipChanged(_ changes: [Membership.Change])
   func leaderChanged(to leader: UInt64)
   func clusterVersionChanged(to version: String)
+  func downgradeChanged(to downgrade: Downgrade)
+  /// A compaction was applied; its hash is to be computed elsewhere.
+  func compactionBegan(_ compaction: UnhashedCompaction)
   func removedFromCluster()
 }
 
@@ -78,8 +81,7 @@ final class MemberHost: @unchecked Sendable {
 
   /// After this a member has found its leader and published itself, as a rule.
   private static let startupTime = Duration.seconds(5)
-  /// Between two steps of a compaction: a step takes a tenth of it.
-  private static let compactionPause = Duration.milliseconds(1)
+  private let pace: Pace
 
   /// Written rows after which the memory that they and their entries left is given back.
   private static let releaseBytes = 64 << 20
@@ -88,8 +90,9 @@ final class MemberHost: @unchecked Sendable {
 
   init(
     core: consuming MemberCore, opened: MemberDirectory.Opened, tickInterval: Duration,
-    logger: Logger, metrics: ServerMetrics
+    logger: Logger, metrics: ServerMetrics, pace: Pace = Pace()
   ) {
+    self.pace = pace
     published = Mutex(Published(status: core.status, membership: core.membership))
     initialAuth = core.auth
     self.core = core
@@ -192,14 +195,32 @@ final class MemberHost: @unchecked Sendable {
   private func turn() -> Int {
     let events = inbox.withLock { $0.take() }
     var out = MemberOutput()
+    let start = ContinuousClock.now
+    let before = core.appliedIndex
     for event in events { core.handle(event, &out) }
     core.advance(&out)
+    let took = ContinuousClock.now - start
+    compactions.note(out, took: took, metrics.requests)
     carryOut(out)
+    if took > pace.slowTurn { warn(took, events, applied: core.appliedIndex &- before) }
     if events.contains(where: { if case .snapshotSaved = $0 { true } else { false } }) {
       // The core has let go of the entries before the snapshot.
       storageThread.execute { releaseFreeMemory() }
     }
     return out.status.proposalsPending
+  }
+
+  /// - Source: etcd `warnOfExpensiveGenericRequest`, whose requests are ours of a turn.
+  private func warn(_ took: Duration, _ events: [MemberEvent], applied: UInt64) {
+    metrics.slowApplies.add()
+    logger.warn(
+      "apply request took too long",
+      [
+        LogField("took", .duration(took)),
+        LogField("expected-duration", .duration(pace.slowTurn)), LogField("prefix", ""),
+        LogField("request", .string(TurnText.text(events, applied: applied))),
+        LogField("response", ""),
+      ])
   }
 
   private func carryOut(_ out: MemberOutput) {
@@ -396,7 +417,8 @@ extension MemberHost: TurnSink {
     if out.leaderChanged { delegate?.leaderChanged(to: out.status.leader) }
     if !out.leases.isEmpty { metrics.leases.record(out.leases) }
     if let version = out.clusterVersion { delegate?.clusterVersionChanged(to: version) }
-    compactions.note(out, metrics.requests)
+    if let downgrade = out.downgrade { delegate?.downgradeChanged(to: downgrade) }
+    for compaction in out.compactionsBegun { delegate?.compactionBegan(compaction) }
     if let revision = out.compacted {
       logger.info(
         "finished scheduled compaction", [LogField("compact-revision", .int(Int(revision)))])
@@ -406,7 +428,7 @@ extension MemberHost: TurnSink {
 
   func later(_ event: MemberEvent, afterPause: Bool) {
     guard afterPause else { return post(event) }
-    loop.execute { self.loop.schedule(after: Self.compactionPause) { self.post(event) } }
+    loop.execute { self.loop.schedule(after: self.pace.compaction) { self.post(event) } }
   }
 
   func fail(_ reason: String) { stop(reason) }

@@ -137,6 +137,8 @@ protocol PeerGateway: AnyObject, Sendable {
   func apply(_ changes: [Membership.Change])
   /// Server versions of the other members that answered when they were asked. Any thread.
   var versions: [UInt64: String] { get }
+  /// Cluster versions that those members go by. Any thread.
+  var clusterVersions: [UInt64: String] { get }
   /// Asks the leader to promote a learner; `done` is called on `loop`. Any thread.
   func promote(
     _ id: UInt64, at leader: MemberInfo, answerOn loop: EventLoop,

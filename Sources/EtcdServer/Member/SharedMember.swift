@@ -23,6 +23,10 @@ final class SharedMember: Sendable {
   /// What clients ask for and takes longest: hashing, copying for downloads. Raft's own work never waits
   /// here.
   let worker = WorkerThread(name: "etcd-worker", isBackground: true)
+  /// Hashes of this member's data.
+  let hashes: HashStorage
+  /// What the gRPC health service says.
+  let serving: ServingStatus
 
   init(
     config: ServerConfig, logger: Logger, metrics: ServerMetrics, host: MemberHost,
@@ -36,6 +40,9 @@ final class SharedMember: Sendable {
     self.peers = peers
     versionLog = ClusterVersionLog(logger, metrics.registry)
     versionLog.begin(host)
+    hashes = HashStorage(
+      worker: worker, logger: logger, seconds: metrics.requests.hashAtRevision)
+    serving = ServingStatus(stopsOnDefrag: config.stopGRPCOnDefrag, logger)
     passwords = PasswordWorkers(cost: config.bcryptCost)
   }
 }

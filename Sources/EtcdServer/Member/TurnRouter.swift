@@ -1,6 +1,7 @@
 import Auth
 import EtcdAPI
 import EtcdConfig
+import MVCC
 import Member
 import Membership
 import Raft
@@ -96,19 +97,21 @@ final class TurnRouter: MemberHostDelegate {
   }
 
   func clusterVersionChanged(to version: String) {
-    let logger = shared.logger
-    if let own = ServerVersion.clusterVersion(of: ServerVersion.etcd),
-      ServerVersion.isOlder(own, than: version)
-    {
-      logger.fatal(
-        "invalid downgrade; server version is lower than determined cluster version",
-        [
-          LogField("current-server-version", .string(ServerVersion.etcd)),
-          LogField("determined-cluster-version", .string(version)),
-        ])
-    }
+    VersionCheck.enforce(cluster: version, shared.host.status.downgrade, shared.logger)
     shared.versionLog.changed(to: version, shared.host)
     onClusterChange()
+  }
+
+  func compactionBegan(_ compaction: UnhashedCompaction) { shared.hashes.add(compaction) }
+
+  func downgradeChanged(to downgrade: Downgrade) {
+    guard downgrade.isEnabled else { return }
+    shared.logger.info(
+      "The server is ready to downgrade",
+      [
+        LogField("target-version", .string(downgrade.target)),
+        LogField("server-version", .string(ServerVersion.etcd)),
+      ])
   }
 
   func removedFromCluster() { onRemoved() }

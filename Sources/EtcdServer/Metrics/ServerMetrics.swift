@@ -16,6 +16,7 @@ final class ServerMetrics: Sendable {
   let txns: Counter
   let leases: LeaseMetrics
   let requests: RequestMetrics
+  let slowApplies: Counter
 
   init(_ registry: MetricsRegistry) {
     self.registry = registry
@@ -33,6 +34,9 @@ final class ServerMetrics: Sendable {
     leases = LeaseMetrics(registry)
     requests = RequestMetrics(registry)
     ProcessMetrics.register(in: registry)
+    slowApplies = registry.counter(
+      "etcd_server_slow_apply_total",
+      "The total number of slow apply requests (likely overloaded from slow disk).")
   }
 
   /// Registers the series that are read from the member when they are asked for.

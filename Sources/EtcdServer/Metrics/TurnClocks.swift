@@ -8,13 +8,18 @@ struct CompactionClock {
   /// When the one under way was first seen.
   private var began: UInt64?
 
-  mutating func note(_ out: MemberOutput, _ metrics: RequestMetrics) {
-    if out.compactedRows > 0 { metrics.compactedKeys.add(out.compactedRows) }
+  /// - Parameter took: the turn, which is how long a step holds others up.
+  mutating func note(_ out: MemberOutput, took: Duration, _ metrics: RequestMetrics) {
+    guard out.wantsCompaction || out.compacted != nil || out.compactedRows > 0 else { return }
+    metrics.compactedKeys.add(out.compactedRows)
+    let milliseconds = Double(took.nanoseconds) / 1e6
+    metrics.compactionPause.observe(milliseconds)
+    metrics.indexCompactionPause.observe(milliseconds)
     if out.wantsCompaction, began == nil { began = monotonicNanoseconds() }
     guard out.compacted != nil else { return }
-    let took = began.map { monotonicNanoseconds() &- $0 } ?? 0
+    let whole = began.map { monotonicNanoseconds() &- $0 } ?? took.nanoseconds
     began = nil
-    metrics.compactionTotal.observe(Double(took) / 1e6)
+    metrics.compactionTotal.observe(Double(whole) / 1e6)
     metrics.compactionLast.set(Double(WallClock.nanoseconds / 1_000_000_000))
   }
 }

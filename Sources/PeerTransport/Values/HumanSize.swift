@@ -1,8 +1,9 @@
 /// A number of bytes for people: `82 kB`, `1.5 GB`, powers of 1000 as etcd logs them.
-enum HumanSize {
+public enum HumanSize {
   private static let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"]
 
-  static func text(_ bytes: UInt64) -> String {
+  /// The text for a number of bytes.
+  public static func text(_ bytes: UInt64) -> String {
     guard bytes >= 10 else { return "\(bytes) B" }
     var unit = 0
     var scale: UInt64 = 1

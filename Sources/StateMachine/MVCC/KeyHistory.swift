@@ -87,6 +87,12 @@ struct KeyHistory: Sendable {
     return found.isTombstone ? nil : found
   }
 
+  /// Whether the key was deleted exactly at `main`.
+  func hasTombstone(at main: Int64) -> Bool {
+    if self.main == main { return !isLive }
+    return others?[..<olderCount].contains { $0.main == main && $0.isTombstone } ?? false
+  }
+
   /// Drops what compaction at `main` removes.
   ///
   /// Kept is everything after `main`, and the last revision at or before it unless that is a

@@ -26,6 +26,8 @@ extension MVCCStore {
   public mutating func compact(to target: Int64) throws(StoreError) -> KVResult {
     guard target > compactRevision else { throw .compacted }
     guard target <= revision else { throw .futureRevision }
+    // What a compaction that is cut off has removed depends on the member: no hash of that.
+    newCompaction = compaction == nil ? UnhashedCompaction(state: snapshot(), target: target) : nil
     compactRevision = target
     put(.meta, Self.scheduledKey, Revision(main: target).encoded())
     // A compaction under way is overtaken: the new one removes what it had left.
@@ -33,6 +35,12 @@ extension MVCCStore {
     for drop in compaction?.queue.rest ?? [] { cursor.queue.add(drop) }
     compaction = cursor
     return .compaction(revision: revision)
+  }
+
+  /// The compaction that was begun since the last call, when members can compare what it leaves.
+  public mutating func takeNewCompaction() -> UnhashedCompaction? {
+    defer { newCompaction = nil }
+    return newCompaction
   }
 
   /// Whether a compaction has work left.
@@ -112,66 +120,5 @@ extension MVCCStore {
       return problem == nil
     }
     if let problem { throw problem }
-  }
-}
-
-extension StoreSnapshot {
-  /// Hash of all revisions up to one, equal on members that hold the same history.
-  /// - Parameter at: 0 = newest.
-  public struct Hash: Equatable, Sendable {
-    public let hash: UInt32
-    public let compactRevision: Int64
-    public let revision: Int64
-  }
-
-  /// CRC-32C over the rows of bucket `key` up to a revision, seeded with the bucket's name.
-  ///
-  /// Rows at or before the compacted revision count only when they are still visible at `at`; where no
-  /// key is left at `at`, those count that a compaction keeps when it is finished. Members which removed
-  /// more or less of them agree, therefore. A tombstone exactly there never counts.
-  /// - Throws: `compacted`, `futureRevision`, `damaged`.
-  /// - Source: etcd `mvcc/hash.go`.
-  public func hash(at: Int64) throws(StoreError) -> Hash {
-    if at > 0, at < compactRevision { throw .compacted }
-    if at > revision { throw .futureRevision }
-    let upTo = at == 0 ? revision : at
-    var anyKept = false
-    index.scan(from: Bytes(), to: nil) { entry in
-      anyKept = entry.history.at(upTo) != nil
-      return !anyKept
-    }
-    var crc = CRC32C.update(0, Bucket.key.name)
-    var problem: StoreError?
-    func add(_ key: Bytes, _ value: Bytes, _ rev: Revision, _ isTombstone: Bool) -> Bool {
-      guard rev.main <= upTo else { return false }
-      if rev.main <= compactRevision {
-        guard let pair = try? Mvccpb.KeyValue.decode(value) else {
-          problem = .damaged("row \(key) of bucket key is not decodable")
-          return false
-        }
-        let counts = index.find(pair.key)?.at(anyKept ? upTo : compactRevision)
-        guard counts?.revision == rev else { return true }
-        if rev.main == compactRevision, isTombstone { return true }
-      }
-      crc = CRC32C.update(CRC32C.update(crc, key), value)
-      return true
-    }
-    try committed.scan(.key, from: Bytes()) { key, value in
-      guard let (rev, isTombstone) = Revision.decode(key) else {
-        problem = .damaged("row \(key) of bucket key is no revision")
-        return false
-      }
-      return add(key, value, rev, isTombstone)
-    }
-    if let problem { throw problem }
-    for log in [frozen, active].compactMap({ $0 }) {
-      for position in 0..<log.count {
-        let row = log[position]
-        let key = row.revision.encoded(isTombstone: row.isTombstone)
-        guard add(key, row.value, row.revision, row.isTombstone) else { break }
-      }
-    }
-    if let problem { throw problem }
-    return Hash(hash: crc, compactRevision: compactRevision, revision: upTo)
   }
 }

@@ -28,6 +28,8 @@ public struct MVCCStore: Sendable {
   var compaction: CompactionCursor?
   /// Bytes of keys and values that were put since the start.
   public private(set) var putBytes = 0
+  /// The newest compaction, until somebody asks for it.
+  var newCompaction: UnhashedCompaction?
   /// Keys and values written since start, in bytes, for the quota's estimate between commits.
   public var pendingBytes: Int { active.bytes + (frozen?.rows.bytes ?? 0) }
   /// Rows waiting for the next freeze.

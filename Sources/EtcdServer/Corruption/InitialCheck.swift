@@ -1,0 +1,69 @@
+import EtcdAPI
+import EtcdConfig
+import MVCC
+import Member
+import MemberStorage
+import Membership
+import Runtime
+import Synchronization
+
+/// Compares a member that has data with the others before it serves anybody.
+///
+/// - Source: etcd `InitialCheck`, `embed.StartEtcd`.
+enum InitialCheck {
+  /// Blocks the caller, not the loop.
+  /// - Throws: `StorageError` in etcd's words when another member has other data.
+  static func run(
+    _ boot: borrowing Bootstrap.Result, _ config: ServerConfig, loop: EventLoop, logger: Logger
+  ) throws(StorageError) {
+    let opened = boot.opened
+    let name = String(opened.memberID, radix: 16)
+    logger.info(
+      "starting initial corruption check",
+      [
+        LogField("local-member-id", .string(name)),
+        LogField("timeout", .duration(config.requestTimeout)),
+      ])
+    let local: MemberHash
+    let members: [MemberInfo]
+    do {
+      let state = opened.store.snapshot()
+      local = MemberHash(value: try state.hash(at: 0), current: state.revision)
+      // Rows of the backend are newer than the raft snapshot that the log begins with.
+      let stored = try opened.store.rows(.members).map { try MemberInfo(json: $0.value) }
+      members = stored.isEmpty ? boot.core.membership.sorted : stored
+    } catch { throw StorageError("\(name) failed to fetch hash (\(error))") }
+    let peers = ask(members, at: local.current, opened, config, loop: loop, logger: logger)
+    let verdict = CorruptionCheck.initial(localID: opened.memberID, local, peers)
+    logger.log(verdict.lines)
+    guard verdict.mismatches == 0 else {
+      let reason = "\(name) found data inconsistency with peers"
+      logger.error("checkInitialHashKV failed", [LogField("error", .string(reason))])
+      throw StorageError(reason)
+    }
+    logger.info(
+      "initial corruption checking passed; no corruption",
+      [LogField("local-member-id", .string(name))])
+  }
+
+  private static func ask(
+    _ members: [MemberInfo], at revision: Int64, _ opened: MemberDirectory.Opened,
+    _ config: ServerConfig, loop: EventLoop, logger: Logger
+  ) -> [PeerHash] {
+    let answers = Mutex<[PeerHash]>([])
+    let gate = Gate()
+    let ids = (member: opened.memberID, cluster: opened.clusterID)
+    loop.execute {
+      let client = PeerHashClient(
+        loop: loop, localID: ids.member, clusterID: ids.cluster, timeout: config.requestTimeout,
+        logger: logger)
+      client.ask(members, at: revision) { peers in
+        answers.withLock { $0 = peers }
+        client.close()
+        gate.open()
+      }
+    }
+    gate.wait()
+    return answers.withLock { $0 }
+  }
+}

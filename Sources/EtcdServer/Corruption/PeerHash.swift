@@ -1,0 +1,69 @@
+import Membership
+import Runtime
+
+/// What another member said when it was asked for its hash.
+struct PeerHash: Sendable {
+  /// Why there is no hash.
+  enum Failure: Error, Equatable, CustomStringConvertible {
+    /// The member has not got that far.
+    case futureRevision
+    /// The member has dropped that revision.
+    case compacted
+    case clusterMismatch
+    case other(String)
+
+    var description: String {
+      switch self {
+      case .futureRevision: "etcdserver: mvcc: required revision is a future revision"
+      case .compacted: "etcdserver: mvcc: required revision has been compacted"
+      case .clusterMismatch: "etcdserver: cluster ID mismatch"
+      case .other(let text): text
+      }
+    }
+  }
+
+  let id: UInt64
+  let endpoints: [String]
+  let result: Result<MemberHash, Failure>
+
+  var hexID: String { String(id, radix: 16) }
+  var hash: MemberHash? { try? result.get() }
+
+  /// Reads an answer.
+  /// - Parameter revision: the one that was asked for.
+  /// - Source: etcd `HashByRev`.
+  static func result(
+    status: Int, body: @autoclosure () -> String, hash: @autoclosure () -> MemberHash?
+  ) -> Result<MemberHash, Failure> {
+    switch status {
+    case 200:
+      guard let hash = hash() else {
+        return .failure(.other("malformed hash: \(LogText.shortened(body()))"))
+      }
+      return .success(hash)
+    case 400 where body().contains(HashKVMessage.compacted): return .failure(.compacted)
+    case 400 where body().contains(HashKVMessage.futureRevision): return .failure(.futureRevision)
+    case 412 where body().contains(HashKVMessage.clusterMismatch): return .failure(.clusterMismatch)
+    default: return .failure(.other("unknown error: \(LogText.shortened(body()))"))
+    }
+  }
+}
+
+/// A line for the log, as a value.
+struct CheckLine: Sendable {
+  let level: LogLevel
+  let message: String
+  let fields: [LogField]
+
+  init(_ level: LogLevel, _ message: String, _ fields: [LogField]) {
+    self.level = level
+    self.message = message
+    self.fields = fields
+  }
+}
+
+extension Logger {
+  func log(_ lines: [CheckLine]) {
+    for line in lines { log(line.level, line.message, line.fields) }
+  }
+}
