@@ -51,9 +51,16 @@ struct KVService: Sendable {
     _ call: UnaryCall, _ request: Etcdserverpb.RangeRequest,
     _ state: Result<StoreSnapshot, EtcdError>, _ term: UInt64
   ) {
-    answer(call, state, term) { (snapshot, budget) throws(StoreError) in
-      try snapshot.range(request, within: &budget).map { .range($0) }
-    }
+    do throws(EtcdError) {
+      let snapshot = try state.get()
+      var budget = ReadWorkers.keysOnLoop
+      do throws(StoreError) {
+        if let result = try snapshot.range(request, within: &budget) {
+          return respond(call, .range(result), term)
+        }
+      } catch { throw EtcdError(error) }
+      readElsewhere(call, term) { () throws(StoreError) in .range(try snapshot.range(request)) }
+    } catch { call.fail(GRPCStatus(error)) }
   }
 
   /// Checks the caller while auth is on; called inside a read handler.
@@ -111,9 +118,16 @@ struct KVService: Sendable {
     _ call: UnaryCall, _ request: Etcdserverpb.TxnRequest,
     _ state: Result<StoreSnapshot, EtcdError>, _ term: UInt64
   ) {
-    answer(call, state, term) { (snapshot, budget) throws(StoreError) in
-      try snapshot.read(request, within: &budget)
-    }
+    do throws(EtcdError) {
+      let snapshot = try state.get()
+      var budget = ReadWorkers.keysOnLoop
+      do throws(StoreError) {
+        if let result = try snapshot.read(request, within: &budget) {
+          return respond(call, result, term)
+        }
+      } catch { throw EtcdError(error) }
+      readElsewhere(call, term) { () throws(StoreError) in try snapshot.read(request) }
+    } catch { call.fail(GRPCStatus(error)) }
   }
 
   private func compact(_ call: UnaryCall, _ bytes: Bytes) {
@@ -151,29 +165,14 @@ struct KVService: Sendable {
 
   private func respond(_ call: UnaryCall, _ outcome: Outcome, _ term: UInt64) {
     switch outcome {
-    case .kv(let result):
-      call.respond(result.body(header: member.header(term: term)))
+    case .kv(let result): respond(call, result, term)
     case .failed(let error): call.fail(GRPCStatus(error))
     default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to a KV request"))
     }
   }
 
-  /// Reads on the loop what is read quickly, and elsewhere what is not.
-  /// - Parameter body: gives `nil` when it would look at more keys than the budget has.
-  private func answer(
-    _ call: UnaryCall, _ state: Result<StoreSnapshot, EtcdError>, _ term: UInt64,
-    _ body: @escaping @Sendable (StoreSnapshot, _ budget: inout Int) throws(StoreError) -> KVResult?
-  ) {
-    do throws(EtcdError) {
-      let snapshot = try state.get()
-      var budget = ReadWorkers.keysOnLoop
-      do throws(StoreError) {
-        if let result = try body(snapshot, &budget) {
-          return call.respond(result.body(header: member.header(term: term)))
-        }
-      } catch { throw EtcdError(error) }
-      readElsewhere(call, term, snapshot, body)
-    } catch { call.fail(GRPCStatus(error)) }
+  private func respond(_ call: UnaryCall, _ result: KVResult, _ term: UInt64) {
+    call.respond(result.body(header: member.header(term: term)))
   }
 
   /// What a thread made of a read: a range is sent row by row, everything else is encoded there.
@@ -182,9 +181,10 @@ struct KVService: Sendable {
     case encoded(Bytes)
   }
 
+  /// Reads on a thread what would hold the loop up.
   private func readElsewhere(
-    _ call: UnaryCall, _ term: UInt64, _ snapshot: StoreSnapshot,
-    _ body: @escaping @Sendable (StoreSnapshot, _ budget: inout Int) throws(StoreError) -> KVResult?
+    _ call: UnaryCall, _ term: UInt64,
+    _ body: @escaping @Sendable () throws(StoreError) -> KVResult
   ) {
     let header = member.header(term: term)
     let isWanted = call.wantedFlag()
@@ -192,10 +192,7 @@ struct KVService: Sendable {
       // The client may have gone while this waited.
       guard isWanted.isSet else { return .failure(EtcdError(.canceled, "context canceled")) }
       do throws(StoreError) {
-        var budget = Int.max
-        guard let result = try body(snapshot, &budget) else {
-          preconditionFailure("a read without a budget runs to its end")
-        }
+        let result = try body()
         if case .range = result { return .success(.range(result)) }
         return .success(.encoded(result.encoded(header: header)))
       } catch { return .failure(EtcdError(error)) }

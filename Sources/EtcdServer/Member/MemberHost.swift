@@ -109,7 +109,8 @@ final class MemberHost: @unchecked Sendable {
 
   var status: MemberStatus { published.withLock { $0.status } }
   /// Bytes applied and not in the backend yet.
-  var pendingBytes: Int { published.withLock { $0.status.pendingBytes } }
+  var pendingBytes: Int { publishedPending.load(ordering: .relaxed) }
+  private let publishedPending = Atomic(0)
   var membership: Membership { published.withLock { $0.membership } }
 
   /// Starts threads and clock.
@@ -195,14 +196,18 @@ final class MemberHost: @unchecked Sendable {
   private func turn() -> Int {
     let events = inbox.withLock { $0.take() }
     var out = MemberOutput()
-    let start = ContinuousClock.now
+    let start = monotonicNanoseconds()
     let before = core.appliedIndex
     for event in events { core.handle(event, &out) }
     core.advance(&out)
-    let took = ContinuousClock.now - start
-    compactions.note(out, took: took, metrics.requests)
+    let took = monotonicNanoseconds() &- start
+    if out.compactedRows > 0 || out.wantsCompaction || out.compacted != nil {
+      compactions.note(out, took: took, metrics.requests)
+    }
     carryOut(out)
-    if took > pace.slowTurn { warn(took, events, applied: core.appliedIndex &- before) }
+    if took > pace.slowTurnNanoseconds {
+      warn(.nanoseconds(Int64(clamping: took)), events, applied: core.appliedIndex &- before)
+    }
     if events.contains(where: { if case .snapshotSaved = $0 { true } else { false } }) {
       // The core has let go of the entries before the snapshot.
       storageThread.execute { releaseFreeMemory() }
@@ -397,6 +402,7 @@ extension MemberHost: TurnSink {
   }
 
   func publish(_ status: MemberStatus, _ membership: Membership?) {
+    publishedPending.store(status.pendingBytes, ordering: .relaxed)
     published.withLock { published in
       published.status = status
       if let membership { published.membership = membership }

@@ -1,5 +1,6 @@
 import EtcdConfig
 import Member
+import Runtime
 
 extension MemberHost {
   /// Times that a member is to keep.
@@ -7,13 +8,18 @@ extension MemberHost {
     /// Between two steps of a compaction, in which others have the processor and the disk.
     var compaction = Duration.milliseconds(1)
     /// After which a turn of the core is worth a line in the log.
-    var slowTurn = Duration.milliseconds(100)
+    var slowTurn = Duration.milliseconds(100) {
+      didSet { slowTurnNanoseconds = slowTurn.nanoseconds }
+    }
+    /// The same, for every turn to look at.
+    private(set) var slowTurnNanoseconds: UInt64 = 100_000_000
 
     init() {}
 
     /// The pause that `--experimental-compaction-sleep-interval` asks for after a batch is cut into those
     /// after our steps, which are smaller.
     init(_ config: ServerConfig, _ core: borrowing MemberCore) {
+      self.init()
       slowTurn = config.warningApplyDuration
       compaction = Self.pause(
         config.compactionSleepInterval, batch: config.compactionBatchLimit,

@@ -8,16 +8,16 @@ struct CompactionClock {
   /// When the one under way was first seen.
   private var began: UInt64?
 
-  /// - Parameter took: the turn, which is how long a step holds others up.
-  mutating func note(_ out: MemberOutput, took: Duration, _ metrics: RequestMetrics) {
-    guard out.wantsCompaction || out.compacted != nil || out.compactedRows > 0 else { return }
+  /// A turn that had to do with a compaction.
+  /// - Parameter took: nanoseconds of the turn, which is how long a step holds others up.
+  mutating func note(_ out: MemberOutput, took: UInt64, _ metrics: RequestMetrics) {
     metrics.compactedKeys.add(out.compactedRows)
-    let milliseconds = Double(took.nanoseconds) / 1e6
+    let milliseconds = Double(took) / 1e6
     metrics.compactionPause.observe(milliseconds)
     metrics.indexCompactionPause.observe(milliseconds)
     if out.wantsCompaction, began == nil { began = monotonicNanoseconds() }
     guard out.compacted != nil else { return }
-    let whole = began.map { monotonicNanoseconds() &- $0 } ?? took.nanoseconds
+    let whole = began.map { monotonicNanoseconds() &- $0 } ?? took
     began = nil
     metrics.compactionTotal.observe(Double(whole) / 1e6)
     metrics.compactionLast.set(Double(WallClock.nanoseconds / 1_000_000_000))
