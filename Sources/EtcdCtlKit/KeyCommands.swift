@@ -33,8 +33,7 @@ extension EtcdCtl {
       let request = try rangeRequest(invocation)
       let context = try Context(invocation, world)
       let answer = try context.request(
-        Etcdserverpb.KVService.range, request, Etcdserverpb.RangeResponse.self,
-        isRepeatable: true)
+        Etcdserverpb.KVService.range, request, Etcdserverpb.RangeResponse.self)
       if invocation.bool("count-only"), context.settings.format != .fields {
         throw misuse("--count-only is only for `--write-out=fields`")
       }
@@ -316,17 +315,30 @@ enum Numbers {
 
 /// Standard input, by lines or whole.
 struct Input {
-  private let read: @Sendable () -> Bytes
+  private let read: @Sendable (Int) -> Bytes
   private var buffer: [UInt8] = []
 
-  init(_ read: @escaping @Sendable () -> Bytes) { self.read = read }
+  init(_ read: @escaping @Sendable (Int) -> Bytes) { self.read = read }
+
+  private static let pieceBytes = 1 << 16
+
+  /// The first word of a line that stands before everything else read here. Nothing behind the byte that
+  /// ends it is taken: that belongs to whoever reads next, and may never come.
+  func word() -> String {
+    var word: [UInt8] = []
+    while let byte = read(1).first, byte != UInt8(ascii: "\n") {
+      let isBlank = byte == UInt8(ascii: " ") || (9...13).contains(byte)
+      if !isBlank { word.append(byte) } else if !word.isEmpty { break }
+    }
+    return Bytes(word).string
+  }
 
   /// Everything that is left.
   func all() -> Bytes {
     var out = ByteWriter(capacity: 1 << 16)
     out.append(Bytes(buffer))
     while true {
-      let piece = read()
+      let piece = read(Self.pieceBytes)
       if piece.isEmpty { return out.finish() }
       out.append(piece)
     }
@@ -340,7 +352,7 @@ struct Input {
         buffer.removeSubrange(...end)
         return line
       }
-      let piece = read()
+      let piece = read(Self.pieceBytes)
       if piece.isEmpty { return nil }
       buffer += piece
     }

@@ -117,7 +117,7 @@ extension EtcdCtl {
       try context.call(
         Etcdserverpb.LeaseService.leaseTimeToLive,
         Etcdserverpb.LeaseTimeToLiveRequest(id: id, keys: withKeys),
-        Etcdserverpb.LeaseTimeToLiveResponse.self, isRepeatable: true)
+        Etcdserverpb.LeaseTimeToLiveResponse.self)
     }
     let reply = answer.message
     try context.printer.show(
@@ -165,7 +165,7 @@ extension EtcdCtl {
     let answer = try connected { () throws(ClientFailure) in
       try context.call(
         Etcdserverpb.LeaseService.leaseLeases, Etcdserverpb.LeaseLeasesRequest(),
-        Etcdserverpb.LeaseLeasesResponse.self, isRepeatable: true)
+        Etcdserverpb.LeaseLeasesResponse.self)
     }
     let reply = answer.message
     try context.printer.show(
