@@ -24,7 +24,7 @@ struct ClientLog: Sendable {
 
   /// `2006-01-02T15:04:05.000000Z`.
   static func time(_ seconds: Double) -> String {
-    let micros = Int((seconds * 1_000_000).rounded())
+    let micros = Int(exactly: (seconds * 1_000_000).rounded()) ?? 0
     let second = micros / 1_000_000
     let date = CivilDate.from(daysSinceEpoch: second / 86_400)
     func digits(_ value: Int, _ count: Int = 2) -> String {

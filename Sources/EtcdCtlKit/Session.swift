@@ -53,7 +53,7 @@ final class Session: Sendable {
       log.warn(
         "retrying of unary invoker failed",
         [
-          ("target", .string(target)), ("attempt", .integer(Int64(attempt))),
+          ("target", .string(target)), ("attempt", .integer(Int64(clamping: attempt))),
           ("error", .string("\(status)")),
         ])
       attempt += 1
