@@ -166,7 +166,12 @@ let package = Package(
       dependencies: [
         "EtcdCtlKit", "EtcdUtlKit", "CommandLineTool", "FileSystem", "Runtime", "Bytes",
       ], swiftSettings: settings),
-    tests("EtcdCtlKitTests", ["EtcdCtlKit", "CommandLineTool", "EtcdAPI", "Protobuf", "Bytes"]),
+    tests(
+      "EtcdCtlKitTests",
+      [
+        "TestSupport", "EtcdCtlKit", "EtcdUtlKit", "CommandLineTool", "EtcdAPI", "Protobuf", "GRPC",
+        "HTTP", "Runtime", "FileSystem", "Bytes",
+      ]),
     tests(
       "EtcdUtlKitTests",
       [

@@ -44,6 +44,34 @@ test curl: plain HTTP requests
 test valgrind: counts instructions and allocations
 "
 
+# apt-get, once whoever else installs packages (a new machine's unattended upgrade) is done. Its own
+# DPkg::Lock::Timeout does not cover the lock of the package lists, and waits in silence.
+patience=${SETUP_PATIENCE:-300}
+apt_get() {
+  deadline=$(($(date +%s) + patience))
+  held=""
+  log=$(mktemp)
+  while :; do
+    code=0
+    $root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get "$@" 2>"$log" || code=$?
+    lock=$(sed -n 's/^E: Could not get lock //p' "$log" | head -n 1)
+    if [ "$code" = 0 ] || [ -z "$lock" ]; then
+      cat "$log" >&2
+      break
+    fi
+    if [ "$(date +%s)" -ge "$deadline" ]; then
+      echo "setup: still locked: $lock" >&2
+      echo "setup: another program installs packages; please try again when it is done" >&2
+      break
+    fi
+    [ -n "$held" ] || echo "setup: waiting for another program that installs packages: $lock" >&2
+    held=$lock
+    sleep 1
+  done
+  rm -f "$log"
+  return "$code"
+}
+
 is_installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
@@ -89,9 +117,9 @@ if [ -n "$missing" ]; then
   fi
   restore() { if [ "$made_policy" = yes ]; then $root rm -f "$policy"; fi; }
   trap restore EXIT
-  $root apt-get update -qq
+  apt_get update -qq
   # shellcheck disable=SC2086 # a list of packages
-  $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+  apt_get install -y -qq --no-install-recommends $missing
   restore
   trap - EXIT
 fi

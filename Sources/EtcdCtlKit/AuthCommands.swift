@@ -86,7 +86,7 @@ extension EtcdCtl {
   private static func showAuthStatus(_ context: Context) throws(CommandFailure) {
     let answer = try context.request(
       Etcdserverpb.AuthService.authStatus, Etcdserverpb.AuthStatusRequest(),
-      Etcdserverpb.AuthStatusResponse.self, isRepeatable: true)
+      Etcdserverpb.AuthStatusResponse.self)
     let reply = answer.message
     try context.printer.show(
       Views(
@@ -121,7 +121,7 @@ extension EtcdCtl {
         let context = try Context(invocation, world)
         let answer = try context.request(
           service.userList, Etcdserverpb.AuthUserListRequest(),
-          Etcdserverpb.AuthUserListResponse.self, isRepeatable: true)
+          Etcdserverpb.AuthUserListResponse.self)
         let reply = answer.message
         try context.printer.show(
           Views(
@@ -210,22 +210,15 @@ extension EtcdCtl {
     }
   }
 
-  /// A password from a terminal, typed twice, or the first word of standard input.
+  /// A password that is asked for twice, or the first word of standard input.
   private static func newPassword(
     _ invocation: Invocation, _ world: World, _ name: String
   ) throws(CommandFailure) -> String {
-    guard invocation.bool("interactive") else {
-      let text = Input(world.read).all().string
-      return String(text.drop(while: \.isWhitespace).prefix { !$0.isWhitespace })
-    }
-    func ask(_ prompt: String) throws(CommandFailure) -> String {
-      do throws(CommandFailure) { return try world.askPassword(prompt) } catch {
-        throw misuse("failed to ask password: \(error.message)")
-      }
-    }
-    let password = try ask("Password of \(name): ")
+    guard invocation.bool("interactive") else { return Input(world.read).word() }
+    let password = world.askPassword("Password of \(name): ")
     guard !password.isEmpty else { throw misuse("empty password") }
-    guard try ask("Type password of \(name) again for confirmation: ") == password else {
+    let again = world.askPassword("Type password of \(name) again for confirmation: ")
+    guard again == password else {
       throw misuse("given passwords are different")
     }
     return password
@@ -241,7 +234,7 @@ extension EtcdCtl {
       let context = try Context(invocation, world)
       let answer = try context.request(
         Etcdserverpb.AuthService.userGet, Etcdserverpb.AuthUserGetRequest(name: name),
-        Etcdserverpb.AuthUserGetResponse.self, isRepeatable: true)
+        Etcdserverpb.AuthUserGetResponse.self)
       let reply = answer.message
       if invocation.bool("detail") {
         world.write(Bytes("User: \(name)\n"))

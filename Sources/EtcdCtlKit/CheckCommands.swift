@@ -111,7 +111,7 @@ extension EtcdCtl {
     let answer = try context.request(
       Etcdserverpb.KVService.range,
       Etcdserverpb.RangeRequest(key: key, rangeEnd: prefixEnd(key), limit: 1),
-      Etcdserverpb.RangeResponse.self, isRepeatable: true)
+      Etcdserverpb.RangeResponse.self)
     guard answer.message.kvs.isEmpty else {
       throw CommandFailure(
         "prefix \(quoted(prefix)) has keys. Delete with \(quote)etcdctl del --prefix "
@@ -128,7 +128,7 @@ extension EtcdCtl {
         try await session.call(
           Etcdserverpb.KVService.deleteRange,
           Etcdserverpb.DeleteRangeRequest(key: key, rangeEnd: prefixEnd(key)),
-          Etcdserverpb.DeleteRangeResponse.self, deadline: deadline, isRepeatable: false)
+          Etcdserverpb.DeleteRangeResponse.self, deadline: deadline)
       }
       return answer.message.header?.revision
     } catch {
@@ -160,7 +160,7 @@ extension EtcdCtl {
           try await session.call(
             Etcdserverpb.KVService.compact,
             Etcdserverpb.CompactionRequest(revision: revision, physical: true),
-            Etcdserverpb.CompactionResponse.self, deadline: deadline, isRepeatable: false)
+            Etcdserverpb.CompactionResponse.self, deadline: deadline)
         }
         context.console.print("Compacted with revision \(revision)\n")
       }
@@ -172,8 +172,7 @@ extension EtcdCtl {
         _ = try Context.wait { () async throws(ClientFailure) in
           try await session.call(
             Etcdserverpb.MaintenanceService.defragment, Etcdserverpb.DefragmentRequest(),
-            Etcdserverpb.DefragmentResponse.self, deadline: .now + .seconds(30),
-            isRepeatable: false)
+            Etcdserverpb.DefragmentResponse.self, deadline: .now + .seconds(30))
         }
         context.console.print("Defragmented \(quoted(endpoint))\n")
       }

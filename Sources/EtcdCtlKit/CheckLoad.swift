@@ -71,13 +71,13 @@ struct CheckLoad: Sendable {
 
   func run(_ context: Context) -> Report {
     let settings = context.settings
-    let loop = context.loop
+    let (loop, log) = (context.loop, context.log)
     let start = ContinuousClock.now
     let schedule = Schedule(self, start: start)
     let found = try? Context.wait { () async throws(ClientFailure) -> Report in
       await withTaskGroup(of: Report.self) { group in
         for _ in 0..<clients {
-          group.addTask { await work(Session(settings, loop: loop), schedule) }
+          group.addTask { await work(Session(settings, loop: loop, log: log), schedule) }
         }
         return await group.reduce(into: Report()) { $0.add($1) }
       }
@@ -95,14 +95,11 @@ struct CheckLoad: Sendable {
   private func work(_ session: Session, _ schedule: Schedule) async -> Report {
     defer { session.close() }
     var report = Report()
-    if let user = session.settings.user {
-      do throws(ClientFailure) {
-        try await session.authenticate(
-          user.name, user.password, deadline: .now + session.settings.dialTimeout)
-      } catch {
-        report.errors[error.message, default: 0] += 1
-        return report
-      }
+    do throws(ClientFailure) {
+      try await session.signIn(deadline: .now + session.settings.dialTimeout)
+    } catch {
+      report.errors[error.message, default: 0] += 1
+      return report
     }
     let value = Bytes([UInt8](repeating: 0, count: valueBytes))
     while let time = schedule.take() {
@@ -111,7 +108,7 @@ struct CheckLoad: Sendable {
       do throws(ClientFailure) {
         _ = try await session.call(
           Etcdserverpb.KVService.put, Etcdserverpb.PutRequest(key: key(), value: value),
-          Etcdserverpb.PutResponse.self, deadline: .now + .seconds(30), isRepeatable: false)
+          Etcdserverpb.PutResponse.self, deadline: .now + .seconds(30))
       } catch { report.errors[error.message, default: 0] += 1 }
       report.add(Self.seconds(begin.duration(to: .now)))
     }

@@ -13,6 +13,7 @@ final class Context {
   let world: EtcdCtl.World
   let console: Console
   let loop: EventLoop
+  let log: ClientLog
   var printer: Printer
 
   /// Connects to nothing yet, except to authenticate.
@@ -26,9 +27,10 @@ final class Context {
     self.world = world
     console = invocation.console
     printer = Printer(format: settings.format, isHex: settings.isHex, write: world.write)
+    log = ClientLog(now: world.preciseNow, write: console.printError)
     loop = EventLoop(name: "etcdctl")
     loop.start()
-    session = Session(settings, loop: loop)
+    session = Session(settings, loop: loop, log: log)
     do throws(ClientFailure) { try signIn(session) } catch {
       throw CommandFailure(error.message, exitCode: CommandFailure.badConnection)
     }
@@ -40,10 +42,9 @@ final class Context {
   }
 
   private func signIn(_ session: Session) throws(ClientFailure) {
-    guard let user = settings.user else { return }
     let deadline = ContinuousClock.now + settings.dialTimeout
     try Self.wait { () async throws(ClientFailure) in
-      try await session.authenticate(user.name, user.password, deadline: deadline)
+      try await session.signIn(deadline: deadline)
     }
   }
 
@@ -51,7 +52,7 @@ final class Context {
   func session(to endpoint: String) throws(ClientFailure) -> Session {
     var settings = settings
     settings.endpoints = [endpoint]
-    let session = Session(settings, loop: loop)
+    let session = Session(settings, loop: loop, log: log)
     try signIn(session)
     return session
   }
@@ -62,23 +63,21 @@ final class Context {
   /// A unary request, within the command timeout.
   func call<Reply: ProtobufMessage>(
     _ method: MethodDescriptor, _ request: some ProtobufMessage, _ type: Reply.Type,
-    on other: Session? = nil, isRepeatable: Bool = false
+    on other: Session? = nil
   ) throws(ClientFailure) -> Session.Answer<Reply> {
     let session = other ?? session
     let deadline = deadline
     return try Self.wait { () async throws(ClientFailure) in
-      try await session.call(
-        method, request, type, deadline: deadline, isRepeatable: isRepeatable)
+      try await session.call(method, request, type, deadline: deadline)
     }
   }
 
   /// The same, failing as commands do.
   func request<Reply: ProtobufMessage>(
-    _ method: MethodDescriptor, _ request: some ProtobufMessage, _ type: Reply.Type,
-    isRepeatable: Bool = false
+    _ method: MethodDescriptor, _ request: some ProtobufMessage, _ type: Reply.Type
   ) throws(CommandFailure) -> Session.Answer<Reply> {
     do throws(ClientFailure) {
-      return try call(method, request, type, isRepeatable: isRepeatable)
+      return try call(method, request, type)
     } catch { throw CommandFailure(error.message) }
   }
 

@@ -4,19 +4,37 @@ import Runtime
 ///
 /// - Source: etcd `client/v3/internal/endpoint`.
 func dialTarget(_ endpoint: String) -> Connection.Endpoint? {
-  if endpoint.hasPrefix("unix:") {
-    var path = endpoint.dropFirst("unix:".count)
-    if path.hasPrefix("//") { path = path.dropFirst(2) }
-    return path.isEmpty ? nil : .unix(path: String(path))
-  }
-  var rest = endpoint[...]
-  if rest.hasPrefix("http://") {
-    rest = rest.dropFirst("http://".count)
-    rest = rest.prefix { $0 != "/" }
-  }
+  if let path = socketPath(endpoint) { return path.isEmpty ? nil : .unix(path: String(path)) }
+  let rest = withoutScheme(endpoint)
   guard let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...])
   else { return nil }
   var host = rest[..<colon]
   if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
   return .tcp(host: String(host), port: Int(port))
+}
+
+/// What calls to an endpoint carry as `:authority`: host and port as they were written, or the last
+/// part of a socket's path.
+func authority(_ endpoint: String) -> String {
+  guard let path = socketPath(endpoint) else { return String(withoutScheme(endpoint)) }
+  return path.split(separator: "/").last.map(String.init) ?? (path.isEmpty ? "." : "/")
+}
+
+/// How logs call the cluster behind endpoints of which this is the first.
+///
+/// - Source: etcd `client/v3/client.go` authority.
+func targetName(_ endpoint: String) -> String {
+  if let end = endpoint.firstRange(of: "://")?.upperBound { return String(endpoint[end...]) }
+  return socketPath(endpoint).map(String.init) ?? endpoint
+}
+
+private func socketPath(_ endpoint: String) -> Substring? {
+  guard endpoint.hasPrefix("unix:") else { return nil }
+  let path = endpoint.dropFirst("unix:".count)
+  return path.hasPrefix("//") ? path.dropFirst(2) : path
+}
+
+private func withoutScheme(_ endpoint: String) -> Substring {
+  guard endpoint.hasPrefix("http://") else { return endpoint[...] }
+  return endpoint.dropFirst("http://".count).prefix { $0 != "/" }
 }

@@ -41,8 +41,7 @@ extension EtcdCtl {
     do throws(ClientFailure) {
       let list = try context.call(
         Etcdserverpb.ClusterService.memberList,
-        Etcdserverpb.MemberListRequest(linearizable: true), Etcdserverpb.MemberListResponse.self,
-        isRepeatable: true)
+        Etcdserverpb.MemberListRequest(linearizable: true), Etcdserverpb.MemberListResponse.self)
       return list.message.members.flatMap(\.clientURLs)
     } catch {
       throw CommandFailure(
@@ -66,13 +65,17 @@ extension EtcdCtl {
     let endpoints = try endpoints(invocation, context)
     let settings = context.settings
     let loop = context.loop
+    // Go's name for these.
+    var named = context.log
+    named.name = "client"
+    let log = named
     let found = try? Context.wait { () async throws(ClientFailure) -> [Health] in
       await withTaskGroup(of: Health.self) { group in
         for endpoint in endpoints {
           group.addTask {
             var settings = settings
             settings.endpoints = [endpoint]
-            let session = Session(settings, loop: loop)
+            let session = Session(settings, loop: loop, log: log)
             defer { session.close() }
             return await health(session, endpoint)
           }
@@ -95,10 +98,7 @@ extension EtcdCtl {
     var health = Health(endpoint: endpoint)
     let settings = session.settings
     do throws(ClientFailure) {
-      if let user = settings.user {
-        try await session.authenticate(
-          user.name, user.password, deadline: .now + settings.dialTimeout)
-      }
+      try await session.signIn(deadline: .now + settings.dialTimeout)
     } catch {
       health.error = error.message
       return health
@@ -108,7 +108,7 @@ extension EtcdCtl {
     do throws(ClientFailure) {
       _ = try await session.call(
         Etcdserverpb.KVService.range, Etcdserverpb.RangeRequest(key: "health"),
-        Etcdserverpb.RangeResponse.self, deadline: deadline, isRepeatable: true)
+        Etcdserverpb.RangeResponse.self, deadline: deadline)
       health.isHealthy = true
     } catch {
       // A refusal has gone through consensus as well.
@@ -122,7 +122,7 @@ extension EtcdCtl {
     do throws(ClientFailure) {
       let answer = try await session.call(
         Etcdserverpb.MaintenanceService.alarm, Etcdserverpb.AlarmRequest(action: .get),
-        Etcdserverpb.AlarmResponse.self, deadline: deadline, isRepeatable: true)
+        Etcdserverpb.AlarmResponse.self, deadline: deadline)
       let alarms = answer.message.alarms
       guard !alarms.isEmpty else { return health }
       health.isHealthy = false
@@ -184,7 +184,7 @@ extension EtcdCtl {
         let session = try context.session(to: endpoint)
         defer { session.close() }
         let answer = try context.call(
-          method, request, type, on: session, isRepeatable: true)
+          method, request, type, on: session)
         replies.append((endpoint, answer.message))
       } catch {
         last = error

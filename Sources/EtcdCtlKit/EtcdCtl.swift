@@ -14,16 +14,16 @@ public enum EtcdCtl {
     public let environment: [String: String]
     /// Writes to standard output; results may hold any bytes.
     public let write: @Sendable (Bytes) -> Void
-    /// The next piece of standard input; empty at its end.
-    public let read: @Sendable () -> Bytes
-    /// Asks for a password on a terminal without showing it.
-    public let askPassword: @Sendable (String) throws(CommandFailure) -> String
+    /// The next piece of standard input with so many bytes at most; empty at its end.
+    public let read: @Sendable (Int) -> Bytes
+    /// Asks for a password, which a terminal does not show.
+    public let askPassword: @Sendable (String) -> String
     /// Seconds since 1970-01-01 UTC with the fraction that logs show.
     public let preciseNow: @Sendable () -> Double
     public init(
       files: EtcdUtl.World, environment: [String: String],
-      write: @escaping @Sendable (Bytes) -> Void, read: @escaping @Sendable () -> Bytes,
-      askPassword: @escaping @Sendable (String) throws(CommandFailure) -> String,
+      write: @escaping @Sendable (Bytes) -> Void, read: @escaping @Sendable (Int) -> Bytes,
+      askPassword: @escaping @Sendable (String) -> String,
       preciseNow: @escaping @Sendable () -> Double
     ) {
       self.files = files

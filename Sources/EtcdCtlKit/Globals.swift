@@ -74,9 +74,9 @@ struct ClientSettings: Sendable {
   let format: Format
   let isHex: Bool
 
-  /// - Throws: for a variable without sense, for TLS, for an unknown format.
+  /// - Throws: for TLS, for an unknown format.
   init(_ invocation: Invocation, _ world: EtcdCtl.World) throws(CommandFailure) {
-    let values = try Values(invocation, world.environment)
+    let values = Values(invocation, world.environment)
     try values.refuseTLS()
     endpoints = Self.words(values.text("endpoints"))
     for endpoint in endpoints
@@ -89,13 +89,16 @@ struct ClientSettings: Sendable {
     isCommandTimeoutGiven = values.isGiven("command-timeout")
     keepaliveTime = values.duration("keepalive-time")
     keepaliveTimeout = values.duration("keepalive-timeout")
-    user = try Self.user(values, world)
+    user = Self.user(values, world)
     guard let format = Format(rawValue: values.text("write-out")) else {
       throw CommandFailure("unsupported output format", exitCode: CommandFailure.badFeature)
     }
     self.format = format
     isHex = GoText.bool(values.text("hex")) == true
   }
+
+  /// Whether there is anything to sign in with.
+  var hasCredentials: Bool { user.map { !$0.name.isEmpty && !$0.password.isEmpty } ?? false }
 
   private static func words(_ text: String) -> [String] {
     guard !text.isEmpty else { return [] }
@@ -106,7 +109,7 @@ struct ClientSettings: Sendable {
 
   private static func user(
     _ values: Values, _ world: EtcdCtl.World
-  ) throws(CommandFailure) -> (name: String, password: String)? {
+  ) -> (name: String, password: String)? {
     let user = values.text("user")
     guard !user.isEmpty else { return nil }
     let password = values.text("password")
@@ -114,7 +117,7 @@ struct ClientSettings: Sendable {
     if let colon = user.firstIndex(of: ":") {
       return (String(user[..<colon]), String(user[user.index(after: colon)...]))
     }
-    return (user, try world.askPassword("Password: "))
+    return (user, world.askPassword("Password: "))
   }
 }
 
@@ -123,7 +126,7 @@ private struct Values {
   private let invocation: Invocation
   private var fromEnvironment: [String: String] = [:]
 
-  init(_ invocation: Invocation, _ environment: [String: String]) throws(CommandFailure) {
+  init(_ invocation: Invocation, _ environment: [String: String]) {
     self.invocation = invocation
     var known: Set<String> = ["ETCDCTL_API", "ETCDCTL_WATCH_KEY", "ETCDCTL_WATCH_RANGE_END"]
     for flag in Globals.flags {
@@ -137,10 +140,12 @@ private struct Values {
           variable)
         continue
       }
+      // Go's etcdctl ignores it without a word.
       if let problem = flag.kind.problem(text) {
-        throw CommandFailure(
-          "invalid value \(quoted(text)) for \(variable): \(problem)",
-          exitCode: CommandFailure.badArguments)
+        Self.warn(
+          invocation.console,
+          "invalid value \(quoted(text)) in the environment is ignored: \(problem)", variable)
+        continue
       }
       fromEnvironment[flag.name] = text
     }

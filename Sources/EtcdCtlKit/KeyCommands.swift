@@ -33,8 +33,7 @@ extension EtcdCtl {
       let request = try rangeRequest(invocation)
       let context = try Context(invocation, world)
       let answer = try context.request(
-        Etcdserverpb.KVService.range, request, Etcdserverpb.RangeResponse.self,
-        isRepeatable: true)
+        Etcdserverpb.KVService.range, request, Etcdserverpb.RangeResponse.self)
       if invocation.bool("count-only"), context.settings.format != .fields {
         throw misuse("--count-only is only for `--write-out=fields`")
       }
@@ -311,38 +310,5 @@ enum Numbers {
       throw EtcdCtl.misuse(problem("ParseUint", text, radix: 16))
     }
     return id
-  }
-}
-
-/// Standard input, by lines or whole.
-struct Input {
-  private let read: @Sendable () -> Bytes
-  private var buffer: [UInt8] = []
-
-  init(_ read: @escaping @Sendable () -> Bytes) { self.read = read }
-
-  /// Everything that is left.
-  func all() -> Bytes {
-    var out = ByteWriter(capacity: 1 << 16)
-    out.append(Bytes(buffer))
-    while true {
-      let piece = read()
-      if piece.isEmpty { return out.finish() }
-      out.append(piece)
-    }
-  }
-
-  /// The next line without its end; `nil` when the input ends inside of it or before it.
-  mutating func line() -> String? {
-    while true {
-      if let end = buffer.firstIndex(of: UInt8(ascii: "\n")) {
-        let line = Array(buffer[..<end]).withUnsafeBufferPointer { EtcdCtl.argument($0) }
-        buffer.removeSubrange(...end)
-        return line
-      }
-      let piece = read()
-      if piece.isEmpty { return nil }
-      buffer += piece
-    }
   }
 }

@@ -117,7 +117,7 @@ extension EtcdCtl {
       try context.call(
         Etcdserverpb.LeaseService.leaseTimeToLive,
         Etcdserverpb.LeaseTimeToLiveRequest(id: id, keys: withKeys),
-        Etcdserverpb.LeaseTimeToLiveResponse.self, isRepeatable: true)
+        Etcdserverpb.LeaseTimeToLiveResponse.self)
     }
     let reply = answer.message
     try context.printer.show(
@@ -165,7 +165,7 @@ extension EtcdCtl {
     let answer = try connected { () throws(ClientFailure) in
       try context.call(
         Etcdserverpb.LeaseService.leaseLeases, Etcdserverpb.LeaseLeasesRequest(),
-        Etcdserverpb.LeaseLeasesResponse.self, isRepeatable: true)
+        Etcdserverpb.LeaseLeasesResponse.self)
     }
     let reply = answer.message
     try context.printer.show(
@@ -204,9 +204,14 @@ extension EtcdCtl {
       invocation, missing: "lease keep-alive command needs lease ID as argument")
     let context = try Context(invocation, world)
     let isOnce = invocation.bool("once")
+    // How long a lease lives of which nothing is known yet, for Go's client.
+    var end = ContinuousClock.now + context.settings.dialTimeout + .seconds(1)
     while true {
-      let reply = try connected { () throws(ClientFailure) in try renew(id, context) }
-      guard reply.ttl > 0 else {
+      let reply =
+        isOnce
+        ? try connected { () throws(ClientFailure) in try renew(id, context, context.deadline) }
+        : try renewPatiently(id, context, until: end)
+      guard let reply, reply.ttl > 0 else {
         if isOnce {
           throw CommandFailure(
             "etcdserver: requested lease not found", exitCode: CommandFailure.badConnection)
@@ -218,21 +223,38 @@ extension EtcdCtl {
       }
       try show(reply, context)
       if isOnce { return }
+      end = .now + .seconds(reply.ttl)
       // Go's client renews after a third of the time.
       let pause = Duration.milliseconds(reply.ttl * 1000 / 3)
-      try connected { () throws(ClientFailure) in
-        try Context.wait { () async throws(ClientFailure) in
-          do { try await Task.sleep(for: pause) } catch { throw Session.failure(error) }
-        }
+      try connected { () throws(ClientFailure) in try sleep(pause) }
+    }
+  }
+
+  /// A renewal that is tried again, whatever went wrong, while the lease may live.
+  /// - Returns: `nil` when it can live no longer.
+  /// - Source: etcd `client/v3/lease.go` recvKeepAliveLoop, deadlineLoop.
+  private static func renewPatiently(
+    _ id: Int64, _ context: Context, until end: ContinuousClock.Instant
+  ) throws(CommandFailure) -> Etcdserverpb.LeaseKeepAliveResponse? {
+    while true {
+      do throws(ClientFailure) { return try renew(id, context, end) } catch {
+        guard .now < end else { return nil }
       }
+      let pause = Swift.min(.milliseconds(500), ContinuousClock.now.duration(to: end))
+      try connected { () throws(ClientFailure) in try sleep(pause) }
+    }
+  }
+
+  private static func sleep(_ time: Duration) throws(ClientFailure) {
+    try Context.wait { () async throws(ClientFailure) in
+      do { try await Task.sleep(for: time) } catch { throw Session.failure(error) }
     }
   }
 
   private static func renew(
-    _ id: Int64, _ context: Context
+    _ id: Int64, _ context: Context, _ deadline: ContinuousClock.Instant
   ) throws(ClientFailure) -> Etcdserverpb.LeaseKeepAliveResponse {
     let session = context.session
-    let deadline = context.deadline
     return try Context.wait { () async throws(ClientFailure) in
       let stream = try await session.stream(
         Etcdserverpb.LeaseService.leaseKeepAlive, Etcdserverpb.LeaseKeepAliveRequest(id: id),

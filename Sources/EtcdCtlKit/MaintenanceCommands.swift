@@ -32,8 +32,7 @@ extension EtcdCtl {
     _ context: Context, _ request: Etcdserverpb.AlarmRequest
   ) throws(CommandFailure) -> Session.Answer<Etcdserverpb.AlarmResponse> {
     try context.request(
-      Etcdserverpb.MaintenanceService.alarm, request, Etcdserverpb.AlarmResponse.self,
-      isRepeatable: request.action == .get)
+      Etcdserverpb.MaintenanceService.alarm, request, Etcdserverpb.AlarmResponse.self)
   }
 
   /// Takes back every alarm, one by one.
@@ -112,7 +111,7 @@ extension EtcdCtl {
     defer { session.close() }
     let status = try context.call(
       Etcdserverpb.MaintenanceService.status, Etcdserverpb.StatusRequest(),
-      Etcdserverpb.StatusResponse.self, on: session, isRepeatable: true)
+      Etcdserverpb.StatusResponse.self, on: session)
     let leader = status.message.leader
     guard status.message.header?.memberID == leader else { return nil }
     let answer = try context.call(

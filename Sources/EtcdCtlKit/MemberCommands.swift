@@ -156,8 +156,7 @@ extension EtcdCtl {
     let context = try Context(invocation, world)
     let answer = try context.request(
       Etcdserverpb.ClusterService.memberList,
-      Etcdserverpb.MemberListRequest(linearizable: true), Etcdserverpb.MemberListResponse.self,
-      isRepeatable: true)
+      Etcdserverpb.MemberListRequest(linearizable: true), Etcdserverpb.MemberListResponse.self)
     let reply = answer.message
     let rows = reply.members.map { member in
       [

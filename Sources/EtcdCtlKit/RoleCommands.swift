@@ -41,7 +41,7 @@ extension EtcdCtl {
   private static func listRoles(_ context: Context) throws(CommandFailure) {
     let answer = try context.request(
       Etcdserverpb.AuthService.roleList, Etcdserverpb.AuthRoleListRequest(),
-      Etcdserverpb.AuthRoleListResponse.self, isRepeatable: true)
+      Etcdserverpb.AuthRoleListResponse.self)
     let reply = answer.message
     try context.printer.show(
       Views(
@@ -141,7 +141,7 @@ extension EtcdCtl {
   static func showRole(_ name: String, _ context: Context) throws(CommandFailure) {
     let answer = try context.request(
       Etcdserverpb.AuthService.roleGet, Etcdserverpb.AuthRoleGetRequest(role: name),
-      Etcdserverpb.AuthRoleGetResponse.self, isRepeatable: true)
+      Etcdserverpb.AuthRoleGetResponse.self)
     let reply = answer.message
     try context.printer.show(
       Views(

@@ -6,10 +6,9 @@ import Protobuf
 import Runtime
 import Synchronization
 
-/// Connections to a cluster for one command. An endpoint that refuses makes room for the next.
+/// A client of a cluster for one command: sends requests, again where that is right, and signs in.
 ///
-/// - Source: etcd `client/v3/client.go`, `retry.go`: requests that change nothing are repeated while
-///   the server is unavailable, others only while there is no connection at all.
+/// - Source: etcd `client/v3/client.go`, `retry_interceptor.go`.
 final class Session: Sendable {
   /// An answer, decoded and as it came.
   struct Answer<Message: Sendable>: Sendable {
@@ -18,156 +17,195 @@ final class Session: Sendable {
   }
 
   let settings: ClientSettings
-  private let loop: EventLoop
+  private let connections: Connections
+  private let log: ClientLog
+  private let token = Mutex("")
 
-  private struct State {
-    var client: GRPCClient?
-    /// Position in `settings.endpoints` to try first.
-    var next = 0
-    var token = ""
-  }
-  private let state = Mutex(State())
-
-  /// Pause between two attempts.
-  private static let backoff = Duration.milliseconds(25)
-
-  init(_ settings: ClientSettings, loop: EventLoop) {
+  init(_ settings: ClientSettings, loop: EventLoop, log: ClientLog) {
     self.settings = settings
-    self.loop = loop
+    self.log = log
+    connections = Connections(settings, loop: loop)
   }
 
-  func close() {
-    state.withLock { $0.client.take() }?.abort()
-  }
+  func close() { connections.close() }
 
   // MARK: Requests
 
-  /// A unary request.
-  /// - Parameters:
-  ///   - deadline: the end of all attempts; `nil` for none.
-  ///   - isRepeatable: whether the request may reach a server twice.
+  /// A unary request, repeated as `RetryRules` say.
+  /// - Parameter deadline: the end of all attempts; `nil` for none.
   func call<Reply: ProtobufMessage>(
     _ method: MethodDescriptor, _ request: some ProtobufMessage, _: Reply.Type,
-    deadline: ContinuousClock.Instant?, isRepeatable: Bool
+    deadline: ContinuousClock.Instant?
   ) async throws(ClientFailure) -> Answer<Reply> {
-    let body = request.encoded()
+    let raw = try await call(method.path, request.encoded(), deadline)
+    do { return Answer(message: try Reply.decode(raw), raw: raw) } catch {
+      throw Self.failure(error)
+    }
+  }
+
+  private func call(
+    _ path: String, _ body: Bytes, _ deadline: ContinuousClock.Instant?
+  ) async throws(ClientFailure) -> Bytes {
+    var attempt = 0
     while true {
-      let client = try await connected(deadline)
+      let status: GRPCStatus
+      do throws(GRPCStatus) { return try await send(path, body, deadline) } catch { status = error }
+      log.warn(
+        "retrying of unary invoker failed",
+        [
+          ("target", .string(target)), ("attempt", .integer(Int64(clamping: attempt))),
+          ("error", .string("\(status)")),
+        ])
+      attempt += 1
+      guard attempt < RetryRules.attemptsMax else { throw ClientFailure(status) }
+      try await prepare(path, attempt, after: status, deadline)
+    }
+  }
+
+  /// Gets ready for the next attempt.
+  /// - Throws: when there is none.
+  private func prepare(
+    _ path: String, _ attempt: Int, after status: GRPCStatus, _ deadline: ContinuousClock.Instant?
+  ) async throws(ClientFailure) {
+    let caller = RetryRules.Caller(
+      endpoints: settings.endpoints.count, hasCredentials: settings.hasCredentials,
+      isLate: deadline.map { $0 <= .now } ?? false)
+    switch RetryRules.step(path, after: status, caller) {
+    case .giveUp: throw ClientFailure(status)
+    case .signInAgain:
+      do throws(ClientFailure) { try await signIn(deadline: deadline) } catch {
+        log.warn(
+          "retrying of unary invoker failed to fetch new auth token",
+          [("target", .string(target)), ("error", .string(error.message))])
+        throw error
+      }
+    case .again: break
+    }
+    let pause = RetryRules.pause(
+      before: attempt, endpoints: caller.endpoints, chance: .random(in: -1...1))
+    guard pause > .zero else { return }
+    let left = deadline.map { ContinuousClock.now.duration(to: $0) } ?? pause
+    // Nobody cancels these tasks: a sleep ends in time.
+    try? await Task.sleep(for: Swift.min(Swift.max(left, .zero), pause))
+    if left < pause { throw .deadlineExceeded }
+  }
+
+  /// One attempt. What no server has seen goes to the next connection.
+  private func send(
+    _ path: String, _ body: Bytes, _ deadline: ContinuousClock.Instant?
+  ) async throws(GRPCStatus) -> Bytes {
+    var refusals = 0
+    while true {
+      let client = try await connections.pick(deadline)
       do {
-        let reply = try await client.unary(
-          method.path, body, metadata: metadata, timeout: try Self.remaining(deadline))
-        return Answer(message: try Reply.decode(reply.message), raw: reply.message)
-      } catch let status as GRPCStatus {
-        guard status.code == .unavailable else { throw ClientFailure(status) }
-        forget(client)
-        guard isRepeatable else { throw ClientFailure(status) }
-        try await pause(deadline)
-      } catch let failure as ClientFailure {
-        throw failure
+        return try await client.unary(
+          path, body, metadata: metadata, timeout: try Self.remaining(deadline)
+        ).message
       } catch {
-        throw ClientFailure(GRPCStatus(.internal, "\(error)"))
+        let status = Self.status(error)
+        refusals += 1
+        guard status == .unprocessed, refusals <= settings.endpoints.count else { throw status }
       }
     }
   }
 
-  /// Opens a stream whose one request is sent already.
+  // MARK: Streams
+
+  /// Opens a stream whose first request is sent already, with a new token.
   func stream(
     _ method: MethodDescriptor, _ request: some ProtobufMessage,
     deadline: ContinuousClock.Instant?
   ) async throws(ClientFailure) -> ClientStream {
-    let client = try await connected(deadline)
-    do {
-      let stream = try await client.stream(
-        method.path, metadata: metadata, timeout: try Self.remaining(deadline))
-      try await stream.send(request.encoded())
-      return stream
-    } catch let failure as ClientFailure {
-      throw failure
-    } catch { throw Self.failure(error) }
+    try await signIn(deadline: deadline)
+    do throws(GRPCStatus) {
+      return try await open(method.path, request.encoded(), deadline)
+    } catch { throw ClientFailure(error) }
   }
 
-  static func failure(_ error: any Error) -> ClientFailure {
-    ClientFailure(error as? GRPCStatus ?? GRPCStatus(.internal, "\(error)"))
+  private func open(
+    _ path: String, _ body: Bytes, _ deadline: ContinuousClock.Instant?
+  ) async throws(GRPCStatus) -> ClientStream {
+    var refusals = 0
+    while true {
+      let client = try await connections.pick(deadline)
+      do {
+        let stream = try await client.stream(
+          path, metadata: metadata, timeout: try Self.remaining(deadline))
+        try await stream.send(body)
+        return stream
+      } catch {
+        let status = Self.status(error)
+        refusals += 1
+        guard status == .unprocessed, refusals <= settings.endpoints.count else { throw status }
+      }
+    }
   }
 
-  private var metadata: Metadata {
-    let token = state.withLock { $0.token }
-    return token.isEmpty ? [:] : ["token": token]
+  /// The answers to one request, begun again while the first of them is a failure that may pass.
+  /// - Returns: the stream behind its first answer; that is `nil` when there is none.
+  func answers(
+    _ method: MethodDescriptor, _ request: some ProtobufMessage,
+    deadline: ContinuousClock.Instant?
+  ) async throws(ClientFailure) -> (first: Bytes?, rest: ClientStream) {
+    try await signIn(deadline: deadline)
+    let body = request.encoded()
+    var attempt = 0
+    while true {
+      let status: GRPCStatus
+      do {
+        let stream = try await open(method.path, body, deadline)
+        stream.finish()
+        return (try await stream.next(), stream)
+      } catch { status = Self.status(error) }
+      attempt += 1
+      try await prepare(method.path, attempt, after: status, deadline)
+      log.warn("retrying RecvMsg", [("error", .string("\(status)"))])
+    }
   }
 
-  /// Asks for a token; a cluster without authentication needs none.
-  func authenticate(
-    _ name: String, _ password: String, deadline: ContinuousClock.Instant
-  ) async throws(ClientFailure) {
-    guard !name.isEmpty, !password.isEmpty else { return }
+  // MARK: Tokens
+
+  /// Gets a new token when there is a user with a password; a cluster without authentication needs none.
+  func signIn(deadline: ContinuousClock.Instant?) async throws(ClientFailure) {
+    guard settings.hasCredentials, let user = settings.user else { return }
+    token.withLock { $0 = "" }
     do throws(ClientFailure) {
-      let answer = try await call(
-        Etcdserverpb.AuthService.authenticate,
-        Etcdserverpb.AuthenticateRequest(name: name, password: password),
-        Etcdserverpb.AuthenticateResponse.self, deadline: deadline, isRepeatable: true)
-      state.withLock { $0.token = answer.message.token }
+      let request = Etcdserverpb.AuthenticateRequest(name: user.name, password: user.password)
+      let raw = try await call(RetryRules.authenticate, request.encoded(), deadline)
+      let reply: Etcdserverpb.AuthenticateResponse
+      do { reply = try .decode(raw) } catch { throw Self.failure(error) }
+      token.withLock { $0 = reply.token }
     } catch {
       guard error.message == ClientFailure.authNotEnabled else { throw error }
     }
   }
 
-  // MARK: Connections
-
-  /// The connection, or a new one to the first endpoint that accepts it.
-  private func connected(
-    _ deadline: ContinuousClock.Instant?
-  ) async throws(ClientFailure) -> GRPCClient {
-    while true {
-      if let client = state.withLock({ $0.client }) { return client }
-      for _ in settings.endpoints {
-        let endpoint = state.withLock { state in
-          defer { state.next = (state.next + 1) % settings.endpoints.count }
-          return settings.endpoints[state.next]
-        }
-        guard let target = dialTarget(endpoint) else { continue }
-        var configuration = GRPCClientConfiguration()
-        // An endpoint that stays silent must not use up the time of the others.
-        let dial = settings.dialTimeout > .zero ? settings.dialTimeout : .seconds(20)
-        let limit = Swift.min(try Self.remaining(deadline) ?? dial, dial)
-        configuration.connectTimeout = limit
-        configuration.handshakeTimeout = limit
-        if settings.keepaliveTime > .zero {
-          // gRPC pings every ten seconds at most.
-          configuration.keepaliveInterval = Swift.max(settings.keepaliveTime, .seconds(10))
-          configuration.keepaliveTimeout = settings.keepaliveTimeout
-        }
-        guard
-          let client = try? await GRPCClient.connect(
-            to: target, loop: loop, configuration: configuration)
-        else { continue }
-        state.withLock { $0.client = client }
-        client.onDown { [weak self, weak client] _ in
-          if let client { self?.forget(client) }
-        }
-        return client
-      }
-      try await pause(deadline)
-    }
+  private var metadata: Metadata {
+    let token = token.withLock { $0 }
+    return token.isEmpty ? [:] : ["token": token]
   }
 
-  private func forget(_ client: GRPCClient) {
-    state.withLock { if $0.client === client { $0.client = nil } }
+  // MARK: Names and errors
+
+  /// Name of the cluster in logs; the number tells clients apart.
+  private var target: String {
+    let number = String(UInt(bitPattern: ObjectIdentifier(self)), radix: 16)
+    return "etcd-endpoints://0x\(number)/\(targetName(settings.endpoints.first ?? ""))"
+  }
+
+  static func failure(_ error: any Error) -> ClientFailure { ClientFailure(status(error)) }
+
+  private static func status(_ error: any Error) -> GRPCStatus {
+    error as? GRPCStatus ?? GRPCStatus(.internal, "\(error)")
   }
 
   /// - Throws: when no time is left.
   private static func remaining(
     _ deadline: ContinuousClock.Instant?
-  ) throws(ClientFailure) -> Duration? {
+  ) throws(GRPCStatus) -> Duration? {
     guard let deadline else { return nil }
     let left = ContinuousClock.now.duration(to: deadline)
     guard left > .zero else { throw .deadlineExceeded }
     return left
-  }
-
-  private func pause(_ deadline: ContinuousClock.Instant?) async throws(ClientFailure) {
-    let left = try Self.remaining(deadline) ?? Self.backoff
-    do { try await Task.sleep(for: Swift.min(left, Self.backoff)) } catch {
-      throw .deadlineExceeded
-    }
   }
 }

@@ -134,22 +134,23 @@ struct SnapshotSave {
     let session = context.session
     let deadline = context.settings.isCommandTimeoutGiven ? context.deadline : nil
     do throws(ClientFailure) {
-      let stream = try Context.wait { () async throws(ClientFailure) in
-        try await session.stream(
+      let (first, rest) = try Context.wait { () async throws(ClientFailure) in
+        try await session.answers(
           Etcdserverpb.MaintenanceService.snapshot, Etcdserverpb.SnapshotRequest(),
           deadline: deadline)
       }
-      stream.finish()
       log("fetching snapshot", [("endpoint", .string(endpoint))])
       return try Context.wait { () async throws(ClientFailure) in
         var size = 0
         do {
-          while let message = try await stream.next() {
+          var next = first
+          while let message = next {
             let blob = try Etcdserverpb.SnapshotResponse.decode(message).blob
             try blob.withUnsafeBytes { (memory) throws(FileError) in
               try file.write(memory, at: size)
             }
             size += blob.count
+            next = try await rest.next()
           }
           return size
         } catch let error as FileError {

@@ -140,7 +140,7 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
     let connection = lostReason
     switch nghttp2_error_code(errorCode) {
     case NGHTTP2_REFUSED_STREAM:
-      finish(GRPCStatus(.unavailable, "the stream is refused by the server"))
+      finish(.unprocessed)
     case NGHTTP2_CANCEL where connection == nil:
       finish(GRPCStatus(.cancelled, "stream terminated by RST_STREAM with error code: CANCEL"))
     case NGHTTP2_ENHANCE_YOUR_CALM:

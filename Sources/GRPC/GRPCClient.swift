@@ -53,7 +53,8 @@ public final class GRPCClient: Sendable {
           case .failure(let error):
             done.resume(
               throwing: GRPCStatus(
-                .unavailable, "connection error: desc = \"transport: Error while \(error)\""))
+                .unavailable,
+                "connection error: desc = \"transport: Error while dialing: \(reason(error))\""))
           case .success(let channel):
             let connection = GRPCClientConnection(
               channel: channel, configuration: configuration,
@@ -65,13 +66,21 @@ public final class GRPCClient: Sendable {
             }
             connection.onDown = { status in
               connection.onReady = nil
-              done.resume(throwing: status)
+              done.resume(
+                throwing: GRPCStatus(
+                  .unavailable, "connection error: desc = \"\(status.message)\""))
             }
             channel.start()
           }
         }
       }
     }
+  }
+
+  /// Go's text: it names the system call.
+  private static func reason(_ error: ChannelError) -> String {
+    guard case .system(let operation, let cause) = error else { return "\(error)" }
+    return "\(operation): connect: \(cause)"
   }
 
   private static func name(_ endpoint: Connection.Endpoint) -> String {

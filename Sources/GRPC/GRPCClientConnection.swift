@@ -47,9 +47,7 @@ final class GRPCClientConnection: HTTP2Connection, @unchecked Sendable {
   func open(
     _ call: ClientCall, path: String, metadata: Metadata, timeout: Duration?
   ) throws(GRPCStatus) {
-    guard isUsable else {
-      throw goAway ?? GRPCStatus(.unavailable, "transport is closing")
-    }
+    guard isUsable else { throw .unprocessed }
     var block = HeaderBlock()
     block.add(":method", "POST")
     block.add(":scheme", scheme)
@@ -69,7 +67,7 @@ final class GRPCClientConnection: HTTP2Connection, @unchecked Sendable {
     var provider = call.makeProvider()
     let raw = Unmanaged.passUnretained(call).toOpaque()
     let id = block.withNV { nghttp2_submit_request(session, nil, $0, $1, &provider, raw) }
-    guard id > 0 else { throw GRPCStatus(.unavailable, "transport is closing") }
+    guard id > 0 else { throw .unprocessed }
     add(call, id: id)
     scheduleFlush()
   }

@@ -61,6 +61,9 @@ public struct GRPCStatus: Error, Sendable, Equatable, CustomStringConvertible {
   public static let cancelled = GRPCStatus(.cancelled, "context canceled")
   public static let deadlineExceeded = GRPCStatus(.deadlineExceeded, "context deadline exceeded")
 
+  /// No server has looked at the call: it may be sent again, whatever it asks for.
+  public static let unprocessed = GRPCStatus(.unavailable, "the stream is refused by the server")
+
   /// grpc-go's text of an RPC error.
   public var description: String { "rpc error: code = \(code) desc = \(message)" }
 

@@ -25,8 +25,8 @@ struct Main {
       resolve: { HostLookup.numeric($0) })
     let world = EtcdCtl.World(
       files: files, environment: environment(), write: { System.write($0, to: STDOUT_FILENO) },
-      read: { System.read() },
-      askPassword: { (prompt) throws(CommandFailure) in try System.askPassword(prompt) },
+      read: { System.read($0) },
+      askPassword: { System.askPassword($0) },
       preciseNow: { Double(WallClock.nanoseconds / 1000) / 1_000_000 })
     let console = Console(
       print: { System.write(Bytes($0), to: STDOUT_FILENO) },

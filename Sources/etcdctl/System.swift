@@ -47,9 +47,9 @@ enum System {
     }
   }
 
-  /// The next piece of standard input; empty at its end.
-  static func read() -> Bytes {
-    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+  /// The next piece of standard input with so many bytes at most; empty at its end.
+  static func read(_ count: Int) -> Bytes {
+    var buffer = [UInt8](repeating: 0, count: count)
     while true {
       #if canImport(Glibc)
         let n = Glibc.read(STDIN_FILENO, &buffer, buffer.count)
@@ -61,22 +61,25 @@ enum System {
     }
   }
 
-  /// Asks on the terminal that standard input is, with its echo off.
-  static func askPassword(_ prompt: String) throws(CommandFailure) -> String {
+  /// Asks for a line of standard input, with the echo off when that is a terminal.
+  static func askPassword(_ prompt: String) -> String {
     var settings = termios()
-    guard tcgetattr(STDIN_FILENO, &settings) == 0 else {
-      throw CommandFailure("inappropriate ioctl for device")
+    let isTerminal = tcgetattr(STDIN_FILENO, &settings) == 0
+    if isTerminal {
+      var quiet = settings
+      quiet.c_lflag &= ~tcflag_t(ECHO)
+      // Before the prompt: who answers a program types as soon as the question is there.
+      tcsetattr(STDIN_FILENO, TCSANOW, &quiet)
     }
     write(Bytes(prompt), to: STDOUT_FILENO)
-    var quiet = settings
-    quiet.c_lflag &= ~tcflag_t(ECHO)
-    tcsetattr(STDIN_FILENO, TCSANOW, &quiet)
     defer {
-      tcsetattr(STDIN_FILENO, TCSANOW, &settings)
+      if isTerminal { tcsetattr(STDIN_FILENO, TCSANOW, &settings) }
       write("\n", to: STDOUT_FILENO)
     }
-    // A terminal hands over one line at a time.
-    let line = read().string
-    return String(line.prefix { $0 != "\n" && $0 != "\r\n" })
+    // Byte by byte: what stands behind the line answers the next question.
+    var line: [UInt8] = []
+    while let byte = read(1).first, byte != UInt8(ascii: "\n") { line.append(byte) }
+    if line.last == UInt8(ascii: "\r") { line.removeLast() }
+    return Bytes(line).string
   }
 }

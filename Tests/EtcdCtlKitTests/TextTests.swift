@@ -114,4 +114,49 @@ import Testing
       (-1_500_000, "-1.5ms"),
     ] as [(Int64, String)] { #expect(Amount.duration(nanoseconds: nanoseconds) == text) }
   }
+
+  /// What etcd's TestAuthority and Go's client say.
+  @Test func endpointsNameTheirAuthority() {
+    for (endpoint, expected, target) in [
+      ("localhost:2379", "localhost:2379", "localhost:2379"),
+      ("http://127.0.0.1:2379", "127.0.0.1:2379", "127.0.0.1:2379"),
+      ("http://localhost:2379/", "localhost:2379", "localhost:2379/"),
+      ("[::1]:2379", "[::1]:2379", "[::1]:2379"),
+      ("unix:localhost:1", "localhost:1", "localhost:1"),
+      ("unix://localhost:1", "localhost:1", "localhost:1"),
+      ("unix:///run/etcd/a.sock", "a.sock", "/run/etcd/a.sock"),
+      ("unix:dir/a.sock", "a.sock", "dir/a.sock"), ("unix:", ".", ""), ("unix:///", "/", "/"),
+    ] {
+      #expect(authority(endpoint) == expected, "\(endpoint)")
+      #expect(targetName(endpoint) == target, "\(endpoint)")
+    }
+  }
+
+  /// As Go's Scanf: the first word of the line, and not a byte behind what ends it.
+  @Test func aWordOfInputIsReadAlone() {
+    for (input, word, unread) in [
+      ("pw\nmore", "pw", "more"), ("pw more\n", "pw", "more\n"), ("  pw\r\nx", "pw", "\nx"),
+      ("\npw\n", "", "pw\n"), ("", "", ""), ("pw", "pw", ""),
+    ] {
+      let desk = Desk(input)
+      #expect(Input(desk.world().read).word() == word && desk.unread == unread, "\(input)")
+    }
+  }
+
+  @Test func badVariablesAreIgnored() throws {
+    for (name, text) in [
+      ("COMMAND_TIMEOUT", "10"), ("DIAL_TIMEOUT", "x"), ("KEEPALIVE_TIME", "1"),
+      ("KEEPALIVE_TIMEOUT", "-"), ("DEBUG", "x"), ("HEX", "q"), ("INSECURE_TRANSPORT", "maybe"),
+      ("INSECURE_DISCOVERY", "2"), ("INSECURE_SKIP_TLS_VERIFY", "no"),
+    ] {
+      let desk = Desk()
+      let settings = try desk.settings([], ["ETCDCTL_" + name: text])
+      #expect(desk.error.contains("ETCDCTL_" + name) && desk.error.contains("ignored"), "\(name)")
+      #expect(settings.commandTimeout == .seconds(5) && settings.dialTimeout == .seconds(2))
+      #expect(settings.keepaliveTime == .seconds(2) && settings.keepaliveTimeout == .seconds(6))
+      #expect(!settings.isHex && !settings.isCommandTimeoutGiven)
+    }
+    #expect(
+      try Desk().settings([], ["ETCDCTL_COMMAND_TIMEOUT": "7s"]).commandTimeout == .seconds(7))
+  }
 }

@@ -142,9 +142,11 @@ final class Member {
   deinit { kill() }
 
   func start(
-    binary other: String? = nil, extra: [String] = [], environment added: [String: String] = [:]
+    binary other: String? = nil, extra: [String] = [], environment added: [String: String] = [:],
+    folder: String? = nil
   ) {
     let process = Process()
+    if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
     process.executableURL = URL(fileURLWithPath: other ?? binary)
     process.arguments = arguments + extra
     process.environment = ProcessInfo.processInfo.environment

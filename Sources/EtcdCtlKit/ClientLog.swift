@@ -1,0 +1,38 @@
+import Bytes
+import Protobuf
+import Runtime
+
+/// What the client says of its own accord, as zap's JSON encoding writes it. Scripts read these lines.
+struct ClientLog: Sendable {
+  /// Seconds since 1970-01-01 UTC.
+  let now: @Sendable () -> Double
+  let write: @Sendable (String) -> Void
+  var name = "etcd-client"
+
+  func warn(
+    _ message: String, _ fields: [(String, JSONValue)], file: StaticString = #fileID,
+    line: UInt = #line
+  ) {
+    var object = JSONObject([
+      .init("level", "warn"), .init("ts", .string(Self.time(now()))),
+      .init("logger", .string(name)), .init("caller", .string("\(file):\(line)")),
+      .init("msg", .string(message)),
+    ])
+    object.members += fields.map { .init($0.0, $0.1) }
+    write(JSONValue.object(object).encoded().string + "\n")
+  }
+
+  /// `2006-01-02T15:04:05.000000Z`.
+  static func time(_ seconds: Double) -> String {
+    let micros = Int(exactly: (seconds * 1_000_000).rounded()) ?? 0
+    let second = micros / 1_000_000
+    let date = CivilDate.from(daysSinceEpoch: second / 86_400)
+    func digits(_ value: Int, _ count: Int = 2) -> String {
+      let text = String(value)
+      return String(repeating: "0", count: Swift.max(0, count - text.utf8.count)) + text
+    }
+    return "\(date.year)-\(digits(date.month))-\(digits(date.day))T"
+      + "\(digits(second / 3600 % 24)):\(digits(second / 60 % 60)):\(digits(second % 60))"
+      + ".\(digits(micros % 1_000_000, 6))Z"
+  }
+}

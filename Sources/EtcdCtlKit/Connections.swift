@@ -1,0 +1,182 @@
+import GRPC
+import Runtime
+import Synchronization
+
+/// Connections to all endpoints at once. Calls go round those that are up and wait while none is; what
+/// goes down is dialled again.
+///
+/// - Source: grpc-go's balancer `round_robin` with calls that wait for a connection.
+final class Connections: Sendable {
+  private let settings: ClientSettings
+  private let loop: EventLoop
+
+  /// The connection to one endpoint.
+  private struct Lane {
+    var client: GRPCClient?
+    var failures = 0
+  }
+  private struct State {
+    var lanes: [Lane]
+    /// Where the next call starts to look.
+    var next: Int
+    var isDialling = false
+    var isClosed = false
+    /// Why the last attempt to connect failed.
+    var failure: String?
+    var waiters: [UInt64: UnsafeContinuation<Void, Never>] = [:]
+    var tickets: UInt64 = 0
+  }
+  private let state: Mutex<State>
+
+  /// Connects to nothing before the first call.
+  init(_ settings: ClientSettings, loop: EventLoop) {
+    self.settings = settings
+    self.loop = loop
+    let count = settings.endpoints.count
+    state = Mutex(
+      State(
+        lanes: Array(repeating: Lane(), count: count), next: Int.random(in: 0..<Swift.max(1, count))
+      ))
+  }
+
+  func close() {
+    let (clients, waiters) = state.withLock { state in
+      state.isClosed = true
+      defer {
+        state.waiters = [:]
+        for lane in state.lanes.indices { state.lanes[lane].client = nil }
+      }
+      return (state.lanes.compactMap(\.client), Array(state.waiters.values))
+    }
+    for client in clients { client.abort() }
+    for waiter in waiters { waiter.resume() }
+  }
+
+  /// The connection whose turn it is.
+  /// - Throws: when none came up before the deadline, with the reason that is known.
+  func pick(_ deadline: ContinuousClock.Instant?) async throws(GRPCStatus) -> GRPCClient {
+    if state.withLock({ state in
+      defer { state.isDialling = true }
+      return !state.isDialling
+    }) {
+      for lane in settings.endpoints.indices { dial(lane) }
+    }
+    while true {
+      let (client, isClosed) = state.withLock { (Self.turn(&$0), $0.isClosed) }
+      if let client { return client }
+      if isClosed { throw .cancelled }
+      if let deadline, deadline <= .now { throw late() }
+      await change(deadline)
+    }
+  }
+
+  private static func turn(_ state: inout State) -> GRPCClient? {
+    for _ in state.lanes {
+      let lane = state.next % state.lanes.count
+      state.next = lane + 1
+      if let client = state.lanes[lane].client { return client }
+    }
+    return nil
+  }
+
+  private func late() -> GRPCStatus {
+    let reason = state.withLock { $0.failure }.map { "latest balancer error: \($0)" }
+    return GRPCStatus(
+      .deadlineExceeded,
+      reason ?? "context deadline exceeded while waiting for connections to become ready")
+  }
+
+  /// Returns when a connection came up or the deadline passed, at the latest.
+  private func change(_ deadline: ContinuousClock.Instant?) async {
+    await withUnsafeContinuation { (done: UnsafeContinuation<Void, Never>) in
+      let ticket = state.withLock { state -> UInt64? in
+        if state.isClosed || state.lanes.contains(where: { $0.client != nil }) { return nil }
+        state.tickets += 1
+        state.waiters[state.tickets] = done
+        return state.tickets
+      }
+      guard let ticket else { return done.resume() }
+      guard let deadline else { return }
+      loop.execute { [loop] in
+        loop.schedule(after: Swift.max(.zero, ContinuousClock.now.duration(to: deadline))) {
+          self.state.withLock { $0.waiters.removeValue(forKey: ticket) }?.resume()
+        }
+      }
+    }
+  }
+
+  // MARK: lanes
+
+  private func dial(_ lane: Int) {
+    let endpoint = settings.endpoints[lane]
+    guard let target = dialTarget(endpoint) else {
+      return failed(
+        lane,
+        "connection error: desc = \"transport: Error while dialing: dial tcp: address \(endpoint): "
+          + "missing port in address\"")
+    }
+    let (loop, configuration) = (loop, configuration)
+    Task { [weak self] in
+      do {
+        let client = try await GRPCClient.connect(
+          to: target, loop: loop, configuration: configuration, authority: authority(endpoint))
+        if let self { self.up(lane, client) } else { client.abort() }
+      } catch { self?.failed(lane, (error as? GRPCStatus)?.message ?? "\(error)") }
+    }
+  }
+
+  private var configuration: GRPCClientConfiguration {
+    var configuration = GRPCClientConfiguration()
+    let limit = settings.dialTimeout > .zero ? settings.dialTimeout : .seconds(20)
+    configuration.connectTimeout = limit
+    configuration.handshakeTimeout = limit
+    if settings.keepaliveTime > .zero {
+      // gRPC pings every ten seconds at most.
+      configuration.keepaliveInterval = Swift.max(settings.keepaliveTime, .seconds(10))
+      configuration.keepaliveTimeout = settings.keepaliveTimeout
+    }
+    return configuration
+  }
+
+  private func up(_ lane: Int, _ client: GRPCClient) {
+    let waiters = state.withLock { state -> [UnsafeContinuation<Void, Never>]? in
+      guard !state.isClosed else { return nil }
+      state.lanes[lane] = Lane(client: client)
+      defer { state.waiters = [:] }
+      return Array(state.waiters.values)
+    }
+    guard let waiters else { return client.abort() }
+    client.onDown { [weak self, weak client] _ in
+      if let client { self?.down(lane, client) }
+    }
+    for waiter in waiters { waiter.resume() }
+  }
+
+  private func down(_ lane: Int, _ client: GRPCClient) {
+    state.withLock { if $0.lanes[lane].client === client { $0.lanes[lane].client = nil } }
+    dialLater(lane, after: .milliseconds(10))
+  }
+
+  private func failed(_ lane: Int, _ reason: String) {
+    let failures = state.withLock { state in
+      state.failure = reason
+      state.lanes[lane].failures += 1
+      return state.lanes[lane].failures
+    }
+    dialLater(lane, after: Self.backoff(failures))
+  }
+
+  /// gRPC begins with a second; a command has five, and its user waits.
+  static func backoff(_ failures: Int) -> Duration {
+    .milliseconds(50) * (1 << Swift.min(Swift.max(failures, 1) - 1, 4))
+  }
+
+  private func dialLater(_ lane: Int, after time: Duration) {
+    loop.execute { [loop, weak self] in
+      loop.schedule(after: time) {
+        guard let self, !self.state.withLock({ $0.isClosed }) else { return }
+        self.dial(lane)
+      }
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import GRPC
+
+/// When a request that failed is sent again, and how.
+///
+/// - Source: etcd `client/v3/retry.go`, `retry_interceptor.go`, `options.go`.
+enum RetryRules {
+  /// What may happen to a request whose fate is unknown.
+  enum Policy: Equatable {
+    /// Repeated while the answer is that the server is unavailable.
+    case repeatable
+    /// Reaches a server once: only a request that no server has seen is sent again.
+    case once
+  }
+
+  /// What to do after a failure.
+  enum Step: Equatable {
+    case giveUp
+    case again
+    case signInAgain
+  }
+
+  /// Whoever asks. Names and passwords that are empty count as none.
+  struct Caller {
+    var endpoints = 1
+    var hasCredentials = false
+    /// Whether the time for all attempts is over.
+    var isLate = false
+  }
+
+  /// Attempts of a unary request, the first one included.
+  static let attemptsMax = 100
+  /// Pause after a round over a quorum of the endpoints, before chance is added.
+  static let pause = Duration.milliseconds(25)
+  /// Part of the pause by which chance makes it shorter or longer.
+  static let jitter = 0.1
+
+  static let authenticate = "/etcdserverpb.Auth/Authenticate"
+
+  /// Methods that Go's client repeats. Some of them write.
+  static let repeatable: Set<String> = [
+    "/etcdserverpb.KV/Range", "/etcdserverpb.Lease/LeaseTimeToLive",
+    "/etcdserverpb.Lease/LeaseLeases", "/etcdserverpb.Lease/LeaseGrant",
+    "/etcdserverpb.Lease/LeaseRevoke", "/etcdserverpb.Lease/LeaseKeepAlive",
+    "/etcdserverpb.Cluster/MemberList", "/etcdserverpb.Maintenance/Alarm",
+    "/etcdserverpb.Maintenance/Status", "/etcdserverpb.Maintenance/Hash",
+    "/etcdserverpb.Maintenance/HashKV", "/etcdserverpb.Maintenance/Snapshot",
+    "/etcdserverpb.Maintenance/MoveLeader", "/etcdserverpb.Auth/UserList",
+    "/etcdserverpb.Auth/UserGet", "/etcdserverpb.Auth/RoleGet", "/etcdserverpb.Auth/RoleList",
+  ]
+
+  static func policy(_ path: String) -> Policy { repeatable.contains(path) ? .repeatable : .once }
+
+  /// What follows a failed attempt at a method.
+  static func step(_ path: String, after status: GRPCStatus, _ caller: Caller) -> Step {
+    if status.code == .deadlineExceeded || status.code == .cancelled {
+      return caller.isLate ? .giveUp : .again
+    }
+    let canSignIn = caller.hasCredentials && path != authenticate
+    switch status.message {
+    case "etcdserver: user name is empty" where canSignIn: return .signInAgain
+    case "etcdserver: invalid auth token", "etcdserver: revision of auth store is old":
+      // Without a name there is no token to get; a certificate's user only tries again.
+      return canSignIn ? .signInAgain : .again
+    case "etcdserver: rpc not supported for learner" where caller.endpoints > 1: return .again
+    default:
+      return policy(path) == .repeatable && status.code == .unavailable ? .again : .giveUp
+    }
+  }
+
+  /// How long to wait before an attempt; the first one is 0.
+  /// - Parameter chance: from -1 to 1.
+  static func pause(before attempt: Int, endpoints: Int, chance: Double) -> Duration {
+    guard attempt > 0, attempt % (endpoints / 2 + 1) == 0 else { return .zero }
+    return pause * (1 + jitter * chance)
+  }
+}
