@@ -1,0 +1,133 @@
+import Bytes
+import EtcdAPI
+import Foundation
+import Protobuf
+import TestSupport
+import Testing
+
+/// Forged messages to the peer port (CASES.md S17): what can be told from a member's is dropped, and what
+/// cannot ends the member with its reason; the directory starts again.
+@Suite(.serialized) struct HostilePeerTests {
+  /// Posts a message as a member would. - Returns: the status.
+  private func post(_ cluster: Cluster, _ member: Member, _ message: Raftpb.Message) throws -> Int {
+    let members = run(
+      "/usr/bin/curl", ["-s", "-i", "-m", "5", "http://127.0.0.1:\(member.peerPort)/members"]
+    ).output
+    let line = try #require(
+      members.split(separator: "\r\n").first {
+        $0.lowercased().hasPrefix("x-etcd-cluster-id:")
+      })
+    let id = String(line.split(separator: " ")[1])
+    let file = cluster.scratch.path + "/message"
+    let bytes = message.encoded()
+    try Data(bytes.withUnsafeBytes { Array($0) }).write(to: URL(fileURLWithPath: file))
+    let done = run(
+      "/usr/bin/curl",
+      [
+        "-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "10", "-X", "POST",
+        "-H", "X-Server-From: \(String(message.from, radix: 16))", "-H", "X-Server-Version: 3.5.1",
+        "-H", "X-Min-Cluster-Version: 3.0.0", "-H", "X-Etcd-Cluster-ID: \(id)",
+        "--data-binary", "@\(file)", "http://127.0.0.1:\(member.peerPort)/raft",
+      ])
+    return Int(done.output) ?? 0
+  }
+
+  /// Ids of all members as the first says them, its own first.
+  private func ids(_ cluster: Cluster) throws -> [UInt64] {
+    let text = try #require(httpGet("http://127.0.0.1:\(cluster.members[0].peerPort)/members"))
+    let rows = try #require(
+      try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [[String: Any]])
+    let byName = Dictionary(
+      uniqueKeysWithValues: rows.compactMap { row in
+        (row["name"] as? String).flatMap { name in
+          (row["id"] as? NSNumber).map { (name, $0.uint64Value) }
+        }
+      })
+    return try cluster.members.map { try #require(byName[$0.name]) }
+  }
+
+  private func term(_ member: Member) -> UInt64 {
+    let status = run(
+      Binaries.ctl35!, ["--endpoints", member.endpoint, "endpoint", "status", "-w", "json"]
+    ).output
+    let rows = try? JSONSerialization.jsonObject(with: Data(status.utf8)) as? [[String: Any]]
+    let inner = rows?.first?["Status"] as? [String: Any]
+    return (inner?["raftTerm"] as? NSNumber)?.uint64Value ?? 1
+  }
+
+  @Test(.enabled(if: Binaries.ctl35 != nil))
+  func whatNoMemberSendsIsDropped() throws {
+    let victims = try Victims()
+    let cluster = victims.cluster
+    let ids = try ids(cluster)
+    let term = term(cluster.members[0])
+    let bad = Bytes([0xff, 0xff, 0xff])
+    let messages: [Raftpb.Message] = [
+      // In the name of raft's own threads: would count as "the log is durable".
+      .init(
+        type: .storageAppendResp, to: ids[0], from: .max, term: term, logTerm: term, index: 1 << 40),
+      .init(type: .storageApplyResp, to: ids[0], from: .max - 1),
+      .init(type: .hup, to: ids[0], from: ids[1]),
+      .init(type: .beat, to: ids[0], from: ids[1]),
+      .init(type: .unreachable, to: ids[0], from: ids[1]),
+      // In the member's own name, and in nobody's.
+      .init(type: .heartbeat, to: ids[0], from: ids[0], term: term, commit: 1),
+      .init(type: .app, to: ids[0], from: 0, term: term),
+      // A snapshot without its database.
+      .init(
+        type: .snap, to: ids[0], from: ids[1], term: term + 1,
+        snapshot: .init(
+          metadata: .init(
+            confState: .init(voters: ids), index: 1 << 20, term: term))),
+      // Entries that nobody can apply.
+      .init(type: .prop, to: ids[0], from: ids[1], entries: [.init(data: bad)]),
+      .init(
+        type: .prop, to: ids[0], from: ids[1], entries: [.init(type: .confChange, data: bad)]),
+      .init(
+        type: .app, to: ids[0], from: ids[1], term: term,
+        entries: [.init(term: term, index: 1, data: bad)], commit: 1),
+      // Numbers at their ends.
+      .init(type: .vote, to: ids[0], from: ids[1], term: .max),
+      .init(type: .vote, to: ids[0], from: ids[1], term: .max - 1),
+      .init(type: .appResp, to: ids[0], from: ids[1], term: term, index: .max),
+      .init(
+        type: .appResp, to: ids[0], from: ids[1], term: term, index: 3, reject: true,
+        rejectHint: .max),
+      .init(type: .unrecognized(99), to: ids[0], from: ids[1], term: term),
+    ]
+    for message in messages { _ = try post(cluster, cluster.members[0], message) }
+    try victims.check()
+    for member in cluster.members {
+      #expect(cluster.ctl(["put", "a", "b"], at: member).status == 0)
+    }
+    // Nothing of it is in the logs.
+    let member = cluster.members[0]
+    member.stop()
+    member.start()
+    try member.waitHealthy()
+  }
+
+  /// A leader of a later term that knows the log to reach further: this member lost entries, or somebody
+  /// lies. It cannot tell, and must not go on.
+  @Test(.enabled(if: Binaries.ctl35 != nil))
+  func aContradictionEndsTheMemberWithItsReason() throws {
+    let victims = try Victims()
+    let cluster = victims.cluster
+    let ids = try ids(cluster)
+    let member = cluster.members[0]
+    let message = Raftpb.Message(
+      type: .heartbeat, to: ids[0], from: ids[1], term: term(member) + 1, commit: 1 << 30)
+    _ = try post(cluster, member, message)
+    let deadline = Date().addingTimeInterval(10)
+    while member.isRunning, Date() < deadline { usleep(20_000) }
+    #expect(!member.isRunning)
+    let last = member.log.split(separator: "\n").last { $0.contains("\"level\":\"fatal\"") } ?? ""
+    #expect(
+      last.contains("MsgHeartbeat from \(String(ids[1], radix: 16)): tocommit(1073741824)"),
+      "\(last)")
+    #expect(member.log.split(separator: "\n").last == last, "the reason is the last line")
+    member.start()
+    try member.waitHealthy()
+    #expect(cluster.ctl(["put", "a", "b"], at: member).status == 0)
+  }
+}

@@ -1,0 +1,117 @@
+import Bytes
+import EtcdAPI
+import Foundation
+import GRPC
+import Glibc
+import Protobuf
+import Runtime
+import TestSupport
+import Testing
+
+/// A real cluster of three that is attacked, and what must hold of it afterwards: every process lives, the
+/// leader is the one it was, every member serves, and memory stays within a bound.
+final class Victims {
+  let cluster: Cluster
+  private let processes: [Int32]
+  private let leader: String
+  private let memory: [Int]
+
+  init(members: Int = 3, extra: [String] = []) throws {
+    // Quick hashing and the usual clock: a debug build on a busy machine must not lose its leader alone.
+    cluster = Cluster(
+      Array(repeating: Binaries.ours, count: members),
+      extra: ["--bcrypt-cost", "4", "--election-timeout", "3000", "--heartbeat-interval", "100"]
+        + extra)
+    try cluster.start()
+    processes = cluster.members.map(\.pid)
+    leader = Self.leader(cluster)
+    memory = cluster.members.map { Self.residentBytes($0.pid) }
+    #expect(!leader.isEmpty)
+  }
+
+  private static func leader(_ cluster: Cluster) -> String {
+    cluster.members.first {
+      httpGet("\($0.endpoint)/metrics")?.contains("\netcd_server_is_leader 1\n") == true
+    }?.name ?? ""
+  }
+
+  static func residentBytes(_ pid: Int32) -> Int {
+    let text = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
+    let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") } ?? ""
+    return (line.split(separator: " ").compactMap { Int($0) }.first ?? 0) * 1024
+  }
+
+  /// Checks that nobody died, lost the leadership, or stopped to serve.
+  /// - Parameter memoryMax: bytes that each member may have grown by.
+  func check(memoryMax: Int? = nil, _ location: SourceLocation = #_sourceLocation) throws {
+    for (member, pid) in zip(cluster.members, processes) {
+      #expect(
+        member.isRunning && member.pid == pid, "\(member.name) ended: \(member.log.suffix(1500))",
+        sourceLocation: location)
+      #expect(
+        httpGet("\(member.endpoint)/health")?.contains("\"health\":\"true\"") == true,
+        "\(member.name) does not serve", sourceLocation: location)
+    }
+    #expect(Self.leader(cluster) == leader, "the leader changed", sourceLocation: location)
+    guard let memoryMax else { return }
+    for (member, before) in zip(cluster.members, memory) {
+      let grown = Self.residentBytes(member.pid) - before
+      #expect(
+        grown < memoryMax, "\(member.name) grew by \(grown >> 20) MiB", sourceLocation: location)
+    }
+  }
+}
+
+/// A plain TCP connection, for bytes that no client would send. Blocking; every wait has a limit.
+final class Attacker {
+  private let descriptor: Int32
+
+  /// - Throws: when nobody listens.
+  init(port: Int) throws {
+    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var wait = timeval(tv_sec: 5, tv_usec: 0)
+    let size = socklen_t(MemoryLayout<timeval>.size)
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &wait, size)
+    setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &wait, size)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = UInt16(port).bigEndian
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    let result = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    guard result == 0 else { throw NotHealthy(description: "port \(port) refuses: \(errno)") }
+  }
+
+  deinit { close(descriptor) }
+
+  /// Sends as much as the other side takes without waiting. - Returns: bytes taken.
+  func pour(_ bytes: [UInt8]) -> Int {
+    let sent = Glibc.send(
+      descriptor, bytes, bytes.count, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
+    return max(sent, 0)
+  }
+
+  /// Sends everything, or less when the other side stops to read or closes.
+  @discardableResult
+  func send(_ text: String) -> Bool {
+    let bytes = Array(text.utf8)
+    return Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count
+  }
+
+  /// What comes within the limit; empty at the end.
+  func receive() -> String {
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    let count = recv(descriptor, &buffer, buffer.count, 0)
+    return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : ""
+  }
+}
+
+extension GRPCClient {
+  /// Connects to a port of a test member.
+  static func attack(_ port: Int, _ loop: EventLoop) async throws -> GRPCClient {
+    try await GRPCClient.connect(to: .tcp(host: "127.0.0.1", port: port), loop: loop)
+  }
+}
