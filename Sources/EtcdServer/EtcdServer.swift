@@ -84,7 +84,7 @@ public final class EtcdServer: @unchecked Sendable {
       lines.identity(boot)
       VersionCheck.enforce(
         cluster: boot.core.membership.clusterVersion, boot.core.downgrade, logger)
-      try checkData(boot)
+      try InitialCheck.run(boot, config, loop: peerLoop, logger: logger)
       let running = assemble(boot, tokens, milliseconds: milliseconds)
       self.running = running
       for loop in loops { LoopWatch.start(loop, logger, registry) }
@@ -178,19 +178,6 @@ public final class EtcdServer: @unchecked Sendable {
     logger.warn(
       "detected custom v2store content. Etcd v3.5 is the last version allowing to access it using API"
         + " v2. Please remove the content.")
-  }
-
-  /// A member that has data compares it with the others' before it serves anybody.
-  /// - Source: etcd `embed.StartEtcd`: a new member has nothing to compare.
-  private func checkData(_ boot: borrowing Bootstrap.Result) throws(StorageError) {
-    guard config.initialCorruptCheck, !boot.isNew else { return }
-    do throws(StorageError) {
-      try InitialCheck.run(boot, config, loop: peerLoop, logger: logger)
-    } catch {
-      try? boot.opened.log.close()
-      boot.opened.backend.close()
-      throw error
-    }
   }
 
   /// Ticks to skip so that an election can start soon: all but one timeout for a member that runs

@@ -404,6 +404,10 @@ import Testing
         denied
       ),
       (
+        API.MaintenanceService.downgrade,
+        API.DowngradeRequest(action: .validate, version: "3.4").encoded(), empty, denied
+      ),
+      (
         API.MaintenanceService.defragment, Bytes(), "auth: user name is empty",
         "auth: permission denied"
       ),

@@ -59,6 +59,10 @@ import Testing
     Question(method: "POST", path: "/leases/internal", body: garbage),
     Question(method: "POST", path: "/leases", body: "\u{08}\u{05}"),
     Question(path: "/leases/other"),
+    Question(path: "/members/hashkv"), Question(path: "/members/hashkv/"),
+    Question(method: "POST", path: "/members/hashkv", body: "{}"),
+    Question(path: "/downgrade/enabled"), Question(path: "/downgrade/enabled/"),
+    Question(method: "POST", path: "/downgrade/enabled", body: "x"), Question(path: "/downgrade"),
   ]
 
   /// Status and body, and the headers that peers read.

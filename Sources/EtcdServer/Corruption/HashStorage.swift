@@ -26,6 +26,10 @@ final class HashStorage: Sendable {
   /// Hashes that may wait to be computed; each holds a state of the store.
   static let waitingMax = 256
 
+  /// Compactions that may wait to be hashed; each holds the state before it.
+  static let compactionsMax = 8
+
+  private let compactionsWaiting = Atomic(0)
   private let stored = Mutex(CompactionHashes())
   private let waiting = Atomic(0)
   private let worker: WorkerThread
@@ -42,9 +46,17 @@ final class HashStorage: Sendable {
   /// Hashes of the newest compactions.
   var compactions: CompactionHashes { stored.withLock { $0 } }
 
-  /// Computes what a compaction leaves, and keeps it.
+  /// Computes what a compaction leaves, and keeps it; not when too many wait: the leader skips a
+  /// revision for which a member has no hash.
   func add(_ compaction: UnhashedCompaction) {
+    guard compactionsWaiting.add(1, ordering: .relaxed).newValue <= Self.compactionsMax else {
+      compactionsWaiting.subtract(1, ordering: .relaxed)
+      return logger.info(
+        "too many compactions wait to be hashed, skip storing compaction hash value",
+        [LogField("limit", .int(Self.compactionsMax))])
+    }
     worker.execute {
+      defer { self.compactionsWaiting.subtract(1, ordering: .relaxed) }
       do throws(StoreError) {
         let hash = try compaction.hash()
         self.logger.info(

@@ -11,9 +11,22 @@ import Synchronization
 ///
 /// - Source: etcd `InitialCheck`, `embed.StartEtcd`.
 enum InitialCheck {
-  /// Blocks the caller, not the loop.
-  /// - Throws: `StorageError` in etcd's words when another member has other data.
+  /// Checks a member that has data, if that is asked for. Blocks the caller, not the loop.
+  /// - Throws: `StorageError` in etcd's words when another member has other data; log and backend are
+  ///   closed then.
   static func run(
+    _ boot: borrowing Bootstrap.Result, _ config: ServerConfig, loop: EventLoop, logger: Logger
+  ) throws(StorageError) {
+    guard config.initialCorruptCheck, !boot.isNew else { return }
+    do throws(StorageError) { try check(boot, config, loop: loop, logger: logger) } catch {
+      // Why the member does not start is what counts, not how its log was closed.
+      try? boot.opened.log.close()
+      boot.opened.backend.close()
+      throw error
+    }
+  }
+
+  private static func check(
     _ boot: borrowing Bootstrap.Result, _ config: ServerConfig, loop: EventLoop, logger: Logger
   ) throws(StorageError) {
     let opened = boot.opened
