@@ -93,6 +93,15 @@ import Testing
     }
   }
 
+  /// A test that cannot run must show as skipped, not as passed.
+  @Test func testsDoNotSkipInSilence() {
+    for (path, text) in Self.sources("Tests") where !path.hasSuffix("TidyTests.swift") {
+      for word in ["print(\"SKIP", "try? await Task.sleep(for: .seconds"] {
+        #expect(!text.contains(word), "\(path) contains \(word)")
+      }
+    }
+  }
+
   @Test func uncheckedSendableIsExplained() {
     for (path, text) in Self.sources("Sources") where !path.contains("/Generated/") {
       let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
