@@ -137,7 +137,8 @@ let package = Package(
     tests(
       "EtcdServerTests",
       [
-        "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "GRPC", "Auth", "FileSystem", "EtcdAPI", "Bytes",
+        "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "GRPC", "Auth", "FileSystem", "EtcdAPI",
+        "Bytes",
         "MVCC",
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "Runtime",
       ]),

@@ -78,15 +78,17 @@ final class RequestMetrics: Sendable {
   func promotionFailed(_ reason: String) {
     registry.counter(
       "etcd_server_learner_promote_failures",
-      "The total number of failed learner promotions (likely learner not ready) while this member is "
-        + "leader.", ["Reason": reason]
+      "The total number of failed learner promotions (likely learner not ready) while this member "
+        + "is leader.", ["Reason": reason]
     ).add()
   }
 
   /// Counts a call by the version of its client.
   func count(_ metadata: Metadata, isUnary: Bool) {
     var counters = unknown
-    if !metadata.isEmpty, let version = metadata.first(Self.versionName) { counters = self.counters(version) }
+    if !metadata.isEmpty, let version = metadata.first(Self.versionName) {
+      counters = self.counters(version)
+    }
     (isUnary ? counters.unary : counters.stream).add()
   }
 
