@@ -55,11 +55,13 @@ release: setup
 
 test: setup-tests check unit cost
 
-# The interop suites block the few threads that tests run on while they wait for processes: they come
-# after the others, and one by one.
+# Simulations take every processor for a minute, and the interop suites block the few threads that tests
+# run on while they wait for processes: both come after the others, the latter one by one.
 unit:
-	$(if $(TESTDATA),RAFT_TESTDATA='$(abspath $(TESTDATA))') $(SWIFT) test --skip '^InteropTests'
-	$(SWIFT) test --skip-build --no-parallel --filter '^InteropTests'
+	$(if $(TESTDATA),RAFT_TESTDATA='$(abspath $(TESTDATA))') $(SWIFT) test \
+	  --skip '^InteropTests' --skip '^SimulationTests' --skip '^EtcdCtlKitTests'
+	$(SWIFT) test --skip-build --filter '^SimulationTests'
+	$(SWIFT) test --skip-build --no-parallel --filter '^(InteropTests|EtcdCtlKitTests)'
 
 check: lint proto-check
 
