@@ -323,6 +323,7 @@ import Testing
     let pair = try await Pair(official)
     var generator = Generator(random: SeededGenerator(state: seed))
     var differences: [String] = []
+    var compactions: Set<Int64> = []
     for number in 1...Self.requests where differences.count < 5 {
       let (method, request) = generator.next()
       let clients = pair.clients
@@ -335,9 +336,14 @@ import Testing
             + "  ours: \(answers.1)")
       }
       if let revision = Self.revision(in: answers.1) { generator.revision = revision }
+      if method.name == Etcdserverpb.KVService.compact.name {
+        compactions.insert(try Etcdserverpb.CompactionRequest.decode(request).revision)
+      }
       // Compactions that are under way in either must not show in the history at any revision.
       if number % 500 == 0 {
         let revision = generator.chance(2) ? 0 : generator.someRevision()
+        // Since 3.5.5, etcd answers with the hash that a compaction left, 3.5.1 hashes again.
+        if compactions.contains(revision) { continue }
         var hashes = await pair.hashes(at: revision)
         if hashes[0] != hashes[1] {
           // Where no key is left, Go's counts what its compaction is about to remove.
