@@ -1,16 +1,13 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// One list of settings for every Swift target: warnings are errors, and `any` is spelled out.
+/// One list of settings for every Swift target: warnings are errors, and `any` is spelled out. No unsafe
+/// flags: a package that has them cannot be depended on by version. The Makefile gives release builds theirs.
 let settings: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("MemberImportVisibility"),
   .treatAllWarnings(as: .error),
-  // Exclusive access is checked while tests run; in a server every check would cost a tenth.
-  .unsafeFlags(
-    ["-cross-module-optimization", "-enforce-exclusivity=unchecked"],
-    .when(configuration: .release)),
 ]
 
 /// A Swift library target of this package.
