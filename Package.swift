@@ -27,6 +27,7 @@ func system(_ name: String, _ pkgConfig: String, _ apt: String) -> Target {
 
 let package = Package(
   name: "etcd",
+  products: [.library(name: "EtcdClient", targets: ["EtcdClient"])],
   targets: [
     // Pure: no Foundation, Glibc, clock, task or randomness.
     .target(name: "CBytes"),
@@ -115,6 +116,11 @@ let package = Package(
     tests(
       "PeerTransportTests",
       ["TestSupport", "PeerTransport", "HTTP", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
+    // The client, as a product: what it stands on may have no unsafe flags.
+    library("EtcdClient", ["Bytes", "EtcdAPI", "Protobuf", "Runtime", "GRPC"]),
+    tests(
+      "EtcdClientTests",
+      ["TestSupport", "EtcdClient", "GRPC", "HTTP", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
     tests("GRPCTests", ["TestSupport", "GRPC", "HTTP", "Runtime", "Bytes", "CNghttp2"]),
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
@@ -156,7 +162,7 @@ let package = Package(
       "EtcdCtlKit",
       [
         "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "Runtime", "HTTP", "GRPC",
-        "CommandLineTool", "EtcdUtlKit",
+        "EtcdClient", "CommandLineTool", "EtcdUtlKit",
       ]),
     .executableTarget(
       name: "etcdctl",
@@ -166,8 +172,8 @@ let package = Package(
     tests(
       "EtcdCtlKitTests",
       [
-        "TestSupport", "EtcdCtlKit", "EtcdUtlKit", "CommandLineTool", "EtcdAPI", "Protobuf", "GRPC",
-        "HTTP", "Runtime", "FileSystem", "Bytes",
+        "TestSupport", "EtcdCtlKit", "EtcdUtlKit", "CommandLineTool", "EtcdClient", "EtcdAPI",
+        "Protobuf", "GRPC", "HTTP", "Runtime", "FileSystem", "Bytes",
       ]),
     tests(
       "EtcdUtlKitTests",
@@ -185,14 +191,14 @@ let package = Package(
     tests(
       "InteropTests",
       [
-        "TestSupport", "etcd", "etcdutl", "etcdctl", "GRPC", "Runtime", "EtcdAPI", "Protobuf",
+        "TestSupport", "etcd", "etcdutl", "etcdctl", "EtcdClient", "GRPC", "Runtime", "EtcdAPI", "Protobuf",
         "Bytes", "Bolt", "FileSystem", "MVCC", "MemberStorage", "V2Store",
       ]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
       path: "benchmarks/grpc-echo-bench", swiftSettings: settings),
     .executableTarget(
-      name: "etcd-bench", dependencies: ["GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"],
+      name: "etcd-bench", dependencies: ["EtcdClient", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"],
       path: "benchmarks/etcd-bench", swiftSettings: settings),
   ]
 )
