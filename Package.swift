@@ -140,7 +140,8 @@ let package = Package(
     tests(
       "EtcdServerTests",
       [
-        "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "GRPC", "Auth", "FileSystem", "EtcdAPI", "Bytes",
+        "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "GRPC", "Auth", "FileSystem", "EtcdAPI",
+        "Bytes",
         "MVCC",
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "Runtime",
       ]),
@@ -191,14 +192,16 @@ let package = Package(
     tests(
       "InteropTests",
       [
-        "TestSupport", "etcd", "etcdutl", "etcdctl", "EtcdClient", "GRPC", "Runtime", "EtcdAPI", "Protobuf",
+        "TestSupport", "etcd", "etcdutl", "etcdctl", "EtcdClient", "GRPC", "Runtime", "EtcdAPI",
+        "Protobuf",
         "Bytes", "Bolt", "FileSystem", "MVCC", "MemberStorage", "V2Store",
       ]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
       path: "benchmarks/grpc-echo-bench", swiftSettings: settings),
     .executableTarget(
-      name: "etcd-bench", dependencies: ["EtcdClient", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"],
+      name: "etcd-bench",
+      dependencies: ["EtcdClient", "GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"],
       path: "benchmarks/etcd-bench", swiftSettings: settings),
   ]
 )

@@ -19,7 +19,8 @@ public enum EtcdClientError: Error, Hashable, Sendable, CustomStringConvertible 
   /// No client can be made of a configuration like this.
   case badConfiguration(String)
 
-  /// etcd's error, when a server refused the request.
+  /// etcd's error, when a server refused the request: `catch { if error.etcdError == .leaseNotFound … }`.
+  /// (`catch EtcdClientError.refused(.leaseNotFound)` ends Swift 6.3's compiler in top-level code.)
   public var etcdError: EtcdError? {
     if case .refused(let error) = self { error } else { nil }
   }

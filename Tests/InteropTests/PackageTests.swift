@@ -33,8 +33,8 @@ import Testing
     print(answer.kvs.first?.value.string ?? "nothing")
     do {
       try await client.leases.revoke(1)
-    } catch EtcdClientError.refused(.leaseNotFound) {
-      print("no lease")
+    } catch {
+      print(error.etcdError == .leaseNotFound ? "no lease" : "\\(error)")
     }
     client.close()
     """

@@ -108,7 +108,8 @@ final class Connections: Sendable {
       await withUnsafeContinuation { (done: UnsafeContinuation<Void, Never>) in
         let waits = state.withLock { state in
           // A cancellation before this is seen here, one after it finds the waiter.
-          if state.isClosed || Task.isCancelled || state.lanes.contains(where: { $0.client != nil }) {
+          if state.isClosed || Task.isCancelled || state.lanes.contains(where: { $0.client != nil })
+          {
             return false
           }
           state.waiters[ticket] = done
@@ -147,7 +148,8 @@ final class Connections: Sendable {
       defer { usage?.leave() }
       do {
         let client = try await GRPCClient.connect(
-          to: target, loop: loop, configuration: configuration, authority: Endpoint.authority(endpoint))
+          to: target, loop: loop, configuration: configuration,
+          authority: Endpoint.authority(endpoint))
         if let self { self.up(lane, client) } else { client.abort() }
       } catch { self?.failed(lane, (error as? GRPCStatus)?.message ?? "\(error)") }
     }
