@@ -7,7 +7,7 @@ SWIFT := $(shell scripts/find-swift.sh)
 BIN := .build/release
 STATIC := --static-swift-stdlib
 # Exclusive access is checked while tests run; in a server every check would cost a tenth. These flags are
-# not in Package.swift: SwiftPM takes no package with unsafe flags as a dependency by version.
+# not in Package.swift, where they would go along into programs that depend on EtcdClient.
 RELEASE := -c release -Xswiftc -cross-module-optimization -Xswiftc -enforce-exclusivity=unchecked
 TESTDATA := $(firstword $(wildcard ../shared/raft-testdata))
 

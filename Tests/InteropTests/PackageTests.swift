@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The client as others get it: a package of theirs that depends on a version of this one. By path
-/// SwiftPM would also take what it refuses by version, such as unsafe flags.
+/// SwiftPM would also take what it refuses by version, such as files that are in no commit.
 @Suite struct PackageTests {
   private static let git = ["/usr/bin/git", "/usr/local/bin/git"].first {
     FileManager.default.isExecutableFile(atPath: $0)
@@ -60,8 +60,13 @@ import Testing
       toFile: package + "/Sources/hello/main.swift", atomically: false, encoding: .utf8)
     let swift = run("/bin/sh", [Binaries.packageRoot + "/scripts/find-swift.sh"])
     try #require(swift.status == 0, "\(swift.error)")
+    let tool = swift.output.trimmingCharacters(in: .whitespacesAndNewlines)
+    // SwiftPM refuses them in packages whose tools version is below 6.2 only.
+    let description = run(tool, ["package", "dump-package", "--package-path", repository])
+    try #require(description.output.contains("swiftLanguageMode"), "\(description.error)")
+    #expect(!description.output.contains("unsafeFlags"))
     let built = run(
-      swift.output.trimmingCharacters(in: .whitespacesAndNewlines),
+      tool,
       ["build", "--package-path", package, "--cache-path", scratch.path + "/cache"], timeout: 600)
     try #require(built.status == 0, "\(built.output.suffix(4000)) \(built.error.suffix(4000))")
     let cluster = Cluster([Binaries.ours])
