@@ -56,7 +56,8 @@ import Testing
       "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "CommandLineTool")
     add(
       "EtcdCtlKit", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "Runtime", "HTTP",
-      "GRPC", "CommandLineTool", "EtcdUtlKit", "Synchronization")
+      "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
+    add("EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "Runtime", "GRPC", "Synchronization")
     add("Runtime", "Bytes", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
     add("HTTP", "Bytes", "Runtime", "CZlib", "Glibc", "Darwin")
     add(
