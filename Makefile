@@ -97,6 +97,7 @@ cost: setup-tests
 nightly: setup-tests
 	CRASH_POINTS=all $(SWIFT) test --filter 'SimulationTests.*Crash'
 	KILLS=400 REQUESTS=500000 $(SWIFT) test --skip-build --filter 'KillTests|DifferentialTests'
+	PACKAGE=1 $(SWIFT) test --skip-build --filter PackageTests
 	$(MAKE) sim FROM=$$(date +%s) SEEDS=2000
 
 sim: setup

@@ -5,6 +5,7 @@ import Testing
 /// The client as others get it: a package of theirs that depends on a version of this one. By path
 /// SwiftPM would also take what it refuses by version, such as files that are in no commit.
 @Suite struct PackageTests {
+  private static let isAsked = ProcessInfo.processInfo.environment["PACKAGE"] != nil
   private static let git = ["/usr/bin/git", "/usr/local/bin/git"].first {
     FileManager.default.isExecutableFile(atPath: $0)
   }
@@ -40,6 +41,7 @@ import Testing
     """
 
   @Test(
+    .enabled(if: isAsked, "builds everything once more: PACKAGE=1, as make nightly"),
     .enabled(if: git != nil, "there is no git"),
     .enabled(if: hasRepository, "this is no clone of the repository"))
   func aPackageDependsOnAVersion() throws {
