@@ -62,9 +62,9 @@ test: setup-tests check unit cost
 # run on while they wait for processes: both come after the others, the latter one by one.
 unit:
 	$(if $(TESTDATA),RAFT_TESTDATA='$(abspath $(TESTDATA))') $(SWIFT) test \
-	  --skip '^InteropTests' --skip '^SimulationTests' --skip '^EtcdCtlKitTests'
+	  --skip '^InteropTests' --skip '^SimulationTests' --skip '^(EtcdCtlKitTests|EtcdClientTests)'
 	$(SWIFT) test --skip-build --filter '^SimulationTests'
-	$(SWIFT) test --skip-build --no-parallel --filter '^(InteropTests|EtcdCtlKitTests)'
+	$(SWIFT) test --skip-build --no-parallel --filter '^(InteropTests|EtcdCtlKitTests|EtcdClientTests)'
 
 check: lint proto-check
 
