@@ -186,7 +186,7 @@ let package = Package(
         "FileSystem", "EtcdAPI", "Protobuf", "Raft", "Bytes",
       ]),
     .target(
-      name: "TestSupport", dependencies: ["Runtime"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["Runtime", "HTTP", "GRPC"], path: "Tests/TestSupport",
       swiftSettings: settings),
     .testTarget(
       name: "TidyTests", exclude: ["known-conversions.txt"], swiftSettings: settings),

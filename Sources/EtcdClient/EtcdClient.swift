@@ -66,11 +66,7 @@ public final class EtcdClient: Sendable {
   func call<Reply: ProtobufMessage>(
     _ method: MethodDescriptor, _ request: some ProtobufMessage
   ) async throws(EtcdClientError) -> Reply {
-    let deadline = deadline
-    return try await run { (session) async throws(GRPCStatus) in
-      try await session.signInFirst(deadline: deadline)
-      return try await session.call(method, request, deadline: deadline).message
-    }
+    try await call(method, request, to: nil, deadline: deadline)
   }
 
   /// A request to one member, or to any.

@@ -1,3 +1,5 @@
+import Bytes
+
 /// Texts as Go's `fmt` and `strconv` write and read them, for flags whose errors users know.
 package enum GoText {
   /// A string as `%q` writes it.
@@ -86,24 +88,15 @@ package enum GoText {
         previousIsDigit = false
         continue
       }
-      guard let digit = digitValue(byte), digit < base else { throw .syntax }
+      guard let digit = byte.hexValue, digit < base else { throw .syntax }
       previousIsDigit = true
       let (product, high) = value.multipliedReportingOverflow(by: base)
-      let (sum, carry) = product.addingReportingOverflow(digit)
+      let (sum, carry) = product.addingReportingOverflow(UInt64(digit))  // checked: below 16
       overflowed = overflowed || high || carry
       value = sum
     }
     guard previousIsDigit else { throw .syntax }
     guard !overflowed else { throw .range }
     return value
-  }
-
-  private static func digitValue(_ byte: UInt8) -> UInt64? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt64(clamping: byte) - 0x30
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt64(clamping: byte) - 0x57
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt64(clamping: byte) - 0x37
-    default: nil
-    }
   }
 }

@@ -188,6 +188,11 @@ public enum ServerVersion {
     return "\(major).\(minor).0"
   }
 
+  /// `3.5` of `3.5.0`.
+  public static func majorMinor(_ version: String) -> String {
+    version.split(separator: ".").prefix(2).joined(separator: ".")
+  }
+
   /// Compares two dotted versions by number.
   public static func isOlder(_ a: String, than b: String) -> Bool {
     func numbers(_ text: String) -> [Int] { text.split(separator: ".").map { Int($0) ?? 0 } }

@@ -68,7 +68,7 @@ public enum EtcdCtl {
   private static func versionCommand() -> Command {
     var version = Command("version", short: "Prints the version of etcdctl")
     version.run = { (invocation) throws(CommandFailure) in
-      let parts = ServerVersion.etcd.split(separator: ".").prefix(2).joined(separator: ".")
+      let parts = ServerVersion.majorMinor(ServerVersion.etcd)
       invocation.console.print("etcdctl version: \(ServerVersion.etcd)\nAPI version: \(parts)\n")
     }
     return version

@@ -13,7 +13,7 @@ enum HelpText {
     let version = ServerVersion.etcd
     if isRoot { text += "\nVERSION:\n\t\(version)\n" }
     if !command.commands.isEmpty {
-      let parts = version.split(separator: ".").prefix(2).joined(separator: ".")
+      let parts = ServerVersion.majorMinor(version)
       text += "\nAPI VERSION:\n\t\(parts)\n\n\nCOMMANDS:\n"
       text += list(command, prefix: "").map { "\t\($0.name)\t\($0.short)\n" }.joined()
     }

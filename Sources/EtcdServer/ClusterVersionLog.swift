@@ -27,7 +27,7 @@ final class ClusterVersionLog: Sendable {
     known.withLock { $0 = version }
     logger.info(
       "set cluster version from store",
-      [LogField("cluster-version", .string(Self.short(version)))])
+      [LogField("cluster-version", .string(ServerVersion.majorMinor(version)))])
     enabled(version)
   }
 
@@ -50,11 +50,11 @@ final class ClusterVersionLog: Sendable {
       LogField("local-member-id", .string(String(host.memberID, radix: 16))),
     ]
     if let before {
-      fields.append(LogField("from", .string(Self.short(before))))
-      fields.append(LogField("to", .string(Self.short(version))))
+      fields.append(LogField("from", .string(ServerVersion.majorMinor(before))))
+      fields.append(LogField("to", .string(ServerVersion.majorMinor(version))))
       logger.info("updated cluster version", fields)
     } else {
-      fields.append(LogField("cluster-version", .string(Self.short(version))))
+      fields.append(LogField("cluster-version", .string(ServerVersion.majorMinor(version))))
       logger.info("set initial cluster version", fields)
     }
     enabled(version)
@@ -64,7 +64,7 @@ final class ClusterVersionLog: Sendable {
     registry.gauge(
       "etcd_cluster_version",
       "Which version is running. 1 for 'cluster_version' label with current cluster version",
-      ["cluster_version": Self.short(version)]
+      ["cluster_version": ServerVersion.majorMinor(version)]
     ).set(value)
   }
 
@@ -72,12 +72,7 @@ final class ClusterVersionLog: Sendable {
     show(version, 1)
     logger.info(
       "enabled capabilities for version",
-      [LogField("cluster-version", .string(Self.short(version)))])
+      [LogField("cluster-version", .string(ServerVersion.majorMinor(version)))])
     announced.store(true, ordering: .releasing)
-  }
-
-  /// `3.5` of `3.5.0`.
-  private static func short(_ version: String) -> String {
-    version.split(separator: ".").prefix(2).joined(separator: ".")
   }
 }

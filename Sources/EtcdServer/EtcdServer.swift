@@ -63,7 +63,8 @@ public final class EtcdServer: @unchecked Sendable {
     return min(max(wanted, 1), clientLoopsMax)
   }
 
-  /// Ids tell so many lanes apart: one is the core's, one the peers'.
+  /// As `--experimental-client-loops` says; with the core's lane and the peers' fewer than
+  /// `RequestID.lanesMax`.
   private static let clientLoopsMax = 8
 
   private var loops: [EventLoop] { clientLoops + [peerLoop] }

@@ -24,7 +24,7 @@ struct ExistingCluster: Sendable {
       guard let peer = PeerURL(url), !peer.isSecure else { continue }
       do {
         let (head, body) = try get(peer, "/members", loop)
-        guard let id = UInt64(head.headers["X-Etcd-Cluster-ID"] ?? "", radix: 16) else {
+        guard let id = UInt64(head.headers[PeerField.clusterID] ?? "", radix: 16) else {
           logger.warn("failed to parse cluster ID", [LogField("address", .string(url))])
           continue
         }

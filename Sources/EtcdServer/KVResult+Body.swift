@@ -27,16 +27,16 @@ extension KVResult {
 private final class RowStream {
   private let rows: [Bytes]
   private var next = 0
-  private var piece: Bytes
+  private let head: Bytes
   private var tail = Bytes()
   private let length: Int
 
   init(_ result: RangeResult, header: Etcdserverpb.ResponseHeader) {
     rows = result.rows
-    var head = ByteWriter(capacity: 64)
-    head.append(0x0a)
-    head.appendVarint(UInt64(header.encodedSize))
-    header.encode(into: &head)
+    var start = ByteWriter(capacity: 64)
+    start.append(0x0a)
+    start.appendVarint(UInt64(header.encodedSize))
+    header.encode(into: &start)
     var end = ByteWriter(capacity: 16)
     if result.more {
       end.append(0x18)
@@ -46,26 +46,19 @@ private final class RowStream {
       end.append(0x20)
       end.appendVarint(UInt64(bitPattern: result.count))
     }
-    piece = head.finish()
+    head = start.finish()
     tail = end.finish()
     length =
-      piece.count + tail.count
+      head.count + tail.count
       + rows.reduce(0) { $0 + 1 + WireSize.delimited($1.count) }
   }
 
-  var body: MessageBody {
-    .pull(length: length) { most in
-      // Many small rows make one piece; a large row is a slice of its own.
-      if self.piece.isEmpty { self.piece = self.nextPiece() }
-      let taken = self.piece[0..<Swift.min(most, self.piece.count)]
-      self.piece = self.piece[taken.count..<self.piece.count]
-      return taken
-    }
-  }
+  var body: MessageBody { .pieces(length: length, first: head) { self.nextPiece() } }
 
   private static let pieceBytes = 16 << 10
   private var pendingRow: Bytes?
 
+  /// Many small rows make one piece; a large row is a slice of its own.
   private func nextPiece() -> Bytes {
     if let row = pendingRow {
       pendingRow = nil

@@ -8,7 +8,7 @@ import Protobuf
 /// ask at once, none of the answers is in memory as a whole. Confined to the loop that sends it.
 final class KeyStream {
   private var keys: LeaseKeys.Iterator
-  private var piece: Bytes
+  private let head: Bytes
   private let length: Int
 
   private static let pieceBytes = 16 << 10
@@ -17,19 +17,12 @@ final class KeyStream {
 
   /// - Parameter response: without its keys.
   init(_ response: Etcdserverpb.LeaseTimeToLiveResponse, _ keys: LeaseKeys) {
-    piece = response.encoded()
-    length = piece.count + keys.fieldBytes
+    head = response.encoded()
+    length = head.count + keys.fieldBytes
     self.keys = keys.makeIterator()
   }
 
-  var body: MessageBody {
-    .pull(length: length) { most in
-      if self.piece.isEmpty { self.piece = self.nextPiece() }
-      let taken = self.piece[0..<Swift.min(most, self.piece.count)]
-      self.piece = self.piece[taken.count..<self.piece.count]
-      return taken
-    }
-  }
+  var body: MessageBody { .pieces(length: length, first: head) { self.nextPiece() } }
 
   private func nextPiece() -> Bytes {
     var writer = ByteWriter(capacity: Self.pieceBytes)

@@ -47,8 +47,8 @@ final class LeaseQuestions: @unchecked Sendable {
   private var forwardedForKeys = 0
   private var callNumber = 0
   /// Questions that wait for a request to end, and apart those that ask for keys.
-  private var queue = Queue()
-  private var queueForKeys = Queue()
+  private var queue = FIFO<Attempt>()
+  private var queueForKeys = FIFO<Attempt>()
   /// Questions that nobody could answer, until the timer fires.
   private var paused: [Attempt] = []
   private var timer: LoopTimer?
@@ -67,7 +67,7 @@ final class LeaseQuestions: @unchecked Sendable {
     for attempt in exchange(&paused, with: []) {
       attempt.done(.failure(.stopped))
     }
-    while let attempt = queueForKeys.next() ?? queue.next() {
+    while let attempt = queueForKeys.popFirst() ?? queue.popFirst() {
       attempt.done(.failure(.stopped))
     }
     for call in calls.values { call.cancel() }
@@ -137,7 +137,7 @@ final class LeaseQuestions: @unchecked Sendable {
       if queue.count + queueForKeys.count >= Self.queuedMax {
         return attempt.done(.failure(.tooManyRequests))
       }
-      if attempt.wantsKeys { queueForKeys.add(attempt) } else { queue.add(attempt) }
+      if attempt.wantsKeys { queueForKeys.append(attempt) } else { queue.append(attempt) }
       return
     }
     let urls = leader.peerURLs.compactMap { PeerURL($0) }.filter { !$0.isSecure }
@@ -203,29 +203,7 @@ final class LeaseQuestions: @unchecked Sendable {
   }
 
   private func dequeue() -> Attempt? {
-    if forwardedForKeys < Self.keysMax, let next = queueForKeys.next() { return next }
-    return queue.next()
-  }
-
-  /// First in, first out.
-  private struct Queue {
-    private var attempts: [Attempt] = []
-    private var head = 0
-
-    var count: Int { attempts.count - head }
-
-    mutating func add(_ attempt: Attempt) { attempts.append(attempt) }
-
-    mutating func next() -> Attempt? {
-      guard head < attempts.count else { return nil }
-      defer {
-        head += 1
-        if head == attempts.count || head > 1024 {
-          attempts.removeFirst(head)
-          head = 0
-        }
-      }
-      return attempts[head]
-    }
+    if forwardedForKeys < Self.keysMax, let next = queueForKeys.popFirst() { return next }
+    return queue.popFirst()
   }
 }

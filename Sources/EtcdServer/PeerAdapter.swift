@@ -116,9 +116,9 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     _ id: UInt64, at leader: MemberInfo, answerOn asker: EventLoop,
     _ done: @escaping (Result<[MemberInfo], EtcdError>) -> Void
   ) {
-    let answer = LoopAnswer(done)
+    let answer = LoopConfined(done)
     loop.execute {
-      self.promote(id, at: leader) { result in asker.execute { answer.done(result) } }
+      self.promote(id, at: leader) { result in asker.execute { answer.value(result) } }
     }
   }
 
@@ -235,11 +235,4 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     }
     return Versions(server: server, cluster: value["etcdcluster"]?.string ?? "")
   }
-}
-
-/// Carries a handler from one loop to another and back.
-struct LoopAnswer<R>: @unchecked Sendable {
-  // @unchecked: made on the loop that asks and called there again.
-  let done: (R) -> Void
-  init(_ done: @escaping (R) -> Void) { self.done = done }
 }

@@ -77,7 +77,7 @@ public enum EtcdUtl {
   private static func versionCommand() -> Command {
     var version = Command("version", short: "Prints the version of etcdutl")
     version.run = { (invocation) throws(CommandFailure) in
-      let parts = ServerVersion.etcd.split(separator: ".").prefix(2).joined(separator: ".")
+      let parts = ServerVersion.majorMinor(ServerVersion.etcd)
       invocation.console.print("etcdutl version: \(ServerVersion.etcd)\nAPI version: \(parts)\n")
     }
     return version

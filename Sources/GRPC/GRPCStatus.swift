@@ -101,8 +101,8 @@ enum PercentCoding {
     var out = ByteWriter(capacity: bytes.count)
     var at = 0
     while at < bytes.count {
-      if bytes[at] == 0x25, at + 2 < bytes.count, let high = digit(bytes[at + 1]),
-        let low = digit(bytes[at + 2])
+      if bytes[at] == 0x25, at + 2 < bytes.count, let high = bytes[at + 1].hexValue,
+        let low = bytes[at + 2].hexValue
       {
         out.append(high << 4 | low)
         at += 3
@@ -112,14 +112,5 @@ enum PercentCoding {
       }
     }
     return out.finish().string
-  }
-
-  private static func digit(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case 0x30...0x39: byte - 0x30
-    case 0x41...0x46: byte - 0x37
-    case 0x61...0x66: byte - 0x57
-    default: nil
-    }
   }
 }

@@ -112,48 +112,27 @@ final class InflatePool: Sendable {
 ///
 /// - Complexity: O(1) amortised.
 struct FairQueue<Owner: Hashable & Sendable, Item: Sendable>: Sendable {
-  private struct Line {
-    /// Taken ones are `nil`.
-    var items: [Item?] = []
-    var next = 0
-  }
-  private var lines: [Owner: Line] = [:]
+  private var lines: [Owner: FIFO<Item>] = [:]
   /// Owners with items, in the order of their turns.
-  private var turns: [Owner] = []
-  private var firstTurn = 0
+  private var turns = FIFO<Owner>()
 
   init() {}
 
-  var isEmpty: Bool { firstTurn == turns.count }
+  var isEmpty: Bool { turns.isEmpty }
 
   mutating func append(_ item: Item, of owner: Owner) {
     if lines[owner] == nil { turns.append(owner) }
-    lines[owner, default: Line()].items.append(item)
+    lines[owner, default: FIFO()].append(item)
   }
 
   /// The item whose turn it is.
-  var first: Item? {
-    guard !isEmpty, let line = lines[turns[firstTurn]] else { return nil }
-    return line.items[line.next]
-  }
+  var first: Item? { turns.first.flatMap { lines[$0]?.first } }
 
   /// Removes `first`; its owner's next item comes after everybody else's.
   mutating func removeFirst() {
-    guard !isEmpty else { return }
-    let owner = turns[firstTurn]
-    firstTurn += 1
-    if firstTurn > 64 && firstTurn > turns.count / 2 {
-      turns.removeFirst(firstTurn)
-      firstTurn = 0
-    }
-    guard var line = lines.removeValue(forKey: owner) else { return }
-    line.items[line.next] = nil
-    line.next += 1
-    guard line.next < line.items.count else { return }
-    if line.next > 64 && line.next > line.items.count / 2 {
-      line.items.removeFirst(line.next)
-      line.next = 0
-    }
+    guard let owner = turns.popFirst(), var line = lines.removeValue(forKey: owner) else { return }
+    _ = line.popFirst()
+    if line.isEmpty { return }
     lines[owner] = line
     turns.append(owner)
   }

@@ -25,6 +25,23 @@ public enum MessageBody {
     return .framed(writer.finish())
   }
 
+  /// A message that is written piece by piece as it leaves.
+  /// - Parameters:
+  ///   - length: bytes of the message, exactly.
+  ///   - first: its beginning.
+  ///   - next: the bytes that follow; called on the loop once those before have left.
+  public static func pieces(
+    length: Int, first: Bytes, _ next: @escaping () -> Bytes
+  ) -> MessageBody {
+    var piece = first
+    return .pull(length: length) { most in
+      if piece.isEmpty { piece = next() }
+      let taken = piece[0..<Swift.min(most, piece.count)]
+      piece = piece[taken.count..<piece.count]
+      return taken
+    }
+  }
+
   /// Bytes of the message without its prefix.
   public var length: Int {
     switch self {

@@ -150,10 +150,3 @@ extension ServerCall {
     current.connection.inflateEnded()
   }
 }
-
-/// Carries an object of a loop through another thread, which does not touch it.
-private struct LoopConfined<Value>: @unchecked Sendable {
-  // @unchecked: made and used on one loop.
-  let value: Value
-  init(_ value: Value) { self.value = value }
-}

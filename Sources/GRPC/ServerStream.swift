@@ -118,15 +118,8 @@ public final class ServerStream: @unchecked Sendable {
     if let body = writable {
       writable = nil
       // Not inside a callback of nghttp2.
-      let box = LoopBody(body)
-      loop.execute { box.body() }
+      let box = LoopConfined(body)
+      loop.execute { box.value() }
     }
   }
-}
-
-/// Carries a loop-confined closure through `execute` of the same loop.
-struct LoopBody: @unchecked Sendable {
-  // @unchecked: made and run on one loop.
-  let body: () -> Void
-  init(_ body: @escaping () -> Void) { self.body = body }
 }

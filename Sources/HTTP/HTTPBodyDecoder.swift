@@ -153,12 +153,10 @@ struct HTTPBodyDecoder {
     }
     var value = 0
     for byte in digits {
-      switch byte {
-      case 0x30...0x39: value = value << 4 | Int(byte - 0x30)
-      case 0x41...0x46: value = value << 4 | Int(byte - 0x37)
-      case 0x61...0x66: value = value << 4 | Int(byte - 0x57)
-      default: throw HTTPParseError(400, "malformed chunked encoding")
+      guard let digit = byte.hexValue else {
+        throw HTTPParseError(400, "malformed chunked encoding")
       }
+      value = value << 4 | Int(truncatingIfNeeded: digit)
     }
     return value
   }

@@ -136,10 +136,15 @@ extension HTTPExchange {
   /// Answers with a line of plain text.
   /// - Source: Go's `http.Error`.
   public func refuse(_ status: Int, _ text: String, _ headers: HTTPHeaders = [:]) {
+    respond(status: status, text: text + "\n", headers: headers)
+  }
+
+  /// Answers with plain text, which browsers are to take for nothing else.
+  public func respond(status: Int, text: String, headers: HTTPHeaders = [:]) {
     var headers = headers
     headers.set("Content-Type", "text/plain; charset=utf-8")
     headers.set("X-Content-Type-Options", "nosniff")
-    respond(status: status, headers: headers, body: Bytes(text + "\n"))
+    respond(status: status, headers: headers, body: Bytes(text))
   }
 
   /// Answers 301 with a short page for people.

@@ -218,23 +218,12 @@ extension JSONParser {
     position += 1
     var value: UInt32 = 0
     for _ in 0..<4 {
-      guard let byte = peek, let digit = Unicode.Scalar(byte).hexValue else {
+      guard let byte = peek, let digit = byte.hexValue else {
         throw unexpected("four hexadecimal digits")
       }
-      value = value << 4 | digit
+      value = value << 4 | UInt32(truncatingIfNeeded: digit)
       position += 1
     }
     return value
-  }
-}
-
-extension Unicode.Scalar {
-  fileprivate var hexValue: UInt32? {
-    switch value {
-    case 0x30...0x39: value - 0x30
-    case 0x41...0x46: value - 0x41 + 10
-    case 0x61...0x66: value - 0x61 + 10
-    default: nil
-    }
   }
 }

@@ -40,14 +40,9 @@ public enum ProcessFacts {
   /// The threads, each with its number, name and processor time in clock ticks; empty where the
   /// system does not tell. Reads files: for people, not for every request.
   public static var threads: [String] {
-    guard let directory = opendir("/proc/self/task") else { return [] }
-    defer { closedir(directory) }
     var found: [String] = []
-    while let entry = readdir(directory) {
-      let number = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { String(cString: $0) }
-      }
-      guard let line = firstLine("/proc/self/task/\(number)/stat"),
+    for number in SystemFiles.names(in: "/proc/self/task") ?? [] {
+      guard let line = SystemFiles.text(of: "/proc/self/task/\(number)/stat"),
         let open = line.firstIndex(of: "("), let close = line.lastIndex(of: ")")
       else { continue }
       // Fields after the name: state is the first, time in user and system mode the 12th and 13th.
@@ -57,13 +52,5 @@ public enum ProcessFacts {
       found.append("\(number) \(name) user \(fields[11]) system \(fields[12])")
     }
     return found.sorted()
-  }
-
-  private static func firstLine(_ path: String) -> String? {
-    guard let file = fopen(path, "re") else { return nil }
-    defer { fclose(file) }
-    var buffer = [CChar](repeating: 0, count: 1024)
-    guard fgets(&buffer, Int32(buffer.count), file) != nil else { return nil }
-    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 }

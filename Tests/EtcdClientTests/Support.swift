@@ -6,19 +6,6 @@ import Protobuf
 import Runtime
 import Synchronization
 
-/// Serves `router` on a free port.
-func serve(_ loop: EventLoop, _ router: GRPCRouter) throws -> (listener: Listener, name: String) {
-  let server = GRPCServer(router)
-  let listener = try Listener(loop: loop, endpoint: .tcp(host: "127.0.0.1", port: 0)) {
-    connection in
-    _ = ProtocolSniffer(channel: connection) { _, initial in
-      server.accept(connection, initial: initial)
-    }
-    connection.start()
-  }
-  return (listener, "127.0.0.1:\(listener.address.port!)")
-}
-
 /// What a server saw.
 final class Tally: Sendable {
   private let counts = Mutex<[String: Int]>([:])

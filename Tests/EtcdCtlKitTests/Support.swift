@@ -56,16 +56,3 @@ final class Desk: Sendable {
       log: ClientLog(now: world.preciseNow, write: console.printError))
   }
 }
-
-/// Serves `router` on a free port.
-func serve(_ loop: EventLoop, _ router: GRPCRouter) throws -> (listener: Listener, name: String) {
-  let server = GRPCServer(router)
-  let listener = try Listener(loop: loop, endpoint: .tcp(host: "127.0.0.1", port: 0)) {
-    connection in
-    _ = ProtocolSniffer(channel: connection) { _, initial in
-      server.accept(connection, initial: initial)
-    }
-    connection.start()
-  }
-  return (listener, "127.0.0.1:\(listener.address.port!)")
-}

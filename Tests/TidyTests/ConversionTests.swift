@@ -54,8 +54,8 @@ import Testing
       let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
       for at in findings(in: text) {
         let code = lines[at].trimmingCharacters(in: .whitespaces)
-        #expect(
-          Self.known.contains("\(target): \(code)"),
+        guard !Self.known.contains("\(target): \(code)") else { continue }
+        Issue.record(
           """
           \(path):\(at + 1) may trap on a number or a missing value: \(code)
           Convert with exactly:, clamping: or truncatingIfNeeded:, unwrap with guard, or say in a comment \

@@ -4,12 +4,6 @@ import Member
 import Runtime
 import Synchronization
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 /// Threads that hash and check passwords, so that no loop stands still meanwhile. Any thread; the
 /// threads start with the first password.
 final class PasswordWorkers: Sendable {
@@ -21,12 +15,12 @@ final class PasswordWorkers: Sendable {
     var threads: [WorkerThread] = []
     var next = 0
     var waiting = 0
-    var isStopped = false
   }
 
   private let cost: Int
   private let state = Mutex(State())
-  /// Read by the threads, which must not wait for the lock.
+  /// Set before `stop` takes the threads away under the lock, so that none is made afterwards; read by
+  /// the threads, which must not wait for the lock.
   private let isStopped = Atomic(false)
 
   init(cost: Int) { self.cost = cost }
@@ -62,22 +56,22 @@ final class PasswordWorkers: Sendable {
   ) {
     loop.preconditionCurrent()
     guard let thread = admit() else { return done(.failure(.tooManyRequests)) }
-    let answer = Answer(done)
+    let answer = LoopConfined(done)
     thread.execute {
       let result =
         self.isStopped.load(ordering: .relaxed) ? Result.failure(EtcdError.stopped) : work()
       self.state.withLock { $0.waiting -= 1 }
-      loop.execute { answer.done(result) }
+      loop.execute { answer.value(result) }
     }
   }
 
   /// A thread for one more piece of work; `nil` when too much waits.
   private func admit() -> WorkerThread? {
     state.withLock { state in
-      guard state.waiting < Self.waitingMax, !state.isStopped else { return nil }
+      guard state.waiting < Self.waitingMax, !isStopped.load(ordering: .relaxed) else { return nil }
       state.waiting += 1
       if state.threads.isEmpty {
-        let count = min(max(Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), 1), Self.threadsMax)
+        let count = min(processorCount, Self.threadsMax)
         state.threads = (0..<count).map { _ in WorkerThread(name: "etcd-password") }
       }
       state.next = (state.next + 1) % state.threads.count
@@ -88,17 +82,7 @@ final class PasswordWorkers: Sendable {
   /// Refuses what waits and what comes, and ends the threads. Blocks; not on a loop.
   func stop() {
     isStopped.store(true, ordering: .relaxed)
-    let threads = state.withLock { state in
-      state.isStopped = true
-      return exchange(&state.threads, with: [])
-    }
+    let threads = state.withLock { exchange(&$0.threads, with: []) }
     for thread in threads { thread.stop() }
   }
-}
-
-/// Carries a handler from the loop to a thread and back.
-private struct Answer<R>: @unchecked Sendable {
-  // @unchecked: made on the loop and called on the loop.
-  let done: (Result<R, EtcdError>) -> Void
-  init(_ done: @escaping (Result<R, EtcdError>) -> Void) { self.done = done }
 }

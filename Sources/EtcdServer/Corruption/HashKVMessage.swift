@@ -10,7 +10,6 @@ import Protobuf
 /// - Source: etcd `etcdserver/corrupt.go`.
 enum HashKVMessage {
   static let path = "/members/hashkv"
-  static let clusterField = "X-Etcd-Cluster-ID"
   static let clusterMismatch = "cluster ID mismatch"
   static let compacted = "mvcc: required revision has been compacted"
   static let futureRevision = "mvcc: required revision is a future revision"

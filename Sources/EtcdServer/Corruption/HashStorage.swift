@@ -99,8 +99,7 @@ final class HashStorage: Sendable {
 }
 
 extension RunningMember {
-  /// Hashes this member's data; `done` is called on the loop, where the
-  /// caller is.
+  /// Hashes this member's data; `done` is called on the loop, where the caller is.
   /// - Parameter revision: 0 = the newest.
   func hash(
     at revision: Int64, _ done: @escaping (Result<MemberHash, EtcdError>, _ term: UInt64) -> Void
@@ -109,9 +108,9 @@ extension RunningMember {
       switch result {
       case .failure(let error): done(.failure(error), term)
       case .success(let state):
-        let answer = LoopAnswer<Result<MemberHash, EtcdError>> { done($0, term) }
+        let answer = LoopConfined { done($0, term) }
         self.shared.hashes.hash(of: state, at: revision) { hash in
-          self.loop.execute { answer.done(hash) }
+          self.loop.execute { answer.value(hash) }
         }
       }
     }

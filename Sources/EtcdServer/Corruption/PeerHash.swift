@@ -30,7 +30,7 @@ struct PeerHash: Sendable {
   var hash: MemberHash? { try? result.get() }
 
   /// Reads an answer.
-  /// - Parameter revision: the one that was asked for.
+  /// - Parameter hash: what its body says; `nil` when that is no hash.
   /// - Source: etcd `HashByRev`.
   static func result(
     status: Int, body: @autoclosure () -> String, hash: @autoclosure () -> MemberHash?

@@ -79,7 +79,7 @@ final class PeerHashClient: @unchecked Sendable {
       "GET", peer.endpoint, HashKVMessage.path,
       headers: [
         "Content-Type": "application/json",
-        HashKVMessage.clusterField: String(clusterID, radix: 16),
+        PeerField.clusterID: String(clusterID, radix: 16),
       ],
       body: .bytes(HashKVMessage.request(revision: revision)))
     request.connectTimeout = timeout

@@ -20,7 +20,9 @@ enum VersionCheck {
   static func verdict(server: String, cluster: String?, _ downgrade: Downgrade) -> Verdict {
     guard let own = SemanticVersion(server)?.cluster else { return .fits }
     let current = LogField("current-server-version", .string(server))
-    let determined = cluster.map { LogField("determined-cluster-version", .string(short($0))) }
+    let determined = cluster.map {
+      LogField("determined-cluster-version", .string(ServerVersion.majorMinor($0)))
+    }
     if downgrade.isEnabled {
       let target = LogField("target-cluster-version", .string(downgrade.target))
       guard SemanticVersion(downgrade.target)?.cluster == own else {
@@ -42,11 +44,6 @@ enum VersionCheck {
       CheckLine(
         .fatal, "invalid downgrade; server version is lower than determined cluster version",
         [current, determined]))
-  }
-
-  /// `3.5` of `3.5.0`.
-  private static func short(_ version: String) -> String {
-    version.split(separator: ".").prefix(2).joined(separator: ".")
   }
 
   /// Says what there is to say, and ends the process where the member must not go on.

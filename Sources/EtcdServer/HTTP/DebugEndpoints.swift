@@ -30,16 +30,18 @@ struct DebugEndpoints: Sendable {
         status: 200, headers: ["Content-Type": "text/html; charset=utf-8"], body: Self.index)
     }
     router.add(nil, "\(Self.profilePath)/cmdline") { exchange, _ in
-      text(exchange, Swift.CommandLine.arguments.joined(separator: "\0"))
+      exchange.respond(status: 200, text: Swift.CommandLine.arguments.joined(separator: "\0"))
     }
     // No names can be looked up; the answer is what pprof takes for that.
     router.add(nil, "\(Self.profilePath)/symbol") { exchange, _ in
-      text(exchange, "num_symbols: 0\n")
+      exchange.respond(status: 200, text: "num_symbols: 0\n")
     }
-    router.add(nil, "\(Self.profilePath)/heap") { exchange, _ in text(exchange, Self.heap) }
+    router.add(nil, "\(Self.profilePath)/heap") { exchange, _ in
+      exchange.respond(status: 200, text: Self.heap)
+    }
     for name in ["threadcreate", "goroutine"] {
       router.add(nil, "\(Self.profilePath)/\(name)") { exchange, _ in
-        text(exchange, ProcessFacts.threads.map { "\($0)\n" }.joined())
+        exchange.respond(status: 200, text: ProcessFacts.threads.map { "\($0)\n" }.joined())
       }
     }
     for name in ["profile", "trace", "block", "mutex"] {
@@ -49,14 +51,6 @@ struct DebugEndpoints: Sendable {
           "this process records no \(name) of its own; use perf record -g -p \(ProcessFacts.id)")
       }
     }
-  }
-
-  private func text(_ exchange: HTTPExchange, _ text: String) {
-    exchange.respond(
-      status: 200,
-      headers: [
-        "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff",
-      ], body: Bytes(text))
   }
 
   private static var index: Bytes {

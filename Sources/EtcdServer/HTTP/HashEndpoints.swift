@@ -3,6 +3,7 @@ import EtcdAPI
 import HTTP
 import Member
 import Membership
+import PeerTransport
 import Runtime
 
 /// What members ask each other about their data and their version: hashes, and whether a downgrade is
@@ -22,7 +23,7 @@ struct HashEndpoints: Sendable {
 
   private func hash(_ exchange: HTTPExchange) {
     guard exchange.requireMethod("GET") else { return }
-    let given = exchange.request.headers[HashKVMessage.clusterField] ?? ""
+    let given = exchange.request.headers[PeerField.clusterID] ?? ""
     guard given.isEmpty || given == clusterID else {
       return exchange.refuse(412, HashKVMessage.clusterMismatch)
     }
@@ -46,7 +47,7 @@ struct HashEndpoints: Sendable {
       exchange.respond(
         status: 200,
         headers: [
-          "Content-Type": "application/json", HashKVMessage.clusterField: clusterID,
+          "Content-Type": "application/json", PeerField.clusterID: clusterID,
         ], body: HashKVMessage.answer(hash))
     case .failure(let error):
       let text: String
@@ -70,11 +71,11 @@ struct HashEndpoints: Sendable {
       case .success(let downgrade):
         exchange.respond(
           status: 200,
-          headers: ["Content-Type": "text/plain", HashKVMessage.clusterField: clusterID],
+          headers: ["Content-Type": "text/plain", PeerField.clusterID: clusterID],
           body: Bytes("\(downgrade.isEnabled)"))
       case .failure(let error):
         exchange.refuse(
-          500, "failed linearized read: \(error.message)", [HashKVMessage.clusterField: clusterID])
+          500, "failed linearized read: \(error.message)", [PeerField.clusterID: clusterID])
       }
     }
   }

@@ -98,11 +98,7 @@ struct HealthChecks: Sendable {
         failure.map { "[-]\(check.rawValue) failed: \($0)\n" } ?? "[+]\(check.rawValue) ok\n"
     }
     guard outcomes.contains(where: { $0.failure != nil }) else {
-      return exchange.respond(
-        status: 200,
-        headers: [
-          "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff",
-        ], body: Bytes((isVerbose ? report : "") + "ok\n"))
+      return exchange.respond(status: 200, text: (isVerbose ? report : "") + "ok\n")
     }
     member.logger.error(
       "Health check error",

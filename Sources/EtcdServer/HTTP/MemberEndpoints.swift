@@ -3,6 +3,7 @@ import EtcdAPI
 import HTTP
 import Member
 import Membership
+import PeerTransport
 import Runtime
 
 /// What members ask each other about their cluster: who belongs to it, and promotions.
@@ -43,7 +44,7 @@ struct MemberEndpoints: Sendable {
   private var clusterID: String { String(member.host.clusterID, radix: 16) }
 
   private func refuse(_ exchange: HTTPExchange, _ status: Int, _ text: String) {
-    exchange.refuse(status, text, ["X-Etcd-Cluster-ID": clusterID])
+    exchange.refuse(status, text, [PeerField.clusterID: clusterID])
   }
 
   private func answer(_ exchange: HTTPExchange, _ members: [MemberInfo]) {
@@ -56,7 +57,7 @@ struct MemberEndpoints: Sendable {
     writer.append("]\n")
     exchange.respond(
       status: 200,
-      headers: ["Content-Type": "application/json", "X-Etcd-Cluster-ID": clusterID],
+      headers: ["Content-Type": "application/json", PeerField.clusterID: clusterID],
       body: writer.finish())
   }
 }

@@ -41,9 +41,9 @@ protocol MemberHostDelegate: AnyObject, Sendable {
 /// clock ticks whatever the disk does.
 final class MemberHost: @unchecked Sendable {
   // @unchecked: `core`, `compactions` and `heartbeats` belong to the thread that works, as `inbox`
-  // says; `ticker` is confined to
-  // `loop`; `log` to the log thread; `unreleasedBytes` to the storage thread; `backend` is Sendable;
-  // `delegate` is set by `start`, before any turn; the rest is immutable or behind a mutex.
+  // says; `ticker` is confined to `loop`; `log` to the log thread; `unreleasedBytes` to the storage
+  // thread; `backend` is Sendable; `delegate` is set by `start`, before any turn; the rest is immutable
+  // or behind a mutex.
 
   let loop: EventLoop
   let backend: BackendStore

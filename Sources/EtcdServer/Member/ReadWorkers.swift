@@ -16,8 +16,7 @@ final class ReadWorkers: Sendable {
 
   private struct State {
     var threads: [WorkerThread] = []
-    var waiting: [@Sendable () -> Void] = []
-    var first = 0
+    var waiting = FIFO<@Sendable () -> Void>()
     /// Threads that have nothing to do.
     var idle: [WorkerThread] = []
     var isStopped = false
@@ -30,17 +29,17 @@ final class ReadWorkers: Sendable {
     _ done: @escaping (Result<R, EtcdError>) -> Void
   ) {
     loop.preconditionCurrent()
-    let answer = Answer(done)
+    let answer = LoopConfined(done)
     let isTaken = add {
       let result = work()
-      loop.execute { answer.done(.success(result)) }
+      loop.execute { answer.value(.success(result)) }
     }
     if !isTaken { done(.failure(.tooManyRequests)) }
   }
 
   private func add(_ work: @escaping @Sendable () -> Void) -> Bool {
     let (isTaken, thread): (Bool, WorkerThread?) = state.withLock { state in
-      guard !state.isStopped, state.waiting.count - state.first < Self.waitingMax else {
+      guard !state.isStopped, state.waiting.count < Self.waitingMax else {
         return (false, nil)
       }
       if state.threads.isEmpty {
@@ -63,19 +62,9 @@ final class ReadWorkers: Sendable {
 
   private func next(orIdle thread: WorkerThread) -> (@Sendable () -> Void)? {
     state.withLock { state in
-      guard state.first < state.waiting.count else {
-        state.waiting.removeAll()
-        state.first = 0
-        if !state.isStopped { state.idle.append(thread) }
-        return nil
-      }
-      let work = state.waiting[state.first]
-      state.first += 1
-      if state.first > 256 {
-        state.waiting.removeFirst(state.first)
-        state.first = 0
-      }
-      return work
+      if let work = state.waiting.popFirst() { return work }
+      if !state.isStopped { state.idle.append(thread) }
+      return nil
     }
   }
 
@@ -83,18 +72,10 @@ final class ReadWorkers: Sendable {
   func stop() {
     let threads = state.withLock { state in
       state.isStopped = true
-      state.waiting.removeAll()
-      state.first = 0
+      state.waiting = FIFO()
       state.idle.removeAll()
       return exchange(&state.threads, with: [])
     }
     for thread in threads { thread.stop() }
   }
-}
-
-/// Carries a handler from a loop to a thread and back.
-private struct Answer<R>: @unchecked Sendable {
-  // @unchecked: made on the loop and called on the loop.
-  let done: (R) -> Void
-  init(_ done: @escaping (R) -> Void) { self.done = done }
 }

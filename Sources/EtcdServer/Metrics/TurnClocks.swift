@@ -31,7 +31,7 @@ struct HeartbeatClock {
   private let limit: UInt64
   /// By member: when one left last.
   private var last: [UInt64: UInt64] = [:]
-  /// Members that were a leader's to send to at the newest heartbeat.
+  /// Term of the newest heartbeat.
   private var term: UInt64 = 0
 
   init(interval: Duration) { limit = 2 * interval.nanoseconds }

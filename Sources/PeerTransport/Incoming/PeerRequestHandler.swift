@@ -60,7 +60,7 @@ final class PeerRequestHandler {
     exchange.respond(status: 403, headers: headers, body: Bytes("{\"message\":\"\(text)\"}"))
   }
 
-  private var clusterHeaders: HTTPHeaders { ["X-Etcd-Cluster-ID": context.clusterText] }
+  private var clusterHeaders: HTTPHeaders { [PeerField.clusterID: context.clusterText] }
 
   private func requireMethod(_ exchange: HTTPExchange, _ method: String) -> Bool {
     if exchange.request.method == method { return true }
@@ -96,7 +96,7 @@ final class PeerRequestHandler {
       refuse(exchange, 412, "incompatible version", headers)
       return false
     }
-    let cluster = request["X-Etcd-Cluster-ID"] ?? ""
+    let cluster = request[PeerField.clusterID] ?? ""
     guard cluster == context.clusterText else {
       warn(
         "request cluster ID mismatch", request,

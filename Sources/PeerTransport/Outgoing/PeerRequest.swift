@@ -57,7 +57,7 @@ extension PeerContext {
     headers.add("X-Server-From", MemberID.text(localID))
     headers.add("X-Server-Version", configuration.serverVersion)
     headers.add("X-Min-Cluster-Version", configuration.minClusterVersion)
-    headers.add("X-Etcd-Cluster-ID", clusterText)
+    headers.add(PeerField.clusterID, clusterText)
     if let peer { headers.add("X-Raft-To", MemberID.text(peer)) }
     if !configuration.peerURLs.isEmpty {
       headers.add("X-PeerURLs", configuration.peerURLs.joined(separator: ","))
@@ -83,7 +83,7 @@ extension PeerContext {
           [
             .id("remote-peer-id", peer),
             LogField(
-              "remote-peer-cluster-id", .string(head.headers["X-Etcd-Cluster-ID"] ?? "")),
+              "remote-peer-cluster-id", .string(head.headers[PeerField.clusterID] ?? "")),
             LogField("local-member-cluster-id", .string(clusterText)),
           ])
       default: break

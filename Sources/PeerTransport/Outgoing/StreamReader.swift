@@ -129,7 +129,7 @@ final class StreamReader: HTTPResponseHandler {
       phase = .refused(head)
       return
     }
-    if let cluster = head.headers["X-Etcd-Cluster-ID"], cluster != context.clusterText {
+    if let cluster = head.headers[PeerField.clusterID], cluster != context.clusterText {
       noteMismatch(cluster)
       return failed(.clusterMismatch)
     }
@@ -176,7 +176,7 @@ final class StreamReader: HTTPResponseHandler {
         peer.context.logger.warn(
           "request sent was ignored by remote peer due to server version incompatibility",
           peer.bothIDs + [.error(error)])
-      case .clusterMismatch: noteMismatch(head.headers["X-Etcd-Cluster-ID"] ?? "")
+      case .clusterMismatch: noteMismatch(head.headers[PeerField.clusterID] ?? "")
       default: break
       }
       failed(error)

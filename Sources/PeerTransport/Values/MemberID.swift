@@ -1,3 +1,5 @@
+import Bytes
+
 /// Text form of member and cluster IDs: lower-case hexadecimal without padding.
 public enum MemberID {
   /// `8e9e05c52164694d`.
@@ -9,14 +11,7 @@ public enum MemberID {
     guard !text.isEmpty, text.utf8.count <= 64 else { return nil }
     var value: UInt64 = 0
     for byte in text.utf8 {
-      let digit: UInt8
-      switch byte {
-      case 0x30...0x39: digit = byte - 0x30
-      case 0x41...0x46: digit = byte - 0x41 + 10
-      case 0x61...0x66: digit = byte - 0x61 + 10
-      default: return nil
-      }
-      guard value >> 60 == 0 else { return nil }
+      guard let digit = byte.hexValue, value >> 60 == 0 else { return nil }
       value = value << 4 | UInt64(digit)
     }
     return value

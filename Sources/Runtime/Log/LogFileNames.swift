@@ -57,16 +57,10 @@ struct LogFileNames: Sendable {
 
   /// The files put aside, newest first.
   func backups() -> [Backup] {
-    guard let directory = opendir(folder.isEmpty ? "." : folder) else { return [] }
-    defer { closedir(directory) }
-    var found: [Backup] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { String(cString: $0) }
-      }
-      if let backup = backup(named: name) { found.append(backup) }
+    let names = SystemFiles.names(in: folder.isEmpty ? "." : folder) ?? []
+    return names.compactMap { backup(named: $0) }.sorted {
+      ($0.stamp, $0.path) > ($1.stamp, $1.path)
     }
-    return found.sorted { ($0.stamp, $0.path) > ($1.stamp, $1.path) }
   }
 
   private func backup(named name: String) -> Backup? {

@@ -54,7 +54,8 @@ public enum ProcessMetrics {
   /// Fields behind the name, which may hold anything, parentheses included.
   /// - Source: proc(5), /proc/PID/stat.
   private static var stat: Stat? {
-    guard let text = read("/proc/self/stat"), let end = text.lastIndex(of: ")") else { return nil }
+    guard let text = SystemFiles.text(of: "/proc/self/stat"), let end = text.lastIndex(of: ")")
+    else { return nil }
     let fields = text[text.index(after: end)...].split(separator: " ")
     // utime 14, stime 15, starttime 22, vsize 23, rss 24, counted from 1; the first here is number 3.
     func number(_ position: Int) -> Double? {
@@ -71,14 +72,14 @@ public enum ProcessMetrics {
   }
 
   private static var bootSeconds: Double? {
-    read("/proc/stat")?.split(separator: "\n").first { $0.hasPrefix("btime ") }
+    SystemFiles.text(of: "/proc/stat")?.split(separator: "\n").first { $0.hasPrefix("btime ") }
       .flatMap { Double($0.dropFirst(6)) }
   }
 
   /// A soft limit; no limit is the largest number, as Go's collector says it.
   private static func limit(_ name: String) -> Double? {
     guard
-      let line = read("/proc/self/limits")?.split(separator: "\n").first(where: {
+      let line = SystemFiles.text(of: "/proc/self/limits")?.split(separator: "\n").first(where: {
         $0.hasPrefix(name)
       }),
       let soft = line.dropFirst(name.count).split(separator: " ").first
@@ -87,17 +88,14 @@ public enum ProcessMetrics {
   }
 
   private static var openDescriptors: Double? {
-    guard let directory = opendir("/proc/self/fd") else { return nil }
-    defer { closedir(directory) }
-    var count = 0
-    while readdir(directory) != nil { count += 1 }
+    guard let names = SystemFiles.names(in: "/proc/self/fd") else { return nil }
     // Itself, its parent, and the descriptor that lists them.
-    return Double(max(count - 3, 0))
+    return Double(max(names.count - 3, 0))
   }
 
   /// A column of all interfaces together: 0 = bytes received, 8 = bytes sent.
   private static func network(column: Int) -> Double? {
-    guard let text = read("/proc/self/net/dev") else { return nil }
+    guard let text = SystemFiles.text(of: "/proc/self/net/dev") else { return nil }
     var total = 0.0
     for line in text.split(separator: "\n") {
       guard let colon = line.firstIndex(of: ":") else { continue }
@@ -105,27 +103,5 @@ public enum ProcessMetrics {
       if fields.count > column { total += Double(fields[column]) ?? 0 }
     }
     return total
-  }
-
-  /// The beginning of a file of the kernel's, which is made when it is read.
-  private static func read(_ path: String) -> String? {
-    let file = open(path, O_RDONLY | O_CLOEXEC)
-    guard file >= 0 else { return nil }
-    defer { close(file) }
-    var bytes: [UInt8] = []
-    let bytesMax = 256 << 10
-    return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16 << 10) { buffer in
-      while bytes.count < bytesMax {
-        #if canImport(Glibc)
-          let count = Glibc.read(file, buffer.baseAddress, buffer.count)
-        #else
-          let count = Darwin.read(file, buffer.baseAddress, buffer.count)
-        #endif
-        if count < 0 && errno == EINTR { continue }
-        guard count > 0 else { break }
-        bytes += buffer[..<count]
-      }
-      return String(decoding: bytes, as: UTF8.self)
-    }
   }
 }

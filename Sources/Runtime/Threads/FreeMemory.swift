@@ -20,7 +20,7 @@ public func releaseFreeMemory() { cuv_release_free_memory() }
 /// A member that has started needs a part of it. For a worker thread, once. Does nothing where there
 /// is no /proc.
 public func releaseProgramPages() {
-  guard let maps = readAll("/proc/self/maps") else { return }
+  guard let maps = SystemFiles.bytes(of: "/proc/self/maps") else { return }
   for line in maps.split(separator: UInt8(ascii: "\n")) {
     // "START-END r-xp OFFSET DEVICE INODE PATH"; code is never written, so nothing is lost.
     let fields = line.split(separator: UInt8(ascii: " "))
@@ -34,20 +34,5 @@ public func releaseProgramPages() {
       continue
     }
     madvise(start, Int(bounds[1] - bounds[0]), Int32(MADV_DONTNEED))
-  }
-}
-
-/// A small file of the kernel; `nil` when it cannot be read.
-private func readAll(_ path: String) -> [UInt8]? {
-  let file = open(path, O_RDONLY)
-  guard file >= 0 else { return nil }
-  defer { close(file) }
-  var text: [UInt8] = []
-  var buffer = [UInt8](repeating: 0, count: 16_384)
-  while true {
-    let count = read(file, &buffer, buffer.count)
-    guard count >= 0 else { return nil }
-    if count == 0 { return text }
-    text += buffer[0..<count]
   }
 }

@@ -91,17 +91,9 @@ public final class FreeMemoryKeeper: @unchecked Sendable {
 
 /// Bytes of the process in main memory that belong to no file; `nil` where there is no /proc.
 func residentHeapBytes() -> Int? {
-  let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
-  guard file >= 0 else { return nil }
-  defer { close(file) }
-  return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 256) { buffer in
-    let count = read(file, buffer.baseAddress!, buffer.count)
-    guard count > 0 else { return nil }
-    // Pages: size, resident, shared.
-    let fields = buffer[..<count].split(separator: UInt8(ascii: " "))
-    guard fields.count > 2, let resident = Int(String(decoding: fields[1], as: UTF8.self)),
-      let shared = Int(String(decoding: fields[2], as: UTF8.self))
-    else { return nil }
-    return Swift.max(0, resident - shared) * Int(sysconf(Int32(_SC_PAGESIZE)))
-  }
+  // Pages: size, resident, shared.
+  guard let fields = SystemFiles.text(of: "/proc/self/statm")?.split(separator: " "),
+    fields.count > 2, let resident = Int(fields[1]), let shared = Int(fields[2])
+  else { return nil }
+  return Swift.max(0, resident - shared) * Int(sysconf(Int32(_SC_PAGESIZE)))
 }

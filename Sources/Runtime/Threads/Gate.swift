@@ -1,5 +1,3 @@
-import Synchronization
-
 #if canImport(Glibc)
   import Glibc
 #else
@@ -8,8 +6,8 @@ import Synchronization
 
 /// Lets one thread wait for another once.
 public final class Gate: @unchecked Sendable {
-  // @unchecked: a POSIX semaphore-like pair, used under its own mutex.
-  private let opened = Mutex(false)
+  // @unchecked: `isOpen` is used under `mutex` alone.
+  private var isOpen = false
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
@@ -28,7 +26,7 @@ public final class Gate: @unchecked Sendable {
   /// Lets the waiting thread go on.
   public func open() {
     pthread_mutex_lock(mutex)
-    opened.withLock { $0 = true }
+    isOpen = true
     pthread_cond_signal(condition)
     pthread_mutex_unlock(mutex)
   }
@@ -36,7 +34,7 @@ public final class Gate: @unchecked Sendable {
   /// Returns once `open` was called.
   public func wait() {
     pthread_mutex_lock(mutex)
-    while !opened.withLock({ $0 }) { pthread_cond_wait(condition, mutex) }
+    while !isOpen { pthread_cond_wait(condition, mutex) }
     pthread_mutex_unlock(mutex)
   }
 }

@@ -14,7 +14,8 @@ public enum URLCoding {
     while at < input.count {
       switch input[at] {
       case UInt8(ascii: "%"):
-        guard at + 2 < input.count, let high = digit(input[at + 1]), let low = digit(input[at + 2])
+        guard at + 2 < input.count, let high = input[at + 1].hexValue,
+          let low = input[at + 2].hexValue
         else { return nil }
         out.append(high << 4 | low)
         at += 3
@@ -48,15 +49,6 @@ public enum URLCoding {
     case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
     case 0x24, 0x26, 0x2b, 0x2c, 0x2d, 0x2e, 0x2f, 0x3a, 0x3b, 0x3d, 0x40, 0x5f, 0x7e: true
     default: false
-    }
-  }
-
-  private static func digit(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case 0x30...0x39: byte - 0x30
-    case 0x41...0x46: byte - 0x37
-    case 0x61...0x66: byte - 0x57
-    default: nil
     }
   }
 }
