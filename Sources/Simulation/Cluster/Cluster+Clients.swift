@@ -67,13 +67,13 @@ extension Cluster {
   }
 
   /// Tells clients what a turn of a member answered.
-  func answer(_ out: MemberOutput, from id: UInt64) {
-    for reply in out.replies {
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], from id: UInt64) {
+    for reply in replies {
       if answerLease(reply) { continue }
       guard let operation = waiting[id]?.removeValue(forKey: reply.id) else { continue }
       finish(operation, OperationResult(reply.outcome, to: history[operation].request))
     }
-    for batch in out.reads {
+    for batch in reads {
       for number in batch.ids {
         guard let operation = waiting[id]?.removeValue(forKey: number) else { continue }
         guard case .success(let snapshot) = batch.result,

@@ -12,6 +12,7 @@ extension Cluster {
     node.isTurnPlanned = false
     node.isLogBusy = false
     node.isStorageBusy = false
+    node.isLoopPlanned = false
     node.diskHangsUntil = 0
     // A clock may run up to 20% fast or slow.
     node.tickUnits = Self.tickUnits * (80 + random.below(41)) / 100
@@ -33,6 +34,7 @@ extension Cluster {
   private var memberOptions: SimulatedMember.Options {
     var member = options.member
     member.acknowledgesEarly = options.mutant == .acknowledgesEarly
+    member.overtakesTurns = options.mutant == .overtakesTurns
     return member
   }
 
@@ -71,12 +73,12 @@ extension Cluster {
     let node = nodes[id]!
     queue.add(.tick(id, life: node.life), at: now + node.tickUnits)
     guard now >= node.pausedUntil else { return }
-    post(.tick, to: id)
+    post(.tick, to: id, by: .core)
   }
 
-  func post(_ event: MemberEvent, to id: UInt64) {
+  func post(_ event: MemberEvent, to id: UInt64, by thread: MemberThread = .loop) {
     guard let member = nodes[id]?.member else { return }
-    member.post(event)
+    member.post(event, by: thread)
     wake(id)
   }
 
@@ -96,6 +98,10 @@ extension Cluster {
     if member.hasStorageWork, !node.isStorageBusy {
       node.isStorageBusy = true
       queue.add(.storage(id, life: node.life), at: earliest + 2 * diskTime())
+    }
+    if member.hasLoopWork, !node.isLoopPlanned {
+      node.isLoopPlanned = true
+      queue.add(.loop(id, life: node.life), at: earliest + random.below(options.loopDelay))
     }
     nodes[id] = node
   }
@@ -124,15 +130,39 @@ extension Cluster {
     let before = member.core.status
     let out: MemberOutput
     do { out = try member.turn() } catch { return stopped(id, error) }
-    for message in out.messages { send(message) }
-    for snapshot in out.sendSnapshots { send(snapshot, from: id) }
-    answer(out, from: id)
     counters.leasesExpired += out.leases.expired
     if out.leaderChanged { counters.elections += 1 }
     if out.compacted != nil { counters.compactions += 1 }
     verify(id, member, before: before)
     verifyLeases(id, member)
+    verifyView(id, member)
     wake(id)
+  }
+
+  /// The loop of clients and peers sees what turns gave since it last looked.
+  func runLoop(_ id: UInt64) {
+    guard let member = nodes[id]?.member else { return }
+    let earliest = nodes[id]!.pausedUntil
+    // One thread does one thing at a time.
+    if now < earliest || member.loopHoldsTurn {
+      queue.add(.loop(id, life: nodes[id]!.life), at: max(now + 1 + random.below(50), earliest))
+      return
+    }
+    nodes[id]!.isLoopPlanned = false
+    for news in member.runLoop() {
+      switch news {
+      case .answers(let replies, let reads): answer(replies, reads, from: id)
+      case .messages(let messages): for message in messages { send(message) }
+      case .snapshots(let snapshots): for snapshot in snapshots { send(snapshot, from: id) }
+      case .membership: break
+      }
+    }
+    verifyView(id, member)
+    wake(id)
+  }
+
+  private func verifyView(_ id: UInt64, _ member: SimulatedMember) {
+    if let problem = member.viewProblem { problems.append("\(name(id)): \(problem)") }
   }
 
   private func verify(_ id: UInt64, _ member: SimulatedMember, before: MemberStatus) {

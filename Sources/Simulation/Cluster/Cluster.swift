@@ -18,6 +18,7 @@ public final class Cluster {
     var isTurnPlanned = false
     var isLogBusy = false
     var isStorageBusy = false
+    var isLoopPlanned = false
     /// The process gets no processor before this time.
     var pausedUntil = 0
     /// Writes of the log hang before this time.
@@ -126,6 +127,7 @@ public final class Cluster {
     case .tick(let id, let life): if nodes[id]!.life == life { tick(id) }
     case .turn(let id, let life): if nodes[id]!.life == life { turn(id) }
     case .log(let id, let life): if nodes[id]!.life == life { runLog(id) }
+    case .loop(let id, let life): if nodes[id]!.life == life { runLoop(id) }
     case .storage(let id, let life): if nodes[id]!.life == life { runStorage(id) }
     case .deliver(let message): deliver(message)
     case .transfer(let number): continueTransfer(number)

@@ -8,6 +8,8 @@ struct EventQueue {
     case turn(UInt64, life: Int)
     case log(UInt64, life: Int)
     case storage(UInt64, life: Int)
+    /// The loop of clients and peers sees what turns gave.
+    case loop(UInt64, life: Int)
     case deliver(Raftpb.Message)
     /// The next piece of a snapshot on its way.
     case transfer(Int)

@@ -14,6 +14,8 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     case repeatsProposals
     /// Leases that were only looked at count as renewed.
     case forgetsRenewals
+    /// What a turn on the loop of clients gives is seen before what earlier turns of other threads gave.
+    case overtakesTurns
   }
 
   public var seed: UInt64
@@ -37,6 +39,8 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
   public var delay = 400
   /// Units that a write to the disk usually takes, at most.
   public var diskLatency = 500
+  /// Units until the loop of clients and peers sees what a turn gave, at most.
+  public var loopDelay = 50
   /// A fault of some kind happens once in so many ticks.
   public var faultEvery = 12
   public var mutant: Mutant?
@@ -56,6 +60,7 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     options.isOrdered = one(of: [true, false])
     options.delay = one(of: [100, 400, 2000])
     options.diskLatency = one(of: [100, 500, 3000])
+    options.loopDelay = one(of: [20, 50, 300])
     options.faultEvery = one(of: [6, 12, 40])
     options.member.preVote = one(of: [true, true, false])
     options.member.snapshotCount = one(of: [5, 20, 60])
@@ -72,7 +77,7 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
 
   public var description: String {
     "seed \(seed): members \(members), clients \(clients), keys \(keys), loss 1/\(lossOneIn), "
-      + "repeat 1/\(repeatOneIn), ordered \(isOrdered), delay \(delay), disk \(diskLatency), "
+      + "repeat 1/\(repeatOneIn), ordered \(isOrdered), delay \(delay), disk \(diskLatency), loop \(loopDelay), "
       + "fault every \(faultEvery), pre-vote \(member.preVote), snapshot count "
       + "\(member.snapshotCount), catch-up \(member.catchUpEntries), segment "
       + "\(member.segmentBytes) B, lease holders \(leaseHolders), checkpoints "
