@@ -8,9 +8,7 @@ extension MemberHost {
     /// Between two steps of a compaction, in which others have the processor and the disk.
     var compaction = Duration.milliseconds(1)
     /// After which a turn of the core is worth a line in the log.
-    var slowTurn = Duration.milliseconds(100) {
-      didSet { slowTurnNanoseconds = slowTurn.nanoseconds }
-    }
+    private(set) var slowTurn = Duration.milliseconds(100)
     /// The same, for every turn to look at.
     private(set) var slowTurnNanoseconds: UInt64 = 100_000_000
 
@@ -21,6 +19,7 @@ extension MemberHost {
     init(_ config: ServerConfig, _ core: borrowing MemberCore) {
       self.init()
       slowTurn = config.warningApplyDuration
+      slowTurnNanoseconds = slowTurn.nanoseconds
       compaction = Self.pause(
         config.compactionSleepInterval, batch: config.compactionBatchLimit,
         step: core.compactionStepKeys)

@@ -86,7 +86,9 @@ final class RequestMetrics: Sendable {
   /// Counts a call by the version of its client.
   func count(_ metadata: Metadata, isUnary: Bool) {
     var counters = unknown
-    if !metadata.isEmpty, let version = metadata.first(Self.versionName) { counters = self.counters(version) }
+    if !metadata.isEmpty, let version = metadata.first(Self.versionName) {
+      counters = self.counters(version)
+    }
     (isUnary ? counters.unary : counters.stream).add()
   }
 
