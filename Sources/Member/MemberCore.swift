@@ -185,6 +185,8 @@ public struct MemberCore: Sendable {
   /// Keys that one step of a compaction visits.
   public var compactionStepKeys: Int { config.compactionStepKeys }
   public var membership: Membership { applied.membership }
+  /// The configuration as of the last applied entry.
+  public var confState: Raftpb.ConfState { applied.confState }
   /// Whether no other member votes, as far as the log is applied.
   public var isOnlyVoter: Bool {
     applied.confState.voters == [id] && applied.confState.votersOutgoing.isEmpty
@@ -303,7 +305,9 @@ public struct MemberCore: Sendable {
     expireWaiting(&out)
     tickLeases(&out)
     finish(reads.expire(tick: ticks, after: config.requestTicks), .failure(.timeout), &out)
-    reads.retry(tick: ticks, after: config.readRetryTicks)
+    if reads.retry(tick: ticks, after: config.readRetryTicks) {
+      node.readIndex(context: reads.context)
+    }
   }
 
   mutating func step(_ message: Raftpb.Message) {
