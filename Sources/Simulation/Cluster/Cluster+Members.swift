@@ -1,6 +1,7 @@
 import MVCC
 import Member
 import MemberStorage
+import Membership
 import Raft
 
 extension Cluster {
@@ -20,11 +21,15 @@ extension Cluster {
     nodes[id] = node
     do {
       let member = try SimulatedMember(
-        node.fileSystem, founders: founders, own: node.info, options: memberOptions,
+        node.fileSystem, founders: founders, own: node.info,
+        joins: !founders.contains { $0.id == id }, options: memberOptions,
         milliseconds: UInt64(now) * 10, seed: random.next())
       counters.repairs += member.notes.count
       trace("\(name(id)) starts at index \(member.consistentIndex) \(member.notes)")
       nodes[id]!.member = member
+      // Who joins has asked a member for the others.
+      let known = member.core.membership.members.keys
+      nodes[id]!.peers = Set(known.isEmpty ? ids : Array(known)).subtracting([id])
       waiting[id] = [:]
       queue.add(.tick(id, life: node.life), at: now + random.below(node.tickUnits) + 1)
       wake(id)
@@ -46,6 +51,11 @@ extension Cluster {
 
   /// A member failed: as planned when the power is off, otherwise it is a bug.
   private func stopped(_ id: UInt64, _ error: any Error) {
+    if nodes[id]!.fileSystem.takeSyncFailure() {
+      // Nobody knows what the kernel keeps of pages that it could not write: they count as lost.
+      counters.failedSyncs += 1
+      return crash(id, .lost)
+    }
     guard nodes[id]!.fileSystem.isDead else {
       problems.append("\(name(id)) failed: \(error)")
       return
@@ -132,6 +142,7 @@ extension Cluster {
     do { out = try member.turn() } catch { return stopped(id, error) }
     counters.leasesExpired += out.leases.expired
     if out.leaderChanged { counters.elections += 1 }
+    if out.removedSelf { sayGoodbye(id) }
     if out.compacted != nil { counters.compactions += 1 }
     verify(id, member, before: before)
     verifyLeases(id, member)
@@ -154,7 +165,7 @@ extension Cluster {
       case .answers(let replies, let reads): answer(replies, reads, from: id)
       case .messages(let messages): for message in messages { send(message) }
       case .snapshots(let snapshots): for snapshot in snapshots { send(snapshot, from: id) }
-      case .membership: break
+      case .membership(let changes): noteChanges(changes, at: id)
       }
     }
     verifyView(id, member)
@@ -170,9 +181,19 @@ extension Cluster {
     note(status.appliedIndex)
     note(UInt64(bitPattern: status.revision))
     if let problem = facts.check(
-      status, of: id, isReplaying: status.appliedIndex < member.consistentIndex)
+      status, member.core.auth, of: id, isReplaying: status.appliedIndex < member.consistentIndex)
     {
       problems.append("\(name(id)): \(problem)")
+    }
+    if let problem = facts.check(member.core.confState, member.core.membership, at: status) {
+      problems.append("\(name(id)): \(problem)")
+    }
+    verifyMembership(id, member)
+    if let problem = member.core.checkInvariants() {
+      problems.append("\(name(id)) breaks an invariant: \(problem)")
+    }
+    if chance(oneIn: 10), let problem = member.core.checkStoreInvariants() {
+      problems.append("\(name(id)) breaks an invariant of its store: \(problem)")
     }
     if status.term != before.term || status.role != before.role {
       trace("\(name(id)) is \(status.role) in term \(status.term)")

@@ -17,6 +17,11 @@ struct EventQueue {
     case giveUp(operation: Int)
     /// The next step of a client that holds a lease.
     case lease(holder: Int)
+    /// The next steps of the operators of users and of members.
+    case authStep
+    case changeStep
+    /// A removed member ends.
+    case retire(UInt64, life: Int)
     case fault
     case restart(UInt64, life: Int)
     case mend

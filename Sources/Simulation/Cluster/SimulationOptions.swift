@@ -16,6 +16,8 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     case forgetsRenewals
     /// What a turn on the loop of clients gives is seen before what earlier turns of other threads gave.
     case overtakesTurns
+    /// Nobody looks whether a user may read.
+    case readsUnchecked
   }
 
   public var seed: UInt64
@@ -23,6 +25,10 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
   public var clients = 4
   /// Clients that hold a lease, renew it for a while and let it go.
   public var leaseHolders = 2
+  /// Members that may be added.
+  public var spares = 0
+  /// Whether an operator turns auth on, and takes rights away and gives them back.
+  public var auth = false
   public var keys = 3
   /// Clock ticks with faults.
   public var faultTicks = 250
@@ -71,12 +77,15 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     options.leaseHolders = one(of: [0, 2, 4])
     options.member.leaseCheckpointInterval = one(of: [nil, 1000, 3000])
     options.member.leaseCheckpointPersist = one(of: [true, false])
-    if options.members == 5 { options.faultTicks = 150 }
+    options.auth = one(of: [true, false])
+    options.spares = one(of: [0, 1, 3])
+    options.faultTicks = one(of: [100, 150, 200])
+    if options.members == 5 { options.faultTicks = 100 }
     return options
   }
 
   public var description: String {
-    "seed \(seed): members \(members), clients \(clients), keys \(keys), loss 1/\(lossOneIn), "
+    "seed \(seed): members \(members)+\(spares), auth \(auth), clients \(clients), keys \(keys), loss 1/\(lossOneIn), "
       + "repeat 1/\(repeatOneIn), ordered \(isOrdered), delay \(delay), disk \(diskLatency), loop \(loopDelay), "
       + "fault every \(faultEvery), pre-vote \(member.preVote), snapshot count "
       + "\(member.snapshotCount), catch-up \(member.catchUpEntries), segment "

@@ -84,11 +84,13 @@ public final class SimulatedMember {
   private var failure: MemberFailure?
 
   /// Opens the member, or founds it when the disk holds none.
-  /// - Parameter founders: the first members of the cluster.
+  /// - Parameters:
+  ///   - founders: the first members of the cluster.
+  ///   - joins: whether it is none of them, and begins with an empty log.
   /// - Throws: `StorageError` or `MemberFailure`.
   public init(
     _ fileSystem: SimulatedFileSystem, founders: [MemberInfo], own: MemberInfo,
-    options: Options, milliseconds: UInt64, seed: UInt64
+    joins: Bool = false, options: Options, milliseconds: UInt64, seed: UInt64
   ) throws {
     self.fileSystem = fileSystem
     self.options = options
@@ -132,7 +134,7 @@ public final class SimulatedMember {
       rows: opened.rows, consistentIndex: opened.consistentIndex, requestIDs: requestIDs)
     // The core's own ids go on from the same start: those of requests begin a second later.
     requestIDs = RequestID(member: own.id, milliseconds: milliseconds + 1000)
-    if opened.isEmpty { try core.bootstrap(founders) }
+    if opened.isEmpty, !joins { try core.bootstrap(founders) }
     view = ClientView(core.auth)
     log = opened.log
     backend = opened.backend
@@ -207,8 +209,8 @@ public final class SimulatedMember {
   public var viewProblem: String? {
     if let problem = view.problem { return problem }
     guard !hasEvents, !hasLoopWork, view.auth != core.auth else { return nil }
-    return "users and roles are those of revision \(view.auth.revision) and stay so; the core's are of "
-      + "revision \(core.auth.revision)"
+    let (seen, own) = (view.auth.revision, core.auth.revision)
+    return "users and roles stay those of revision \(seen), the core's are of revision \(own)"
   }
 
   /// Lets the loop do what waits.
@@ -270,10 +272,16 @@ public final class SimulatedMember {
       let isCopying = storageJobs.contains {
         if case .finishDefragmentation = $0 { true } else { false }
       }
-      storageJobs.append(isCopying ? .defragment : .finishDefragmentation(try backend.copy()))
+      if isCopying {
+        storageJobs.append(.defragment)
+      } else if let copy = try defragmenting({ try backend.copy() }) {
+        storageJobs.append(.finishDefragmentation(copy))
+      }
     case .finishDefragmentation(let copy):
       // Commits and installations that came to wait meanwhile were done before.
-      if let rows = try backend.finish(copy) { post(.replacedBackend(rows), by: .storage) }
+      if let rows = try defragmenting({ try backend.finish(copy) }) ?? nil {
+        post(.replacedBackend(rows), by: .storage)
+      }
       backend.releaseReplaced()
     case .install(let append):
       guard let snapshot = append.snapshot else { return }
@@ -281,6 +289,14 @@ public final class SimulatedMember {
       let rows = try backend.install(databaseAt: path)
       post(.installed(append, store: try MVCCStore.restore(from: rows)), by: .storage)
       logQueue.installed()
+    }
+  }
+
+  /// A defragmentation that fails is told to who asked for it; the database is as it was.
+  private func defragmenting<T>(_ step: () throws -> T) throws -> T? {
+    do { return try step() } catch {
+      guard fileSystem.takeSyncFailure() else { throw error }
+      return nil
     }
   }
 
