@@ -1,16 +1,14 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// One list of settings for every Swift target: warnings are errors, and `any` is spelled out.
+/// One list of settings for every Swift target: warnings are errors, and `any` is spelled out. No unsafe
+/// flags: they would go along into the programs of those who depend on `EtcdClient`, and tools that allow
+/// none would refuse it. The Makefile gives release builds theirs.
 let settings: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("MemberImportVisibility"),
   .treatAllWarnings(as: .error),
-  // Exclusive access is checked while tests run; in a server every check would cost a tenth.
-  .unsafeFlags(
-    ["-cross-module-optimization", "-enforce-exclusivity=unchecked"],
-    .when(configuration: .release)),
 ]
 
 /// A Swift library target of this package.
@@ -30,6 +28,7 @@ func system(_ name: String, _ pkgConfig: String, _ apt: String) -> Target {
 
 let package = Package(
   name: "etcd",
+  products: [.library(name: "EtcdClient", targets: ["EtcdClient"])],
   targets: [
     // Pure: no Foundation, Glibc, clock, task or randomness.
     .target(name: "CBytes"),
@@ -118,6 +117,11 @@ let package = Package(
     tests(
       "PeerTransportTests",
       ["TestSupport", "PeerTransport", "HTTP", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
+    // The client, as a product: what it stands on may have no unsafe flags.
+    library("EtcdClient", ["Bytes", "EtcdAPI", "Protobuf", "Runtime", "GRPC"]),
+    tests(
+      "EtcdClientTests",
+      ["TestSupport", "EtcdClient", "GRPC", "HTTP", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
     tests("GRPCTests", ["TestSupport", "GRPC", "HTTP", "Runtime", "Bytes", "CNghttp2"]),
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
@@ -137,7 +141,8 @@ let package = Package(
     tests(
       "EtcdServerTests",
       [
-        "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "GRPC", "Auth", "FileSystem", "EtcdAPI", "Bytes",
+        "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "GRPC", "Auth", "FileSystem", "EtcdAPI",
+        "Bytes",
         "MVCC",
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "Runtime",
       ]),
@@ -159,7 +164,7 @@ let package = Package(
       "EtcdCtlKit",
       [
         "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "Runtime", "HTTP", "GRPC",
-        "CommandLineTool", "EtcdUtlKit",
+        "EtcdClient", "CommandLineTool", "EtcdUtlKit",
       ]),
     .executableTarget(
       name: "etcdctl",
@@ -169,8 +174,8 @@ let package = Package(
     tests(
       "EtcdCtlKitTests",
       [
-        "TestSupport", "EtcdCtlKit", "EtcdUtlKit", "CommandLineTool", "EtcdAPI", "Protobuf", "GRPC",
-        "HTTP", "Runtime", "FileSystem", "Bytes",
+        "TestSupport", "EtcdCtlKit", "EtcdUtlKit", "CommandLineTool", "EtcdClient", "EtcdAPI",
+        "Protobuf", "GRPC", "HTTP", "Runtime", "FileSystem", "Bytes",
       ]),
     tests(
       "EtcdUtlKitTests",
@@ -188,14 +193,16 @@ let package = Package(
     tests(
       "InteropTests",
       [
-        "TestSupport", "etcd", "etcdutl", "etcdctl", "GRPC", "Runtime", "EtcdAPI", "Protobuf",
+        "TestSupport", "etcd", "etcdutl", "etcdctl", "EtcdClient", "GRPC", "Runtime", "EtcdAPI",
+        "Protobuf",
         "Bytes", "Bolt", "FileSystem", "MVCC", "MemberStorage", "V2Store",
       ]),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
       path: "benchmarks/grpc-echo-bench", swiftSettings: settings),
     .executableTarget(
-      name: "etcd-bench", dependencies: ["GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"],
+      name: "etcd-bench",
+      dependencies: ["GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"],
       path: "benchmarks/etcd-bench", swiftSettings: settings),
   ]
 )

@@ -71,6 +71,11 @@ extension FlagTable {
       "Enable etcd gRPC service to stop serving client requests on defragmentation."
     ) { $0.server.stopGRPCOnDefrag = $1.bool },
     Flag(
+      "experimental-client-loops", .experimental, .unsigned, "0",
+      "Number of threads that serve client connections, at most 8 (0 to follow the number of"
+        + " processors). Not in Go etcd."
+    ) { $0.server.clientLoops = $1.int },
+    Flag(
       "experimental-snapshot-catchup-entries", .hidden, .unsigned, "5000",
       "Number of entries for a slow follower to catch up after compacting the raft storage"
         + " entries."

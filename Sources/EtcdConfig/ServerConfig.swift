@@ -71,6 +71,9 @@ public struct ServerConfig: Sendable, Equatable {
   /// Whether `/debug/pprof/` is served.
   public var enablePprof = false
 
+  /// Threads that serve client connections, at most 8; 0 = as many as the processors suggest.
+  public var clientLoops = 0
+
   // Backend.
 
   /// Longest time that an applied change waits for its commit to the backend; zero = the default.

@@ -1,6 +1,7 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
+import EtcdClient
 import HTTP
 import Protobuf
 import Runtime
@@ -227,7 +228,7 @@ extension EtcdCtl {
   private static let metricsBytesMax = 8 << 20
 
   private static func metrics(_ context: Context) -> String? {
-    guard let target = dialTarget(context.settings.endpoints[0]) else { return nil }
+    guard let target = Endpoint.target(context.settings.endpoints[0]) else { return nil }
     let gate = Gate()
     let body = Mutex<Result<String, ClientFailure>?>(nil)
     let loop = context.loop

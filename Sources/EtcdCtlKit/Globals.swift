@@ -1,5 +1,6 @@
 import Bytes
 import CommandLineTool
+import EtcdClient
 import EtcdConfig
 import Protobuf
 
@@ -79,8 +80,7 @@ struct ClientSettings: Sendable {
     let values = Values(invocation, world.environment)
     try values.refuseTLS()
     endpoints = Self.words(values.text("endpoints"))
-    for endpoint in endpoints
-    where endpoint.hasPrefix("https://") || endpoint.hasPrefix("unixs:") {
+    for endpoint in endpoints where Endpoint.isSecure(endpoint) {
       throw CommandFailure(
         "TLS is not supported yet: endpoint \(endpoint)", exitCode: CommandFailure.badFeature)
     }
@@ -96,9 +96,6 @@ struct ClientSettings: Sendable {
     self.format = format
     isHex = GoText.bool(values.text("hex")) == true
   }
-
-  /// Whether there is anything to sign in with.
-  var hasCredentials: Bool { user.map { !$0.name.isEmpty && !$0.password.isEmpty } ?? false }
 
   private static func words(_ text: String) -> [String] {
     guard !text.isEmpty else { return [] }

@@ -1,6 +1,7 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
+import EtcdClient
 import EtcdConfig
 import Protobuf
 
@@ -133,17 +134,7 @@ extension EtcdCtl {
   }
 
   /// The first key behind all keys with a prefix; `\0`, everything, behind a prefix of 0xff only.
-  static func prefixEnd(_ prefix: Bytes) -> Bytes {
-    var end = Array(prefix)
-    while let last = end.last {
-      if last < 0xff {
-        end[end.count - 1] = last + 1
-        return Bytes(end)
-      }
-      end.removeLast()
-    }
-    return [0]
-  }
+  static func prefixEnd(_ prefix: Bytes) -> Bytes { KeyRange.end(of: prefix) }
 
   // MARK: put
 

@@ -1,7 +1,6 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
-import GRPC
 import Protobuf
 
 /// - Source: etcd `etcdctl/ctlv3/command/lease_command.go`.
@@ -256,16 +255,7 @@ extension EtcdCtl {
   ) throws(ClientFailure) -> Etcdserverpb.LeaseKeepAliveResponse {
     let session = context.session
     return try Context.wait { () async throws(ClientFailure) in
-      let stream = try await session.stream(
-        Etcdserverpb.LeaseService.leaseKeepAlive, Etcdserverpb.LeaseKeepAliveRequest(id: id),
-        deadline: deadline)
-      defer { stream.cancel() }
-      do {
-        guard let message = try await stream.next() else {
-          throw GRPCStatus(.unavailable, "the stream ended without an answer")
-        }
-        return try Etcdserverpb.LeaseKeepAliveResponse.decode(message)
-      } catch { throw Session.failure(error) }
+      try await session.renew(id, deadline: deadline)
     }
   }
 

@@ -50,7 +50,7 @@ public final class EtcdServer: @unchecked Sendable {
     self.config = config
     self.logger = logger
     metrics = ServerMetrics(registry)
-    clientLoops = (0..<Self.clientLoopCount).map { number in
+    clientLoops = (0..<Self.clientLoopCount(config)).map { number in
       EventLoop(name: number == 0 ? "etcd-client" : "etcd-client-\(number)")
     }
     listeners = ServerListeners(
@@ -58,8 +58,9 @@ public final class EtcdServer: @unchecked Sendable {
   }
 
   /// Core, log, peers and storage keep two processors; of the rest every second gets a client loop.
-  private static var clientLoopCount: Int {
-    min(max((processorCount - 2) / 2, 1), clientLoopsMax)
+  private static func clientLoopCount(_ config: ServerConfig) -> Int {
+    let wanted = config.clientLoops > 0 ? config.clientLoops : (processorCount - 2) / 2
+    return min(max(wanted, 1), clientLoopsMax)
   }
 
   /// Ids tell so many lanes apart: one is the core's, one the peers'.

@@ -36,55 +36,10 @@ extension MemberCore {
     if applyQueue.bulk == nil { didApply(entry) }
   }
 
-  private mutating func didApply(_ entry: Raftpb.Entry) {
+  mutating func didApply(_ entry: Raftpb.Entry) {
     applied.index = entry.index
     applied.term = entry.term
     if entry.index == replayUntil { durable = applied }
-  }
-
-  // MARK: Deletions of very many keys
-
-  /// Begins one that is to be done in steps. - Returns: false when it is none.
-  private mutating func beginBulk(
-    _ request: Etcdserverpb.InternalRaftRequest, _ entry: Raftpb.Entry, id: UInt64
-  ) -> Bool {
-    let delete: BulkDelete?
-    if let revoke = request.leaseRevoke {
-      delete = store.beginRevoke(revoke, over: config.applyStepKeys)
-    } else if let range = request.deleteRange {
-      delete = store.beginDelete(range, over: config.applyStepKeys)
-    } else {
-      return false
-    }
-    guard let delete else { return false }
-    applyQueue.bulk = ApplyQueue.Bulk(
-      entry: entry, id: id, lease: request.leaseRevoke?.id, before: store.snapshot(),
-      delete: delete)
-    return true
-  }
-
-  /// Goes on with a deletion under way. - Returns: whether there is none any more.
-  private mutating func finishBulk(_ out: inout MemberOutput) -> Bool {
-    guard var bulk = applyQueue.bulk else { return true }
-    guard applyBudget > 0 else { return false }
-    applyQueue.bulk = nil
-    while applyBudget > 0, !bulk.delete.isDone {
-      let taken = min(applyBudget, 256)
-      applyBudget -= taken
-      store.step(&bulk.delete, limit: taken)
-    }
-    guard bulk.delete.isDone else {
-      applyQueue.bulk = bulk
-      return false
-    }
-    let result = store.finish(bulk.delete)
-    didApply(bulk.entry)
-    if let lease = bulk.lease {
-      reply(bulk.id, didRevoke(lease, &out), &out)
-    } else {
-      reply(bulk.id, .kv(result), &out)
-    }
-    return true
   }
 
   private mutating func applyNormal(
@@ -280,112 +235,6 @@ extension MemberCore {
       out.replies.append(Reply(id: compaction.id, outcome: .kv(compaction.result)))
     }
     physicalCompactions.removeAll(where: isOver)
-  }
-
-  // MARK: Membership
-
-  private static let downgradeKey: Bytes = "downgrade"
-
-  /// The downgrade that the backend knows of.
-  static func downgrade(in store: MVCCStore) throws(StoreError) -> Downgrade {
-    guard let row = try store.get(.cluster, downgradeKey) else { return .none }
-    do throws(MembershipError) { return try Downgrade(json: row) } catch {
-      throw .damaged("row downgrade of bucket cluster: \(error)")
-    }
-  }
-
-  private mutating func applyConfChange(
-    _ entry: Raftpb.Entry, isReplay: Bool, _ out: inout MemberOutput
-  ) {
-    guard entry.type == .confChange, let raw = try? Raftpb.ConfChange.decode(entry.data) else {
-      applyJointChange(entry)
-      return
-    }
-    let change: Membership.Change
-    do throws(MembershipError) {
-      change = try Membership.decode(raw)
-      try applied.membership.validate(change)
-    } catch {
-      // A refused change still takes its place in the log: a change of no member.
-      applyToRaft(Raftpb.ConfChange(type: .addNode).asV2, at: entry.index)
-      reply(raw.id, .failed(EtcdError(error)), &out)
-      return
-    }
-    applyToRaft(raw.asV2, at: entry.index)
-    applied.membership.apply(change)
-    applied.membership.record(change, in: &applied.v2)
-    if !isReplay { save(change) }
-    out.memberChanges.append(change)
-    if case .remove(let gone) = change, gone == id { out.removedSelf = true }
-    reply(raw.id, .members(applied.membership.sorted), &out)
-  }
-
-  /// Changes of several members at once, and the entry that leaves the joint configuration.
-  private mutating func applyJointChange(_ entry: Raftpb.Entry) {
-    do throws(RaftError) {
-      if let change = try entry.confChange() { applyToRaft(change, at: entry.index) }
-    } catch { halt("entry \(entry.index): \(error)") }
-  }
-
-  /// - Parameter index: of the entry that holds the change.
-  private mutating func applyToRaft(_ change: Raftpb.ConfChangeV2, at index: UInt64) {
-    do throws(RaftError) {
-      applied.confState = try node.applyConfChange(change, at: index)
-    } catch {
-      halt("configuration change at index \(index): \(error)")
-    }
-    if index > replayUntil { saveConfState() }
-  }
-
-  private mutating func saveConfState() {
-    store.put(.meta, "confState", applied.confState.stored)
-  }
-
-  private mutating func save(_ change: Membership.Change) {
-    switch change {
-    case .add(let member): saveMember(member.id)
-    case .promote(let id): saveMember(id)
-    case .update(let member): saveMember(member.id)
-    case .remove(let id):
-      let key = Bytes(String(id, radix: 16))
-      store.put(.members, key, nil)
-      store.put(.membersRemoved, key, "removed")
-    }
-  }
-
-  private mutating func saveMember(_ id: UInt64) {
-    guard let member = applied.membership.members[id] else { return }
-    store.put(.members, Bytes(member.hexID), member.json())
-  }
-
-  mutating func setClusterVersion(
-    _ version: String, isReplay: Bool, _ out: inout MemberOutput
-  ) {
-    applied.membership.setClusterVersion(version)
-    applied.membership.recordClusterVersion(in: &applied.v2)
-    out.clusterVersion = version
-    if !isReplay { store.put(.cluster, "clusterVersion", Bytes(version)) }
-  }
-
-  private mutating func setAttributes(
-    _ request: Membershippb.ClusterMemberAttrSetRequest, isReplay: Bool,
-    _ out: inout MemberOutput
-  ) {
-    setAttributes(
-      of: request.memberID, name: request.memberAttributes?.name ?? "",
-      clientURLs: request.memberAttributes?.clientURLs ?? [], isReplay: isReplay, &out)
-  }
-
-  mutating func setAttributes(
-    of member: UInt64, name: String, clientURLs: [String], isReplay: Bool,
-    _ out: inout MemberOutput
-  ) {
-    guard applied.membership.setAttributes(of: member, name: name, clientURLs: clientURLs) else {
-      return
-    }
-    applied.membership.recordAttributes(of: member, in: &applied.v2)
-    if let info = applied.membership.members[member] { out.memberChanges.append(.update(info)) }
-    if !isReplay { saveMember(member) }
   }
 }
 

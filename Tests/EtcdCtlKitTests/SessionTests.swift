@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import EtcdClient
 import GRPC
 import Protobuf
 import Runtime

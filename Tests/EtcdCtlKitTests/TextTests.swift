@@ -5,7 +5,7 @@ import Testing
 
 @testable import EtcdCtlKit
 
-/// Texts in and out: tabs, Go's quotes, words that hold any bytes, endpoints.
+/// Texts in and out: tabs, Go's quotes, words that hold any bytes.
 @Suite struct TextTests {
   @Test func tabsAlignColumnsOfNeighbours() {
     #expect(TabText.align("a\tb\nccccccccc\td\n") == "a\t\tb\nccccccccc\td\n")
@@ -82,22 +82,6 @@ import Testing
     }
   }
 
-  @Test func endpointsAreRead() {
-    func text(_ endpoint: String) -> String { dialTarget(endpoint).map { "\($0)" } ?? "none" }
-    #expect(text("h:1") == text("http://h:1") && text("http://h:1/") == text("h:1"))
-    #expect(text("h:1").contains("h") && text("[::1]:2").contains("::1"))
-    #expect(text("unix:///tmp/s").contains("/tmp/s") && text("unix://s").contains("s"))
-    for bad in ["", "h", "h:", "h:x", "h:70000", "unix:", "http://"] {
-      #expect(text(bad) == "none", "\(bad)")
-    }
-  }
-
-  @Test func prefixesEndBehindTheirLastKey() {
-    #expect(EtcdCtl.prefixEnd(Bytes("ab")) == Bytes("ac"))
-    #expect(EtcdCtl.prefixEnd(Bytes([0x61, 0xff])) == Bytes("b"))
-    #expect(EtcdCtl.prefixEnd(Bytes([0xff, 0xff])) == Bytes([0]))
-  }
-
   @Test func failuresAreToldInTheWordsOfGosClient() {
     #expect(
       Numbers.problem("ParseInt", "x", radix: 10)
@@ -113,23 +97,6 @@ import Testing
       (1_000_000_000, "1s"), (61_500_000_000, "1m1.5s"), (3_600_000_000_000, "1h0m0s"),
       (-1_500_000, "-1.5ms"),
     ] as [(Int64, String)] { #expect(Amount.duration(nanoseconds: nanoseconds) == text) }
-  }
-
-  /// What etcd's TestAuthority and Go's client say.
-  @Test func endpointsNameTheirAuthority() {
-    for (endpoint, expected, target) in [
-      ("localhost:2379", "localhost:2379", "localhost:2379"),
-      ("http://127.0.0.1:2379", "127.0.0.1:2379", "127.0.0.1:2379"),
-      ("http://localhost:2379/", "localhost:2379", "localhost:2379/"),
-      ("[::1]:2379", "[::1]:2379", "[::1]:2379"),
-      ("unix:localhost:1", "localhost:1", "localhost:1"),
-      ("unix://localhost:1", "localhost:1", "localhost:1"),
-      ("unix:///run/etcd/a.sock", "a.sock", "/run/etcd/a.sock"),
-      ("unix:dir/a.sock", "a.sock", "dir/a.sock"), ("unix:", ".", ""), ("unix:///", "/", "/"),
-    ] {
-      #expect(authority(endpoint) == expected, "\(endpoint)")
-      #expect(targetName(endpoint) == target, "\(endpoint)")
-    }
   }
 
   /// As Go's Scanf: the first word of the line, and not a byte behind what ends it.

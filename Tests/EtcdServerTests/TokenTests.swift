@@ -3,6 +3,7 @@ import Bytes
 import EtcdConfig
 import FileSystem
 import Foundation
+import Protobuf
 import TestSupport
 import Testing
 
@@ -72,6 +73,42 @@ import Testing
       let forged = try #require(confused.make("root", revision: 42, now: 1000))
       #expect(verifier.read(forged, now: 1000) == nil)
     }
+  }
+
+  /// What Go's library refuses: times that are no Int64, and the alphabet of another coding.
+  @Test func refusesOddTimesAndAlphabets() throws {
+    let key = try SigningKey(
+      try #require(SigningMethod("HS256")), publicKey: nil, privateKey: "0123456789abcdef")
+    let tokens = JSONWebTokens(key: key, lifetime: 300)
+    func urlBase64(_ bytes: Bytes) -> String {
+      Base64.encode(bytes).replacingOccurrences(of: "+", with: "-")
+        .replacingOccurrences(of: "/", with: "_").replacingOccurrences(of: "=", with: "")
+    }
+    func token(exp: String) throws -> String {
+      let content =
+        urlBase64(#"{"alg":"HS256","typ":"JWT"}"#) + "."
+        + urlBase64(Bytes(#"{"exp":\#(exp),"revision":1,"username":"a"}"#))
+      return content + "." + urlBase64(try #require(key.sign(Bytes(content))))
+    }
+    #expect(tokens.read(try token(exp: "2000"), now: 1000)?.expires == 2000)
+    #expect(tokens.read(try token(exp: "2000.9"), now: 1000)?.expires == 2000)
+    for exp in ["1e30", "1000000000000000000000000000000", "9223372036854775808", "-1e30", "\"9\""]
+    {
+      #expect(tokens.read(try token(exp: exp), now: 1000) == nil, "\(exp)")
+    }
+    // The same token, spelled with the letters that URLs do not bear.
+    var spelled: (url: String, standard: String)?
+    for exp in 2000..<2200 where spelled == nil {
+      let url = try token(exp: "\(exp)")
+      let parts = url.split(separator: ".")
+      guard parts[2].contains("-") || parts[2].contains("_") else { continue }
+      let standard = parts[2].replacingOccurrences(of: "-", with: "+")
+        .replacingOccurrences(of: "_", with: "/")
+      spelled = (url, "\(parts[0]).\(parts[1]).\(standard)")
+    }
+    let (url, standard) = try #require(spelled)
+    #expect(tokens.read(url, now: 1000) != nil)
+    #expect(tokens.read(standard, now: 1000) == nil)
   }
 
   @Test func refusesKeysThatDoNotFit() throws {

@@ -201,11 +201,8 @@ import Testing
     }
   }
 
-  @Test func everyAnswerIsEqual() async throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) func everyAnswerIsEqual() async throws {
+    let official = try #require(Binaries.go35)
     let seed =
       ProcessInfo.processInfo.environment["SEED"].flatMap { UInt64($0) }
       ?? UInt64.random(in: 0...UInt64.max)

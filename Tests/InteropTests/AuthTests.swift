@@ -89,11 +89,10 @@ import Testing
     InteropTests.run(ctl, ["--endpoints", member.endpoint] + step.arguments, input: step.input)
   }
 
-  @Test func sameAnswersAndSameRowsAsTheRealServer() throws {
-    guard let ctl = Binaries.ctl35, let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil && Binaries.go35 != nil))
+  func sameAnswersAndSameRowsAsTheRealServer() throws {
+    let ctl = try #require(Binaries.ctl35)
+    let official = try #require(Binaries.go35)
     let clusters = [official, Binaries.ours].map { Cluster([$0], extra: Self.cheap) }
     for cluster in clusters { try cluster.start() }
     var differences: [String] = []
@@ -166,11 +165,10 @@ import Testing
     }
   }
 
-  @Test func dataDirectoryGoesThereAndBack() throws {
-    guard let ctl = Binaries.ctl35, let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil && Binaries.go35 != nil))
+  func dataDirectoryGoesThereAndBack() throws {
+    let ctl = try #require(Binaries.ctl35)
+    let official = try #require(Binaries.go35)
     let cluster = Cluster([official], extra: Self.cheap)
     let member = cluster.members[0]
     try cluster.start()
@@ -196,12 +194,12 @@ import Testing
   }
 
   /// Tokens got from either kind of member are good at the other, and users change everywhere.
-  @Test(arguments: [[true, false, true], [false, true, false]])
+  @Test(
+    .enabled(if: Binaries.ctl35 != nil && Binaries.go35 != nil),
+    arguments: [[true, false, true], [false, true, false]])
   func tokensAreGoodAtEveryMember(ours: [Bool]) async throws {
-    guard let ctl = Binaries.ctl35, let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+    let ctl = try #require(Binaries.ctl35)
+    let official = try #require(Binaries.go35)
     let cluster = Cluster(ours.map { $0 ? Binaries.ours : official }, extra: Self.cheap)
     try cluster.start()
     Self.enable(ctl, cluster.members[0])
@@ -253,11 +251,8 @@ import Testing
   }
 
   /// A member that gets users and roles with a snapshot decides as the others.
-  @Test func usersComeWithASnapshot() async throws {
-    guard let ctl = Binaries.ctl35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func usersComeWithASnapshot() async throws {
+    let ctl = try #require(Binaries.ctl35)
     let cluster = Cluster(
       [Binaries.ours, Binaries.ours, Binaries.ours],
       extra: Self.cheap + [
@@ -291,12 +286,12 @@ import Testing
   }
 
   /// Signed tokens of either kind of member are good at the other, until users change.
-  @Test(arguments: ["RS256", "PS384", "ES512", "HS256"])
+  @Test(
+    .enabled(if: Binaries.ctl35 != nil && Binaries.go35 != nil),
+    arguments: ["RS256", "PS384", "ES512", "HS256"])
   func signedTokensAreGoodAtBothKinds(method: String) async throws {
-    guard let ctl = Binaries.ctl35, let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+    let ctl = try #require(Binaries.ctl35)
+    let official = try #require(Binaries.go35)
     let keys = Scratch()
     try Self.makeKeys(method, keys.path)
     let options =
@@ -359,11 +354,8 @@ import Testing
   }
 
   /// Calls that only root may make, and those that need any user.
-  @Test func everyServiceAsksWhoCalls() async throws {
-    guard let ctl = Binaries.ctl35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func everyServiceAsksWhoCalls() async throws {
+    let ctl = try #require(Binaries.ctl35)
     let cluster = Cluster([Binaries.ours], extra: Self.cheap)
     let member = cluster.members[0]
     try cluster.start()
@@ -435,11 +427,8 @@ import Testing
   }
 
   /// Requests go on while users change: no client is told that it met an old revision.
-  @Test func changesOfUsersDisturbNobody() async throws {
-    guard let ctl = Binaries.ctl35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func changesOfUsersDisturbNobody() async throws {
+    let ctl = try #require(Binaries.ctl35)
     let cluster = Cluster([Binaries.ours, Binaries.ours, Binaries.ours], extra: Self.cheap)
     try cluster.start()
     Self.enable(ctl, cluster.members[0])
@@ -476,11 +465,8 @@ import Testing
   }
 
   /// Tokens that no entry has assigned yet wait for it in bounded number, and disturb nobody else.
-  @Test func tokensOfTheFutureAreBounded() async throws {
-    guard let ctl = Binaries.ctl35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func tokensOfTheFutureAreBounded() async throws {
+    let ctl = try #require(Binaries.ctl35)
     let cluster = Cluster([Binaries.ours], extra: Self.cheap)
     try cluster.start()
     Self.enable(ctl, cluster.members[0])
@@ -507,11 +493,8 @@ import Testing
   }
 
   /// Passwords that come faster than they can be checked are refused, and others get through later.
-  @Test func passwordChecksAreBounded() async throws {
-    guard let ctl = Binaries.ctl35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func passwordChecksAreBounded() async throws {
+    let ctl = try #require(Binaries.ctl35)
     let cluster = Cluster([Binaries.ours], extra: ["--bcrypt-cost", "10"])
     let member = cluster.members[0]
     try cluster.start()

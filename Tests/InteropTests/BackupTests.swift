@@ -18,12 +18,13 @@ import Testing
     }
   }
 
-  @Test(arguments: [false, true], [true, false])
+  @Test(
+    .enabled(if: Binaries.go35 != nil && Binaries.ctl35 != nil && Binaries.utl35 != nil),
+    arguments: [false, true], [true, false])
   func backupsOfBothToolsStart(ourServer: Bool, withV3: Bool) throws {
-    guard let go = Binaries.go35, let ctl = Binaries.ctl35, let utl = Binaries.utl35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+    let go = try #require(Binaries.go35)
+    let ctl = try #require(Binaries.ctl35)
+    let utl = try #require(Binaries.utl35)
     let scratch = Scratch()
     let source = member(go, scratch.path + "/source", extra: ["--enable-v2"])
     source.start()
@@ -77,11 +78,9 @@ import Testing
     #expect(logs[0] == logs[2] && logs[1] == logs[3], "\(logs)")
   }
 
-  @Test func refusalsAreGos() throws {
-    guard let go = Binaries.go35, let utl = Binaries.utl35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil && Binaries.utl35 != nil)) func refusalsAreGos() throws {
+    let go = try #require(Binaries.go35)
+    let utl = try #require(Binaries.utl35)
     let scratch = Scratch()
     let source = member(go, scratch.path + "/source")
     source.start()

@@ -158,11 +158,9 @@ import Testing
   }
 
   /// Runs a server as a user who may not write, and compares the words with Go's.
-  @Test func withoutPermission() throws {
-    guard geteuid() == 0, let official = Binaries.go35 else {
-      print("SKIPPED: only root can become another user; etcd 3.5.1 is needed to compare with")
-      return
-    }
+  @Test(.enabled(if: geteuid() == 0 && Binaries.go35 != nil, "only root can become another user"))
+  func withoutPermission() throws {
+    let official = try #require(Binaries.go35)
     let scratch = Scratch()
     // Somebody else must reach the binaries and the directory.
     chmod(scratch.path, 0o755)
@@ -195,16 +193,13 @@ import Testing
   }
 
   /// A disk that fills up ends the member with the reason; with space again it has all it promised.
-  @Test func fullDisk() throws {
+  @Test(.enabled(if: Binaries.canMount, "a small file system needs root and mount(8)"))
+  func fullDisk() throws {
     let scratch = Scratch()
     let disk = scratch.path + "/disk"
     try FileManager.default.createDirectory(atPath: disk, withIntermediateDirectories: false)
-    guard
-      run("/usr/bin/mount", ["-t", "tmpfs", "-o", "size=70m", "tmpfs", disk]).status == 0
-    else {
-      print("SKIPPED: a small file system needs root and mount(8)")
-      return
-    }
+    let mounted = run("/usr/bin/mount", ["-t", "tmpfs", "-o", "size=70m", "tmpfs", disk])
+    #expect(mounted.status == 0, "\(mounted)")
     defer { _ = run("/usr/bin/umount", [disk]) }
     let ports = freePorts(2)
     let member = Member(

@@ -54,12 +54,9 @@ import Testing
   // MARK: Before serving
 
   /// Whether the one that starts is ours, and whether the others are.
-  @Test(arguments: [(true, true), (true, false), (false, true)])
+  @Test(
+    .enabled(if: Binaries.go35 != nil), arguments: [(true, true), (true, false), (false, true)])
   func aMemberWithOtherDataDoesNotStart(isOurs: Bool, othersAreOurs: Bool) throws {
-    guard isOurs && othersAreOurs || Binaries.go35 != nil else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
     let other = othersAreOurs ? Binaries.ours : Binaries.go35!
     let own = isOurs ? Binaries.ours : Binaries.go35!
     // Go reads its members from the raft snapshot.
@@ -85,12 +82,9 @@ import Testing
   // MARK: While it leads
 
   /// The alarm stops reads and writes, outlives a restart, and ends when somebody disarms it.
-  @Test(arguments: [true, false])
+  @Test(.enabled(if: Binaries.go35 != nil), arguments: [true, false])
   func theLeaderFindsOtherData(leaderIsOurs: Bool) throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+    let official = try #require(Binaries.go35)
     let (leader, follower) =
       leaderIsOurs ? (Binaries.ours, official) : (official, Binaries.ours)
     let cluster = try corrupted([leader, Binaries.ours, follower])
@@ -148,11 +142,8 @@ import Testing
     #expect(cluster.members.allSatisfy { $0.log.contains("storing new hash") })
   }
 
-  @Test func soundClustersStaySound() throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) func soundClustersStaySound() throws {
+    let official = try #require(Binaries.go35)
     for kinds in [
       [Binaries.ours, Binaries.ours, Binaries.ours], [official, Binaries.ours, official],
     ] {

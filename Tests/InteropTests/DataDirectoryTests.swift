@@ -3,14 +3,12 @@ import Testing
 
 /// One data directory, used in turn by the real server and by ours.
 @Suite(.serialized) struct DataDirectoryTests {
-  @Test(arguments: ["3.4", "3.5"])
+  @Test(
+    .enabled(if: Binaries.go34 != nil && Binaries.ctl35 != nil && Binaries.go35 != nil),
+    arguments: ["3.4", "3.5"])
   func goesThereAndBack(version: String) throws {
-    guard let official = version == "3.4" ? Binaries.go34 : Binaries.go35,
-      let ctl = Binaries.ctl35
-    else {
-      print("SKIPPED: etcd \(version) is not installed; run scripts/setup.sh")
-      return
-    }
+    let official = try #require(version == "3.4" ? Binaries.go34 : Binaries.go35)
+    let ctl = try #require(Binaries.ctl35)
     // A small snapshot count makes snapshots and log compaction part of the exchange.
     let cluster = Cluster([official], extra: ["--snapshot-count", "50"])
     let member = cluster.members[0]

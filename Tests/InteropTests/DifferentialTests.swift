@@ -314,11 +314,8 @@ import Testing
     }
   }
 
-  @Test @MainActor func everyAnswerIsEqual() async throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) @MainActor func everyAnswerIsEqual() async throws {
+    let official = try #require(Binaries.go35)
     let seed =
       ProcessInfo.processInfo.environment["SEED"].flatMap { UInt64($0) }
       ?? UInt64.random(in: 0...UInt64.max)
@@ -326,6 +323,7 @@ import Testing
     let pair = try await Pair(official)
     var generator = Generator(random: SeededGenerator(state: seed))
     var differences: [String] = []
+    var compactions: Set<Int64> = []
     for number in 1...Self.requests where differences.count < 5 {
       let (method, request) = generator.next()
       let clients = pair.clients
@@ -338,9 +336,14 @@ import Testing
             + "  ours: \(answers.1)")
       }
       if let revision = Self.revision(in: answers.1) { generator.revision = revision }
+      if method.name == Etcdserverpb.KVService.compact.name {
+        compactions.insert(try Etcdserverpb.CompactionRequest.decode(request).revision)
+      }
       // Compactions that are under way in either must not show in the history at any revision.
       if number % 500 == 0 {
         let revision = generator.chance(2) ? 0 : generator.someRevision()
+        // Since 3.5.5, etcd answers with the hash that a compaction left, 3.5.1 hashes again.
+        if compactions.contains(revision) { continue }
         var hashes = await pair.hashes(at: revision)
         if hashes[0] != hashes[1] {
           // Where no key is left, Go's counts what its compaction is about to remove.

@@ -5,14 +5,13 @@ import Testing
 /// One member that is left of a cluster becomes a cluster of its own.
 @Suite(.serialized) struct ForceNewClusterTests {
   /// Kinds of the three members, and of the binary that is forced onto the first one's directory.
-  @Test(arguments: [
-    ([true, true, true], true), ([false, false, false], true), ([true, true, false], false),
-  ])
+  @Test(
+    .enabled(if: Binaries.go35 != nil),
+    arguments: [
+      ([true, true, true], true), ([false, false, false], true), ([true, true, false], false),
+    ])
   func aSurvivorGoesOnAlone(ours: [Bool], forcedIsOurs: Bool) async throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+    let official = try #require(Binaries.go35)
     let cluster = Cluster(
       ours.map { $0 ? Binaries.ours : official },
       extra: ["--snapshot-count", "20", "--strict-reconfig-check=false"])

@@ -9,7 +9,10 @@ import Protobuf
 import Testing
 
 /// Leases as clients and other members see them, next to the real server's.
-@Suite(.serialized) struct LeaseTests {
+@Suite(
+  .serialized,
+  .enabled(if: Binaries.go35 != nil && Binaries.ctl35 != nil && Binaries.utl35 != nil))
+struct LeaseTests {
   /// Runs etcdctl 3.5.1 against members.
   struct Control {
     let path: String
@@ -17,7 +20,6 @@ import Testing
 
     init?(_ members: [Member]) {
       guard let path = Binaries.ctl35, Binaries.go35 != nil else {
-        print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
         return nil
       }
       self.path = path
@@ -119,11 +121,8 @@ import Testing
     }
   }
 
-  @Test func outputEqualsTheRealServers() throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) func outputEqualsTheRealServers() throws {
+    let official = try #require(Binaries.go35)
     let clusters = [official, Binaries.ours].map { Cluster([$0]) }
     for cluster in clusters { try cluster.start() }
     var names: [[String: String]] = [[:], [:]]
@@ -173,12 +172,10 @@ import Testing
 
   /// A lease lives as long as somebody renews it through a follower of the other kind; then its keys
   /// go on all members alike.
-  @Test(arguments: [[true, false, false], [false, true, true]])
+  @Test(
+    .enabled(if: Binaries.go35 != nil), arguments: [[true, false, false], [false, true, true]])
   func renewsThroughTheOtherKind(ours: [Bool]) throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+    let official = try #require(Binaries.go35)
     let cluster = Cluster(ours.map { $0 ? Binaries.ours : official })
     try cluster.start()
     let leader = cluster.members[0]
@@ -224,11 +221,8 @@ import Testing
   }
 
   /// A new leader, of either kind, gives leases all of their time again.
-  @Test func aLeaderChangeExtends() throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) func aLeaderChangeExtends() throws {
+    let official = try #require(Binaries.go35)
     let cluster = Cluster([Binaries.ours, official, Binaries.ours])
     try cluster.start()
     let control = try #require(Control(cluster.members))
@@ -247,11 +241,7 @@ import Testing
 
   /// A leader that stops long enough to be replaced does not end leases that were renewed elsewhere.
   /// - Source: etcd issue 15247.
-  @Test func aLeaderThatSleptRevokesNothing() throws {
-    guard Binaries.ctl35 != nil else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func aLeaderThatSleptRevokesNothing() throws {
     let cluster = Cluster([Binaries.ours, Binaries.ours, Binaries.ours])
     try cluster.start()
     let sleeper = cluster.members[0]
@@ -281,11 +271,7 @@ import Testing
   }
 
   /// The end of a lease deletes keys that only some users may write.
-  @Test func leasesEndWhileAuthIsOn() throws {
-    guard Binaries.ctl35 != nil else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func leasesEndWhileAuthIsOn() throws {
     let cluster = Cluster([Binaries.ours])
     try cluster.start()
     for words in [
@@ -309,11 +295,8 @@ import Testing
   }
 
   /// Leases and what is left of them survive a restart, and go from one server to the other.
-  @Test func survivesRestartsAndExchange() throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) func survivesRestartsAndExchange() throws {
+    let official = try #require(Binaries.go35)
     let cluster = Cluster([official])
     let member = cluster.members[0]
     let control = try #require(Control([member]))
@@ -373,11 +356,8 @@ import Testing
 
   /// What Go's checkpoint left of a lease holds after a start, as from 3.5.2 on; a renewal makes the
   /// lease whole again.
-  @Test func whatWasLeftIsHonoured() throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) func whatWasLeftIsHonoured() throws {
+    let official = try #require(Binaries.go35)
     let cluster = Cluster([official])
     let member = cluster.members[0]
     try cluster.start()

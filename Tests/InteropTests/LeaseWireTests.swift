@@ -23,11 +23,8 @@ import Testing
   }
 
   /// One stream renews several leases; answers come in order, also for leases that do not exist.
-  @Test func keepAliveStreamAnswersInOrder() async throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) func keepAliveStreamAnswersInOrder() async throws {
+    let official = try #require(Binaries.go35)
     let clusters = [Cluster([official]), Cluster([Binaries.ours])]
     for cluster in clusters { try cluster.start() }
     let ids: [Int64] = [1, 2, 1, 77, 0, -5, 2, 2, 1]
@@ -63,11 +60,8 @@ import Testing
   }
 
   /// What members ask each other is answered alike, byte for byte.
-  @Test func peerRequestsAreAnsweredAlike() async throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) func peerRequestsAreAnsweredAlike() async throws {
+    let official = try #require(Binaries.go35)
     let scratch = Scratch()
     let clusters = [Cluster([official]), Cluster([Binaries.ours])]
     for cluster in clusters {

@@ -6,11 +6,8 @@ import Testing
 @Suite(.serialized) struct MembershipTests {
   /// New peer URLs of a learner: an update by Go etcd makes it look like a voter, on members of both
   /// kinds alike; ours keeps it a learner on both.
-  @Test func updatesOfALearner() throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) func updatesOfALearner() throws {
+    let official = try #require(Binaries.go35)
     let cluster = Cluster(
       [official, Binaries.ours], extra: ["--strict-reconfig-check=false"])
     try cluster.start()
@@ -35,12 +32,12 @@ import Testing
   }
 
   /// Whether the founder and the joiners are ours.
-  @Test(arguments: [(true, true), (false, true), (true, false)])
+  @Test(
+    .enabled(if: Binaries.go35 != nil && Binaries.ctl35 != nil),
+    arguments: [(true, true), (false, true), (true, false)])
   func membersComeAndGo(founderIsOurs: Bool, joinersAreOurs: Bool) throws {
-    guard let official = Binaries.go35, let ctl = Binaries.ctl35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+    let official = try #require(Binaries.go35)
+    let ctl = try #require(Binaries.ctl35)
     let founder = founderIsOurs ? Binaries.ours : official
     let joiner = joinersAreOurs ? Binaries.ours : official
     let scratch = Scratch()

@@ -16,12 +16,9 @@ import Testing
 
   /// Leadership goes to a member of each kind, everybody takes writes and answers linearizable reads,
   /// the leader dies, and at the end all have the same history.
-  @Test(arguments: ratios)
+  @Test(.enabled(if: Binaries.go35 != nil), arguments: ratios)
   func replicatesWithEitherLeader(ours: [Bool]) throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+    let official = try #require(Binaries.go35)
     // Some members ask before they stand for election, some do not.
     let cluster = Cluster(
       ours.map { $0 ? Binaries.ours : official },
@@ -68,11 +65,8 @@ import Testing
 
   /// Every member is replaced by the other kind and back again, one at a time, on its directory, while
   /// clients write through all of them.
-  @Test func rollingReplacement() async throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) func rollingReplacement() async throws {
+    let official = try #require(Binaries.go35)
     let cluster = Cluster(
       Array(repeating: official, count: 3),
       extra: [
@@ -113,11 +107,11 @@ import Testing
   }
 
   /// The cluster's version is that of its oldest member, and rises when the last one is replaced.
-  @Test func versionIsNegotiated() throws {
-    guard let older = Binaries.go34, let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.4 or 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go34 != nil && Binaries.go35 != nil)) func versionIsNegotiated()
+    throws
+  {
+    let older = try #require(Binaries.go34)
+    let official = try #require(Binaries.go35)
     let cluster = Cluster([older, Binaries.ours, official])
     try cluster.start()
     func waitFor(_ version: String) {
@@ -143,12 +137,13 @@ import Testing
   }
 
   /// A member whose clock differs is named by members of both kinds.
-  @Test func clocksThatDiffer() throws {
-    let library = "/usr/lib/\(machine)-linux-gnu/faketime/libfaketime.so.1"
-    guard let official = Binaries.go35, FileManager.default.fileExists(atPath: library) else {
-      print("SKIPPED: etcd 3.5.1 or libfaketime is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(
+    .enabled(
+      if: Binaries.go35 != nil && Binaries.isThere(Self.fakeClock),
+      "etcd 3.5.1 and libfaketime, which scripts/setup.sh installs"))
+  func clocksThatDiffer() throws {
+    let library = Self.fakeClock
+    let official = try #require(Binaries.go35)
     // Go etcd names only clocks that are behind its own.
     let cluster = Cluster([official, Binaries.ours, Binaries.ours])
     cluster.members[0].start()
@@ -166,7 +161,9 @@ import Testing
     }
   }
 
-  private var machine: String {
+  private static let fakeClock = "/usr/lib/\(machine)-linux-gnu/faketime/libfaketime.so.1"
+
+  private static var machine: String {
     var info = utsname()
     uname(&info)
     return withUnsafePointer(to: &info.machine) {

@@ -29,12 +29,13 @@ import Testing
     var parts: [String: String] = [:]
   }
 
-  @Test(arguments: ["3.4", "3.5"])
+  @Test(
+    .enabled(if: Binaries.go35 != nil && Binaries.go34 != nil && Binaries.utl35 != nil),
+    arguments: ["3.4", "3.5"])
   func everyTurnFindsTheSame(founder: String) async throws {
-    guard let official = Binaries.go35, let older = Binaries.go34, let utl = Binaries.utl35 else {
-      print("SKIPPED: etcd 3.4 or 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+    let official = try #require(Binaries.go35)
+    let older = try #require(Binaries.go34)
+    let utl = try #require(Binaries.utl35)
     let seed = UInt64.random(in: 0...UInt64.max)
     print("seed \(seed)")
     var random = SeededGenerator(state: seed)

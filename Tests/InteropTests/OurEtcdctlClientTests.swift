@@ -101,11 +101,8 @@ import Testing
   }
 
   /// Scripts read the warning; it has the fields of Go's.
-  @Test func anEndpointOutOfReachIsToldAsGoTells() throws {
-    guard let official = Binaries.ctl35 else {
-      print("SKIPPED: etcdctl 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func anEndpointOutOfReachIsToldAsGoTells() throws {
+    let official = try #require(Binaries.ctl35)
     for words in [
       ["get", "a"], ["put", "a", "b"], ["--user", "a:b", "get", "a"], ["endpoint", "health"],
       ["--endpoints=http://localhost:1,127.0.0.1:1", "member", "list"],
@@ -148,11 +145,8 @@ import Testing
   }
 
   /// Go's server logs the headers that it reads.
-  @Test func theAuthorityIsTheEndpoints() throws {
-    guard let go = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) func theAuthorityIsTheEndpoints() throws {
+    let go = try #require(Binaries.go35)
     let cluster = Cluster([go])
     let member = cluster.members[0]
     // 3.5.1 takes nothing else for a socket: a file of this name in its folder.

@@ -102,11 +102,10 @@ import Testing
   }
 
   /// Two servers of one kind in equal states: one for each client.
-  @Test(arguments: [true, false]) func resultsAreEqual(ourServer: Bool) throws {
-    guard let official = Binaries.ctl35, let go = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil && Binaries.go35 != nil), arguments: [true, false])
+  func resultsAreEqual(ourServer: Bool) throws {
+    let official = try #require(Binaries.ctl35)
+    let go = try #require(Binaries.go35)
     let binary = ourServer ? Binaries.ours : go
     let clusters = try [binary, binary].map(Self.started)
     let differences = compare(Self.script, official, on: clusters.map { $0.members[0] })
@@ -114,11 +113,11 @@ import Testing
   }
 
   /// Leases, users and roles, on a server of Go's.
-  @Test func leasesAndUsersAreEqual() throws {
-    guard let official = Binaries.ctl35, let go = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil && Binaries.go35 != nil)) func leasesAndUsersAreEqual()
+    throws
+  {
+    let official = try #require(Binaries.ctl35)
+    let go = try #require(Binaries.go35)
     let clusters = try [go, go].map(Self.started)
     let members = clusters.map { $0.members[0] }
     var steps: [Step] = [
@@ -170,11 +169,8 @@ import Testing
   }
 
   /// Help, misuse and unknown commands.
-  @Test func commandLinesAreUnderstoodAlike() throws {
-    guard let official = Binaries.ctl35 else {
-      print("SKIPPED: etcdctl 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func commandLinesAreUnderstoodAlike() throws {
+    let official = try #require(Binaries.ctl35)
     let lines: [[String]] =
       [
         [], ["--help"], ["help"], ["help", "snapshot"], ["help", "bogus"], ["bogus"], ["gett"],
@@ -265,11 +261,10 @@ import Testing
       hex == "6b ff 01 0a 76 fe 0a 70 69 70 65 64 0a 69 6e fd 00 70 75 74 0a", "\(done)")
   }
 
-  @Test(arguments: [true, false]) func snapshotsAreSaved(ourServer: Bool) throws {
-    guard let official = Binaries.ctl35, let go = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil && Binaries.go35 != nil), arguments: [true, false])
+  func snapshotsAreSaved(ourServer: Bool) throws {
+    let official = try #require(Binaries.ctl35)
+    let go = try #require(Binaries.go35)
     let cluster = Cluster([ourServer ? Binaries.ours : go])
     try cluster.start()
     let member = cluster.members[0]
@@ -304,11 +299,8 @@ import Testing
     #expect(nowhere.status == 5 && nowhere.error.contains("could not open"))
   }
 
-  @Test func membersComeAndGo() throws {
-    guard let official = Binaries.ctl35 else {
-      print("SKIPPED: etcdctl 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func membersComeAndGo() throws {
+    let official = try #require(Binaries.ctl35)
     let clusters = try [Binaries.ours, Binaries.ours].map(Self.started)
     let outputs = zip([official, Binaries.ourCtl], clusters).map { ctl, cluster -> String in
       let member = cluster.members[0]

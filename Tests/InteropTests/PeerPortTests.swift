@@ -102,11 +102,8 @@ import Testing
       .replacing(String(number, radix: 16), with: "MEMBER").replacing("\(number)", with: "MEMBER")
   }
 
-  @Test func answersAreThoseOfTheRealServer() throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) func answersAreThoseOfTheRealServer() throws {
+    let official = try #require(Binaries.go35)
     let clusters = [official, Binaries.ours].map { Cluster([$0]) }
     for cluster in clusters { try cluster.start() }
     for question in Self.questions {
@@ -120,12 +117,9 @@ import Testing
   }
 
   /// Two clusters that share a peer URL by mistake ignore each other and say so.
-  @Test(arguments: [true, false])
+  @Test(.enabled(if: Binaries.go35 != nil), arguments: [true, false])
   func membersOfAnotherCluster(strangerIsOurs: Bool) throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+    let official = try #require(Binaries.go35)
     let cluster = Cluster([Binaries.ours, official])
     try cluster.start()
     #expect(cluster.ctl(["put", "a", "1"]).status == 0)

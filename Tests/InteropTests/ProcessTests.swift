@@ -95,11 +95,8 @@ import Testing
   }
 
   /// Whoever may try to log in chooses the name, not how much of it the log holds.
-  @Test func aFailingLoginLogsTheBeginningOfTheName() throws {
-    guard let ctl = Binaries.ctl35 else {
-      print("SKIPPED: etcd 3.5 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func aFailingLoginLogsTheBeginningOfTheName() throws {
+    let ctl = try #require(Binaries.ctl35)
     let (cluster, process) = try started()
     let endpoints = ["--endpoints", cluster.members[0].endpoint]
     for words in [

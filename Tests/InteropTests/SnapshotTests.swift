@@ -4,12 +4,12 @@ import Testing
 /// A member that was away longer than the log reaches back is brought up by a snapshot.
 @Suite(.serialized) struct SnapshotTests {
   /// Which member lags, and what kind each member is.
-  @Test(arguments: [[true, true, true], [false, false, true], [true, true, false]])
+  @Test(
+    .enabled(if: Binaries.go35 != nil && Binaries.ctl35 != nil),
+    arguments: [[true, true, true], [false, false, true], [true, true, false]])
   func laggingMemberCatchesUp(ours: [Bool]) async throws {
-    guard let official = Binaries.go35, let ctl = Binaries.ctl35 else {
-      print("SKIPPED: etcd 3.5.1 is not installed; run scripts/setup.sh")
-      return
-    }
+    let official = try #require(Binaries.go35)
+    let ctl = try #require(Binaries.ctl35)
     let cluster = Cluster(
       ours.map { $0 ? Binaries.ours : official },
       extra: ["--snapshot-count", "1000"],

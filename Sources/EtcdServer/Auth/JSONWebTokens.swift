@@ -68,8 +68,11 @@ final class JSONWebTokens: Sendable {
     // Each claim of time may be missing, but not be anything else than a number.
     var expires = Int64.max
     if let claim = claims["exp"] {
-      guard let time = Self.number(claim) else { return nil }
-      expires = Int64(min(time, 9e18))
+      // As Go: a time that is no Int64 has passed long ago.
+      guard let time = Self.number(claim), let whole = Int64(exactly: time.rounded(.down)) else {
+        return nil
+      }
+      expires = whole
     }
     guard now < expires else { return nil }
     for name in ["iat", "nbf"] {
@@ -103,7 +106,10 @@ final class JSONWebTokens: Sendable {
   }
 
   private static func decode(_ text: String) -> Bytes? {
-    guard !text.utf8.contains(UInt8(ascii: "=")) else { return nil }
-    return Base64.decode(text)
+    // Padding and the standard alphabet belong to another coding.
+    let isForURLs = text.utf8.allSatisfy { byte in
+      byte != UInt8(ascii: "=") && byte != UInt8(ascii: "+") && byte != UInt8(ascii: "/")
+    }
+    return isForURLs ? Base64.decode(text) : nil
   }
 }

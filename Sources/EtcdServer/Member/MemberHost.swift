@@ -205,7 +205,7 @@ final class MemberHost: @unchecked Sendable {
       compactions.note(out, took: took, metrics.requests)
     }
     carryOut(out)
-    if took > pace.slowTurnNanoseconds {
+    if took > pace.slowTurn {
       warn(.nanoseconds(Int64(clamping: took)), events, applied: core.appliedIndex &- before)
     }
     if events.contains(where: { if case .snapshotSaved = $0 { true } else { false } }) {
@@ -222,7 +222,8 @@ final class MemberHost: @unchecked Sendable {
       "apply request took too long",
       [
         LogField("took", .duration(took)),
-        LogField("expected-duration", .duration(pace.slowTurn)), LogField("prefix", ""),
+        LogField("expected-duration", .duration(.nanoseconds(Int64(clamping: pace.slowTurn)))),
+        LogField("prefix", ""),
         LogField("request", .string(TurnText.text(events, applied: applied))),
         LogField("response", ""),
       ])

@@ -7,19 +7,15 @@ extension MemberHost {
   struct Pace: Sendable {
     /// Between two steps of a compaction, in which others have the processor and the disk.
     var compaction = Duration.milliseconds(1)
-    /// After which a turn of the core is worth a line in the log.
-    private(set) var slowTurn = Duration.milliseconds(100)
-    /// The same, for every turn to look at.
-    private(set) var slowTurnNanoseconds: UInt64 = 100_000_000
+    /// Nanoseconds after which a turn of the core is worth a line in the log.
+    var slowTurn: UInt64 = 100_000_000
 
     init() {}
 
     /// The pause that `--experimental-compaction-sleep-interval` asks for after a batch is cut into those
     /// after our steps, which are smaller.
     init(_ config: ServerConfig, _ core: borrowing MemberCore) {
-      self.init()
-      slowTurn = config.warningApplyDuration
-      slowTurnNanoseconds = slowTurn.nanoseconds
+      slowTurn = config.warningApplyDuration.nanoseconds
       compaction = Self.pause(
         config.compactionSleepInterval, batch: config.compactionBatchLimit,
         step: core.compactionStepKeys)

@@ -78,8 +78,8 @@ final class RequestMetrics: Sendable {
   func promotionFailed(_ reason: String) {
     registry.counter(
       "etcd_server_learner_promote_failures",
-      "The total number of failed learner promotions (likely learner not ready) while this member is "
-        + "leader.", ["Reason": reason]
+      "The total number of failed learner promotions (likely learner not ready) while this member "
+        + "is leader.", ["Reason": reason]
     ).add()
   }
 

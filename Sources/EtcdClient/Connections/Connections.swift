@@ -7,8 +7,9 @@ import Synchronization
 ///
 /// - Source: grpc-go's balancer `round_robin` with calls that wait for a connection.
 final class Connections: Sendable {
-  private let settings: ClientSettings
+  private let configuration: EtcdClientConfiguration
   private let loop: EventLoop
+  private let usage: LoopUsage?
 
   /// The connection to one endpoint.
   private struct Lane {
@@ -29,16 +30,22 @@ final class Connections: Sendable {
   private let state: Mutex<State>
 
   /// Connects to nothing before the first call.
-  init(_ settings: ClientSettings, loop: EventLoop) {
-    self.settings = settings
+  /// - Parameter usage: counts attempts to connect, if somebody waits for their end.
+  init(_ configuration: EtcdClientConfiguration, loop: EventLoop, usage: LoopUsage?) {
+    self.configuration = configuration
     self.loop = loop
-    let count = settings.endpoints.count
+    self.usage = usage
+    let count = configuration.endpoints.count
     state = Mutex(
       State(
         lanes: Array(repeating: Lane(), count: count), next: Int.random(in: 0..<Swift.max(1, count))
       ))
   }
 
+  /// Whether `close()` was called.
+  var isClosed: Bool { state.withLock { $0.isClosed } }
+
+  /// Aborts all connections; nothing is dialled any more.
   func close() {
     let (clients, waiters) = state.withLock { state in
       state.isClosed = true
@@ -53,22 +60,27 @@ final class Connections: Sendable {
   }
 
   /// The connection whose turn it is.
-  /// - Throws: when none came up before the deadline, with the reason that is known.
+  /// - Throws: when none came up before the deadline, with the reason that is known; when the task was
+  ///   cancelled, and when all is closed.
   func pick(_ deadline: ContinuousClock.Instant?) async throws(GRPCStatus) -> GRPCClient {
     if state.withLock({ state in
       defer { state.isDialling = true }
       return !state.isDialling
     }) {
-      for lane in settings.endpoints.indices { dial(lane) }
+      for lane in configuration.endpoints.indices { dial(lane) }
     }
     while true {
       let (client, isClosed) = state.withLock { (Self.turn(&$0), $0.isClosed) }
       if let client { return client }
-      if isClosed { throw .cancelled }
+      if isClosed { throw Self.closing }
+      if Task.isCancelled { throw .cancelled }
       if let deadline, deadline <= .now { throw late() }
       await change(deadline)
     }
   }
+
+  /// grpc-go's text.
+  static let closing = GRPCStatus(.cancelled, "grpc: the client connection is closing")
 
   private static func turn(_ state: inout State) -> GRPCClient? {
     for _ in state.lanes {
@@ -86,56 +98,74 @@ final class Connections: Sendable {
       reason ?? "context deadline exceeded while waiting for connections to become ready")
   }
 
-  /// Returns when a connection came up or the deadline passed, at the latest.
+  /// Returns when a connection came up, the deadline passed, or the task was cancelled, at the latest.
   private func change(_ deadline: ContinuousClock.Instant?) async {
-    await withUnsafeContinuation { (done: UnsafeContinuation<Void, Never>) in
-      let ticket = state.withLock { state -> UInt64? in
-        if state.isClosed || state.lanes.contains(where: { $0.client != nil }) { return nil }
-        state.tickets += 1
-        state.waiters[state.tickets] = done
-        return state.tickets
-      }
-      guard let ticket else { return done.resume() }
-      guard let deadline else { return }
-      loop.execute { [loop] in
-        loop.schedule(after: Swift.max(.zero, ContinuousClock.now.duration(to: deadline))) {
-          self.state.withLock { $0.waiters.removeValue(forKey: ticket) }?.resume()
+    let ticket = state.withLock { state in
+      state.tickets += 1
+      return state.tickets
+    }
+    await withTaskCancellationHandler {
+      await withUnsafeContinuation { (done: UnsafeContinuation<Void, Never>) in
+        let waits = state.withLock { state in
+          // A cancellation before this is seen here, one after it finds the waiter.
+          if state.isClosed || Task.isCancelled || state.lanes.contains(where: { $0.client != nil })
+          {
+            return false
+          }
+          state.waiters[ticket] = done
+          return true
+        }
+        guard waits else { return done.resume() }
+        guard let deadline else { return }
+        loop.execute { [loop, weak self] in
+          loop.schedule(after: Swift.max(.zero, ContinuousClock.now.duration(to: deadline))) {
+            self?.wake(ticket)
+          }
         }
       }
+    } onCancel: {
+      wake(ticket)
     }
+  }
+
+  private func wake(_ ticket: UInt64) {
+    state.withLock { $0.waiters.removeValue(forKey: ticket) }?.resume()
   }
 
   // MARK: lanes
 
   private func dial(_ lane: Int) {
-    let endpoint = settings.endpoints[lane]
-    guard let target = dialTarget(endpoint) else {
+    let endpoint = configuration.endpoints[lane]
+    guard let target = Endpoint.target(endpoint) else {
       return failed(
         lane,
         "connection error: desc = \"transport: Error while dialing: dial tcp: address \(endpoint): "
           + "missing port in address\"")
     }
-    let (loop, configuration) = (loop, configuration)
+    guard usage?.enter() ?? true else { return }
+    let (loop, configuration, usage) = (loop, transport, usage)
     Task { [weak self] in
+      defer { usage?.leave() }
       do {
         let client = try await GRPCClient.connect(
-          to: target, loop: loop, configuration: configuration, authority: authority(endpoint))
+          to: target, loop: loop, configuration: configuration,
+          authority: Endpoint.authority(endpoint))
         if let self { self.up(lane, client) } else { client.abort() }
       } catch { self?.failed(lane, (error as? GRPCStatus)?.message ?? "\(error)") }
     }
   }
 
-  private var configuration: GRPCClientConfiguration {
-    var configuration = GRPCClientConfiguration()
-    let limit = settings.dialTimeout > .zero ? settings.dialTimeout : .seconds(20)
-    configuration.connectTimeout = limit
-    configuration.handshakeTimeout = limit
-    if settings.keepaliveTime > .zero {
+  private var transport: GRPCClientConfiguration {
+    var transport = GRPCClientConfiguration()
+    let limit = configuration.dialTimeout > .zero ? configuration.dialTimeout : .seconds(20)
+    transport.connectTimeout = limit
+    transport.handshakeTimeout = limit
+    if let interval = configuration.keepaliveInterval {
       // gRPC pings every ten seconds at most.
-      configuration.keepaliveInterval = Swift.max(settings.keepaliveTime, .seconds(10))
-      configuration.keepaliveTimeout = settings.keepaliveTimeout
+      transport.keepaliveInterval = Swift.max(interval, .seconds(10))
+      transport.keepaliveTimeout = configuration.keepaliveTimeout
     }
-    return configuration
+    return transport
   }
 
   private func up(_ lane: Int, _ client: GRPCClient) {

@@ -3,7 +3,7 @@ import GRPC
 /// When a request that failed is sent again, and how.
 ///
 /// - Source: etcd `client/v3/retry.go`, `retry_interceptor.go`, `options.go`.
-enum RetryRules {
+package enum RetryRules {
   /// What may happen to a request whose fate is unknown.
   enum Policy: Equatable {
     /// Repeated while the answer is that the server is unavailable.
@@ -28,7 +28,7 @@ enum RetryRules {
   }
 
   /// Attempts of a unary request, the first one included.
-  static let attemptsMax = 100
+  package static let attemptsMax = 100
   /// Pause after a round over a quorum of the endpoints, before chance is added.
   static let pause = Duration.milliseconds(25)
   /// Part of the pause by which chance makes it shorter or longer.

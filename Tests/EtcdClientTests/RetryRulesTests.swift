@@ -1,7 +1,7 @@
 import GRPC
 import Testing
 
-@testable import EtcdCtlKit
+@testable import EtcdClient
 
 /// When a failed request is sent again, as in Go's client 3.5.
 @Suite struct RetryRulesTests {

@@ -1,0 +1,48 @@
+import Runtime
+
+/// An endpoint as users write it: `host:port`, `http://host:port`, `unix:///path`, `unix://path`.
+///
+/// - Source: etcd `client/v3/internal/endpoint`.
+package enum Endpoint {
+  /// Where to connect to; `nil` when there is no port or no path.
+  package static func target(_ endpoint: String) -> Connection.Endpoint? {
+    if let path = socketPath(endpoint) { return path.isEmpty ? nil : .unix(path: String(path)) }
+    let rest = withoutScheme(endpoint)
+    guard let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...])
+    else { return nil }
+    var host = rest[..<colon]
+    if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+    return .tcp(host: String(host), port: Int(port))
+  }
+
+  /// What calls to an endpoint carry as `:authority`: host and port as they were written, or the last
+  /// part of a socket's path.
+  static func authority(_ endpoint: String) -> String {
+    guard let path = socketPath(endpoint) else { return String(withoutScheme(endpoint)) }
+    return path.split(separator: "/").last.map(String.init) ?? (path.isEmpty ? "." : "/")
+  }
+
+  /// How logs call the cluster behind endpoints of which this is the first.
+  ///
+  /// - Source: etcd `client/v3/client.go` authority.
+  package static func name(_ endpoint: String) -> String {
+    if let end = endpoint.firstRange(of: "://")?.upperBound { return String(endpoint[end...]) }
+    return socketPath(endpoint).map(String.init) ?? endpoint
+  }
+
+  /// Whether only TLS reaches it.
+  package static func isSecure(_ endpoint: String) -> Bool {
+    endpoint.hasPrefix("https://") || endpoint.hasPrefix("unixs:")
+  }
+
+  private static func socketPath(_ endpoint: String) -> Substring? {
+    guard endpoint.hasPrefix("unix:") else { return nil }
+    let path = endpoint.dropFirst("unix:".count)
+    return path.hasPrefix("//") ? path.dropFirst(2) : path
+  }
+
+  private static func withoutScheme(_ endpoint: String) -> Substring {
+    guard endpoint.hasPrefix("http://") else { return endpoint[...] }
+    return endpoint.dropFirst("http://".count).prefix { $0 != "/" }
+  }
+}

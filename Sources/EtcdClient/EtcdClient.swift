@@ -1,0 +1,109 @@
+@_exported import Bytes
+@_exported import EtcdAPI
+import GRPC
+import Protobuf
+
+/// A client of an etcd cluster.
+///
+/// Requests go round the endpoints that can be reached and wait while none can. They are sent again where
+/// Go's client does: reads while a server is unavailable, anything that no server has seen, anything whose
+/// token was too old. Every call may come from any task; cancelling the task ends the call.
+///
+/// A client has a thread and its connections until `close()` or its last reference goes.
+public final class EtcdClient: Sendable {
+  public let configuration: EtcdClientConfiguration
+  private let usage: LoopUsage
+  private let session: ClientSession
+
+  /// Makes a client that connects and signs in with the first request.
+  /// - Throws: `badConfiguration` without endpoints, for one that has no port, and for one that needs TLS.
+  public init(_ configuration: EtcdClientConfiguration) throws(EtcdClientError) {
+    guard !configuration.endpoints.isEmpty else { throw .badConfiguration("no endpoints") }
+    for endpoint in configuration.endpoints { try Self.check(endpoint) }
+    self.configuration = configuration
+    usage = LoopUsage()
+    session = ClientSession(configuration, loop: usage.loop, usage: usage, observer: nil)
+  }
+
+  /// The same with the endpoints alone.
+  /// - Throws: as the other.
+  public convenience init(endpoints: [String]) throws(EtcdClientError) {
+    try self.init(EtcdClientConfiguration(endpoints: endpoints))
+  }
+
+  deinit { close() }
+
+  private static func check(_ endpoint: String) throws(EtcdClientError) {
+    guard !Endpoint.isSecure(endpoint) else {
+      throw .badConfiguration("TLS is not supported yet: endpoint \(endpoint)")
+    }
+    guard Endpoint.target(endpoint) != nil else {
+      throw .badConfiguration(
+        "endpoint \(endpoint) is none of host:port, http://host:port, unix:///path")
+    }
+  }
+
+  /// Ends all connections. What is under way fails, and so does what comes later, with `closed`.
+  public func close() {
+    session.close()
+    usage.close()
+  }
+
+  // MARK: Calls
+
+  /// Keys, transactions and compaction.
+  public var kv: KV { KV(client: self) }
+  /// Leases and their renewal.
+  public var leases: Leases { Leases(client: self) }
+  /// Users, roles and whether they are asked for.
+  public var auth: Auth { Auth(client: self) }
+  /// Members of the cluster.
+  public var cluster: Cluster { Cluster(client: self) }
+  /// States of members, alarms and snapshots.
+  public var maintenance: Maintenance { Maintenance(client: self) }
+
+  /// A request within the request timeout.
+  func call<Reply: ProtobufMessage>(
+    _ method: MethodDescriptor, _ request: some ProtobufMessage
+  ) async throws(EtcdClientError) -> Reply {
+    let deadline = deadline
+    return try await run { (session) async throws(GRPCStatus) in
+      try await session.signInFirst(deadline: deadline)
+      return try await session.call(method, request, deadline: deadline).message
+    }
+  }
+
+  /// A request to one member, or to any.
+  /// - Parameter deadline: the end of all attempts; `nil` for none.
+  func call<Reply: ProtobufMessage>(
+    _ method: MethodDescriptor, _ request: some ProtobufMessage, to endpoint: String?,
+    deadline: ContinuousClock.Instant?
+  ) async throws(EtcdClientError) -> Reply {
+    try await run { (own) async throws(GRPCStatus) in
+      let session = endpoint.map { self.session(to: $0) } ?? own
+      defer { if session !== own { session.close() } }
+      try await session.signInFirst(deadline: deadline)
+      return try await session.call(method, request, deadline: deadline).message
+    }
+  }
+
+  /// When a request that begins now must be answered.
+  var deadline: ContinuousClock.Instant? { configuration.requestTimeout.map { .now + $0 } }
+
+  private func session(to endpoint: String) -> ClientSession {
+    var configuration = configuration
+    configuration.endpoints = [endpoint]
+    return ClientSession(configuration, loop: usage.loop, usage: usage, observer: nil)
+  }
+
+  /// Keeps the loop while `body` runs.
+  func run<R>(
+    _ body: (ClientSession) async throws(GRPCStatus) -> R
+  ) async throws(EtcdClientError) -> R {
+    guard usage.enter() else { throw .closed }
+    defer { usage.leave() }
+    do throws(GRPCStatus) { return try await body(session) } catch {
+      throw EtcdClientError(error)
+    }
+  }
+}

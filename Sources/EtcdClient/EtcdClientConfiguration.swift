@@ -1,0 +1,49 @@
+/// Where a cluster is and how to talk to it.
+public struct EtcdClientConfiguration: Sendable {
+  /// A user of the cluster.
+  public struct Credentials: Sendable {
+    public var name: String
+    public var password: String
+
+    public init(name: String, password: String) {
+      self.name = name
+      self.password = password
+    }
+  }
+
+  /// Members, as `host:port`, `http://host:port` or `unix:///path`. Requests go round those that can be
+  /// reached.
+  public var endpoints: [String]
+  /// Who signs in; nobody when `nil` or when a part is empty.
+  public var credentials: Credentials?
+  /// How long an attempt to connect may take.
+  public var dialTimeout: Duration
+  /// How long a request may take with all its attempts; `nil` for as long as it takes.
+  public var requestTimeout: Duration?
+  /// Silence after which a connection with requests under way is probed, ten seconds at least; `nil` for
+  /// never.
+  public var keepaliveInterval: Duration?
+  /// How long a probe may stay unanswered before the connection counts as broken.
+  public var keepaliveTimeout: Duration
+
+  public init(
+    endpoints: [String], credentials: Credentials? = nil, dialTimeout: Duration = .seconds(5),
+    requestTimeout: Duration? = .seconds(10), keepaliveInterval: Duration? = .seconds(30),
+    keepaliveTimeout: Duration = .seconds(10)
+  ) {
+    self.endpoints = endpoints
+    self.credentials = credentials
+    self.dialTimeout = dialTimeout
+    self.requestTimeout = requestTimeout
+    self.keepaliveInterval = keepaliveInterval
+    self.keepaliveTimeout = keepaliveTimeout
+  }
+
+  /// What to sign in with, if there is anything.
+  var login: Credentials? {
+    guard let credentials, !credentials.name.isEmpty, !credentials.password.isEmpty else {
+      return nil
+    }
+    return credentials
+  }
+}

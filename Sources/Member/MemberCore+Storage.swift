@@ -1,0 +1,215 @@
+import Auth
+import Bytes
+import EtcdAPI
+import MVCC
+import Membership
+import Raft
+import V2Store
+
+/// What raft wants of the log, the state and the peers, and what the disk has done: the backend's batches,
+/// raft snapshots, and states that a leader sent.
+extension MemberCore {
+  mutating func process(_ ready: Ready, _ out: inout MemberOutput) {
+    if let soft = ready.softState, soft.lead != lead { leaderDidChange(to: soft.lead, &out) }
+    for state in ready.readStates { reads.confirm(state.context, index: state.index) }
+    for message in ready.messages {
+      switch message.to {
+      case RaftNodeID.appendThread:
+        if message.snapshot != nil { isInstalling = true }
+        append(
+          LogAppend(
+            hardState: ready.hardState, entries: message.entries, snapshot: message.snapshot,
+            mustSync: ready.mustSync || message.snapshot != nil, responses: message.responses), &out
+        )
+      case RaftNodeID.applyThread:
+        applyQueue.add(message)
+        applyOn(&out)
+      default: send(message, &out)
+      }
+    }
+  }
+
+  mutating func send(_ message: Raftpb.Message, _ out: inout MemberOutput) {
+    guard message.type == .snap else {
+      out.messages.append(message)
+      return
+    }
+    // A member that just joined would refuse a state in which it is no member, again and again.
+    guard durable.confState.holds(message.to) else {
+      heldSnapshots.removeAll { $0.to == message.to }
+      heldSnapshots.append(message)
+      commitDue = true
+      return
+    }
+    // The backend's durable state is at least as new as the snapshot that raft has in mind.
+    var message = message
+    message.snapshot = Raftpb.Snapshot(
+      data: durable.v2.document(),
+      metadata: Raftpb.SnapshotMetadata(
+        confState: durable.confState, index: durable.index, term: durable.term))
+    out.sendSnapshots.append(SnapshotSend(message: message, state: durableRows))
+  }
+
+  /// Sends snapshots that waited for the backend, as long as they are this leader's to send and the
+  /// receiver is a member.
+  mutating func sendHeldSnapshots(_ out: inout MemberOutput) {
+    guard !heldSnapshots.isEmpty else { return }
+    let term = node.basicStatus.hardState.term
+    for message in exchange(&heldSnapshots, with: []) {
+      if isLeader && message.term == term && applied.confState.holds(message.to) {
+        send(message, &out)
+      } else {
+        node.reportSnapshot(message.to, failed: true)
+      }
+    }
+  }
+
+  /// Hands a write to the log. A new commit index alone need not be durable: when nothing is being
+  /// written it counts as done, and goes along with the next write or tick.
+  mutating func append(_ append: LogAppend, _ out: inout MemberOutput) {
+    var append = append
+    if append.isNewsOnly && appendsUnderWay == 0 {
+      unwritten = append.hardState ?? unwritten
+      finish(append)
+      return
+    }
+    append.hardState = append.hardState ?? unwritten
+    unwritten = nil
+    appendsUnderWay += 1
+    out.appends.append(append)
+  }
+
+  /// Brings the log up to the commit index that it was not told yet.
+  mutating func writeNews(_ out: inout MemberOutput) {
+    guard let state = unwritten else { return }
+    unwritten = nil
+    appendsUnderWay += 1
+    out.appends.append(
+      LogAppend(hardState: state, entries: [], snapshot: nil, mustSync: false, responses: []))
+  }
+
+  mutating func didAppend(_ append: LogAppend) {
+    appendsUnderWay -= 1
+    finish(append)
+  }
+
+  mutating func finish(_ append: LogAppend) {
+    node.storage.append(append.entries)
+    if let state = append.hardState { node.storage.hardState = state }
+    for response in append.responses {
+      if response.to == id { step(response) } else { delayed.append(response) }
+    }
+  }
+
+  /// Answers those who wait for the backend.
+  mutating func releaseFlushes(_ out: inout MemberOutput) {
+    guard !flushes.isEmpty else { return }
+    let isSettled = !store.isCompacting && store.droppedRows == 0 && !store.isCommitting
+    func isOver(_ index: UInt64, _ withCompactions: Bool) -> Bool {
+      index <= durable.index && (isSettled || !withCompactions)
+    }
+    for flush in flushes where isOver(flush.index, flush.withCompactions) {
+      out.replies.append(Reply(id: flush.id, outcome: .done))
+    }
+    flushes.removeAll { isOver($0.index, $0.withCompactions) }
+    if !flushes.isEmpty { commitDue = true }
+  }
+
+  mutating func sendDelayed(_ out: inout MemberOutput) {
+    for message in delayed { send(message, &out) }
+    delayed.removeAll(keepingCapacity: true)
+  }
+
+  mutating func didCommit(_ state: any CommittedRows, _ out: inout MemberOutput) {
+    guard let position = freezing else { return }
+    freezing = nil
+    store.didCommit(state)
+    durable = position
+    durableRows = state
+    sendHeldSnapshots(&out)
+    answerCompactions(&out) { $0.stage == .committing }
+  }
+
+  mutating func maybeFreeze(_ out: inout MemberOutput) {
+    // Half a transaction must not become durable.
+    guard !isInstalling, !store.isCommitting, out.freeze == nil, applyQueue.bulk == nil else {
+      return
+    }
+    let full =
+      store.pendingRows >= config.commitRows || store.unfrozenBytes >= config.commitBytes
+      || store.droppedRows >= config.compactionBatchRows
+    guard full || (commitDue && (store.hasPending || durable.index < applied.index)) else { return }
+    guard applied.index >= replayUntil else { return }
+    commitDue = false
+    freezing = applied
+    for index in physicalCompactions.indices where physicalCompactions[index].stage == .removed {
+      physicalCompactions[index].stage = .committing
+    }
+    auth.writeFirstRevision(to: &store)
+    out.freeze = store.freeze(appliedIndex: applied.index, term: applied.term)
+  }
+
+  mutating func maybeSnapshot(_ out: inout MemberOutput) {
+    guard savingSnapshot == nil, !isInstalling, durable.index > snapshotIndex,
+      durable.index - snapshotIndex >= config.snapshotCount
+    else { return }
+    // A snapshot is good only when the log knows that it was committed.
+    writeNews(&out)
+    savingSnapshot = durable
+    out.saveSnapshot = Raftpb.Snapshot(
+      data: durable.v2.document(),
+      metadata: Raftpb.SnapshotMetadata(
+        confState: durable.confState, index: durable.index, term: durable.term))
+  }
+
+  mutating func didSaveSnapshot(_ index: UInt64) {
+    guard let position = savingSnapshot, position.index == index else { return }
+    savingSnapshot = nil
+    do throws(RaftStorageError) {
+      _ = try node.storage.createSnapshot(
+        at: index, confState: position.confState, data: Bytes())
+      snapshotIndex = index
+      let keep = config.catchUpEntries
+      if index > keep { try node.storage.compact(to: index - keep) }
+    } catch { _ = error }  // A newer snapshot was installed, or the log is compacted that far.
+  }
+
+  mutating func didInstall(
+    _ append: LogAppend, _ restored: MVCCStore, _ out: inout MemberOutput
+  ) {
+    guard let snapshot = append.snapshot else { preconditionFailure("install without snapshot") }
+    do {
+      let position = try Position(snapshot)
+      try node.storage.applySnapshot(snapshot)
+      store = restored
+      try alarms.restore(from: store)
+      downgrade = try Self.downgrade(in: store)
+      try restoreAuth(&out)
+      replayUntil = try store.consistentIndex()
+      applied = position
+      durable = applied
+      durableRows = restored.committedState
+      // What was on its way is in the snapshot; raft still counts on hearing of it.
+      for response in applyQueue.drop() { step(response) }
+      freezing = nil
+      savingSnapshot = nil
+      heldSnapshots.removeAll()
+      snapshotIndex = snapshot.metadata.index
+      // Their rows went with the old state.
+      answerCompactions(&out) { _ in true }
+      let membership = applied.membership
+      out.memberChanges += membership.sorted.map { .add($0) }
+      out.memberChanges += membership.removed.sorted().map { .remove($0) }
+    } catch { halt("snapshot at index \(snapshot.metadata.index): \(error)") }
+    isInstalling = false
+    didAppend(append)
+  }
+}
+
+extension Raftpb.ConfState {
+  /// Whether a member votes, learns, or is about to leave in this configuration.
+  func holds(_ id: UInt64) -> Bool {
+    voters.contains(id) || learners.contains(id) || votersOutgoing.contains(id)
+      || learnersNext.contains(id)
+  }
+}
