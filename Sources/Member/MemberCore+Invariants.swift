@@ -1,3 +1,4 @@
+import Bytes
 import MVCC
 import Raft
 
@@ -31,6 +32,18 @@ extension MemberCore {
     return node.checkInvariants().map { "raft \($0)" }
   }
 
-  /// The same for `RowLog` and `KeyIndex`, which takes a walk over all keys.
-  public func checkStoreInvariants() -> String? { store.checkInvariants() }
+  /// Guarantees that take a look at the backend and a walk over all keys:
+  /// 1. The state from which snapshots for peers are taken is that of the durable index.
+  /// 2. Those of `RowLog` and `KeyIndex`.
+  /// - Returns: the first one that does not hold.
+  public func checkStoreInvariants() -> String? {
+    if durable.index >= replayUntil, durable.index > 0 {
+      do throws(StoreError) {
+        var reader = ByteReader(try durableRows.value(.meta, "consistent_index") ?? Bytes())
+        let index: UInt64 = reader.readBigEndian() ?? 0
+        if index != durable.index { return "1: rows of \(index), durable \(durable.index)" }
+      } catch { return "1: \(error)" }
+    }
+    return store.checkInvariants()
+  }
 }

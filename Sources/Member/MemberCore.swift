@@ -95,7 +95,10 @@ public struct MemberCore: Sendable {
   var snapshotIndex: UInt64
   var savingSnapshot: Position?
   /// A snapshot from the leader is being installed: the backend is not ours to write.
-  var isInstalling = false
+  var isInstalling: Bool { installations > 0 }
+  /// Snapshots from the leader that are not in place. Another may come while one is being installed,
+  /// and a batch frozen between the two would be committed to a database that is newer.
+  var installations = 0
 
   var ticks = 0
   var waiting = IDTable<Int>()
