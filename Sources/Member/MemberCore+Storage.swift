@@ -15,7 +15,7 @@ extension MemberCore {
     for message in ready.messages {
       switch message.to {
       case RaftNodeID.appendThread:
-        if message.snapshot != nil { isInstalling = true }
+        if message.snapshot != nil { installations += 1 }
         append(
           LogAppend(
             hardState: ready.hardState, entries: message.entries, snapshot: message.snapshot,
@@ -201,7 +201,7 @@ extension MemberCore {
       out.memberChanges += membership.sorted.map { .add($0) }
       out.memberChanges += membership.removed.sorted().map { .remove($0) }
     } catch { halt("snapshot at index \(snapshot.metadata.index): \(error)") }
-    isInstalling = false
+    installations -= 1
     didAppend(append)
   }
 }

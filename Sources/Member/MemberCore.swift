@@ -95,7 +95,10 @@ public struct MemberCore: Sendable {
   var snapshotIndex: UInt64
   var savingSnapshot: Position?
   /// A snapshot from the leader is being installed: the backend is not ours to write.
-  var isInstalling = false
+  var isInstalling: Bool { installations > 0 }
+  /// Snapshots from the leader that are not in place. Another may come while one is being installed,
+  /// and a batch frozen between the two would be committed to a database that is newer.
+  var installations = 0
 
   var ticks = 0
   var waiting = IDTable<Int>()
@@ -185,6 +188,8 @@ public struct MemberCore: Sendable {
   /// Keys that one step of a compaction visits.
   public var compactionStepKeys: Int { config.compactionStepKeys }
   public var membership: Membership { applied.membership }
+  /// The configuration as of the last applied entry.
+  public var confState: Raftpb.ConfState { applied.confState }
   /// Whether no other member votes, as far as the log is applied.
   public var isOnlyVoter: Bool {
     applied.confState.voters == [id] && applied.confState.votersOutgoing.isEmpty
@@ -303,7 +308,9 @@ public struct MemberCore: Sendable {
     expireWaiting(&out)
     tickLeases(&out)
     finish(reads.expire(tick: ticks, after: config.requestTicks), .failure(.timeout), &out)
-    reads.retry(tick: ticks, after: config.readRetryTicks)
+    if reads.retry(tick: ticks, after: config.readRetryTicks) {
+      node.readIndex(context: reads.context)
+    }
   }
 
   mutating func step(_ message: Raftpb.Message) {

@@ -4,8 +4,10 @@ import EtcdAPI
 /// What waits for a read index: linearizable reads, and questions that the leader's clock of leases
 /// answers.
 ///
-/// All that wait when a round starts share it. A round's context is never used twice, so a late answer
-/// to an earlier question cannot confirm a later one.
+/// All that wait when a round starts share it. A context belongs to one round: whatever answers it
+/// confirms that round, however often and however long ago it was asked, and no later one. So a round
+/// that is asked again may still be confirmed by the answer to the first question; otherwise a network
+/// slower than the retries would never let a read go.
 struct ReadQueue: Sendable {
   /// Who waits.
   enum Waiter: Sendable {
@@ -72,12 +74,12 @@ struct ReadQueue: Sendable {
     return taken(released)
   }
 
-  /// Puts the entries of an unanswered round back, to be asked with a new context.
-  mutating func retry(tick: Int, after limit: Int) {
-    guard !asked.isEmpty, tick - askedTick >= limit else { return }
+  /// - Returns: whether the round under way is to be asked again, with its context.
+  mutating func retry(tick: Int, after limit: Int) -> Bool {
+    guard !asked.isEmpty, tick - askedTick >= limit else { return false }
     slow += 1
-    next = asked + next
-    asked.removeAll()
+    askedTick = tick
+    return true
   }
 
   /// Takes what waited too long.
@@ -103,6 +105,21 @@ struct ReadQueue: Sendable {
   mutating func takeAsked() -> [Entry] {
     if !asked.isEmpty { failed += 1 }
     return taken(exchange(&asked, with: []))
+  }
+
+  /// Guarantees, between turns:
+  /// 1. A round under way has a context.
+  /// 2. What is confirmed waits for an index that is not applied.
+  /// 3. `leaseQuestions` counts the questions about leases.
+  /// - Returns: the first one that does not hold.
+  func checkInvariants(applied: UInt64) -> String? {
+    guard asked.isEmpty || !context.isEmpty else { return "1: a round without a context" }
+    for round in confirmed where round.entries.isEmpty || round.index <= applied {
+      return "2: \(round.entries.count) wait for \(round.index), applied \(applied)"
+    }
+    let waiting = next + asked + confirmed.flatMap(\.entries)
+    let found = waiting.count { if case .lease = $0.waiter { true } else { false } }
+    return found == leaseQuestions ? nil : "3: \(leaseQuestions) questions, \(found) found"
   }
 
   private mutating func taken(_ entries: [Entry]) -> [Entry] {

@@ -29,7 +29,7 @@ import Testing
       if lane == 0 { _ = expectSound(only) }
       return
     }
-    let seeds = Self.environment["SIM_SEEDS"].flatMap(UInt64.init) ?? 200
+    let seeds = Self.environment["SIM_SEEDS"].flatMap(UInt64.init) ?? 300
     var total = SimulationCounters()
     for seed in 1...seeds where seed % Self.lanes == lane {
       let cluster = expectSound(seed)
@@ -41,6 +41,7 @@ import Testing
     #expect(total.defragmentations > 0 && total.elections > 0)
     #expect(total.acknowledged > 2 * total.unknown)
     #expect(total.leasesRenewed > 0 && total.leasesExpired > 0)
+    #expect(total.authChanges > 0 && total.memberChanges > 0 && total.failedSyncs > 0)
   }
 
   /// A fault that is built in must be found within a few seeds; otherwise the checks are worth

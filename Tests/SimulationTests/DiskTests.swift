@@ -88,6 +88,22 @@ import Testing
     #expect(throws: FileError.self) { try disk.list("d") }
   }
 
+  /// As the kernel does it: what an fsync could not write is lost though a later one succeeds.
+  @Test func aFailedFsyncLosesWhatItShouldHaveWritten() throws {
+    let (disk, file) = try prepared()
+    try disk.syncDirectory("d")
+    try write("durable", at: 0, file)
+    try file.sync()
+    try write("DUR", at: 0, file)
+    disk.failsNextSync = true
+    let failure = #expect(throws: FileError.self) { try file.sync() }
+    #expect(failure?.errno == 5)
+    try write("E", at: 6, file)
+    try file.sync()
+    var random = SplitMix64(seed: 1)
+    #expect(try text("d/f", disk.crashed(.lost, &random)) == "durablE")
+  }
+
   @Test func locksAndMappings() throws {
     let (disk, file) = try prepared()
     try write("abc", at: 0, file)

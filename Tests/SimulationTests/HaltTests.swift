@@ -57,6 +57,35 @@ import Testing
     _ = try start(disk)
   }
 
+  /// A failed fsync of the log ends the member with nothing acknowledged, and whoever went on all the
+  /// same would get no further: the kernel may have thrown away what an earlier write left.
+  @Test func aFailedFsyncEndsTheMember() throws {
+    let disk = SimulatedFileSystem()
+    let member = try start(disk)
+    let acknowledged = put(member, "a")
+    #expect(try member.settle().replies.map(\.id) == [acknowledged])
+    let lost = put(member, "b")
+    _ = try member.turn()
+    disk.failsNextSync = true
+    #expect(throws: (any Error).self) { while member.hasLogWork { try member.runLog() } }
+    _ = put(member, "c")
+    #expect(throws: (any Error).self) {
+      while true {
+        while member.hasEvents { _ = try member.turn() }
+        guard member.hasLogWork else { return }
+        try member.runLog()
+      }
+    }
+    let answered = member.runLoop().flatMap { news -> [UInt64] in
+      if case .answers(let replies, _) = news { replies.map(\.id) } else { [] }
+    }
+    #expect(!answered.contains(lost), "it was answered without being durable")
+    disk.powerOff()
+    var random = SplitMix64(seed: 1)
+    let restarted = try start(disk.crashed(.lost, &random))
+    #expect(restarted.core.status.keys == 1, "what was acknowledged is there, and nothing else")
+  }
+
   /// A member that joins gets a state in which it is a member, and one only.
   @Test func aSnapshotIsNotOlderThanTheChangeThatBroughtTheReceiver() throws {
     let member = try start(SimulatedFileSystem())

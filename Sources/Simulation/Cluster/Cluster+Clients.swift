@@ -1,3 +1,4 @@
+import Auth
 import EtcdAPI
 import MVCC
 import Member
@@ -29,11 +30,14 @@ extension Cluster {
   func call(_ request: ClientRequest, client: Int, at id: UInt64) -> Int {
     let member = nodes[id]!.member!
     clock += 1
-    history.append(Operation(client: client, request: request, member: id, called: clock))
+    let caller = caller(client, at: member)
+    history.append(
+      Operation(
+        client: client, request: request, member: id, user: caller?.username, called: clock))
     let operation = history.count - 1
     let number = member.makeRequestID()
     waiting[id]![number] = operation
-    if let data = request.encoded(id: number) {
+    if let data = request.encoded(id: number, caller) {
       post(.propose([Proposal(id: number, data: data)]), to: id)
     } else if request.range?.serializable == true || options.mutant == .readsLocally {
       post(.readLocal([number]), to: id)
@@ -67,19 +71,25 @@ extension Cluster {
   }
 
   /// Tells clients what a turn of a member answered.
-  func answer(_ out: MemberOutput, from id: UInt64) {
-    for reply in out.replies {
-      if answerLease(reply) { continue }
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], from id: UInt64) {
+    for reply in replies {
+      if answerLease(reply) || answerAuth(reply) || answerChange(reply, from: id) { continue }
       guard let operation = waiting[id]?.removeValue(forKey: reply.id) else { continue }
       finish(operation, OperationResult(reply.outcome, to: history[operation].request))
     }
-    for batch in out.reads {
+    for batch in reads {
       for number in batch.ids {
         guard let operation = waiting[id]?.removeValue(forKey: number) else { continue }
         guard case .success(let snapshot) = batch.result,
           let range = history[operation].request.range
         else {
           finish(operation, nil)
+          continue
+        }
+        if options.mutant != .readsUnchecked, let user = history[operation].user,
+          !batch.auth.allows(range, user)
+        {
+          finish(operation, .refused)
           continue
         }
         do throws(StoreError) {
@@ -118,6 +128,16 @@ extension Cluster {
 
   /// The member died with the request.
   func lose(_ operation: Int) { finish(operation, nil) }
+}
+
+extension AuthStore {
+  /// Whether a user may read, as a server asks when it has the state to read from.
+  fileprivate func allows(_ range: Etcdserverpb.RangeRequest, _ user: String) -> Bool {
+    do throws(EtcdError) {
+      try check(range, AuthInfo(username: user, revision: revision))
+      return true
+    } catch { return false }
+  }
 }
 
 extension OperationResult {

@@ -18,10 +18,15 @@ extension Cluster {
       nodes[id]!.pausedUntil = now + random.below(30 * Self.tickUnits)
     case 67..<75:
       trace("the disk of \(name(id)) hangs")
-      nodes[id]!.diskHangsUntil = now + random.below(30 * Self.tickUnits)
+      // Once in a while longer than requests wait and leases live.
+      let ticks = chance(oneIn: 4) ? 150 : 30
+      nodes[id]!.diskHangsUntil = now + random.below(ticks * Self.tickUnits)
     case 75..<83: transferLeader(to: id)
     case 83..<90: defragment(id)
     case 90..<95: crashAll()
+    case 95..<98:
+      trace("an fsync of \(name(id)) will fail")
+      nodes[id]!.fileSystem.failsNextSync = isUp
     default: break
     }
   }

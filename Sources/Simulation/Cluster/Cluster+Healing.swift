@@ -1,4 +1,5 @@
 import Member
+import Membership
 
 extension Cluster {
   /// Ends all faults. The cluster must elect a leader, serve a write and a read on every member, and
@@ -7,19 +8,24 @@ extension Cluster {
     trace("faults end")
     faultsAllowed = false
     cut = []
-    for id in ids { nodes[id]!.fileSystem.stopBefore = nil }
+    for id in nodes.keys {
+      nodes[id]!.fileSystem.stopBefore = nil
+      nodes[id]!.fileSystem.failsNextSync = false
+    }
     callsAllowed = false
     let deadline = now + options.healTicks * Self.tickUnits
     var asked: [Int] = []
     let start = history.count
     work(until: deadline) {
-      if asked.isEmpty, self.hasSettledLeader { asked = self.askEveryone() }
+      if asked.isEmpty, self.hasSettledLeader, self.isMembershipSettled {
+        asked = self.askEveryone()
+      }
       self.retry(&asked)
-      return !asked.isEmpty && asked.allSatisfy { self.history[$0].result != nil }
+      return !asked.isEmpty && asked.allSatisfy { self.history[$0].isServed }
         && self.isConverged && self.leasesAreGone
     }
     guard problems.isEmpty else { return }
-    guard !asked.isEmpty, asked.allSatisfy({ history[$0].result != nil }), isConverged,
+    guard !asked.isEmpty, asked.allSatisfy({ history[$0].isServed }), isConverged,
       leasesAreGone
     else {
       problems.append(
@@ -52,7 +58,7 @@ extension Cluster {
     for position in asked.indices {
       let operation = history[asked[position]]
       let isWaiting = waiting[operation.member]?.values.contains(asked[position]) ?? false
-      guard operation.result == nil, !isWaiting, nodes[operation.member]!.member != nil else {
+      guard !operation.isServed, !isWaiting, nodes[operation.member]!.member != nil else {
         continue
       }
       var request = operation.request
@@ -66,6 +72,7 @@ extension Cluster {
 
   /// All members applied the same entries, and all have the same backend behind them.
   private var isConverged: Bool {
+    guard isMembershipSettled else { return false }
     let states = ids.map { nodes[$0]!.member?.core.status }
     guard let first = states[0], states.allSatisfy({ $0 != nil }) else { return false }
     return states.allSatisfy {
@@ -82,5 +89,13 @@ extension Cluster {
         + "\(status.commitIndex) applied \(status.appliedIndex) revision \(status.revision) "
         + "leases \(nodes[id]!.member!.core.leaseIDs)"
     }.joined(separator: "\n")
+  }
+}
+
+extension Operation {
+  /// Whether it was answered, and not with a refusal.
+  fileprivate var isServed: Bool {
+    if case .refused = result { return false }
+    return result != nil
   }
 }

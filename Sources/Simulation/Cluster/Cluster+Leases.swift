@@ -90,7 +90,7 @@ extension Cluster {
     let id = ids[random.below(ids.count)]
     guard let member = nodes[id]!.member else { return }
     let number = begin(holder, member)
-    var request = Etcdserverpb.InternalRaftRequest(header: Etcdserverpb.RequestHeader(id: number))
+    var request = Etcdserverpb.InternalRaftRequest(header: header(number, at: member))
     fill(&request)
     post(.propose([Proposal(id: number, data: request.encoded())]), to: id)
   }

@@ -1,6 +1,7 @@
 import MVCC
 import Member
 import MemberStorage
+import Membership
 import Raft
 
 extension Cluster {
@@ -12,6 +13,7 @@ extension Cluster {
     node.isTurnPlanned = false
     node.isLogBusy = false
     node.isStorageBusy = false
+    node.isLoopPlanned = false
     node.diskHangsUntil = 0
     // A clock may run up to 20% fast or slow.
     node.tickUnits = Self.tickUnits * (80 + random.below(41)) / 100
@@ -19,11 +21,15 @@ extension Cluster {
     nodes[id] = node
     do {
       let member = try SimulatedMember(
-        node.fileSystem, founders: founders, own: node.info, options: memberOptions,
+        node.fileSystem, founders: founders, own: node.info,
+        joins: !founders.contains { $0.id == id }, options: memberOptions,
         milliseconds: UInt64(now) * 10, seed: random.next())
       counters.repairs += member.notes.count
       trace("\(name(id)) starts at index \(member.consistentIndex) \(member.notes)")
       nodes[id]!.member = member
+      // Who joins has asked a member for the others.
+      let known = member.core.membership.members.keys
+      nodes[id]!.peers = Set(known.isEmpty ? ids : Array(known)).subtracting([id])
       waiting[id] = [:]
       queue.add(.tick(id, life: node.life), at: now + random.below(node.tickUnits) + 1)
       wake(id)
@@ -33,6 +39,7 @@ extension Cluster {
   private var memberOptions: SimulatedMember.Options {
     var member = options.member
     member.acknowledgesEarly = options.mutant == .acknowledgesEarly
+    member.overtakesTurns = options.mutant == .overtakesTurns
     return member
   }
 
@@ -44,6 +51,11 @@ extension Cluster {
 
   /// A member failed: as planned when the power is off, otherwise it is a bug.
   private func stopped(_ id: UInt64, _ error: any Error) {
+    if nodes[id]!.fileSystem.takeSyncFailure() {
+      // Nobody knows what the kernel keeps of pages that it could not write: they count as lost.
+      counters.failedSyncs += 1
+      return crash(id, .lost)
+    }
     guard nodes[id]!.fileSystem.isDead else {
       problems.append("\(name(id)) failed: \(error)")
       return
@@ -71,12 +83,12 @@ extension Cluster {
     let node = nodes[id]!
     queue.add(.tick(id, life: node.life), at: now + node.tickUnits)
     guard now >= node.pausedUntil else { return }
-    post(.tick, to: id)
+    post(.tick, to: id, by: .core)
   }
 
-  func post(_ event: MemberEvent, to id: UInt64) {
+  func post(_ event: MemberEvent, to id: UInt64, by thread: MemberThread = .loop) {
     guard let member = nodes[id]?.member else { return }
-    member.post(event)
+    member.post(event, by: thread)
     wake(id)
   }
 
@@ -96,6 +108,10 @@ extension Cluster {
     if member.hasStorageWork, !node.isStorageBusy {
       node.isStorageBusy = true
       queue.add(.storage(id, life: node.life), at: earliest + 2 * diskTime())
+    }
+    if member.hasLoopWork, !node.isLoopPlanned {
+      node.isLoopPlanned = true
+      queue.add(.loop(id, life: node.life), at: earliest + random.below(options.loopDelay))
     }
     nodes[id] = node
   }
@@ -124,15 +140,40 @@ extension Cluster {
     let before = member.core.status
     let out: MemberOutput
     do { out = try member.turn() } catch { return stopped(id, error) }
-    for message in out.messages { send(message) }
-    for snapshot in out.sendSnapshots { send(snapshot, from: id) }
-    answer(out, from: id)
     counters.leasesExpired += out.leases.expired
     if out.leaderChanged { counters.elections += 1 }
+    if out.removedSelf { sayGoodbye(id) }
     if out.compacted != nil { counters.compactions += 1 }
     verify(id, member, before: before)
     verifyLeases(id, member)
+    verifyView(id, member)
     wake(id)
+  }
+
+  /// The loop of clients and peers sees what turns gave since it last looked.
+  func runLoop(_ id: UInt64) {
+    guard let member = nodes[id]?.member else { return }
+    let earliest = nodes[id]!.pausedUntil
+    // One thread does one thing at a time.
+    if now < earliest || member.loopHoldsTurn {
+      queue.add(.loop(id, life: nodes[id]!.life), at: max(now + 1 + random.below(50), earliest))
+      return
+    }
+    nodes[id]!.isLoopPlanned = false
+    for news in member.runLoop() {
+      switch news {
+      case .answers(let replies, let reads): answer(replies, reads, from: id)
+      case .messages(let messages): for message in messages { send(message) }
+      case .snapshots(let snapshots): for snapshot in snapshots { send(snapshot, from: id) }
+      case .membership(let changes): noteChanges(changes, at: id)
+      }
+    }
+    verifyView(id, member)
+    wake(id)
+  }
+
+  private func verifyView(_ id: UInt64, _ member: SimulatedMember) {
+    if let problem = member.viewProblem { problems.append("\(name(id)): \(problem)") }
   }
 
   private func verify(_ id: UInt64, _ member: SimulatedMember, before: MemberStatus) {
@@ -140,9 +181,19 @@ extension Cluster {
     note(status.appliedIndex)
     note(UInt64(bitPattern: status.revision))
     if let problem = facts.check(
-      status, of: id, isReplaying: status.appliedIndex < member.consistentIndex)
+      status, member.core.auth, of: id, isReplaying: status.appliedIndex < member.consistentIndex)
     {
       problems.append("\(name(id)): \(problem)")
+    }
+    if let problem = facts.check(member.core.confState, member.core.membership, at: status) {
+      problems.append("\(name(id)): \(problem)")
+    }
+    verifyMembership(id, member)
+    if let problem = member.core.checkInvariants() {
+      problems.append("\(name(id)) breaks an invariant: \(problem)")
+    }
+    if chance(oneIn: 10), let problem = member.core.checkStoreInvariants() {
+      problems.append("\(name(id)) breaks an invariant of its store: \(problem)")
     }
     if status.term != before.term || status.role != before.role {
       trace("\(name(id)) is \(status.role) in term \(status.term)")

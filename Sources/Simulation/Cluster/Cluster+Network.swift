@@ -4,6 +4,7 @@ import EtcdAPI
 import FileSystem
 import Member
 import MemberStorage
+import Membership
 import Raft
 
 extension Cluster {
@@ -40,7 +41,8 @@ extension Cluster {
 
   func send(_ message: Raftpb.Message) {
     let link = Link(from: message.from, to: message.to)
-    guard nodes[message.to] != nil else { return }
+    // The transport does not know everybody whom raft knows.
+    guard nodes[message.from]!.peers.contains(message.to) else { return }
     if cut.contains(link) || (faultsAllowed && chance(oneIn: options.lossOneIn)) {
       if chance(oneIn: 2) { post(.unreachable(message.to), to: message.from) }
       return
@@ -63,6 +65,14 @@ extension Cluster {
 
   func deliver(_ message: Raftpb.Message) {
     guard !cut.contains(Link(from: message.from, to: message.to)) else { return }
+    guard let receiver = nodes[message.to]!.member else { return }
+    if receiver.core.membership.removed.contains(message.from) {
+      // It is told so and ends.
+      if nodes[message.from]!.member != nil { retire(message.from) }
+      return
+    }
+    // Who sends is answered, known or not.
+    nodes[message.to]!.peers.insert(message.from)
     note(message.index)
     post(.receive([message]), to: message.to)
   }
@@ -76,6 +86,9 @@ extension Cluster {
       let receiver = target.member, !cut.contains(Link(from: id, to: to)),
       let index = snapshot.message.snapshot?.metadata.index
     else { return post(.snapshotSent(to, failed: true), to: id) }
+    if snapshot.message.snapshot?.metadata.confState.counts(to) != true {
+      problems.append("\(name(id)) sends \(name(to)) a snapshot in which it is no member")
+    }
     counters.snapshotsSent += 1
     trace("\(name(id)) sends the snapshot at \(index) to \(name(to))")
     let digits = String(index, radix: 16)
@@ -136,6 +149,8 @@ extension Cluster {
   }
 
   private func fail(_ transfer: Transfer) {
+    // A receiver drops what its disk does not take, and goes on.
+    _ = nodes[transfer.message.to]!.fileSystem.takeSyncFailure()
     trace("the snapshot for \(name(transfer.message.to)) does not arrive")
     if nodes[transfer.message.to]!.life == transfer.receiverLife {
       try? nodes[transfer.message.to]!.fileSystem.remove(transfer.temporary)

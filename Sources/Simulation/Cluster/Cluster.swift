@@ -18,6 +18,7 @@ public final class Cluster {
     var isTurnPlanned = false
     var isLogBusy = false
     var isStorageBusy = false
+    var isLoopPlanned = false
     /// The process gets no processor before this time.
     var pausedUntil = 0
     /// Writes of the log hang before this time.
@@ -26,6 +27,8 @@ public final class Cluster {
     var tickUnits = Cluster.tickUnits
     /// What a crash under way leaves.
     var crashMode = CrashMode.clean
+    /// Members that the transport sends to.
+    var peers: Set<UInt64> = []
   }
 
   static let tickUnits = 1000
@@ -35,7 +38,9 @@ public final class Cluster {
   var queue = EventQueue()
   var now = 0
   var nodes: [UInt64: Node] = [:]
-  let ids: [UInt64]
+  /// Members, learners included, as far as the operator knows.
+  var ids: [UInt64]
+  let founders: [MemberInfo]
   let keys: [String]
   var faultsAllowed = true
 
@@ -52,6 +57,8 @@ public final class Cluster {
   var nextValue = 0
   var callsAllowed = true
   var leaseWorld = LeaseWorld()
+  var authWorld = AuthWorld()
+  var changeWorld = ChangeWorld()
 
   // Facts that must agree between members.
   var facts = SharedFacts()
@@ -72,13 +79,15 @@ public final class Cluster {
     self.log = log
     random = SplitMix64(seed: options.seed)
     keys = (0..<options.keys).map { "k\($0)" }
-    let infos = (0..<options.members).map { number in
+    let infos = (0..<(options.members + options.spares)).map { number in
       let url = "http://10.0.0.\(number + 1):2380"
       return MemberInfo(
         id: Identity.memberID(peerURLs: [url], token: "simulation"), peerURLs: [url],
         name: "m\(number + 1)")
     }
-    ids = infos.map(\.id)
+    founders = Array(infos.prefix(options.members))
+    ids = founders.map(\.id)
+    changeWorld.spares = infos.dropFirst(options.members).map(\.id)
     leaseWorld.holders = (0..<options.leaseHolders).map { _ in LeaseWorld.Holder() }
     clients = (0..<options.clients).map { _ in Client() }
     for info in infos {
@@ -88,8 +97,6 @@ public final class Cluster {
     }
   }
 
-  var founders: [MemberInfo] { ids.map { nodes[$0]!.info } }
-
   /// Runs faults and load, then mends everything and checks that the cluster recovers and that what
   /// clients saw is consistent.
   public func run() {
@@ -98,9 +105,12 @@ public final class Cluster {
     for holder in leaseWorld.holders.indices {
       queue.add(.lease(holder: holder), at: random.below(5000))
     }
+    if options.auth { queue.add(.authStep, at: random.below(50 * Self.tickUnits)) }
+    if options.spares > 0 { queue.add(.changeStep, at: 20 * Self.tickUnits) }
     queue.add(.fault, at: 20 * Self.tickUnits)
     work(until: options.faultTicks * Self.tickUnits) { false }
     if problems.isEmpty { heal() }
+    if problems.isEmpty { checkRevocations() }
     if problems.isEmpty { problems += HistoryCheck.problems(of: history, keys: keys) }
     note(UInt64(history.count))
   }
@@ -126,12 +136,16 @@ public final class Cluster {
     case .tick(let id, let life): if nodes[id]!.life == life { tick(id) }
     case .turn(let id, let life): if nodes[id]!.life == life { turn(id) }
     case .log(let id, let life): if nodes[id]!.life == life { runLog(id) }
+    case .loop(let id, let life): if nodes[id]!.life == life { runLoop(id) }
     case .storage(let id, let life): if nodes[id]!.life == life { runStorage(id) }
     case .deliver(let message): deliver(message)
     case .transfer(let number): continueTransfer(number)
     case .call(let client): call(client)
     case .giveUp(let operation): giveUp(operation)
     case .lease(let holder): stepLease(holder)
+    case .authStep: stepAuth()
+    case .changeStep: stepChange()
+    case .retire(let id, let life): if nodes[id]!.life == life { retire(id) }
     case .fault: fault()
     case .restart(let id, let life): if nodes[id]!.life == life { start(id) }
     case .mend: cut = []
@@ -164,6 +178,9 @@ public struct SimulationCounters: Sendable {
   public var compactions = 0
   public var leasesRenewed = 0
   public var leasesExpired = 0
+  public var authChanges = 0
+  public var memberChanges = 0
+  public var failedSyncs = 0
 
   public init() {}
 
@@ -181,5 +198,8 @@ public struct SimulationCounters: Sendable {
     a.compactions += b.compactions
     a.leasesRenewed += b.leasesRenewed
     a.leasesExpired += b.leasesExpired
+    a.authChanges += b.authChanges
+    a.memberChanges += b.memberChanges
+    a.failedSyncs += b.failedSyncs
   }
 }

@@ -8,6 +8,8 @@ struct EventQueue {
     case turn(UInt64, life: Int)
     case log(UInt64, life: Int)
     case storage(UInt64, life: Int)
+    /// The loop of clients and peers sees what turns gave.
+    case loop(UInt64, life: Int)
     case deliver(Raftpb.Message)
     /// The next piece of a snapshot on its way.
     case transfer(Int)
@@ -15,6 +17,11 @@ struct EventQueue {
     case giveUp(operation: Int)
     /// The next step of a client that holds a lease.
     case lease(holder: Int)
+    /// The next steps of the operators of users and of members.
+    case authStep
+    case changeStep
+    /// A removed member ends.
+    case retire(UInt64, life: Int)
     case fault
     case restart(UInt64, life: Int)
     case mend

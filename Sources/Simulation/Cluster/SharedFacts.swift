@@ -1,13 +1,23 @@
+import Auth
+import EtcdAPI
 import MVCC
 import Member
+import Membership
 import Raft
 
 /// What every member must agree on.
 struct SharedFacts {
-  private struct StateFact: Hashable {
+  private struct StateFact: Equatable {
     let revision: Int64
     let compactRevision: Int64
     let keys: Int
+    let auth: AuthStore
+  }
+
+  private struct ConfigurationFact: Equatable {
+    let state: Raftpb.ConfState
+    let members: Set<UInt64>
+    let removed: Set<UInt64>
   }
 
   private struct HashPlace: Hashable {
@@ -17,6 +27,7 @@ struct SharedFacts {
 
   private var leaders: [UInt64: UInt64] = [:]
   private var states: [UInt64: StateFact] = [:]
+  private var configurations: [UInt64: ConfigurationFact] = [:]
   private var hashes: [HashPlace: UInt32] = [:]
 
   /// Terms that had a leader.
@@ -25,18 +36,34 @@ struct SharedFacts {
   /// One leader a term (Raft thesis §3.6.3), and one state after each index (§3.6.3, State Machine
   /// Safety).
   /// - Parameter isReplaying: the state is ahead of the applied index.
-  mutating func check(_ status: MemberStatus, of id: UInt64, isReplaying: Bool) -> String? {
+  mutating func check(
+    _ status: MemberStatus, _ auth: AuthStore, of id: UInt64, isReplaying: Bool
+  ) -> String? {
     if status.role == .leader {
       if let other = leaders[status.term], other != id { return "two leaders in \(status.term)" }
       leaders[status.term] = id
     }
     if isReplaying { return nil }
     let fact = StateFact(
-      revision: status.revision, compactRevision: status.compactRevision, keys: status.keys)
+      revision: status.revision, compactRevision: status.compactRevision, keys: status.keys,
+      auth: auth)
     if let other = states[status.appliedIndex], other != fact {
       return "states differ after index \(status.appliedIndex): \(other) and \(fact)"
     }
     states[status.appliedIndex] = fact
+    return nil
+  }
+
+  /// One configuration after each index.
+  mutating func check(
+    _ state: Raftpb.ConfState, _ membership: Membership, at status: MemberStatus
+  ) -> String? {
+    let fact = ConfigurationFact(
+      state: state, members: Set(membership.members.keys), removed: membership.removed)
+    if let other = configurations[status.appliedIndex], other != fact {
+      return "configurations differ after index \(status.appliedIndex): \(other) and \(fact)"
+    }
+    configurations[status.appliedIndex] = fact
     return nil
   }
 

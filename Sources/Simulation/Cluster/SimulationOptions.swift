@@ -14,6 +14,10 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     case repeatsProposals
     /// Leases that were only looked at count as renewed.
     case forgetsRenewals
+    /// What a turn on the loop of clients gives is seen before what earlier turns of other threads gave.
+    case overtakesTurns
+    /// Nobody looks whether a user may read.
+    case readsUnchecked
   }
 
   public var seed: UInt64
@@ -21,6 +25,10 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
   public var clients = 4
   /// Clients that hold a lease, renew it for a while and let it go.
   public var leaseHolders = 2
+  /// Members that may be added.
+  public var spares = 0
+  /// Whether an operator turns auth on, and takes rights away and gives them back.
+  public var auth = false
   public var keys = 3
   /// Clock ticks with faults.
   public var faultTicks = 250
@@ -37,6 +45,8 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
   public var delay = 400
   /// Units that a write to the disk usually takes, at most.
   public var diskLatency = 500
+  /// Units until the loop of clients and peers sees what a turn gave, at most.
+  public var loopDelay = 50
   /// A fault of some kind happens once in so many ticks.
   public var faultEvery = 12
   public var mutant: Mutant?
@@ -56,6 +66,7 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     options.isOrdered = one(of: [true, false])
     options.delay = one(of: [100, 400, 2000])
     options.diskLatency = one(of: [100, 500, 3000])
+    options.loopDelay = one(of: [20, 50, 300])
     options.faultEvery = one(of: [6, 12, 40])
     options.member.preVote = one(of: [true, true, false])
     options.member.snapshotCount = one(of: [5, 20, 60])
@@ -66,13 +77,16 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     options.leaseHolders = one(of: [0, 2, 4])
     options.member.leaseCheckpointInterval = one(of: [nil, 1000, 3000])
     options.member.leaseCheckpointPersist = one(of: [true, false])
-    if options.members == 5 { options.faultTicks = 150 }
+    options.auth = one(of: [true, false])
+    options.spares = one(of: [0, 1, 3])
+    options.faultTicks = one(of: [100, 150, 200])
+    if options.members == 5 { options.faultTicks = 100 }
     return options
   }
 
   public var description: String {
-    "seed \(seed): members \(members), clients \(clients), keys \(keys), loss 1/\(lossOneIn), "
-      + "repeat 1/\(repeatOneIn), ordered \(isOrdered), delay \(delay), disk \(diskLatency), "
+    "seed \(seed): members \(members)+\(spares), auth \(auth), clients \(clients), keys \(keys), loss 1/\(lossOneIn), "
+      + "repeat 1/\(repeatOneIn), ordered \(isOrdered), delay \(delay), disk \(diskLatency), loop \(loopDelay), "
       + "fault every \(faultEvery), pre-vote \(member.preVote), snapshot count "
       + "\(member.snapshotCount), catch-up \(member.catchUpEntries), segment "
       + "\(member.segmentBytes) B, lease holders \(leaseHolders), checkpoints "

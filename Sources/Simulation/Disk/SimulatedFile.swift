@@ -61,6 +61,10 @@ final class SimulatedFile: StorageFile, @unchecked Sendable {
 
   func sync() throws(FileError) {
     try change("fsync")
+    if fileSystem.failSync() {
+      inode.forget()
+      throw fileSystem.error("fsync", path, 5, "I/O error")
+    }
     if !fileSystem.ignoresSync { inode.sync() }
   }
 

@@ -19,6 +19,10 @@ public final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
   public private(set) var isDead = false
   /// Whether `sync` and `syncData` only pretend: a broken disk.
   public var ignoresSync = false
+  /// Whether the next fsync of a file fails, and leaves what it should have written to nobody: the
+  /// kernel takes the pages for clean, and later fsyncs succeed.
+  public var failsNextSync = false
+  private var hasFailedSync = false
   private var faults: [Int: Int32] = [:]
 
   public convenience init() { self.init(root: SimulatedDirectory()) }
@@ -40,7 +44,20 @@ public final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     inode.flipBit(at: offset, bit: bit)
   }
 
+  /// Whether an fsync failed since the last call.
+  func takeSyncFailure() -> Bool {
+    defer { hasFailedSync = false }
+    return hasFailedSync && !isDead
+  }
+
   // MARK: Bookkeeping
+
+  func failSync() -> Bool {
+    guard failsNextSync else { return false }
+    failsNextSync = false
+    hasFailedSync = true
+    return true
+  }
 
   func error(_ operation: String, _ path: String, _ errno: Int32, _ detail: String) -> FileError {
     FileError(operation: operation, path: path, errno: errno, detail: detail)

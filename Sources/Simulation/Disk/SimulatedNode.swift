@@ -59,6 +59,9 @@ final class SimulatedInode {
     pending.removeAll()
   }
 
+  /// Gives up what was to be made durable.
+  func forget() { pending.removeAll() }
+
   /// Damages one bit in the cache and on the disk.
   func flipBit(at offset: Int, bit: Int) {
     let mask = UInt8(1) << UInt8(bit)

@@ -30,6 +30,8 @@ public struct Operation: Sendable {
   public let request: ClientRequest
   /// Member that was asked.
   public let member: UInt64
+  /// In whose name it was asked, if in anybody's.
+  public var user: String?
   /// Position in the order of all calls and returns.
   public let called: Int
   /// `nil` while, or for ever when, the outcome is unknown.
@@ -73,7 +75,8 @@ extension OperationResult {
       self = succeeded ? .wrote(revision: revision) : .unchanged(revision: revision)
     case .kv(.compaction(let revision)): self = .unchanged(revision: revision)
     case .failed(let error)
-    where error == .tooManyRequests || error == .compacted || error == .futureRevision:
+    where error == .tooManyRequests || error == .compacted || error == .futureRevision
+      || error == .permissionDenied || error == .authOldRevision || error == .userEmpty:
       self = .refused
     default: return nil
     }

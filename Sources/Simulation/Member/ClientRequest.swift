@@ -1,3 +1,4 @@
+import Auth
 import Bytes
 import EtcdAPI
 import Member
@@ -29,8 +30,11 @@ public enum ClientRequest: Sendable, Hashable {
   }
 
   /// The entry's payload; `nil` for requests that do not go through the log.
-  public func encoded(id: UInt64) -> Bytes? {
-    var request = Etcdserverpb.InternalRaftRequest(header: Etcdserverpb.RequestHeader(id: id))
+  /// - Parameter caller: in whose name.
+  public func encoded(id: UInt64, _ caller: AuthInfo? = nil) -> Bytes? {
+    var request = Etcdserverpb.InternalRaftRequest(
+      header: Etcdserverpb.RequestHeader(
+        id: id, username: caller?.username ?? "", authRevision: caller?.revision ?? 0))
     switch self {
     case .put(let key, let value):
       request.put = Etcdserverpb.PutRequest(key: Bytes(key), value: Self.bytes(value))

@@ -18,8 +18,9 @@ public struct MemberFailure: Error, Sendable, CustomStringConvertible {
 
 /// A member with its disk, whose threads run when the simulation says so.
 ///
-/// Carries out what the core wants through the same code as a server (`MemberOutput.carryOut`,
-/// `LogQueue`): one inbox whose events are handled as one batch, a log thread, and a storage thread.
+/// Carries out what the core wants through the same code as a server (`MemberOutput.carryOut`): events
+/// wait in a `CoreInbox`, which says which thread does the turn, the log thread works through a
+/// `LogQueue`, and what is for clients and peers goes to their loop through `TurnQueue`s.
 public final class SimulatedMember {
   /// Settings of a member.
   public struct Options: Sendable {
@@ -36,6 +37,9 @@ public final class SimulatedMember {
     public var leaseCheckpointPersist = false
     /// Reports appends as durable before they are written: a fault that the checks must find.
     public var acknowledgesEarly = false
+    /// Gives each part of a turn to the loop by itself, so that what the loop's own turns give is seen
+    /// before what waits of other threads: a fault that the checks must find.
+    public var overtakesTurns = false
 
     public init() {}
   }
@@ -45,6 +49,14 @@ public final class SimulatedMember {
     case install(LogAppend)
     case defragment
     case finishDefragmentation(BackendStore.Defragmentation)
+  }
+
+  /// Who does a turn of the core.
+  private enum Worker {
+    /// The core's thread was called.
+    case called
+    /// A thread that left events does it itself.
+    case holds(MemberThread)
   }
 
   public let fileSystem: SimulatedFileSystem
@@ -58,17 +70,27 @@ public final class SimulatedMember {
   private let log: LogStore
   private let backend: BackendStore
   private var requestIDs: RequestID
-  private var inbox: [MemberEvent] = []
+  private var inbox = CoreInbox()
+  /// Who is to do the next turn.
+  private var worker: Worker? = .holds(.core)
+  /// Turns that it did in a row.
+  private var turnsInRow = 0
+  /// Turns since the start.
+  private var turns = 0
+  private var loop = SimulatedLoop()
+  private var view: ClientView
   private var logQueue = LogQueue()
   private var storageJobs: [StorageJob] = []
   private var failure: MemberFailure?
 
   /// Opens the member, or founds it when the disk holds none.
-  /// - Parameter founders: the first members of the cluster.
+  /// - Parameters:
+  ///   - founders: the first members of the cluster.
+  ///   - joins: whether it is none of them, and begins with an empty log.
   /// - Throws: `StorageError` or `MemberFailure`.
   public init(
     _ fileSystem: SimulatedFileSystem, founders: [MemberInfo], own: MemberInfo,
-    options: Options, milliseconds: UInt64, seed: UInt64
+    joins: Bool = false, options: Options, milliseconds: UInt64, seed: UInt64
   ) throws {
     self.fileSystem = fileSystem
     self.options = options
@@ -112,7 +134,8 @@ public final class SimulatedMember {
       rows: opened.rows, consistentIndex: opened.consistentIndex, requestIDs: requestIDs)
     // The core's own ids go on from the same start: those of requests begin a second later.
     requestIDs = RequestID(member: own.id, milliseconds: milliseconds + 1000)
-    if opened.isEmpty { try core.bootstrap(founders) }
+    if opened.isEmpty, !joins { try core.bootstrap(founders) }
+    view = ClientView(core.auth)
     log = opened.log
     backend = opened.backend
     consistentIndex = opened.consistentIndex
@@ -121,29 +144,104 @@ public final class SimulatedMember {
 
   // MARK: Events
 
-  public var hasEvents: Bool { !inbox.isEmpty }
+  /// Whether a turn of the core is to be done.
+  public var hasEvents: Bool { worker != nil }
   public var hasLogWork: Bool { logQueue.hasWork }
   public var hasStorageWork: Bool { !storageJobs.isEmpty }
+  public var hasLoopWork: Bool { loop.hasWork }
 
-  public func post(_ event: MemberEvent) { inbox.append(event) }
+  /// Whether the loop is busy with a turn of the core.
+  public var loopHoldsTurn: Bool { if case .holds(.loop) = worker { true } else { false } }
+
+  /// Leaves an event for the core. The start counts as a turn of the core's own thread.
+  public func post(_ event: MemberEvent, by thread: MemberThread = .loop) {
+    attend(inbox.leave([event]), thread)
+  }
+
+  private func attend(_ duty: CoreInbox.Duty, _ thread: MemberThread) {
+    switch duty {
+    case .nothing: break
+    case .work: worker = .holds(thread)
+    case .wake: worker = .called
+    }
+  }
 
   /// Leaves a defragmentation for the storage thread.
   public func defragment() { storageJobs.append(.defragment) }
 
   public func makeRequestID() -> UInt64 { requestIDs.next() }
 
-  /// Handles everything that waits as one batch.
-  /// - Returns: what concerns peers and clients.
+  /// The thread at work; the core's, which owns the clock, when none is.
+  private var thread: MemberThread {
+    if case .holds(let thread) = worker { thread } else { .core }
+  }
+
+  /// Handles everything that waits as one batch, on the thread whose turn it is.
+  /// - Returns: what the turn gave; what is for clients and peers is on its way to their loop.
   /// - Throws: `MemberFailure` when the core cannot go on.
   public func turn() throws -> MemberOutput {
-    let events = inbox
-    inbox.removeAll()
     var out = MemberOutput()
-    for event in events { core.handle(event, &out) }
+    guard let worker else { return out }
+    if case .called = worker {
+      guard inbox.arrive() else { throw MemberFailure("two threads work at the core") }
+      self.worker = .holds(.core)
+      turnsInRow = 0
+    }
+    let thread = self.thread
+    for event in inbox.take() { core.handle(event, &out) }
     core.advance(&out)
+    turns += 1
+    turnsInRow += 1
     out.carryOut(core.membership, by: self)
     if let failure { throw failure }
+    self.worker = nil
+    attend(inbox.finish(pending: out.status.proposalsPending, turns: turnsInRow), thread)
+    if self.worker == nil { turnsInRow = 0 }
     return out
+  }
+
+  // MARK: Loop of clients and peers
+
+  /// What clients check against: users and roles as their server knows them.
+  public var clientAuth: AuthStore { view.auth }
+
+  /// What clients or peers saw and should not have seen.
+  public var viewProblem: String? {
+    if let problem = view.problem { return problem }
+    guard !hasEvents, !hasLoopWork, view.auth != core.auth else { return nil }
+    let (seen, own) = (view.auth.revision, core.auth.revision)
+    return "users and roles stay those of revision \(seen), the core's are of revision \(own)"
+  }
+
+  /// Lets the loop do what waits.
+  /// - Returns: what clients and peers see, in order.
+  public func runLoop() -> [TurnNews] {
+    var seen: [TurnNews] = []
+    for work in loop.take() {
+      let pieces: [SimulatedLoop.Piece]
+      switch work {
+      case .drainAnswers: pieces = loop.drainAnswers()
+      case .drainPeers: pieces = loop.drainPeers()
+      case .direct(let piece): pieces = [piece]
+      case .auth(let turn, let change):
+        view.update(change, turn: turn)
+        continue
+      }
+      for piece in pieces {
+        view.see(piece)
+        seen.append(piece.news)
+      }
+    }
+    return seen
+  }
+
+  private func handOver(_ news: TurnNews) {
+    let piece = SimulatedLoop.Piece(turn: turns, news: news)
+    if options.overtakesTurns {
+      loop.execute(.direct(piece), by: thread)
+    } else {
+      loop.handOver(piece, by: thread)
+    }
   }
 
   // MARK: Log thread
@@ -154,11 +252,11 @@ public final class SimulatedMember {
     case .write(let batch):
       try log.write(batch)
       let (events, append) = logQueue.written(batch)
-      if !options.acknowledgesEarly { for event in events { post(event) } }
+      if !options.acknowledgesEarly { for event in events { post(event, by: .log) } }
       if let append { storageJobs.append(.install(append)) }
     case .save(let snapshot):
       try log.save(snapshot)
-      post(.snapshotSaved(snapshot.metadata.index))
+      post(.snapshotSaved(snapshot.metadata.index), by: .log)
     case nil: break
     }
   }
@@ -168,23 +266,37 @@ public final class SimulatedMember {
   /// Does the next piece of the storage thread's work.
   public func runStorage() throws {
     switch storageJobs.removeFirst() {
-    case .commit(let batch): post(.committed(try backend.commit(batch)))
+    case .commit(let batch): post(.committed(try backend.commit(batch)), by: .storage)
     case .defragment:
       // One copy at a time, as on the copying thread of a member.
       let isCopying = storageJobs.contains {
         if case .finishDefragmentation = $0 { true } else { false }
       }
-      storageJobs.append(isCopying ? .defragment : .finishDefragmentation(try backend.copy()))
+      if isCopying {
+        storageJobs.append(.defragment)
+      } else if let copy = try defragmenting({ try backend.copy() }) {
+        storageJobs.append(.finishDefragmentation(copy))
+      }
     case .finishDefragmentation(let copy):
       // Commits and installations that came to wait meanwhile were done before.
-      if let rows = try backend.finish(copy) { post(.replacedBackend(rows)) }
+      if let rows = try defragmenting({ try backend.finish(copy) }) ?? nil {
+        post(.replacedBackend(rows), by: .storage)
+      }
       backend.releaseReplaced()
     case .install(let append):
       guard let snapshot = append.snapshot else { return }
       let path = log.snapshotter.databasePath(index: snapshot.metadata.index)
       let rows = try backend.install(databaseAt: path)
-      post(.installed(append, store: try MVCCStore.restore(from: rows)))
+      post(.installed(append, store: try MVCCStore.restore(from: rows)), by: .storage)
       logQueue.installed()
+    }
+  }
+
+  /// A defragmentation that fails is told to who asked for it; the database is as it was.
+  private func defragmenting<T>(_ step: () throws -> T) throws -> T? {
+    do { return try step() } catch {
+      guard fileSystem.takeSyncFailure() else { throw error }
+      return nil
     }
   }
 
@@ -195,26 +307,37 @@ public final class SimulatedMember {
   }
 }
 
-/// Disk work is queued for the simulation to run; messages and answers are taken from the output of
-/// `turn`.
+/// Disk work and news are queued for the simulation to run.
 extension SimulatedMember: TurnSink {
   public func write(_ appends: [LogAppend]) {
     if options.acknowledgesEarly {
-      for append in appends where append.snapshot == nil { post(.appended(append)) }
+      for append in appends where append.snapshot == nil { post(.appended(append), by: thread) }
     }
     logQueue.add(appends)
   }
   public func save(_ snapshot: Raftpb.Snapshot) { logQueue.add(snapshot) }
   public func commit(_ batch: FrozenBatch) { storageJobs.append(.commit(batch)) }
-  public func later(_ event: MemberEvent, afterPause: Bool) { post(event) }
+  public func later(_ event: MemberEvent, afterPause: Bool) { post(event, by: thread) }
   public func fail(_ reason: String) { failure = MemberFailure(reason) }
 
-  public func send(_ messages: [Raftpb.Message]) {}
-  public func send(_ snapshots: [SnapshotSend]) {}
+  public func send(_ messages: [Raftpb.Message]) { handOver(.messages(messages)) }
+  public func send(_ snapshots: [SnapshotSend]) { handOver(.snapshots(snapshots)) }
+  public func membershipChanged(_ changes: [Membership.Change]) { handOver(.membership(changes)) }
+  public func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
+    handOver(.answers(replies, reads))
+  }
+
+  /// At once, for all loops, as in a server.
+  public func authChanged(_ store: AuthStore?, _ events: [TokenEvent]) {
+    let change = AuthChange(store: store, events: events)
+    if options.overtakesTurns {
+      loop.execute(.auth(turn: turns, change), by: thread)
+    } else {
+      view.update(change, turn: turns)
+    }
+  }
+
   public func publish(_ status: MemberStatus, _ membership: Membership?) {}
-  public func authChanged(_ store: AuthStore?, _ events: [TokenEvent]) {}
-  public func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {}
-  public func membershipChanged(_ changes: [Membership.Change]) {}
   public func announce(_ out: MemberOutput) {}
 }
 
@@ -226,9 +349,11 @@ extension SimulatedMember {
     var reads: [ReadBatch] = []
     repeat {
       while hasEvents {
-        let out = try turn()
-        replies += out.replies
-        reads += out.reads
+        _ = try turn()
+        for case .answers(let newReplies, let newReads) in runLoop() {
+          replies += newReplies
+          reads += newReads
+        }
       }
       if hasLogWork { try runLog() } else if hasStorageWork { try runStorage() }
     } while hasEvents || hasLogWork || hasStorageWork

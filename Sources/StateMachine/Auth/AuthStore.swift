@@ -170,6 +170,14 @@ public struct AuthStore: Sendable {
   }
 }
 
+extension AuthStore: Equatable {
+  /// Whether users, roles and their revision are the same; all else follows from them.
+  public static func == (a: AuthStore, b: AuthStore) -> Bool {
+    a.isEnabled == b.isEnabled && a.revision == b.revision && a.users == b.users
+      && a.roles == b.roles
+  }
+}
+
 extension Authpb.User {
   func holds(_ role: ExactString) -> Bool { roles.contains { ExactString($0) == role } }
 }

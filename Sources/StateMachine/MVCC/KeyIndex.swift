@@ -323,7 +323,7 @@ struct KeyIndex: Sendable {
     node.firstKeys.remove(at: left + 1)
   }
 
-  /// Verifies order, counts and bounds of every node, for tests and `ETCD_VERIFY`.
+  /// Verifies order, counts and bounds of every node, for tests and the simulation.
   func checkInvariants() {
     var total = 0
     var previous: IndexKey?

@@ -88,6 +88,17 @@ public struct MVCCStore: Sendable {
     committed = state
   }
 
+  func checkRows() -> String? {
+    if let problem = active.checkInvariants() { return "active rows \(problem)" }
+    guard !active.isEmpty else { return frozen?.rows.checkInvariants().map { "frozen rows \($0)" } }
+    guard active[active.count - 1].revision.main <= revision else {
+      return "row \(active[active.count - 1].revision) in a store at \(revision)"
+    }
+    guard let old = frozen?.rows, !old.isEmpty else { return nil }
+    if let problem = old.checkInvariants() { return "frozen rows \(problem)" }
+    return old[old.count - 1].revision < active[0].revision ? nil : "active rows before frozen ones"
+  }
+
   /// The newest state of the backend.
   public var committedState: any CommittedRows { committed }
 

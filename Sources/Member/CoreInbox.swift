@@ -1,16 +1,15 @@
 import EtcdAPI
-import Member
 
-/// Events that wait for the member core, and who works there. A value; the host keeps it behind a
-/// mutex.
+/// Events that wait for the member core, and who works there. A value: the host keeps it behind a
+/// mutex, the simulation drives it by hand.
 ///
 /// One thread at a time works at the core. A thread that leaves a few events while nobody works does
 /// the turn itself: waking the core's thread would cost more than the turn. Many events, or a member
 /// with many requests under way, go to the core's thread, so that the network and the log have their
 /// threads to themselves.
-struct CoreInbox {
+public struct CoreInbox: Sendable {
   /// What a thread that left events has to do.
-  enum Duty {
+  public enum Duty: Sendable {
     /// Someone else takes the events.
     case nothing
     /// Take them and work.
@@ -19,7 +18,7 @@ struct CoreInbox {
     case wake
   }
 
-  private enum State {
+  private enum State: Sendable {
     case idle
     /// The core's thread was asked to come.
     case called
@@ -34,15 +33,15 @@ struct CoreInbox {
 
   /// Requests and entries up to which a turn is done by whoever brings them, and requests under way
   /// up to which the member counts as quiet.
-  static let lightWeight = 16
+  public static let lightWeight = 16
   /// Turns in a row that a thread does before it hands over to the core's.
-  static let turnsMax = 4
+  public static let turnsMax = 4
 
   /// An inbox at which the caller works; `finish` ends that.
-  init() {}
+  public init() {}
 
   /// Leaves events.
-  mutating func leave(_ new: [MemberEvent]) -> Duty {
+  public mutating func leave(_ new: [MemberEvent]) -> Duty {
     guard state != .closed else { return .nothing }
     events += new
     for event in new { weight += event.weight }
@@ -56,16 +55,19 @@ struct CoreInbox {
     return isLight ? .work : .wake
   }
 
+  /// Whether events wait.
+  public var holdsEvents: Bool { !events.isEmpty }
+
   /// The core's thread has come.
   /// - Returns: whether it is its turn; if not, another thread works, and looks for events at its end.
-  mutating func arrive() -> Bool {
+  public mutating func arrive() -> Bool {
     guard state == .called else { return false }
     state = .working
     return true
   }
 
   /// Everything that waits, for the thread that works.
-  mutating func take() -> [MemberEvent] {
+  public mutating func take() -> [MemberEvent] {
     weight = 0
     return exchange(&events, with: [])
   }
@@ -75,7 +77,7 @@ struct CoreInbox {
   ///   - pending: requests under way.
   ///   - turns: turns that the thread has done in a row.
   /// - Returns: what the thread does next: `work` when it should take what came meanwhile.
-  mutating func finish(pending: Int, turns: Int) -> Duty {
+  public mutating func finish(pending: Int, turns: Int) -> Duty {
     isBusy = pending > Self.lightWeight || turns >= Self.turnsMax
     guard state == .working else { return .nothing }
     state = .idle
@@ -83,7 +85,7 @@ struct CoreInbox {
   }
 
   /// Nobody begins a turn from now on.
-  mutating func close() {
+  public mutating func close() {
     state = .closed
     events.removeAll()
   }

@@ -1,0 +1,173 @@
+import EtcdAPI
+import Member
+import Membership
+import Raft
+
+/// An operator who changes members, one at a time, and never takes one from a pair: the one that stays
+/// may not hear that it is alone.
+struct ChangeWorld {
+  enum Change: Hashable {
+    case add(UInt64)
+    case promote(UInt64)
+    case remove(UInt64)
+  }
+
+  /// Members that never ran.
+  var spares: [UInt64] = []
+  var learner: UInt64?
+  /// What is asked for until its outcome is known.
+  var change: Change?
+  /// Whether the change may be in some log already.
+  var isProposed = false
+  var call: (number: UInt64, time: Int, isQuestion: Bool)?
+}
+
+extension Cluster {
+  private static let changePatience = 40 * tickUnits
+  private static let leastVoters = 3
+  /// A removed member stops this long after it knows, as etcd does.
+  private static let farewell = 10 * tickUnits
+
+  /// Whether no change is under way.
+  var isMembershipSettled: Bool { changeWorld.change == nil }
+
+  func stepChange() {
+    if !callsAllowed, !changeWorld.isProposed {
+      changeWorld.change = nil
+      changeWorld.call = nil
+      return
+    }
+    queue.add(.changeStep, at: now + 1 + random.below(15 * Self.tickUnits))
+    if let call = changeWorld.call {
+      guard now - call.time > Self.changePatience else { return }
+      changeWorld.call = nil
+    }
+    if changeWorld.change == nil {
+      changeWorld.change = chooseChange()
+      changeWorld.isProposed = false
+    }
+    guard let change = changeWorld.change else { return }
+    let leaders = ids.filter { nodes[$0]!.member?.core.isLeader == true }
+    let id = (leaders.isEmpty || chance(oneIn: 4) ? ids : leaders).randomElement(using: &random)
+    guard let id, let member = nodes[id]!.member else { return }
+    if case .promote(let learner) = change {
+      let number = member.makeRequestID()
+      changeWorld.call = (number, now, true)
+      post(.checkLearner(id: number, learner: learner), to: id)
+    } else {
+      propose(change, at: id, member)
+    }
+  }
+
+  private func chooseChange() -> ChangeWorld.Change? {
+    if let learner = changeWorld.learner {
+      return chance(oneIn: 5) ? .remove(learner) : .promote(learner)
+    }
+    let canRemove = ids.count >= Self.leastVoters
+    if !changeWorld.spares.isEmpty, !canRemove || chance(oneIn: 2) {
+      return .add(changeWorld.spares.removeFirst())
+    }
+    return canRemove ? .remove(ids[random.below(ids.count)]) : nil
+  }
+
+  private func propose(_ change: ChangeWorld.Change, at id: UInt64, _ member: SimulatedMember) {
+    let number = member.makeRequestID()
+    changeWorld.call = (number, now, false)
+    changeWorld.isProposed = true
+    trace("\(change) is asked of \(name(id))")
+    let raw: Raftpb.ConfChange
+    switch change {
+    case .add(let new):
+      var info = nodes[new]!.info
+      info.isLearner = true
+      raw = Raftpb.ConfChange(
+        type: .addLearnerNode, nodeID: new, context: info.json(isPromote: false))
+    case .promote(let learner):
+      raw = Raftpb.ConfChange(
+        type: .addNode, nodeID: learner, context: nodes[learner]!.info.json(isPromote: true))
+    case .remove(let gone): raw = Raftpb.ConfChange(type: .removeNode, nodeID: gone)
+    }
+    post(.changeMembers(id: number, raw), to: id)
+  }
+
+  /// - Returns: whether the reply from a member is one to the operator.
+  func answerChange(_ reply: Reply, from id: UInt64) -> Bool {
+    guard let call = changeWorld.call, call.number == reply.id,
+      let change = changeWorld.change
+    else { return false }
+    changeWorld.call = nil
+    switch (reply.outcome, change) {
+    case (.done, .promote) where call.isQuestion:
+      if let member = nodes[id]!.member { propose(change, at: id, member) }
+    case (.members, _): finish(change)
+    // An earlier proposal of the same change was applied.
+    case (.failed(.memberExists), .add), (.failed(.memberNotLearner), .promote): finish(change)
+    case (.failed(let error), .remove) where error == EtcdError(MembershipError.idRemoved):
+      finish(change)
+    case (.failed(.tooManyLearners), _), (.failed(.peerURLExists), _):
+      problems.append("\(change) was refused: \(reply.outcome)")
+    default: break
+    }
+    return true
+  }
+
+  private func finish(_ change: ChangeWorld.Change) {
+    trace("\(change) is done")
+    counters.memberChanges += 1
+    changeWorld.change = nil
+    changeWorld.isProposed = false
+    switch change {
+    case .add(let id):
+      changeWorld.learner = id
+      ids.append(id)
+      start(id)
+    case .promote: changeWorld.learner = nil
+    case .remove(let id):
+      if changeWorld.learner == id { changeWorld.learner = nil }
+      ids.removeAll { $0 == id }
+    }
+  }
+
+  // MARK: Removed members
+
+  /// A member learnt that it was removed.
+  func sayGoodbye(_ id: UInt64) {
+    queue.add(.retire(id, life: nodes[id]!.life), at: now + Self.farewell)
+  }
+
+  /// The process ends and does not come back.
+  func retire(_ id: UInt64) {
+    trace("\(name(id)) stops, as it was removed")
+    nodes[id]!.fileSystem.powerOff()
+    nodes[id]!.member = nil
+    nodes[id]!.life += 1
+    for operation in (waiting.removeValue(forKey: id) ?? [:]).values.sorted() { lose(operation) }
+  }
+
+  /// Peers that a member's transport dials, after changes of the membership.
+  func noteChanges(_ changes: [Membership.Change], at id: UInt64) {
+    for change in changes {
+      switch change {
+      case .add(let member): nodes[id]!.peers.insert(member.id)
+      case .remove(let gone): nodes[id]!.peers.remove(gone)
+      case .promote, .update: continue
+      }
+    }
+  }
+
+  /// Who was removed has no part in the configuration.
+  func verifyMembership(_ id: UInt64, _ member: SimulatedMember) {
+    let state = member.core.confState
+    for gone in member.core.membership.removed where state.counts(gone) {
+      problems.append("\(name(id)) counts on \(name(gone)), which was removed")
+    }
+  }
+}
+
+extension Raftpb.ConfState {
+  /// Whether a member votes, learns, or is about to leave.
+  func counts(_ id: UInt64) -> Bool {
+    voters.contains(id) || learners.contains(id) || votersOutgoing.contains(id)
+      || learnersNext.contains(id)
+  }
+}
