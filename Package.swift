@@ -104,29 +104,31 @@ let package = Package(
     // Commands, flags and usage texts of the command line tools.
     library("CommandLineTool", ["EtcdConfig"]),
     tests("CommandLineToolTests", ["CommandLineTool"]),
+    // The one door to system calls that no other target owns.
+    library("Platform", ["Bytes"]),
     // Edges: the event loop, sockets, threads, logs and metrics; HTTP/1.1 and gRPC above them.
     system("CUV", "libuv", "libuv1-dev"),
     system("CNghttp2", "libnghttp2", "libnghttp2-dev"),
     system("CZlib", "zlib", "zlib1g-dev"),
-    library("Runtime", ["Bytes", "CUV", "CZlib"]),
-    tests("RuntimeTests", ["TestSupport", "Runtime", "Bytes"]),
-    library("HTTP", ["Bytes", "Runtime", "CZlib"]),
-    tests("HTTPTests", ["TestSupport", "HTTP", "Runtime", "Bytes"]),
-    library("GRPC", ["Bytes", "Runtime", "HTTP", "CNghttp2", "CZlib"]),
-    library("PeerTransport", ["Bytes", "EtcdAPI", "Protobuf", "Runtime", "HTTP"]),
+    library("EventLoops", ["Bytes", "CUV", "CZlib"]),
+    tests("EventLoopsTests", ["TestSupport", "EventLoops", "Bytes"]),
+    library("HTTP", ["Bytes", "EventLoops", "CZlib"]),
+    tests("HTTPTests", ["TestSupport", "HTTP", "EventLoops", "Bytes"]),
+    library("GRPC", ["Bytes", "EventLoops", "HTTP", "CNghttp2", "CZlib"]),
+    library("PeerTransport", ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP"]),
     tests(
       "PeerTransportTests",
-      ["TestSupport", "PeerTransport", "HTTP", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
+      ["TestSupport", "PeerTransport", "HTTP", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"]),
     // The client, as a product: what it stands on may have no unsafe flags.
-    library("EtcdClient", ["Bytes", "EtcdAPI", "Protobuf", "Runtime", "GRPC"]),
+    library("EtcdClient", ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "GRPC"]),
     tests(
       "EtcdClientTests",
-      ["TestSupport", "EtcdClient", "GRPC", "HTTP", "Runtime", "EtcdAPI", "Protobuf", "Bytes"]),
-    tests("GRPCTests", ["TestSupport", "GRPC", "HTTP", "Runtime", "Bytes", "CNghttp2"]),
+      ["TestSupport", "EtcdClient", "GRPC", "HTTP", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"]),
+    tests("GRPCTests", ["TestSupport", "GRPC", "HTTP", "EventLoops", "Bytes", "CNghttp2"]),
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),
-    library("DevClusterKit", ["Bytes", "Protobuf", "Runtime", "HTTP", "CUV", "CDevCluster"]),
+    library("DevClusterKit", ["Bytes", "Protobuf", "EventLoops", "HTTP", "CUV", "CDevCluster"]),
     .executableTarget(
       name: "devcluster", dependencies: ["DevClusterKit"], swiftSettings: settings),
     tests("DevClusterTests", ["DevClusterKit", "devcluster", "Bytes", "Protobuf"]),
@@ -135,7 +137,8 @@ let package = Package(
       "EtcdServer",
       [
         "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
-        "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "HTTP", "GRPC", "PeerTransport", "Auth",
+        "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "GRPC", "PeerTransport",
+        "Auth",
         "CCrypt", "COpenSSL",
       ]),
     tests(
@@ -144,38 +147,38 @@ let package = Package(
         "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "GRPC", "Auth", "FileSystem", "EtcdAPI",
         "Bytes",
         "MVCC",
-        "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "Runtime",
+        "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "EventLoops",
       ]),
 
     .executableTarget(
-      name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "Runtime", "Bytes"],
+      name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "EventLoops", "Platform", "Bytes"],
       swiftSettings: settings),
     // The library's name differs from the executable's by more than case, as above.
     library(
       "EtcdUtlKit",
       [
         "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "Member", "MemberStorage", "Bolt",
-        "EtcdConfig", "Runtime", "CommandLineTool",
+        "EtcdConfig", "EventLoops", "CommandLineTool",
       ]),
     .executableTarget(
-      name: "etcdutl", dependencies: ["EtcdUtlKit", "CommandLineTool", "FileSystem"],
+      name: "etcdutl", dependencies: ["EtcdUtlKit", "CommandLineTool", "FileSystem", "Platform"],
       swiftSettings: settings),
     library(
       "EtcdCtlKit",
       [
-        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "Runtime", "HTTP", "GRPC",
+        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops", "HTTP", "GRPC",
         "EtcdClient", "CommandLineTool", "EtcdUtlKit",
       ]),
     .executableTarget(
       name: "etcdctl",
       dependencies: [
-        "EtcdCtlKit", "EtcdUtlKit", "CommandLineTool", "FileSystem", "Runtime", "Bytes",
+        "EtcdCtlKit", "EtcdUtlKit", "CommandLineTool", "FileSystem", "EventLoops", "Platform",
       ], swiftSettings: settings),
     tests(
       "EtcdCtlKitTests",
       [
         "TestSupport", "EtcdCtlKit", "EtcdUtlKit", "CommandLineTool", "EtcdClient", "EtcdAPI",
-        "Protobuf", "GRPC", "HTTP", "Runtime", "FileSystem", "Bytes",
+        "Protobuf", "GRPC", "HTTP", "EventLoops", "FileSystem", "Bytes",
       ]),
     tests(
       "EtcdUtlKitTests",
@@ -186,23 +189,23 @@ let package = Package(
         "FileSystem", "EtcdAPI", "Protobuf", "Raft", "Bytes",
       ]),
     .target(
-      name: "TestSupport", dependencies: ["Runtime", "HTTP", "GRPC"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["EventLoops", "HTTP", "GRPC"], path: "Tests/TestSupport",
       swiftSettings: settings),
     .testTarget(
       name: "TidyTests", exclude: ["known-conversions.txt"], swiftSettings: settings),
     tests(
       "InteropTests",
       [
-        "TestSupport", "etcd", "etcdutl", "etcdctl", "EtcdClient", "GRPC", "Runtime", "EtcdAPI",
+        "TestSupport", "etcd", "etcdutl", "etcdctl", "EtcdClient", "GRPC", "EventLoops", "EtcdAPI",
         "Protobuf",
         "Bytes", "Bolt", "FileSystem", "MVCC", "MemberStorage", "V2Store",
       ]),
     .executableTarget(
-      name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "Runtime", "Bytes"],
+      name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "EventLoops", "Bytes"],
       path: "benchmarks/grpc-echo-bench", swiftSettings: settings),
     .executableTarget(
       name: "etcd-bench",
-      dependencies: ["GRPC", "Runtime", "EtcdAPI", "Protobuf", "Bytes"],
+      dependencies: ["GRPC", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"],
       path: "benchmarks/etcd-bench", swiftSettings: settings),
   ]
 )

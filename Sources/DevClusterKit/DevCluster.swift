@@ -1,5 +1,5 @@
+import EventLoops
 import Protobuf
-import Runtime
 
 #if canImport(Glibc)
   import Glibc

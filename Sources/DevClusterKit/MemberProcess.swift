@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 
 #if canImport(Glibc)
   import Glibc

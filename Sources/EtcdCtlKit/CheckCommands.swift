@@ -2,9 +2,9 @@ import Bytes
 import CommandLineTool
 import EtcdAPI
 import EtcdClient
+import EventLoops
 import HTTP
 import Protobuf
-import Runtime
 import Synchronization
 
 /// Loads that show what a cluster carries. No progress is shown.

@@ -1,6 +1,6 @@
 import Bytes
 import EtcdAPI
-import Runtime
+import EventLoops
 import Synchronization
 
 /// Puts of random keys by many clients, each with its own connection and one request at a time.

@@ -1,6 +1,6 @@
 import Bytes
+import EventLoops
 import Protobuf
-import Runtime
 
 /// What the client says of its own accord, as zap's JSON encoding writes it. Scripts read these lines.
 struct ClientLog: Sendable {

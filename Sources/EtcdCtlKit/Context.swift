@@ -1,9 +1,9 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
+import EventLoops
 import GRPC
 import Protobuf
-import Runtime
 import Synchronization
 
 /// A command that talks to servers: settings, session and printer. The calling thread waits.

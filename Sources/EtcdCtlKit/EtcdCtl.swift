@@ -106,7 +106,7 @@ func argumentBytes(_ word: String) -> Bytes {
 
 extension EtcdCtl {
   /// A word of the command line as a string that `argumentBytes` turns back.
-  public static func argument(_ bytes: UnsafeBufferPointer<UInt8>) -> String {
+  public static func argument(_ bytes: [UInt8]) -> String {
     if let text = String(validating: bytes, as: UTF8.self) { return text }
     var text = String.UnicodeScalarView()
     var decoder = UTF8()

@@ -35,7 +35,7 @@ struct Input {
   mutating func line() -> String? {
     while true {
       if let end = buffer.firstIndex(of: UInt8(ascii: "\n")) {
-        let line = Array(buffer[..<end]).withUnsafeBufferPointer { EtcdCtl.argument($0) }
+        let line = EtcdCtl.argument(Array(buffer[..<end]))
         buffer.removeSubrange(...end)
         return line
       }

@@ -2,9 +2,9 @@ import Bytes
 import CommandLineTool
 import EtcdAPI
 import EtcdClient
+import EventLoops
 import GRPC
 import Protobuf
-import Runtime
 
 /// A client of a cluster for one command: failures in the words of Go's client, and its warnings.
 final class Session: Sendable {

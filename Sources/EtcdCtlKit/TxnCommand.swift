@@ -165,10 +165,7 @@ enum GoUnquote {
     var out = ByteWriter(capacity: 64)
     while let scalar = scalars.popFirst() {
       if scalar == "\"" {
-        let bytes = Array(out.finish())
-        return (
-          bytes.withUnsafeBufferPointer { EtcdCtl.argument($0) }, text[scalars.startIndex...]
-        )
+        return (EtcdCtl.argument(Array(out.finish())), text[scalars.startIndex...])
       }
       if scalar == "\n" { return nil }
       guard scalar == "\\" else {

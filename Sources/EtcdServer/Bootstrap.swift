@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import FileSystem
 import MVCC
 import Member
@@ -8,7 +9,6 @@ import MemberStorage
 import Membership
 import PeerTransport
 import Raft
-import Runtime
 
 /// Brings a member up from its directory, or founds it.
 ///

@@ -1,12 +1,12 @@
 import Bytes
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import GRPC
 import Member
 import MemberStorage
 import Membership
 import Protobuf
-import Runtime
 
 /// etcdserverpb.Cluster: the members and their changes.
 ///

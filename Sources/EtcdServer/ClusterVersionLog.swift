@@ -1,6 +1,6 @@
 import EtcdConfig
+import EventLoops
 import Membership
-import Runtime
 import Synchronization
 
 /// Lines about the version that a cluster agreed on; tools wait for them. Any thread.

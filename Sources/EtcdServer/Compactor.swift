@@ -1,9 +1,9 @@
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import Member
 import Protobuf
 import Raft
-import Runtime
 
 /// Drops history on its own, as `--auto-compaction-*` asks. Works only on the leader. Confined to the
 /// client loop.

@@ -1,10 +1,10 @@
 import Bolt
 import Bytes
+import EventLoops
 import FileSystem
 import MVCC
 import MemberStorage
 import PeerTransport
-import Runtime
 import Synchronization
 
 /// A state of the database on its way to a peer.

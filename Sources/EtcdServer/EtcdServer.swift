@@ -1,13 +1,13 @@
 import Bytes
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import GRPC
 import HTTP
 import Member
 import MemberStorage
 import Membership
 import Protobuf
-import Runtime
 import Synchronization
 
 /// A running etcd member: listeners, services, core.

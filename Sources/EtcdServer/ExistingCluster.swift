@@ -1,12 +1,12 @@
 import Bytes
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import HTTP
 import MemberStorage
 import Membership
 import PeerTransport
 import Protobuf
-import Runtime
 
 /// A running cluster as one of its members describes it.
 struct ExistingCluster: Sendable {

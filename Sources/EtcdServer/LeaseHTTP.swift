@@ -1,10 +1,10 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
 import MVCC
 import Member
 import Protobuf
-import Runtime
 
 /// Lease questions between members: protobuf in the body of a POST.
 ///

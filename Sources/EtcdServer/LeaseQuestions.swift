@@ -1,11 +1,11 @@
 import Bytes
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import HTTP
 import Member
 import Membership
 import PeerTransport
-import Runtime
 
 /// Asks whoever leads about leases: the own core, or another member over its peer URL, again and again
 /// until somebody answers or the request's time is over. Confined to the loop of its requests.

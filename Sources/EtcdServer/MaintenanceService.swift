@@ -2,13 +2,13 @@ import Bolt
 import Bytes
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import GRPC
 import MVCC
 import Member
 import MemberStorage
 import Membership
 import Protobuf
-import Runtime
 
 /// etcdserverpb.Maintenance.
 ///

@@ -2,6 +2,7 @@ import Bolt
 import Bytes
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import HTTP
 import Member
 import MemberStorage
@@ -9,7 +10,6 @@ import Membership
 import PeerTransport
 import Protobuf
 import Raft
-import Runtime
 import Synchronization
 
 /// Joins the peer transport to the member: messages one way, core output the other.

@@ -1,10 +1,10 @@
 import Bytes
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import Member
 import Membership
 import Protobuf
-import Runtime
 
 /// Tells the cluster what this member is called and where clients reach it, and, while it leads,
 /// decides the cluster version and ends keys of the v2 store. Confined to the client loop.

@@ -1,8 +1,8 @@
 import Bytes
 import EtcdConfig
+import EventLoops
 import GRPC
 import HTTP
-import Runtime
 import Synchronization
 
 /// The sockets of a member, and which loop and protocol each of their connections gets.

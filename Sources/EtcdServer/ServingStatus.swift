@@ -1,4 +1,4 @@
-import Runtime
+import EventLoops
 import Synchronization
 
 /// Whether the gRPC health service calls this member serving. Clients that watch it go elsewhere while

@@ -1,8 +1,8 @@
 import EtcdConfig
+import EventLoops
 import Member
 import MemberStorage
 import Membership
-import Runtime
 
 /// What the log tells while a member starts; tools and people look for these lines.
 ///

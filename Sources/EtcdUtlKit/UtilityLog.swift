@@ -1,7 +1,7 @@
 import Bytes
 import CommandLineTool
+import EventLoops
 import Protobuf
-import Runtime
 
 /// Log lines on standard error: time, level, caller, message and fields as JSON, between tabs.
 ///

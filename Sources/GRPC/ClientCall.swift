@@ -1,6 +1,6 @@
 import Bytes
 import CNghttp2
-import Runtime
+import EventLoops
 
 /// What a server said besides messages.
 public struct GRPCReplyInfo: Sendable {

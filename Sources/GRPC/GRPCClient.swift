@@ -1,7 +1,7 @@
 import Bytes
 import CNghttp2
+import EventLoops
 import HTTP
-import Runtime
 
 /// Limits and timing of a client connection.
 public struct GRPCClientConfiguration: Sendable {

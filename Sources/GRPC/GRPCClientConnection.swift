@@ -1,6 +1,6 @@
 import Bytes
 import CNghttp2
-import Runtime
+import EventLoops
 
 /// The client side of one HTTP/2 connection. Confined to its loop.
 final class GRPCClientConnection: HTTP2Connection, @unchecked Sendable {

@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 
 /// Counters of one method, made once so that a call only adds.
 public final class GRPCMethodCounters: Sendable {

@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 import Synchronization
 
 /// Limits and timing of a gRPC server. The defaults are etcd's where it has any.

@@ -1,6 +1,6 @@
 import Bytes
 import CNghttp2
-import Runtime
+import EventLoops
 
 /// The server side of one HTTP/2 connection: opens calls, watches the client's pings, keeps the
 /// connection alive and drains it.

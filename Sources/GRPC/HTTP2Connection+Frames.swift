@@ -1,6 +1,6 @@
 import Bytes
 import CNghttp2
-import Runtime
+import EventLoops
 
 /// What nghttp2 tells.
 extension HTTP2Connection {

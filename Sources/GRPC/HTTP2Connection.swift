@@ -1,6 +1,6 @@
 import Bytes
 import CNghttp2
-import Runtime
+import EventLoops
 
 /// Sizes and limits of an HTTP/2 connection.
 struct HTTP2Settings {

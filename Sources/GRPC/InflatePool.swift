@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 import Synchronization
 
 /// A message that is inflated away from the loop.

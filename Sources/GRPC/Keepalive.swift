@@ -1,4 +1,4 @@
-import Runtime
+import EventLoops
 
 /// Decides when to ping a silent peer and when to give it up. Pure.
 ///

@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 
 /// Messages of one direction of a stream, for one reader. The sender gets room in its window only
 /// when the reader has taken a message. Confined to the stream's loop.

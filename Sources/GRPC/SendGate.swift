@@ -1,4 +1,4 @@
-import Runtime
+import EventLoops
 
 /// Writers of a stream that wait for its queue to shrink. Confined to the stream's loop.
 final class SendGate: @unchecked Sendable {

@@ -1,6 +1,6 @@
 import Bytes
 import CNghttp2
-import Runtime
+import EventLoops
 
 /// The answer of a call.
 extension ServerCall {

@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 
 /// The messages of a request.
 extension ServerCall {

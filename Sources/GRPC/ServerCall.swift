@@ -1,6 +1,6 @@
 import Bytes
 import CNghttp2
-import Runtime
+import EventLoops
 
 /// One call on a server connection: the request's head, its messages, and the answer.
 ///

@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 
 /// Messages of a stream as a sequence for one reader. A message is taken from the peer's window
 /// only when it is read.

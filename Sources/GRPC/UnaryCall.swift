@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 
 /// A unary call waiting for its answer. A handle: copies mean the same call.
 ///

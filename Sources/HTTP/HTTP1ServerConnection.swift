@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 
 /// The server side of one HTTP/1 connection: requests one after another, pipelined ones wait.
 ///

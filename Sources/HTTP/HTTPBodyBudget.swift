@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 
 /// Limits what the bodies that are collected at the same time take together.
 ///

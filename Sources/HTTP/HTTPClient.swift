@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 
 /// A request of `HTTPClient`.
 public struct HTTPClientRequest: Sendable {

@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 
 /// A running request. Confined to its client's loop.
 public final class HTTPClientCall: @unchecked Sendable {

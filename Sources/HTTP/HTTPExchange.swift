@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 
 /// Who gets a streamed request or response body. Called on the connection's loop.
 public protocol HTTPBodyConsumer: AnyObject {

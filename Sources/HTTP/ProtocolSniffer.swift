@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 
 /// Tells HTTP/2 with prior knowledge from HTTP/1 by the first bytes of a connection.
 ///

@@ -1,4 +1,4 @@
-import Runtime
+import EventLoops
 
 /// Counters about one other member; made once, so that counting is one addition.
 struct PeerMetrics: Sendable {

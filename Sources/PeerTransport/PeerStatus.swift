@@ -1,4 +1,4 @@
-import Runtime
+import EventLoops
 import Synchronization
 
 /// Since when each active peer has been active; read by any thread.

@@ -1,7 +1,7 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
-import Runtime
 
 /// The peer protocol of etcd (rafthttp): carries raft messages and snapshots between members.
 ///

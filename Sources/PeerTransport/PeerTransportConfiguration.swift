@@ -1,5 +1,5 @@
+import EventLoops
 import HTTP
-import Runtime
 
 /// Who the local member is, and the limits of its connections to the others.
 public struct PeerTransportConfiguration: Sendable {

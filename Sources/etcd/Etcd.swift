@@ -1,6 +1,7 @@
 import EtcdConfig
 import EtcdServer
-import Runtime
+import EventLoops
+import Platform
 
 #if canImport(Glibc)
   import Glibc
@@ -15,7 +16,7 @@ struct Etcd {
     Process.unblockSignals()
     Process.ignoreSignals()
     switch EtcdConfig.CommandLine.parse(
-      Array(Process.arguments.dropFirst()), environment: Process.environment)
+      Array(Process.arguments.dropFirst()), environment: ProcessEnvironment.variables)
     {
     case .version(let text), .help(let text): Process.print(text)
     case .failure(let message, usage: true, let code):

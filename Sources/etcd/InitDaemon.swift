@@ -1,5 +1,6 @@
 import Bytes
-import Runtime
+import EventLoops
+import Platform
 
 /// Tells systemd that the member serves clients, for units of `Type=notify`. Without systemd, nobody is
 /// told.
@@ -7,7 +8,7 @@ import Runtime
 /// - Source: sd_notify(3); etcd `etcdmain.notifySystemd` for the lines.
 func notifyInitDaemon(_ logger: Logger) {
   logger.info("notifying init daemon")
-  if let path = Process.environment["NOTIFY_SOCKET"], !path.isEmpty {
+  if let path = ProcessEnvironment.variables["NOTIFY_SOCKET"], !path.isEmpty {
     do throws(ChannelError) {
       let socket = try UnixDatagram(path: path)
       guard socket.send("READY=1") else {

@@ -1,5 +1,5 @@
 import EtcdConfig
-import Runtime
+import EventLoops
 
 /// A log target that cannot be opened.
 struct LogSetupError: Error, CustomStringConvertible {

@@ -1,3 +1,5 @@
+import Platform
+
 #if canImport(Glibc)
   import Glibc
 #else
@@ -31,43 +33,17 @@ enum Process {
     #endif
   }()
 
-  /// All environment variables.
-  static var environment: [String: String] {
-    var found: [String: String] = [:]
-    var cursor = environ
-    while let entry = cursor.pointee {
-      let text = String(cString: entry)
-      if let equals = text.firstIndex(of: "=") {
-        found[String(text[..<equals])] = String(text[text.index(after: equals)...])
-      }
-      cursor += 1
-    }
-    return found
-  }
-
   /// A number that differs between members: election timeouts are drawn with it.
   static func seed() -> UInt64 {
     var generator = SystemRandomNumberGenerator()
     return generator.next()
   }
 
-  static func print(_ text: String) { write(text, to: STDOUT_FILENO) }
-  static func printError(_ text: String) { write(text, to: STDERR_FILENO) }
-
-  private static func write(_ text: String, to descriptor: Int32) {
-    var text = text
-    text.withUTF8 { bytes in
-      var done = 0
-      while done < bytes.count {
-        #if canImport(Glibc)
-          let n = Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
-        #else
-          let n = Darwin.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
-        #endif
-        if n <= 0 { return }
-        done += n
-      }
-    }
+  static func print(_ text: String) {
+    StandardStreams.write(text, to: StandardStreams.output)
+  }
+  static func printError(_ text: String) {
+    StandardStreams.write(text, to: StandardStreams.error)
   }
 
   /// Lets every signal through: a parent may have started us with some blocked.

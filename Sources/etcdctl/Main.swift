@@ -1,9 +1,9 @@
-import Bytes
 import CommandLineTool
 import EtcdCtlKit
 import EtcdUtlKit
+import EventLoops
 import FileSystem
-import Runtime
+import Platform
 
 #if canImport(Glibc)
   import Glibc
@@ -24,22 +24,14 @@ struct Main {
       },
       resolve: { HostLookup.numeric($0) })
     let world = EtcdCtl.World(
-      files: files, environment: environment(), write: { System.write($0, to: STDOUT_FILENO) },
-      read: { System.read($0) },
-      askPassword: { System.askPassword($0) },
+      files: files, environment: ProcessEnvironment.variables,
+      write: { StandardStreams.write($0, to: StandardStreams.output) },
+      read: { StandardStreams.read($0) },
+      askPassword: { StandardStreams.askPassword($0) },
       preciseNow: { Double(WallClock.nanoseconds / 1000) / 1_000_000 })
     let console = Console(
-      print: { System.write(Bytes($0), to: STDOUT_FILENO) },
-      printError: { System.write(Bytes($0), to: STDERR_FILENO) })
-    exit(EtcdCtl.run(System.arguments(), world, console: console))
-  }
-
-  private static func environment() -> [String: String] {
-    var variables: [String: String] = [:]
-    for entry in System.environment() {
-      guard let equals = entry.firstIndex(of: "=") else { continue }
-      variables[String(entry[..<equals])] = String(entry[entry.index(after: equals)...])
-    }
-    return variables
+      print: { StandardStreams.write($0, to: StandardStreams.output) },
+      printError: { StandardStreams.write($0, to: StandardStreams.error) })
+    exit(EtcdCtl.run(ProcessEnvironment.arguments.map(EtcdCtl.argument), world, console: console))
   }
 }

@@ -1,6 +1,7 @@
 import CommandLineTool
 import EtcdUtlKit
 import FileSystem
+import Platform
 
 #if canImport(Glibc)
   import Glibc
@@ -20,26 +21,10 @@ struct Main {
       },
       resolve: { NameLookup.numeric(hostPort: $0) })
     let console = Console(
-      print: { write($0, to: STDOUT_FILENO) }, printError: { write($0, to: STDERR_FILENO) })
+      print: { StandardStreams.write($0, to: StandardStreams.output) },
+      printError: { StandardStreams.write($0, to: StandardStreams.error) })
     let code = EtcdUtl.tool(world).run(
       Array(Swift.CommandLine.arguments.dropFirst()), console: console)
     exit(code)
-  }
-
-  /// Unsafe: the system call takes a pointer. What cannot be written has nowhere to be told.
-  private static func write(_ text: String, to descriptor: Int32) {
-    var text = text
-    text.withUTF8 { bytes in
-      var done = 0
-      while done < bytes.count {
-        #if canImport(Glibc)
-          let n = Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
-        #else
-          let n = Darwin.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
-        #endif
-        if n <= 0 { return }
-        done += n
-      }
-    }
   }
 }

@@ -1,9 +1,9 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import GRPC
 import HTTP
 import Protobuf
-import Runtime
 import Synchronization
 
 /// What a server saw.

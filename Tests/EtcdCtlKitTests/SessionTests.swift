@@ -1,9 +1,9 @@
 import Bytes
 import EtcdAPI
 import EtcdClient
+import EventLoops
 import GRPC
 import Protobuf
-import Runtime
 import Synchronization
 import TestSupport
 import Testing

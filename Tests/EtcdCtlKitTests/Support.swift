@@ -1,10 +1,10 @@
 import Bytes
 import CommandLineTool
 import EtcdUtlKit
+import EventLoops
 import FileSystem
 import GRPC
 import HTTP
-import Runtime
 import Synchronization
 
 @testable import EtcdCtlKit

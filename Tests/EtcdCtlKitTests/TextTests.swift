@@ -77,7 +77,7 @@ import Testing
       [], [0x61], [0xff], [0xc3, 0xa4], [0xc3], [0x61, 0xe2, 0x82, 0xff, 0x62], [0xed, 0xa0, 0x80],
       Array(0x80...0xff),
     ] {
-      let word = bytes.withUnsafeBufferPointer { EtcdCtl.argument($0) }
+      let word = EtcdCtl.argument(Array(bytes))
       #expect(argumentBytes(word) == Bytes(bytes), "\(bytes)")
     }
   }

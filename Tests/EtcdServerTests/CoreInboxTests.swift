@@ -1,6 +1,6 @@
 import Bytes
+import EventLoops
 import Member
-import Runtime
 import Synchronization
 import Testing
 

@@ -1,9 +1,9 @@
 import Bytes
 import EtcdConfig
+import EventLoops
 import MVCC
 import Member
 import Membership
-import Runtime
 import Testing
 
 @testable import EtcdServer

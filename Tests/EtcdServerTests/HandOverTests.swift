@@ -1,7 +1,7 @@
 import Auth
 import Bytes
 import EtcdAPI
-import Runtime
+import EventLoops
 import Synchronization
 import TestSupport
 import Testing

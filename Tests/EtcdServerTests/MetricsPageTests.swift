@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 import Testing
 
 @testable import EtcdServer

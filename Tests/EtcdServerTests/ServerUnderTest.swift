@@ -1,9 +1,9 @@
 import Bytes
 import EtcdConfig
 import EtcdServer
+import EventLoops
 import Foundation
 import GRPC
-import Runtime
 import Synchronization
 import TestSupport
 

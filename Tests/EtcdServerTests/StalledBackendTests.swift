@@ -1,6 +1,7 @@
 import Auth
 import Bytes
 import EtcdAPI
+import EventLoops
 import FileSystem
 import MVCC
 import Member
@@ -8,7 +9,6 @@ import MemberStorage
 import Membership
 import Protobuf
 import Raft
-import Runtime
 import Synchronization
 import TestSupport
 import Testing

@@ -1,4 +1,4 @@
-import Runtime
+import EventLoops
 import TestSupport
 import Testing
 

@@ -1,6 +1,6 @@
 import Bytes
+import EventLoops
 import GRPC
-import Runtime
 import Synchronization
 import TestSupport
 import Testing

@@ -1,7 +1,7 @@
 import Bytes
+import EventLoops
 import GRPC
 import HTTP
-import Runtime
 import Testing
 
 func pause(_ loop: EventLoop, _ time: Duration) async {

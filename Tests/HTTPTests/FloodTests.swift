@@ -1,6 +1,6 @@
 import Bytes
+import EventLoops
 import HTTP
-import Runtime
 import Synchronization
 import TestSupport
 import Testing

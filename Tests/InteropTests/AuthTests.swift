@@ -1,13 +1,13 @@
 import Bolt
 import Bytes
 import EtcdAPI
+import EventLoops
 import FileSystem
 import Foundation
 import GRPC
 import MVCC
 import MemberStorage
 import Protobuf
-import Runtime
 import TestSupport
 import Testing
 

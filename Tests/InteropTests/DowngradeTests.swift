@@ -1,9 +1,9 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import Foundation
 import GRPC
 import Protobuf
-import Runtime
 import TestSupport
 import Testing
 

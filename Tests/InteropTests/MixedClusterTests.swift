@@ -1,8 +1,8 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import Foundation
 import GRPC
-import Runtime
 import TestSupport
 import Testing
 

@@ -1,9 +1,9 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import Foundation
 import HTTP
 import PeerTransport
-import Runtime
 import Synchronization
 import TestSupport
 import Testing

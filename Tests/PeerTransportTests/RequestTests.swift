@@ -1,9 +1,9 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
 import PeerTransport
 import Protobuf
-import Runtime
 import Synchronization
 import TestSupport
 import Testing

@@ -1,7 +1,7 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import PeerTransport
-import Runtime
 import Synchronization
 import Testing
 

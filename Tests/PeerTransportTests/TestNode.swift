@@ -1,8 +1,8 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
 import PeerTransport
-import Runtime
 import Synchronization
 import TestSupport
 import Testing

@@ -1,6 +1,6 @@
 import Bytes
 import EtcdAPI
-import Runtime
+import EventLoops
 import TestSupport
 import Testing
 

@@ -1,6 +1,6 @@
+import EventLoops
 import GRPC
 import HTTP
-import Runtime
 
 /// Serves `router` on a free port.
 /// - Returns: the listener, which the caller closes, and its address.

@@ -1,4 +1,4 @@
-import Runtime
+import EventLoops
 
 /// Runs `body` with a loop of its own, on that loop, and stops the loop afterwards.
 public func withLoop<R: Sendable>(

@@ -53,15 +53,18 @@ import Testing
     add("CommandLineTool", "EtcdConfig")
     add(
       "EtcdUtlKit", "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "Member",
-      "MemberStorage", "Bolt", "EtcdConfig", "Runtime", "CommandLineTool")
+      "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "CommandLineTool")
     add(
-      "EtcdCtlKit", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "Runtime", "HTTP",
+      "EtcdCtlKit", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops",
+      "HTTP",
       "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
-    add("EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "Runtime", "GRPC", "Synchronization")
-    add("Runtime", "Bytes", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
-    add("HTTP", "Bytes", "Runtime", "CZlib", "Glibc", "Darwin")
+    add("EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "GRPC", "Synchronization")
+    add("Platform", "Bytes", "Glibc", "Darwin")
+    add("EventLoops", "Bytes", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
+    add("HTTP", "Bytes", "EventLoops", "CZlib", "Glibc", "Darwin")
     add(
-      "GRPC", "Bytes", "Runtime", "HTTP", "CNghttp2", "CZlib", "Synchronization", "Glibc", "Darwin")
+      "GRPC", "Bytes", "EventLoops", "HTTP", "CNghttp2", "CZlib", "Synchronization", "Glibc",
+      "Darwin")
     return allowed
   }()
 
@@ -80,7 +83,7 @@ import Testing
   @Test func librariesStayAwayFromFoundationAndLooseTasks() {
     // The server's own words for a banned call, and what to use instead.
     let banned = [
-      ("import Foundation", "the toolchain's standard library, Runtime, Glibc"),
+      ("import Foundation", "the toolchain's standard library, EventLoops, Glibc"),
       ("Task.detached", "a child task or an event"), ("Thread.sleep", "a timer of the loop"),
       ("TODO", "finish it, or open an issue"), ("FIXME", "finish it, or open an issue"),
     ]

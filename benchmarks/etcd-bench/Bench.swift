@@ -1,6 +1,6 @@
 import Bytes
+import EventLoops
 import Foundation
-import Runtime
 
 /// All measurements, servers taking turns. Each kind of work is an extension in a file of its own.
 final class Bench {

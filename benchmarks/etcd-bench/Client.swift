@@ -1,8 +1,8 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import GRPC
 import Protobuf
-import Runtime
 
 /// A gRPC client for what is not measured: states, and filling a store.
 struct Client: Sendable {

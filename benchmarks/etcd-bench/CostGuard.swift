@@ -1,8 +1,8 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import Foundation
 import Protobuf
-import Runtime
 
 /// Counts the instructions and allocations of a Put and a Range in a release build of the server,
 /// and fails when they have grown.

@@ -1,9 +1,9 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import Foundation
 import GRPC
 import Protobuf
-import Runtime
 
 /// Clients that put one key after the other, each on a connection of its own, and note how long each
 /// put took: what users see while the server does something else.

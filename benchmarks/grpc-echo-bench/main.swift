@@ -1,7 +1,7 @@
 import Bytes
+import EventLoops
 import GRPC
 import HTTP
-import Runtime
 
 #if canImport(Glibc)
   import Glibc

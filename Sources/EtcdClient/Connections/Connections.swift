@@ -1,5 +1,5 @@
+import EventLoops
 import GRPC
-import Runtime
 import Synchronization
 
 /// Connections to all endpoints at once. Calls go round those that are up and wait while none is; what

@@ -1,4 +1,4 @@
-import Runtime
+import EventLoops
 
 /// An endpoint as users write it: `host:port`, `http://host:port`, `unix:///path`, `unix://path`.
 ///

@@ -1,4 +1,4 @@
-import Runtime
+import EventLoops
 import Synchronization
 
 /// The event loop of one client, which ends once the client was closed and nothing on it is under way:

@@ -2,8 +2,8 @@ import Auth
 import Bytes
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import GRPC
-import Runtime
 import Synchronization
 
 /// Who asks: users and roles as last applied, and the tokens that stand for users. Any thread.

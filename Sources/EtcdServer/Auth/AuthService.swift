@@ -2,11 +2,11 @@ import Auth
 import Bytes
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import GRPC
 import MVCC
 import Member
 import Protobuf
-import Runtime
 
 /// etcdserverpb.Auth: users, roles and tokens. Everything but the passwords is decided by apply.
 ///

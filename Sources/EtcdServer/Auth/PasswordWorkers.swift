@@ -1,7 +1,7 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import Member
-import Runtime
 import Synchronization
 
 /// Threads that hash and check passwords, so that no loop stands still meanwhile. Any thread; the

@@ -2,10 +2,10 @@ import Auth
 import Bytes
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import GRPC
 import MVCC
 import Member
-import Runtime
 
 /// What the services ask about a call's user. On the member's loop.
 ///

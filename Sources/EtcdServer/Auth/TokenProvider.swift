@@ -1,6 +1,6 @@
 import EtcdConfig
+import EventLoops
 import FileSystem
-import Runtime
 
 /// How tokens are made, as `--auth-token` says.
 enum TokenProvider: Sendable {

@@ -1,5 +1,5 @@
+import EventLoops
 import MVCC
-import Runtime
 
 /// The leader's walk over the hashes that compactions left: newest first, until all members could be
 /// compared at one. A value that is told what members said.

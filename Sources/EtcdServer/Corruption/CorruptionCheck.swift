@@ -1,5 +1,5 @@
+import EventLoops
 import MVCC
-import Runtime
 
 /// What hashes of members say about their data, and what has to be done. Values in, values out.
 ///

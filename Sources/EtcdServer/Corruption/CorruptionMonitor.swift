@@ -1,9 +1,9 @@
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import Member
 import Membership
 import Protobuf
-import Runtime
 
 /// While its member leads, compares the data of all members now and then, and raises the alarm CORRUPT
 /// when they differ. Confined to the peers' loop.

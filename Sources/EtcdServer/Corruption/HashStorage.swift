@@ -1,7 +1,7 @@
 import EtcdAPI
+import EventLoops
 import MVCC
 import Member
-import Runtime
 import Synchronization
 
 /// The hashes that the newest compactions left, oldest first.

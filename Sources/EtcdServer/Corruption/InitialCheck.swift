@@ -1,10 +1,10 @@
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import MVCC
 import Member
 import MemberStorage
 import Membership
-import Runtime
 import Synchronization
 
 /// Compares a member that has data with the others before it serves anybody.

@@ -1,5 +1,5 @@
+import EventLoops
 import Membership
-import Runtime
 
 /// What another member said when it was asked for its hash.
 struct PeerHash: Sendable {

@@ -1,9 +1,9 @@
 import Bytes
 import EtcdConfig
+import EventLoops
 import HTTP
 import Membership
 import PeerTransport
-import Runtime
 
 /// Asks the other members for their hashes. Confined to its loop.
 ///

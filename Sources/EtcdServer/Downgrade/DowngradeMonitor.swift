@@ -1,8 +1,8 @@
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import Member
 import Membership
-import Runtime
 
 /// While its member leads, ends a downgrade that all members have made. Confined to the peers' loop.
 ///

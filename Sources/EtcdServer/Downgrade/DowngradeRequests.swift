@@ -1,8 +1,8 @@
 import EtcdAPI
+import EventLoops
 import Member
 import Membership
 import Protobuf
-import Runtime
 
 /// Downgrades of the cluster: may it be, begin, end. On the member's loop.
 ///

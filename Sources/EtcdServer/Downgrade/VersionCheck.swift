@@ -1,6 +1,6 @@
 import EtcdConfig
+import EventLoops
 import Membership
-import Runtime
 
 /// Whether a server of this version may be part of its cluster.
 ///

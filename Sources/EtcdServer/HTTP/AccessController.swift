@@ -1,6 +1,6 @@
 import EtcdConfig
+import EventLoops
 import HTTP
-import Runtime
 
 /// What a client listener does with a plain HTTP request before anything else: hosts that are not
 /// listed are refused, so that a page in a browser cannot reach a member by a name of its own, and

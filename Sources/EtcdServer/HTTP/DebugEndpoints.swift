@@ -1,8 +1,8 @@
 import Bytes
+import EventLoops
 import HTTP
 import Member
 import Protobuf
-import Runtime
 
 /// `/debug/vars`, and below `/debug/pprof/` what a process without Go's runtime can tell of itself.
 ///

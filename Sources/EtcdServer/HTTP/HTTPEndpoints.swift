@@ -1,9 +1,9 @@
 import Bytes
 import EtcdConfig
+import EventLoops
 import HTTP
 import Membership
 import Protobuf
-import Runtime
 
 /// Plain HTTP on client, peer and metrics listeners: which path is served where.
 ///

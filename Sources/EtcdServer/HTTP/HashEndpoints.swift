@@ -1,10 +1,10 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
 import Member
 import Membership
 import PeerTransport
-import Runtime
 
 /// What members ask each other about their data and their version: hashes, and whether a downgrade is
 /// enabled. On the peer listener.

@@ -1,9 +1,9 @@
 import Bytes
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import HTTP
 import Member
-import Runtime
 
 /// `/livez` and `/readyz`, and each of their checks below them.
 ///

@@ -1,9 +1,9 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
 import Member
 import Protobuf
-import Runtime
 
 /// `/health`: alarms, then the leader, then a read. With `serializable=true` the member alone is
 /// asked, not its cluster, so that a probe does not kill members that lost their quorum.

@@ -1,10 +1,10 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
 import MVCC
 import Member
 import Protobuf
-import Runtime
 
 /// Answers members that ask this one, as the leader, about leases. On the peer listener.
 ///

@@ -1,10 +1,10 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
 import Member
 import Membership
 import PeerTransport
-import Runtime
 
 /// What members ask each other about their cluster: who belongs to it, and promotions.
 ///

@@ -1,6 +1,6 @@
 import Bytes
+import EventLoops
 import HTTP
-import Runtime
 import Synchronization
 
 /// `/metrics`: the page is made at most ten times a second, however many ask for it, so that scrapes

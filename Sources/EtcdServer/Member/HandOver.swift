@@ -1,5 +1,5 @@
+import EventLoops
 import Member
-import Runtime
 import Synchronization
 
 /// Brings what turns of the core give to one loop, in the order of the turns (`TurnQueue`).

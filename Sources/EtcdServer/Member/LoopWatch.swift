@@ -1,5 +1,5 @@
+import EventLoops
 import Member
-import Runtime
 
 /// Watches that no loop is held up: the longest turn of each is a metric, and the log says what took
 /// long.

@@ -1,12 +1,12 @@
 import Auth
 import Bytes
 import EtcdAPI
+import EventLoops
 import MVCC
 import Member
 import MemberStorage
 import Membership
 import Raft
-import Runtime
 import Snap
 import Synchronization
 

@@ -1,6 +1,6 @@
 import EtcdConfig
+import EventLoops
 import Member
-import Runtime
 
 extension MemberHost {
   /// Times that a member is to keep.

@@ -1,6 +1,6 @@
 import EtcdAPI
+import EventLoops
 import Member
-import Runtime
 import Synchronization
 
 /// Threads for reads that a loop has no time for: wide ranges, sorts, leases with many keys. Any thread.

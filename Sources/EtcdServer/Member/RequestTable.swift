@@ -1,10 +1,10 @@
 import Auth
 import Bytes
 import EtcdAPI
+import EventLoops
 import GRPC
 import MVCC
 import Member
-import Runtime
 
 /// Requests of one loop that wait for the core. Confined to the loop.
 ///

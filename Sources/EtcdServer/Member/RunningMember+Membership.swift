@@ -1,8 +1,8 @@
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import Member
 import Membership
-import Runtime
 
 /// Changes of the members. On the member's loop.
 extension RunningMember {

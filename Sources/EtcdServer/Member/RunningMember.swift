@@ -2,6 +2,7 @@ import Auth
 import Bytes
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import GRPC
 import HTTP
 import MVCC
@@ -10,7 +11,6 @@ import MemberStorage
 import Membership
 import Protobuf
 import Raft
-import Runtime
 import Synchronization
 
 /// What the services on one loop work with: the member's shared parts and the loop's own requests.

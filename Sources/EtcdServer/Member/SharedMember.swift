@@ -1,5 +1,5 @@
 import EtcdConfig
-import Runtime
+import EventLoops
 import Synchronization
 
 /// What all loops of a member share. Each part may be used from any thread.

@@ -1,11 +1,11 @@
 import Auth
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import MVCC
 import Member
 import Membership
 import Raft
-import Runtime
 
 /// Takes what turns of the core give and brings each part to the loop that it belongs to, in order.
 final class TurnRouter: MemberHostDelegate {

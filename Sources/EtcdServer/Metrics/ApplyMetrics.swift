@@ -1,5 +1,5 @@
+import EventLoops
 import Member
-import Runtime
 
 /// `etcd_server_apply_duration_seconds`: series come with the first request of their kind, as in Go etcd.
 final class ApplyMetrics: ApplyObserver, @unchecked Sendable {

@@ -1,4 +1,4 @@
-import Runtime
+import EventLoops
 import Synchronization
 
 /// Series about what the disk does, with Go etcd's names.

@@ -1,5 +1,5 @@
+import EventLoops
 import Member
-import Runtime
 
 /// Series about leases, with Go etcd's names.
 struct LeaseMetrics: Sendable {

@@ -1,5 +1,5 @@
+import EventLoops
 import FileSystem
-import Runtime
 
 /// Hears how long the disk took. Called on the thread that wrote.
 protocol DiskObserver: AnyObject, Sendable {

@@ -1,6 +1,6 @@
 import Bytes
+import EventLoops
 import GRPC
-import Runtime
 import Synchronization
 
 /// Series about requests, with Go etcd's names.

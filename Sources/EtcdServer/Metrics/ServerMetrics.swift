@@ -1,8 +1,8 @@
 import EtcdConfig
+import EventLoops
 import Member
 import MemberStorage
 import Raft
-import Runtime
 
 /// The series of a member, with Go etcd's names, so that existing rules and boards work.
 final class ServerMetrics: Sendable {

@@ -1,6 +1,6 @@
 import EtcdAPI
+import EventLoops
 import Member
-import Runtime
 
 /// Tells how long compactions take, from what turns of the core give. Belongs to whoever works at the
 /// core.

@@ -1,8 +1,8 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
 import Protobuf
-import Runtime
 
 /// Answers the peer protocol's requests with etcd's statuses and texts.
 /// Confined to the transport's loop.

@@ -1,7 +1,7 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
-import Runtime
 
 /// Reads a posted snapshot: the message, then the database file into a sink, never faster than the
 /// sink takes it. Confined to the transport's loop.

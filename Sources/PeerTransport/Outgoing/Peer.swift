@@ -1,6 +1,6 @@
 import EtcdAPI
+import EventLoops
 import HTTP
-import Runtime
 
 /// A member of the cluster: two streams each way, a pipeline and snapshots.
 /// Confined to the transport's loop.

@@ -1,6 +1,6 @@
 import EtcdAPI
+import EventLoops
 import HTTP
-import Runtime
 
 /// What the parts of a transport share. Confined to its loop.
 final class PeerContext {

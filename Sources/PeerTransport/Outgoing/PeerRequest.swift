@@ -1,5 +1,5 @@
+import EventLoops
 import HTTP
-import Runtime
 
 /// Why a request to another member failed.
 enum PeerRequestError: Error, CustomStringConvertible {

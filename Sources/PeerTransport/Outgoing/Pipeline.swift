@@ -1,8 +1,8 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
 import Protobuf
-import Runtime
 
 /// Posts single messages: while a stream is down, and to members that have no streams.
 /// Confined to the transport's loop.

@@ -1,6 +1,6 @@
 import Bytes
+import EventLoops
 import HTTP
-import Runtime
 
 /// Asks a peer every few seconds whether it is there, how far away and what time it has.
 /// Confined to the transport's loop.

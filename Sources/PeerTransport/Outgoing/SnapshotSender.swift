@@ -1,7 +1,7 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
-import Runtime
 
 /// Posts one snapshot: the message, then the database file as the connection takes it.
 /// Confined to the transport's loop.

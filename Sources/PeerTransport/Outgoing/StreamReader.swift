@@ -1,7 +1,7 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
-import Runtime
 
 /// The reading end of one stream: asks the peer for it, again and again, and reads messages.
 /// Confined to the transport's loop.

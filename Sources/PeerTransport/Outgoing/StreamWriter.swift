@@ -1,7 +1,7 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import HTTP
-import Runtime
 
 /// The writing end of one stream: the answer to a request of the peer that never ends.
 ///

@@ -1,4 +1,4 @@
-import Runtime
+import EventLoops
 
 /// A peer URL that was checked: scheme, host and port, or a unix socket.
 public struct PeerURL: Sendable, Hashable, CustomStringConvertible {

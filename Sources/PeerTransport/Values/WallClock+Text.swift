@@ -1,4 +1,4 @@
-import Runtime
+import EventLoops
 
 /// Wall time as peers exchange it: RFC 3339 with up to nine digits of a second.
 extension WallClock {

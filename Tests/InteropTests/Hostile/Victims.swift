@@ -1,10 +1,10 @@
 import Bytes
 import EtcdAPI
+import EventLoops
 import Foundation
 import GRPC
 import Glibc
 import Protobuf
-import Runtime
 import TestSupport
 import Testing
 

@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 import Synchronization
 import Testing
 
@@ -26,7 +26,8 @@ import Testing
       }.first)
     #expect(line.hasPrefix("{\"level\":\"info\",\"ts\":\"20"))
     #expect(
-      line.contains("Z\",\"logger\":\"raft\",\"caller\":\"RuntimeTests/LogAndMetricsTests.swift:"))
+      line.contains(
+        "Z\",\"logger\":\"raft\",\"caller\":\"EventLoopsTests/LogAndMetricsTests.swift:"))
     #expect(
       line.hasSuffix(
         "\"msg\":\"a \\\"b\\\"\\n\",\"n\":1,\"took\":\"1.234ms\",\"ok\":true,\"l\":[\"x\",\"y\"],"

@@ -1,6 +1,4 @@
 import Bytes
-import CommandLineTool
-import EtcdCtlKit
 
 #if canImport(Glibc)
   import Glibc
@@ -8,30 +6,14 @@ import EtcdCtlKit
   import Darwin
 #endif
 
-/// What the process has from its operating system. Unsafe: C strings and buffers; none escapes.
-enum System {
-  /// Words of the command line without the program's name.
-  static func arguments() -> [String] {
-    (1..<Swift.max(1, Int(CommandLine.argc))).compactMap { position in
-      guard let word = CommandLine.unsafeArgv[position] else { return nil }
-      return word.withMemoryRebound(to: UInt8.self, capacity: strlen(word)) {
-        EtcdCtl.argument(UnsafeBufferPointer(start: $0, count: strlen(word)))
-      }
-    }
-  }
+/// Standard input, output and error of the process. Unsafe: buffers of system calls; none escapes.
+public enum StandardStreams {
+  /// Descriptors of the standard streams.
+  public static let output = STDOUT_FILENO
+  public static let error = STDERR_FILENO
 
-  static func environment() -> [String] {
-    var entries: [String] = []
-    var next = environ
-    while let entry = next.pointee {
-      entries.append(String(cString: entry))
-      next += 1
-    }
-    return entries
-  }
-
-  /// What cannot be written has nowhere to be told.
-  static func write(_ bytes: Bytes, to descriptor: Int32) {
+  /// Writes all of it, however long that takes. What cannot be written has nowhere to be told.
+  public static func write(_ bytes: Bytes, to descriptor: Int32) {
     bytes.withUnsafeBytes { memory in
       var done = 0
       while done < memory.count {
@@ -47,8 +29,13 @@ enum System {
     }
   }
 
+  /// Writes a text.
+  public static func write(_ text: String, to descriptor: Int32) {
+    write(Bytes(text), to: descriptor)
+  }
+
   /// The next piece of standard input with so many bytes at most; empty at its end.
-  static func read(_ count: Int) -> Bytes {
+  public static func read(_ count: Int) -> Bytes {
     var buffer = [UInt8](repeating: 0, count: count)
     while true {
       #if canImport(Glibc)
@@ -62,7 +49,7 @@ enum System {
   }
 
   /// Asks for a line of standard input, with the echo off when that is a terminal.
-  static func askPassword(_ prompt: String) -> String {
+  public static func askPassword(_ prompt: String) -> String {
     var settings = termios()
     let isTerminal = tcgetattr(STDIN_FILENO, &settings) == 0
     if isTerminal {
@@ -71,10 +58,10 @@ enum System {
       // Before the prompt: who answers a program types as soon as the question is there.
       tcsetattr(STDIN_FILENO, TCSANOW, &quiet)
     }
-    write(Bytes(prompt), to: STDOUT_FILENO)
+    write(prompt, to: output)
     defer {
       if isTerminal { tcsetattr(STDIN_FILENO, TCSANOW, &settings) }
-      write("\n", to: STDOUT_FILENO)
+      write("\n", to: output)
     }
     // Byte by byte: what stands behind the line answers the next question.
     var line: [UInt8] = []

@@ -3,7 +3,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@testable import Runtime
+@testable import EventLoops
 
 /// Goes on turn after turn until told to stop.
 private final class Busy: NextTurnHandler {

@@ -1,5 +1,5 @@
 import Bytes
-import Runtime
+import EventLoops
 import Synchronization
 import TestSupport
 import Testing

@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@testable import Runtime
+@testable import EventLoops
 
 @Suite struct LogRotationTests {
   private let scratch = Scratch()
@@ -213,7 +213,8 @@ import Testing
     var buffer = [UInt8](repeating: 0, count: 4096)
     let count = recv(receiver, &buffer, buffer.count, Int32(MSG_DONTWAIT))
     let text = String(decoding: buffer[..<max(0, count)], as: UTF8.self)
-    #expect(text.hasPrefix("PRIORITY=3\nSYSLOG_IDENTIFIER=etcd\nPACKAGE=RuntimeTests\nMESSAGE={"))
+    let head = "PRIORITY=3\nSYSLOG_IDENTIFIER=etcd\nPACKAGE=EventLoopsTests\nMESSAGE={"
+    #expect(text.hasPrefix(head))
     #expect(text.hasSuffix("\"msg\":\"seen\"}\n"))
   }
 }

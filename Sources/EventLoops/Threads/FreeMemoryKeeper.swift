@@ -9,15 +9,12 @@ import Synchronization
 /// Notes that about so many bytes were freed at once: connections, calls, bodies. Any thread.
 ///
 /// For what comes in floods. What a call frees while others take as much need not be noted.
-public func noteFreedMemory(_ bytes: Int) { freedBytes.add(bytes, ordering: .relaxed) }
+public func noteFreedMemory(_ bytes: Int) { freedBytes.wrappingAdd(bytes, ordering: .relaxed) }
 
 private let freedBytes = Atomic<Int>(0)
 
-/// What was noted and not yet looked at, in bytes.
+/// All that was ever noted, in bytes.
 public var notedFreedMemory: Int { freedBytes.load(ordering: .relaxed) }
-
-/// What was noted since the last call.
-func takeFreedMemory() -> Int { freedBytes.exchange(0, ordering: .relaxed) }
 
 /// Decides when to give freed memory back: when the process has grown a good deal or much was freed, and it has
 /// stopped growing. Pure.
@@ -60,8 +57,9 @@ struct FreeMemoryPolicy {
 
 /// Gives freed memory back to the system within ten seconds after a flood, away from the loop.
 public final class FreeMemoryKeeper: @unchecked Sendable {
-  // @unchecked: `policy` is touched by `check` alone, whose calls the worker runs one after another.
+  // @unchecked: `policy` and `seen` are touched by `check` alone, whose calls the worker runs one after another.
   private var policy = FreeMemoryPolicy()
+  private var seen = notedFreedMemory
 
   /// Between two looks at the process.
   public static let interval: Duration = .seconds(2)
@@ -81,9 +79,11 @@ public final class FreeMemoryKeeper: @unchecked Sendable {
 
   /// One look; some microseconds, and some milliseconds where memory is given back.
   func check() {
-    guard let resident = residentHeapBytes(),
-      policy.sample(resident, freed: takeFreedMemory())
-    else { return }
+    let noted = notedFreedMemory
+    defer { seen = noted }
+    guard let resident = residentHeapBytes(), policy.sample(resident, freed: noted &- seen) else {
+      return
+    }
     releaseFreeMemory()
     policy.released(residentHeapBytes() ?? resident)
   }

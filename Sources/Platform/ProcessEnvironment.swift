@@ -1,0 +1,39 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// What the process was started with. Unsafe: C strings; none escapes.
+public enum ProcessEnvironment {
+  /// All variables as `name=value`, in the order of the system.
+  public static var entries: [String] {
+    var entries: [String] = []
+    var next = environ
+    while let entry = next.pointee {
+      entries.append(String(cString: entry))
+      next += 1
+    }
+    return entries
+  }
+
+  /// All variables by name; of two with one name the later.
+  public static var variables: [String: String] {
+    var found: [String: String] = [:]
+    for entry in entries {
+      guard let equals = entry.firstIndex(of: "=") else { continue }
+      found[String(entry[..<equals])] = String(entry[entry.index(after: equals)...])
+    }
+    return found
+  }
+
+  /// Words of the command line without the program's name, as bytes: they need not be UTF-8.
+  public static var arguments: [[UInt8]] {
+    (1..<max(1, Int(CommandLine.argc))).compactMap { position in
+      guard let word = CommandLine.unsafeArgv[position] else { return nil }
+      return word.withMemoryRebound(to: UInt8.self, capacity: strlen(word)) {
+        Array(UnsafeBufferPointer(start: $0, count: strlen(word)))
+      }
+    }
+  }
+}
