@@ -114,17 +114,24 @@ let package = Package(
     tests("EventLoopsTests", ["TestSupport", "EventLoops", "Bytes"]),
     library("HTTP", ["Bytes", "EventLoops", "CZlib"]),
     tests("HTTPTests", ["TestSupport", "HTTP", "EventLoops", "Bytes"]),
-    library("GRPC", ["Bytes", "EventLoops", "HTTP", "CNghttp2", "CZlib"]),
+    // Calls as services see them; gRPC over HTTP/2 is one way to bring them.
+    library("Calls", ["Bytes", "EventLoops"]),
+    tests("CallsTests", ["TestSupport", "Calls", "EventLoops", "Bytes"]),
+    library("GRPC", ["Bytes", "EventLoops", "Calls", "HTTP", "CNghttp2", "CZlib"]),
     library("PeerTransport", ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP"]),
     tests(
       "PeerTransportTests",
       ["TestSupport", "PeerTransport", "HTTP", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"]),
     // The client, as a product: what it stands on may have no unsafe flags.
-    library("EtcdClient", ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "GRPC"]),
+    library("EtcdClient", ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "Calls", "GRPC"]),
     tests(
       "EtcdClientTests",
-      ["TestSupport", "EtcdClient", "GRPC", "HTTP", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"]),
-    tests("GRPCTests", ["TestSupport", "GRPC", "HTTP", "EventLoops", "Bytes", "CNghttp2"]),
+      [
+        "TestSupport", "EtcdClient", "Calls", "GRPC", "HTTP", "EventLoops", "EtcdAPI", "Protobuf",
+        "Bytes",
+      ]),
+    tests(
+      "GRPCTests", ["TestSupport", "Calls", "GRPC", "HTTP", "EventLoops", "Bytes", "CNghttp2"]),
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),
@@ -137,14 +144,16 @@ let package = Package(
       "EtcdServer",
       [
         "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
-        "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "GRPC", "PeerTransport",
+        "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC",
+        "PeerTransport",
         "Auth",
         "CCrypt", "COpenSSL",
       ]),
     tests(
       "EtcdServerTests",
       [
-        "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "GRPC", "Auth", "FileSystem", "EtcdAPI",
+        "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "Calls", "GRPC", "Auth", "FileSystem",
+        "EtcdAPI",
         "Bytes",
         "MVCC",
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "EventLoops",
@@ -166,7 +175,8 @@ let package = Package(
     library(
       "EtcdCtlKit",
       [
-        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops", "HTTP", "GRPC",
+        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops", "HTTP", "Calls",
+        "GRPC",
         "EtcdClient", "CommandLineTool", "EtcdUtlKit",
       ]),
     .executableTarget(
@@ -178,7 +188,7 @@ let package = Package(
       "EtcdCtlKitTests",
       [
         "TestSupport", "EtcdCtlKit", "EtcdUtlKit", "CommandLineTool", "EtcdClient", "EtcdAPI",
-        "Protobuf", "GRPC", "HTTP", "EventLoops", "FileSystem", "Bytes",
+        "Protobuf", "Calls", "GRPC", "HTTP", "EventLoops", "FileSystem", "Bytes",
       ]),
     tests(
       "EtcdUtlKitTests",
@@ -189,19 +199,21 @@ let package = Package(
         "FileSystem", "EtcdAPI", "Protobuf", "Raft", "Bytes",
       ]),
     .target(
-      name: "TestSupport", dependencies: ["EventLoops", "HTTP", "GRPC"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["EventLoops", "HTTP", "Calls", "GRPC"],
+      path: "Tests/TestSupport",
       swiftSettings: settings),
     .testTarget(
       name: "TidyTests", exclude: ["known-conversions.txt"], swiftSettings: settings),
     tests(
       "InteropTests",
       [
-        "TestSupport", "etcd", "etcdutl", "etcdctl", "EtcdClient", "GRPC", "EventLoops", "EtcdAPI",
+        "TestSupport", "etcd", "etcdutl", "etcdctl", "EtcdClient", "Calls", "GRPC", "EventLoops",
+        "EtcdAPI",
         "Protobuf",
         "Bytes", "Bolt", "FileSystem", "MVCC", "MemberStorage", "V2Store",
       ]),
     .executableTarget(
-      name: "grpc-echo-bench", dependencies: ["GRPC", "HTTP", "EventLoops", "Bytes"],
+      name: "grpc-echo-bench", dependencies: ["Calls", "GRPC", "HTTP", "EventLoops", "Bytes"],
       path: "benchmarks/grpc-echo-bench", swiftSettings: settings),
     .executableTarget(
       name: "etcd-bench",

@@ -1,6 +1,6 @@
 @_exported import Bytes
+import Calls
 @_exported import EtcdAPI
-import GRPC
 import Protobuf
 
 /// A client of an etcd cluster.

@@ -1,5 +1,5 @@
+import Calls
 import EtcdAPI
-import GRPC
 
 /// Why a request has no result.
 public enum EtcdClientError: Error, Hashable, Sendable, CustomStringConvertible {

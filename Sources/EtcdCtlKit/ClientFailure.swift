@@ -1,4 +1,4 @@
-import GRPC
+import Calls
 
 /// Why a request has no result, in the words of Go's client.
 struct ClientFailure: Error, Equatable {

@@ -2,7 +2,6 @@ import Bytes
 import CommandLineTool
 import EtcdAPI
 import EventLoops
-import GRPC
 import Protobuf
 import Synchronization
 

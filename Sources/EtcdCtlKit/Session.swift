@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import CommandLineTool
 import EtcdAPI
 import EtcdClient

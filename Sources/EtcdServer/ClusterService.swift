@@ -1,8 +1,8 @@
 import Bytes
+import Calls
 import EtcdAPI
 import EtcdConfig
 import EventLoops
-import GRPC
 import Member
 import MemberStorage
 import Membership
@@ -14,7 +14,7 @@ import Protobuf
 struct ClusterService: Sendable {
   let member: RunningMember
 
-  func register(in router: inout GRPCRouter) {
+  func register(in router: inout CallRouter) {
     typealias Cluster = Etcdserverpb.ClusterService
     func serve(
       _ method: MethodDescriptor, _ need: RunningMember.Need,
@@ -36,7 +36,7 @@ struct ClusterService: Sendable {
     guard request.linearizable else { return answerList(call, term: member.host.status.term) }
     member.read(linearizable: true) { result, term in
       switch result {
-      case .failure(let error): call.fail(GRPCStatus(error))
+      case .failure(let error): call.fail(error)
       case .success: answerList(call, term: term)
       }
     }
@@ -61,13 +61,13 @@ struct ClusterService: Sendable {
       try member.checkReconfiguration { (check) throws(EtcdError) in
         try check.checkAdd(isLearner: info.isLearner) { member.isConnected($0) }
       }
-    } catch { return call.fail(GRPCStatus(error)) }
+    } catch { return call.fail(error) }
     let change = Raftpb.ConfChange(
       type: info.isLearner ? .addLearnerNode : .addNode, nodeID: info.id,
       context: info.json(isPromote: false))
     member.change(change) { result, term in
       switch result {
-      case .failure(let error): call.fail(GRPCStatus(error))
+      case .failure(let error): call.fail(error)
       case .success(let members):
         call.respond(
           Etcdserverpb.MemberAddResponse(
@@ -85,10 +85,10 @@ struct ClusterService: Sendable {
           request.id, isReachable: member.peers.activeSince(request.id) != nil
         ) { member.isConnected($0) }
       }
-    } catch { return call.fail(GRPCStatus(error)) }
+    } catch { return call.fail(error) }
     member.change(Raftpb.ConfChange(type: .removeNode, nodeID: request.id)) { result, term in
       switch result {
-      case .failure(let error): call.fail(GRPCStatus(error))
+      case .failure(let error): call.fail(error)
       case .success(let members):
         call.respond(
           Etcdserverpb.MemberRemoveResponse(
@@ -109,7 +109,7 @@ struct ClusterService: Sendable {
       type: .updateNode, nodeID: info.id, context: info.json())
     member.change(change) { result, term in
       switch result {
-      case .failure(let error): call.fail(GRPCStatus(error))
+      case .failure(let error): call.fail(error)
       case .success(let members):
         call.respond(
           Etcdserverpb.MemberUpdateResponse(
@@ -122,7 +122,7 @@ struct ClusterService: Sendable {
     guard let request = call.decode(Etcdserverpb.MemberPromoteRequest.self, bytes) else { return }
     member.promote(request.id, mayForward: true) { result, term in
       switch result {
-      case .failure(let error): call.fail(GRPCStatus(error))
+      case .failure(let error): call.fail(error)
       case .success(let members):
         call.respond(
           Etcdserverpb.MemberPromoteResponse(

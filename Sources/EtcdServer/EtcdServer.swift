@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import EtcdAPI
 import EtcdConfig
 import EventLoops
@@ -145,7 +146,8 @@ public final class EtcdServer: @unchecked Sendable {
     var calls: [GRPCServer] = []
     listeners.open(
       members.map { member in
-        let grpc = member.loop === peerLoop ? nil : makeGRPC(member)
+        let grpc =
+          member.loop === peerLoop ? nil : GRPCServer(Self.services(of: member), grpcConfiguration)
         if let grpc { calls.append(grpc) }
         return ServerListeners.Front(
           loop: member.loop, endpoints: HTTPEndpoints(member: member), grpc: grpc,
@@ -197,16 +199,20 @@ public final class EtcdServer: @unchecked Sendable {
 
   // MARK: Services
 
-  private func makeGRPC(_ member: RunningMember) -> GRPCServer {
-    var router = GRPCRouter()
+  /// Every method that a loop serves, whoever brings the calls.
+  static func services(of member: RunningMember) -> CallRouter {
+    var router = CallRouter()
     KVService(member: member).register(in: &router)
     LeaseService(member: member).register(in: &router)
     MaintenanceService(member: member).register(in: &router)
     ClusterService(member: member).register(in: &router)
     AuthService(member: member).register(in: &router)
     HealthService(member: member).register(in: &router)
-    return GRPCServer(router, grpcConfiguration)
+    return router
   }
+
+  /// The services on the first client loop; `nil` before the start. For calls from within the process.
+  var firstMember: RunningMember? { running?.members[1] }
 
   /// Bytes that a message of a client may have: more than a request, so that the refusal is etcd's
   /// own, and never more than protobuf allows.

@@ -1,6 +1,6 @@
 import Bytes
+import Calls
 import EtcdAPI
-import GRPC
 import Protobuf
 
 /// grpc.health.v1.Health: the server as a whole (service "") is serving while it runs, unless
@@ -10,7 +10,7 @@ import Protobuf
 struct HealthService: Sendable {
   let member: RunningMember
 
-  func register(in router: inout GRPCRouter) {
+  func register(in router: inout CallRouter) {
     typealias Health = GrpcHealthV1.HealthService
     router.unary(Health.check.path, counters: member.counters(Health.check)) { call, bytes in
       guard let request = call.decode(GrpcHealthV1.HealthCheckRequest.self, bytes) else { return }

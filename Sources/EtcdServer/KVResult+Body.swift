@@ -1,6 +1,6 @@
 import Bytes
+import Calls
 import EtcdAPI
-import GRPC
 import MVCC
 import Protobuf
 

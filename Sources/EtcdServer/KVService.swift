@@ -1,13 +1,18 @@
 import Auth
 import Bytes
+import Calls
 import EtcdAPI
 import EtcdConfig
 import EventLoops
-import GRPC
 import MVCC
 import Member
 import Protobuf
 import Synchronization
+
+extension UnaryCall {
+  /// Answers with one of etcd's errors.
+  func fail(_ error: EtcdError) { fail(GRPCStatus(error)) }
+}
 
 extension GRPCStatus {
   init(_ error: EtcdError) { self.init(GRPCCode(rawValue: error.code.rawValue)!, error.message) }
@@ -19,7 +24,7 @@ extension GRPCStatus {
 struct KVService: Sendable {
   let member: RunningMember
 
-  func register(in router: inout GRPCRouter) {
+  func register(in router: inout CallRouter) {
     typealias KV = Etcdserverpb.KVService
     router.unary(KV.range.path, counters: member.counters(KV.range)) { range($0, $1) }
     router.unary(KV.put.path, counters: member.counters(KV.put)) { put($0, $1) }
@@ -36,49 +41,42 @@ struct KVService: Sendable {
     do throws(EtcdError) {
       try KVValidation.check(request)
       if !request.serializable { try member.refuseOnLearner() }
-    } catch { return call.fail(GRPCStatus(error)) }
-    member.read(linearizable: !request.serializable) { result, term in
-      guard member.requests.readAuth.isEnabled else {
-        return answer(call, request, result, term)
-      }
-      permitRead(call, { (auth, caller) throws(EtcdError) in try auth.check(request, caller) }) {
-        answer(call, request, result, term)
+    } catch { return call.fail(error) }
+    read(call, request, linearizable: !request.serializable)
+  }
+
+  /// Answers a call from a state once its caller was found to have the rights for it.
+  private func read(_ call: UnaryCall, _ query: some ReadQuery, linearizable: Bool) {
+    member.read(linearizable: linearizable) { result, term in
+      let state: ReadState
+      do throws(EtcdError) { state = try result.get() } catch { return call.fail(error) }
+      guard state.auth.isEnabled else { return answer(call, query, state.snapshot, term) }
+      member.permitRead(state.auth, call.caller) { (auth, caller) throws(EtcdError) in
+        try query.check(auth, caller)
+      } _: { error in
+        if let error { return call.fail(error) }
+        answer(call, query, state.snapshot, term)
       }
     }
   }
 
   private func answer(
-    _ call: UnaryCall, _ request: Etcdserverpb.RangeRequest,
-    _ state: Result<StoreSnapshot, EtcdError>, _ term: UInt64
+    _ call: UnaryCall, _ query: some ReadQuery, _ snapshot: StoreSnapshot, _ term: UInt64
   ) {
-    do throws(EtcdError) {
-      let snapshot = try state.get()
-      var budget = ReadWorkers.keysOnLoop
-      do throws(StoreError) {
-        if let result = try snapshot.range(request, within: &budget) {
-          return respond(call, .range(result), term)
-        }
-      } catch { throw EtcdError(error) }
-      readElsewhere(call, term) { () throws(StoreError) in .range(try snapshot.range(request)) }
-    } catch { call.fail(GRPCStatus(error)) }
-  }
-
-  /// Checks the caller while auth is on; called inside a read handler.
-  private func permitRead(
-    _ call: UnaryCall, _ check: @escaping (AuthStore, AuthInfo) throws(EtcdError) -> Void,
-    _ body: @escaping () -> Void
-  ) {
-    member.permitRead(call.metadata, check) { error in
-      if let error { return call.fail(GRPCStatus(error)) }
-      body()
-    }
+    var budget = ReadWorkers.keysOnLoop
+    do throws(StoreError) {
+      if let result = try query.read(snapshot, within: &budget) {
+        return respond(call, result, term)
+      }
+    } catch { return call.fail(EtcdError(error)) }
+    readElsewhere(call, term) { () throws(StoreError) in try query.read(snapshot) }
   }
 
   private func put(_ call: UnaryCall, _ bytes: Bytes) {
     guard let request = call.decode(Etcdserverpb.PutRequest.self, bytes) else { return }
     member.metrics.puts.add()
     do throws(EtcdError) { try KVValidation.check(request) } catch {
-      return call.fail(GRPCStatus(error))
+      return call.fail(error)
     }
     write(call, .put, bytes, cost: Quota.cost(request))
   }
@@ -87,7 +85,7 @@ struct KVService: Sendable {
     guard let request = call.decode(Etcdserverpb.DeleteRangeRequest.self, bytes) else { return }
     member.metrics.deletes.add()
     do throws(EtcdError) { try KVValidation.check(request) } catch {
-      return call.fail(GRPCStatus(error))
+      return call.fail(error)
     }
     write(call, .deleteRange, bytes, cost: nil)
   }
@@ -98,36 +96,12 @@ struct KVService: Sendable {
     do throws(EtcdError) {
       try KVValidation.check(request, maxOps: member.config.maxTxnOps)
       if request.isReadOnly, !request.isSerializable { try member.refuseOnLearner() }
-    } catch { return call.fail(GRPCStatus(error)) }
+    } catch { return call.fail(error) }
     guard request.isReadOnly else {
       write(call, .txn, bytes, cost: request.containsPut ? Quota.cost(request) : nil)
       return
     }
-    member.read(linearizable: !request.isSerializable) { result, term in
-      guard member.requests.readAuth.isEnabled else {
-        return answer(call, request, result, term)
-      }
-      permitRead(
-        call,
-        { (auth, caller) throws(EtcdError) in try auth.check(request, LeaseTable(), caller) }
-      ) { answer(call, request, result, term) }
-    }
-  }
-
-  private func answer(
-    _ call: UnaryCall, _ request: Etcdserverpb.TxnRequest,
-    _ state: Result<StoreSnapshot, EtcdError>, _ term: UInt64
-  ) {
-    do throws(EtcdError) {
-      let snapshot = try state.get()
-      var budget = ReadWorkers.keysOnLoop
-      do throws(StoreError) {
-        if let result = try snapshot.read(request, within: &budget) {
-          return respond(call, result, term)
-        }
-      } catch { throw EtcdError(error) }
-      readElsewhere(call, term) { () throws(StoreError) in try snapshot.read(request) }
-    } catch { call.fail(GRPCStatus(error)) }
+    read(call, request, linearizable: !request.isSerializable)
   }
 
   private func compact(_ call: UnaryCall, _ bytes: Bytes) {
@@ -143,9 +117,9 @@ struct KVService: Sendable {
     do throws(EtcdError) {
       try member.refuseOnLearner()
       if let cost { try member.reserve(cost) }
-    } catch { return call.fail(GRPCStatus(error)) }
+    } catch { return call.fail(error) }
     guard !member.access.isEnabled else {
-      member.propose(field, bytes, for: call.metadata) { outcome, term in
+      member.propose(field, bytes, for: call.caller) { outcome, term in
         if let cost { member.release(cost) }
         respond(call, outcome, term)
       }
@@ -155,7 +129,7 @@ struct KVService: Sendable {
     let data = RaftRequest.encode(field, bytes, id: id)
     guard data.count <= member.config.maxRequestBytes else {
       if let cost { member.release(cost) }
-      return call.fail(GRPCStatus(.requestTooLarge))
+      return call.fail(EtcdError.requestTooLarge)
     }
     member.requests.propose(id: id, data) { outcome, term in
       if let cost { member.release(cost) }
@@ -166,7 +140,7 @@ struct KVService: Sendable {
   private func respond(_ call: UnaryCall, _ outcome: Outcome, _ term: UInt64) {
     switch outcome {
     case .kv(let result): respond(call, result, term)
-    case .failed(let error): call.fail(GRPCStatus(error))
+    case .failed(let error): call.fail(error)
     default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to a KV request"))
     }
   }
@@ -202,8 +176,46 @@ struct KVService: Sendable {
         case .range(let result): call.respond(result.body(header: header))
         case .encoded(let bytes): call.respond(.bytes(bytes))
         }
-      } catch { call.fail(GRPCStatus(error)) }
+      } catch { call.fail(error) }
     }
+  }
+}
+
+/// What is asked of a state without changing it: a range, or a transaction that only reads.
+private protocol ReadQuery: Sendable {
+  /// - Throws: what the caller lacks.
+  func check(_ auth: AuthStore, _ caller: AuthInfo) throws(EtcdError)
+  /// - Parameter budget: keys to look at, at most. - Returns: `nil` when they are not enough.
+  func read(_ snapshot: StoreSnapshot, within budget: inout Int) throws(StoreError) -> KVResult?
+  /// Reads however much it takes.
+  func read(_ snapshot: StoreSnapshot) throws(StoreError) -> KVResult
+}
+
+extension Etcdserverpb.RangeRequest: ReadQuery {
+  fileprivate func check(_ auth: AuthStore, _ caller: AuthInfo) throws(EtcdError) {
+    try auth.check(self, caller)
+  }
+  fileprivate func read(
+    _ snapshot: StoreSnapshot, within budget: inout Int
+  ) throws(StoreError) -> KVResult? {
+    try snapshot.range(self, within: &budget).map { .range($0) }
+  }
+  fileprivate func read(_ snapshot: StoreSnapshot) throws(StoreError) -> KVResult {
+    .range(try snapshot.range(self))
+  }
+}
+
+extension Etcdserverpb.TxnRequest: ReadQuery {
+  fileprivate func check(_ auth: AuthStore, _ caller: AuthInfo) throws(EtcdError) {
+    try auth.check(self, LeaseTable(), caller)
+  }
+  fileprivate func read(
+    _ snapshot: StoreSnapshot, within budget: inout Int
+  ) throws(StoreError) -> KVResult? {
+    try snapshot.read(self, within: &budget)
+  }
+  fileprivate func read(_ snapshot: StoreSnapshot) throws(StoreError) -> KVResult {
+    try snapshot.read(self)
   }
 }
 

@@ -1,9 +1,9 @@
 import Auth
 import Bytes
+import Calls
 import EtcdAPI
 import EtcdConfig
 import EventLoops
-import GRPC
 import MVCC
 import Member
 import Protobuf
@@ -14,7 +14,7 @@ import Protobuf
 struct LeaseService: Sendable {
   let member: RunningMember
 
-  func register(in router: inout GRPCRouter) {
+  func register(in router: inout CallRouter) {
     typealias Lease = Etcdserverpb.LeaseService
     func add(
       _ method: MethodDescriptor, _ body: @escaping @Sendable (UnaryCall, Bytes) -> Void
@@ -37,7 +37,7 @@ struct LeaseService: Sendable {
       // Leases are too small for what is under way to matter.
       try member.reserve(Quota.leaseCost)
       member.release(Quota.leaseCost)
-    } catch { return call.fail(GRPCStatus(error)) }
+    } catch { return call.fail(error) }
     var bytes = bytes
     if request.id == 0 {
       // Only positive ids are made up.
@@ -59,7 +59,7 @@ struct LeaseService: Sendable {
   private func revoke(_ call: UnaryCall, _ bytes: Bytes) {
     guard call.decode(Etcdserverpb.LeaseRevokeRequest.self, bytes) != nil else { return }
     do throws(EtcdError) { try member.refuseOnLearner() } catch {
-      return call.fail(GRPCStatus(error))
+      return call.fail(error)
     }
     member.whenPermitted(.user, call) {
       propose(call, .leaseRevoke, bytes) { outcome, term in
@@ -75,13 +75,13 @@ struct LeaseService: Sendable {
     _ call: UnaryCall, _ field: RaftRequest.Field, _ bytes: Bytes,
     _ encode: @escaping (Outcome, _ term: UInt64) -> Bytes?
   ) {
-    member.propose(field, bytes, for: call.metadata) { outcome, term in
+    member.propose(field, bytes, for: call.caller) { outcome, term in
       if let answer = encode(outcome, term) { return call.respond(.bytes(answer)) }
       guard case .failed(let error) = outcome else {
         return call.fail(
           GRPCStatus(.internal, "etcdserver: unexpected answer to a lease request"))
       }
-      call.fail(GRPCStatus(error))
+      call.fail(error)
     }
   }
 
@@ -90,15 +90,15 @@ struct LeaseService: Sendable {
   private func timeToLive(_ call: UnaryCall, _ bytes: Bytes) {
     guard let request = call.decode(Etcdserverpb.LeaseTimeToLiveRequest.self, bytes) else { return }
     do throws(EtcdError) { try member.refuseOnLearner() } catch {
-      return call.fail(GRPCStatus(error))
+      return call.fail(error)
     }
     member.whenPermitted(.user, call) {
       // The keys are checked before they are asked for; users that changed in between show by the
       // revision.
       let revision = member.access.isEnabled ? member.access.store.revision : 0
       guard request.keys else { return askTimeToLive(request, call, revision) }
-      member.permitLease(request.id, .read, call.metadata) { error in
-        if let error { return call.fail(GRPCStatus(error)) }
+      member.permitLease(request.id, .read, call.caller) { error in
+        if let error { return call.fail(error) }
         askTimeToLive(request, call, revision)
       }
     }
@@ -116,7 +116,7 @@ struct LeaseService: Sendable {
         response.grantedTTL = granted
         keys = held
       case .failure(.leaseNotFound): response.ttl = -1
-      case .failure(let error): return call.fail(GRPCStatus(error))
+      case .failure(let error): return call.fail(error)
       case .success: preconditionFailure("a question about time is answered with time")
       }
       if request.keys, member.access.isEnabled, member.access.store.revision != authRevision {
@@ -134,10 +134,10 @@ struct LeaseService: Sendable {
   private func leases(_ call: UnaryCall, _ bytes: Bytes) {
     guard call.decode(Etcdserverpb.LeaseLeasesRequest.self, bytes) != nil else { return }
     do throws(EtcdError) { try member.refuseOnLearner() } catch {
-      return call.fail(GRPCStatus(error))
+      return call.fail(error)
     }
-    member.permitLease(nil, .read, call.metadata) { error in
-      if let error { return call.fail(GRPCStatus(error)) }
+    member.permitLease(nil, .read, call.caller) { error in
+      if let error { return call.fail(error) }
       list(call)
     }
   }
@@ -153,10 +153,10 @@ struct LeaseService: Sendable {
         } _: { result in
           switch result {
           case .success(let answer): call.respond(.bytes(answer))
-          case .failure(let error): call.fail(GRPCStatus(error))
+          case .failure(let error): call.fail(error)
           }
         }
-      case .failed(let error): call.fail(GRPCStatus(error))
+      case .failed(let error): call.fail(error)
       default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to a lease request"))
       }
     }
@@ -179,7 +179,7 @@ struct LeaseService: Sendable {
       do throws(ProtobufError) { request = try .decode(bytes) } catch {
         return GRPCStatus(.internal, "grpc: error unmarshalling request: \(error)")
       }
-      if let error = await permitRenewal(request.id, stream.metadata) { return GRPCStatus(error) }
+      if let error = await permitRenewal(request.id, stream.caller) { return GRPCStatus(error) }
       // The header is from before the renewal: its revision must not be later than what was renewed.
       let header = member.header()
       let ttl: Int64
@@ -197,11 +197,11 @@ struct LeaseService: Sendable {
   }
 
   /// Who may not write the keys of a lease may not keep them alive either.
-  private func permitRenewal(_ lease: Int64, _ metadata: Metadata) async -> EtcdError? {
+  private func permitRenewal(_ lease: Int64, _ caller: Caller) async -> EtcdError? {
     guard member.access.isEnabled else { return nil }
     return await withCheckedContinuation { continuation in
       member.loop.execute {
-        member.permitLease(lease, .write, metadata) { continuation.resume(returning: $0) }
+        member.permitLease(lease, .write, caller) { continuation.resume(returning: $0) }
       }
     }
   }

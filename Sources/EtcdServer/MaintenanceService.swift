@@ -1,9 +1,9 @@
 import Bolt
 import Bytes
+import Calls
 import EtcdAPI
 import EtcdConfig
 import EventLoops
-import GRPC
 import MVCC
 import Member
 import MemberStorage
@@ -16,7 +16,7 @@ import Protobuf
 struct MaintenanceService: Sendable {
   let member: RunningMember
 
-  func register(in router: inout GRPCRouter) {
+  func register(in router: inout CallRouter) {
     typealias Maintenance = Etcdserverpb.MaintenanceService
     func add(
       _ method: MethodDescriptor, _ need: RunningMember.Need, untranslated: Bool = false,
@@ -53,7 +53,7 @@ struct MaintenanceService: Sendable {
         call.respond(
           Etcdserverpb.AlarmResponse(
             header: member.header(term: term, revision: revision), alarms: alarms))
-      case .failed(let error): call.fail(GRPCStatus(error))
+      case .failed(let error): call.fail(error)
       default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to an alarm request"))
       }
     }
@@ -121,7 +121,7 @@ struct MaintenanceService: Sendable {
     guard let request = call.decode(Etcdserverpb.HashKVRequest.self, bytes) else { return }
     member.hash(at: request.revision) { result, term in
       switch result {
-      case .failure(let error): call.fail(GRPCStatus(error))
+      case .failure(let error): call.fail(error)
       case .success(let hash):
         call.respond(
           Etcdserverpb.HashKVResponse(
@@ -138,7 +138,7 @@ struct MaintenanceService: Sendable {
       @escaping @Sendable (BoltRows) throws -> @Sendable (Etcdserverpb.ResponseHeader) -> Bytes
   ) {
     let id = member.requests.expect { outcome, _ in
-      if case .failed(let error) = outcome { return call.fail(GRPCStatus(error)) }
+      if case .failed(let error) = outcome { return call.fail(error) }
       member.worker.execute {
         let answer = Result { try body(member.host.backend.state()) }
         member.loop.execute {
@@ -157,7 +157,7 @@ struct MaintenanceService: Sendable {
   /// Streams the database file as of now, then its SHA-256.
   private func snapshot(_ stream: ServerStream) async throws -> GRPCStatus {
     let start = ContinuousClock.now
-    do throws(EtcdError) { try await member.requirePermission(.admin, stream.metadata) } catch {
+    do throws(EtcdError) { try await member.requirePermission(.admin, stream.caller) } catch {
       return GRPCStatus(error.untranslated)
     }
     do throws(EtcdError) { try await member.flushBackend() } catch { return GRPCStatus(error) }

@@ -1,5 +1,6 @@
 import Bytes
 import CNghttp2
+import Calls
 import EventLoops
 
 /// What a server said besides messages.
@@ -40,7 +41,7 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
     room = SendGate(loop: loop)
     deframer = MessageDeframer(limit: receivedMessageBytesMax)
     super.init()
-    reader.stream = self
+    reader.source = self
   }
 
   func setDeadline(_ timeout: Duration) {

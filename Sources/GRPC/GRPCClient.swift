@@ -1,5 +1,6 @@
 import Bytes
 import CNghttp2
+import Calls
 import EventLoops
 import HTTP
 

@@ -1,5 +1,6 @@
 import Bytes
 import CNghttp2
+import Calls
 import EventLoops
 
 /// The client side of one HTTP/2 connection. Confined to its loop.

@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import EventLoops
 import Synchronization
 
@@ -32,7 +33,7 @@ public struct GRPCServerConfiguration: Sendable {
 /// A gRPC server: takes HTTP/2 connections on any loop and serves a router's methods.
 public final class GRPCServer: Sendable {
   public let configuration: GRPCServerConfiguration
-  let router: GRPCRouter
+  let router: CallRouter
 
   private struct State {
     var connections: [ObjectIdentifier: GRPCServerConnection] = [:]
@@ -41,7 +42,7 @@ public final class GRPCServer: Sendable {
   }
   private let state = Mutex(State())
 
-  public init(_ router: GRPCRouter, _ configuration: GRPCServerConfiguration = .init()) {
+  public init(_ router: CallRouter, _ configuration: GRPCServerConfiguration = .init()) {
     self.router = router
     self.configuration = configuration
   }

@@ -1,5 +1,6 @@
 import Bytes
 import CZlib
+import Calls
 import HTTP
 
 /// gzip of messages, in one piece.

@@ -1,5 +1,6 @@
 import Bytes
 import CNghttp2
+import Calls
 
 /// Size of a header field (RFC 9113 §6.5.2).
 func headerSize(_ name: OpaquePointer, _ value: OpaquePointer) -> Int {
@@ -9,7 +10,7 @@ func headerSize(_ name: OpaquePointer, _ value: OpaquePointer) -> Int {
 /// One HTTP/2 stream as this side sees it; the base of server and client calls.
 ///
 /// Confined to its connection's loop. The connection owns it from creation to `closed`.
-class HTTP2Stream {
+class HTTP2Stream: MessageSource {
   final var id: Int32 = 0
   /// Place in the connection's list.
   final var slot = -1
@@ -79,6 +80,9 @@ class HTTP2Stream {
     nghttp2_session_consume_stream(connection.session, id, count)
     connection.scheduleFlush()
   }
+
+  /// A message was read: its bytes may come again.
+  final func taken(_ wireBytes: Int) { consumed(wireBytes) }
 
   /// nghttp2's data provider for this stream.
   final func makeProvider() -> nghttp2_data_provider {

@@ -1,5 +1,6 @@
 import Bytes
 import CNghttp2
+import Calls
 
 /// Header fields on their way to nghttp2, which copies them unless they are immortal.
 struct HeaderBlock {

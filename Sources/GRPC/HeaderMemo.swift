@@ -1,5 +1,6 @@
 import Bytes
 import CNghttp2
+import Calls
 
 #if canImport(Glibc)
   import Glibc
@@ -34,7 +35,7 @@ final class HeaderMemo {
   private static let group = 4
   private let slots: UnsafeMutablePointer<Slot>
   private var lastPath = Bytes()
-  private var lastRoute: GRPCRouter.Route?
+  private var lastRoute: CallRouter.Route?
   /// What the request before carried; the same again is shared.
   var lastMetadata = Metadata()
 
@@ -79,7 +80,7 @@ final class HeaderMemo {
   }
 
   /// The route of a path; the last one is found without hashing.
-  func route(_ path: UnsafeBufferPointer<UInt8>, _ router: GRPCRouter) -> GRPCRouter.Route? {
+  func route(_ path: UnsafeBufferPointer<UInt8>, _ router: CallRouter) -> CallRouter.Route? {
     let isSame = lastPath.withUnsafeBytes { known in
       // An empty buffer may have no address.
       known.count == path.count

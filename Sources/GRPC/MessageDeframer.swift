@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 
 /// A message as it came.
 struct DeframedMessage {

@@ -1,5 +1,6 @@
 import Bytes
 import CNghttp2
+import Calls
 import EventLoops
 
 /// The answer of a call.
@@ -92,6 +93,12 @@ extension ServerCall {
       self.trailers = .block(block)
     }
     if headSent { resume() } else { sendHead() }
+  }
+
+  /// The handler of a stream has ended.
+  func handlerEnded(_ status: GRPCStatus, _ trailers: Metadata) {
+    finish(status, trailers)
+    stream = nil
   }
 
   private func count(_ code: GRPCCode) {

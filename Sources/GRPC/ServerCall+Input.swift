@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import EventLoops
 
 /// The messages of a request.
@@ -71,7 +72,7 @@ extension ServerCall {
       if case .running = state { armDeadline() }
     case .streaming:
       let owed = credit.finishMessage(wireBytes, readLater: true)
-      stream?.reader.deliver(message, wireBytes: owed)
+      stream?.deliver(message, wireBytes: owed)
     default: break
     }
   }
@@ -89,7 +90,7 @@ extension ServerCall {
     case .collecting: cancelled(GRPCStatus(.internal, "unexpected EOF"))
     case .streaming:
       if deframer.isAtBoundary {
-        stream?.reader.finish()
+        stream?.inputEnded()
       } else {
         cancelled(GRPCStatus(.internal, "unexpected EOF"))
       }

@@ -1,18 +1,19 @@
 import Bytes
 import CNghttp2
+import Calls
 import EventLoops
 
 /// One call on a server connection: the request's head, its messages, and the answer.
 ///
 /// Confined to the connection's loop.
-final class ServerCall: HTTP2Stream {
+final class ServerCall: HTTP2Stream, UnaryOrigin, StreamOrigin {
   enum State {
     /// The head is not complete.
     case head
     /// Refused or unknown; input is thrown away.
     case refused
     /// A unary call before its request is complete.
-    case collecting(GRPCRouter.UnaryHandler)
+    case collecting(CallRouter.UnaryHandler)
     /// The handler has the request.
     case running
     /// The handler is a task that reads with `ServerStream`.
@@ -25,8 +26,8 @@ final class ServerCall: HTTP2Stream {
   let loop: EventLoop
   let remoteAddress: SocketAddress?
   var state = State.head
-  var route: GRPCRouter.Route?
-  var requestMetadata = Metadata()
+  var route: CallRouter.Route?
+  var metadata = Metadata()
   var deframer: MessageDeframer
   var deadline: UInt64?
   /// Initial metadata to be sent with the first message or the status.
@@ -67,6 +68,13 @@ final class ServerCall: HTTP2Stream {
     deframer = MessageDeframer(limit: server.configuration.receivedMessageBytesMax)
   }
 
+  var path: String { route?.path ?? "" }
+  var certificate: PeerCertificate? { connection?.channel.peerCertificate }
+  var isOpen: Bool { !isFinished && !isClosed }
+  var queuedBytes: Int { outbound.queuedBytes }
+
+  func addMetadata(_ name: String, _ value: Bytes) { replyMetadata.add(name, value) }
+
   var isFinished: Bool { if case .finished = state { true } else { false } }
 
   // MARK: head
@@ -96,13 +104,13 @@ final class ServerCall: HTTP2Stream {
       shareMetadata(shared)
       head.sharedFields = nil
     }
-    requestMetadata.append(field)
+    metadata.append(field)
   }
 
   /// Takes the first fields of the request before.
   private func shareMetadata(_ count: Int) {
-    requestMetadata = memo.lastMetadata
-    if count < requestMetadata.fields.count { requestMetadata.keepFirst(count) }
+    metadata = memo.lastMetadata
+    if count < metadata.fields.count { metadata.keepFirst(count) }
   }
 
   /// A field that is not remembered by address.
@@ -149,7 +157,7 @@ final class ServerCall: HTTP2Stream {
     if let shared = head.sharedFields {
       shareMetadata(shared)
     } else {
-      memo.lastMetadata = requestMetadata
+      memo.lastMetadata = metadata
     }
     startedAt = loop.now
     guard head.isPost else {
@@ -180,12 +188,12 @@ final class ServerCall: HTTP2Stream {
     }
     self.route = route
     route.counters?.started.add()
-    if let observer = server.configuration.callObserver { observer(requestMetadata, route.isUnary) }
+    if let observer = server.configuration.callObserver { observer(metadata, route.isUnary) }
     if let timeout = head.timeout { deadline = loop.now &+ timeout }
     begin(route)
   }
 
-  private func begin(_ route: GRPCRouter.Route) {
+  private func begin(_ route: CallRouter.Route) {
     switch route.handler {
     case .unary(let handler): state = .collecting(handler)
     case .stream(let handler):

@@ -96,17 +96,22 @@ public enum Outcome: Sendable {
   case failed(EtcdError)
 }
 
+/// A state that a read is answered from.
+public struct ReadState: Sendable {
+  public let snapshot: StoreSnapshot
+  /// Users and roles of the very same state: neither can be older than the other.
+  public let auth: AuthStore
+}
+
 /// Linearizable reads that may run on a snapshot now, or failed together.
 public struct ReadBatch: Sendable {
   public let ids: [UInt64]
-  public let result: Result<StoreSnapshot, EtcdError>
-  /// Users and roles as they are in the snapshot's state.
-  public let auth: AuthStore
+  public let result: Result<ReadState, EtcdError>
 
   /// The batch with some of its reads alone; `nil` when it has none of them.
   public func part(_ holds: (UInt64) -> Bool) -> ReadBatch? {
     let ids = ids.filter(holds)
-    return ids.isEmpty ? nil : ReadBatch(ids: ids, result: result, auth: auth)
+    return ids.isEmpty ? nil : ReadBatch(ids: ids, result: result)
   }
 }
 

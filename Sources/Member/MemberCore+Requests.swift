@@ -132,7 +132,7 @@ extension MemberCore {
 
   /// Reads that accept the state of this member.
   func readLocal(_ ids: [UInt64], _ out: inout MemberOutput) {
-    out.reads.append(ReadBatch(ids: ids, result: readResult, auth: auth))
+    out.reads.append(batch(ids, readResult))
   }
 
   /// Lets everything go whose read index is applied.
@@ -154,6 +154,10 @@ extension MemberCore {
       case .lease(let kind): finish(kind, entry.id, result, &out)
       }
     }
-    if !ids.isEmpty { out.reads.append(ReadBatch(ids: ids, result: result, auth: auth)) }
+    if !ids.isEmpty { out.reads.append(batch(ids, result)) }
+  }
+
+  private func batch(_ ids: [UInt64], _ result: Result<StoreSnapshot, EtcdError>) -> ReadBatch {
+    ReadBatch(ids: ids, result: result.map { ReadState(snapshot: $0, auth: auth) })
   }
 }

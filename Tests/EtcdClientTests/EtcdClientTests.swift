@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import EtcdAPI
 import EventLoops
 import GRPC
@@ -28,7 +29,7 @@ import Testing
   @Test func requestsThatBeginTogetherSignInOnce() async throws {
     let tally = Tally()
     try await withLoop { loop in
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.addLogins(valid: { "t1" }, tally)
       let server = try serve(loop, router)
       let client = try EtcdClient(Self.configuration(server.name))
@@ -42,7 +43,7 @@ import Testing
     let tally = Tally()
     let valid = Mutex("t1")
     try await withLoop { loop in
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.addLogins(valid: { valid.withLock { $0 } }, tally)
       let server = try serve(loop, router)
       let client = try EtcdClient(Self.configuration(server.name))
@@ -56,7 +57,7 @@ import Testing
 
   @Test func errorsAreEtcds() async throws {
     try await withLoop { loop in
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary(Etcdserverpb.LeaseService.leaseRevoke.path) { call, _ in
         call.fail(GRPCStatus(.notFound, "etcdserver: requested lease not found"))
       }
@@ -130,7 +131,7 @@ import Testing
   @Test func closingEndsWhatAServerKeeps() async throws {
     try await withLoop { loop in
       let (arrived, arrive) = AsyncStream.makeStream(of: Void.self)
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary(Etcdserverpb.KVService.range.path) { _, _ in arrive.yield() }
       let client = try EtcdClient(endpoints: [try serve(loop, router).name])
       let request = Task { try await client.kv.get("k") }
@@ -161,7 +162,7 @@ import Testing
   @Test func aLeaseIsKeptAlive() async throws {
     let tally = Tally()
     let answers = try await withLoop { loop in
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.streaming(Etcdserverpb.LeaseService.leaseKeepAlive.path) { stream in
         let number = tally.count("renewal")
         if number == 2 { throw GRPCStatus(.unavailable, "etcdserver: no leader") }
@@ -184,7 +185,7 @@ import Testing
 
   @Test func aSnapshotComesInParts() async throws {
     let parts = try await withLoop { loop in
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.streaming(Etcdserverpb.MaintenanceService.snapshot.path) { stream in
         for part in ["a", "b", "c"] {
           try await stream.send(Etcdserverpb.SnapshotResponse(blob: Bytes(part)).encoded())

@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import EtcdAPI
 import EventLoops
 import GRPC
@@ -21,7 +22,7 @@ final class Tally: Sendable {
   subscript(name: String) -> Int { counts.withLock { $0[name] ?? 0 } }
 }
 
-extension GRPCRouter {
+extension CallRouter {
   /// Puts that take one token only, and logins that give out `t1`, `t2` and so on.
   mutating func addLogins(valid: @escaping @Sendable () -> String, _ tally: Tally) {
     unary(Etcdserverpb.AuthService.authenticate.path) { call, _ in

@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import EtcdAPI
 import EtcdClient
 import EventLoops
@@ -26,7 +27,7 @@ import Testing
     var tokens: [String] { seen.withLock { $0 } }
     func forget() { seen.withLock { $0 = [] } }
 
-    func add(_ method: MethodDescriptor, to router: inout GRPCRouter) {
+    func add(_ method: MethodDescriptor, to router: inout CallRouter) {
       router.unary(method.path) { call, _ in
         self.seen.withLock { $0.append(call.metadata["token"] ?? "") }
         if let status = self.failures.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) {
@@ -38,8 +39,8 @@ import Testing
     }
   }
 
-  private static func router(_ scripts: (MethodDescriptor, Script)...) -> GRPCRouter {
-    var router = GRPCRouter()
+  private static func router(_ scripts: (MethodDescriptor, Script)...) -> CallRouter {
+    var router = CallRouter()
     for (method, script) in scripts { script.add(method, to: &router) }
     let logins = Mutex(0)
     router.unary(Etcdserverpb.AuthService.authenticate.path) { call, _ in

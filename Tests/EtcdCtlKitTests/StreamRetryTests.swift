@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import Dispatch
 import EtcdAPI
 import EventLoops
@@ -37,7 +38,7 @@ import Testing
         GRPCStatus(.unauthenticated, "etcdserver: invalid auth token"),
         GRPCStatus(.unavailable, "etcdserver: server stopped"),
       ])
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.streaming(Etcdserverpb.MaintenanceService.snapshot.path) { stream in
         try counter.next(stream.metadata["token"] ?? "")
         try await stream.send(Etcdserverpb.SnapshotResponse(blob: "data").encoded())
@@ -68,7 +69,7 @@ import Testing
   @Test func aRefusedSnapshotIsNot() async throws {
     let count = try await withLoop { loop in
       let counter = Counter([GRPCStatus(.permissionDenied, "etcdserver: permission denied")])
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.streaming(Etcdserverpb.MaintenanceService.snapshot.path) { stream in
         try counter.next("")
         return .ok
@@ -92,7 +93,7 @@ import Testing
     loop.start()
     let counter = Counter([GRPCStatus(.unavailable, "etcdserver: no leader")])
     let name = try await withTaskExecutorPreference(loop) {
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.streaming(Etcdserverpb.LeaseService.leaseKeepAlive.path) { stream in
         try counter.next("")
         for try await _ in stream.requests {

@@ -1,8 +1,8 @@
 import Bytes
+import Calls
 import EtcdAPI
 import EtcdConfig
 import Foundation
-import GRPC
 import Protobuf
 import Testing
 

@@ -1,11 +1,13 @@
 import Bytes
+import Calls
 import EtcdConfig
-import EtcdServer
 import EventLoops
 import Foundation
 import GRPC
 import Synchronization
 import TestSupport
+
+@testable import EtcdServer
 
 /// A member in this process, listening on unix sockets in a folder of its own.
 final class ServerUnderTest: Sendable {
@@ -112,6 +114,60 @@ final class ServerUnderTest: Sendable {
     client.abort()
     await offLoop { loop.stop() }
     return try answer.get()
+  }
+
+  /// Hands a call to the services, without any connection.
+  func unary(
+    _ path: String, _ request: Bytes, _ caller: Caller = Caller(metadata: [:])
+  ) async throws -> Bytes {
+    try await onLoop { (loop, services) in
+      let call = RecordedCall(loop, path, caller)
+      guard case .unary(let handler) = services.route(Bytes(path))?.handler else { throw Broken() }
+      handler(UnaryCall(call), request)
+      let status = await call.ended()
+      guard status == .ok, let message = call.messages.first else { throw status }
+      return message
+    }
+  }
+
+  /// Hands a call to the services and gives it up in the same turn.
+  /// - Returns: how many messages came back.
+  func abandoned(_ path: String, _ request: Bytes) async throws -> Int {
+    try await onLoop { (loop, services) in
+      let call = RecordedCall(loop, path)
+      guard case .unary(let handler) = services.route(Bytes(path))?.handler else { throw Broken() }
+      handler(UnaryCall(call), request)
+      call.cancel()
+      // Another call comes behind it.
+      let next = RecordedCall(loop, path)
+      handler(UnaryCall(next), request)
+      _ = await next.ended()
+      return call.messages.count
+    }
+  }
+
+  /// Opens a stream to the services, without any connection, and ends it after `body`.
+  func stream<R: Sendable>(
+    _ path: String, _ body: @escaping @Sendable (RecordedStream) async throws -> R
+  ) async throws -> R {
+    try await onLoop { (loop, services) in
+      let stream = RecordedStream(loop, path)
+      guard case .stream(let handler) = services.route(Bytes(path))?.handler else { throw Broken() }
+      stream.start(handler)
+      defer { stream.cancel() }
+      return try await body(stream)
+    }
+  }
+
+  /// Runs `body` on the loop of the first services.
+  private func onLoop<R: Sendable>(
+    _ body: @escaping @Sendable (EventLoop, CallRouter) async throws -> R
+  ) async throws -> R {
+    guard let member = server.firstMember else { throw Broken() }
+    let services = EtcdServer.services(of: member)
+    return try await withTaskExecutorPreference(member.loop) {
+      try await body(member.loop, services)
+    }
   }
 
   /// A connected socket that gives up after 30 s without bytes.

@@ -1,14 +1,16 @@
 import Bytes
+import Calls
 import EventLoops
-import GRPC
 import HTTP
 import Synchronization
 import TestSupport
 import Testing
 
+@testable import GRPC
+
 @Suite struct ConnectionTests {
-  private static func echoRouter() -> GRPCRouter {
-    var router = GRPCRouter()
+  private static func echoRouter() -> CallRouter {
+    var router = CallRouter()
     router.unary("/t.S/Echo") { call, request in call.respond(.bytes(request)) }
     return router
   }
@@ -21,9 +23,9 @@ import Testing
       let fetched = Mutex(0)
       let peak = Mutex(0)
       let block = Bytes(repeatElement(3, count: 65_536))
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Huge") { call, _ in
-        let channel = call.channel
+        let channel = (call.origin as? ServerCall)?.connection?.channel
         call.respond(
           .pull(length: total) { most in
             let size = min(most, block.count)
@@ -58,7 +60,7 @@ import Testing
   @Test func drainLetsRunningCallsEnd() async throws {
     let (reply, refused, count) = try await withLoop { loop in
       let (events, continuation) = AsyncStream.makeStream(of: Void.self)
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Slow") { call, request in
         continuation.yield()
         call.loop.schedule(after: .milliseconds(100)) { call.respond(.bytes(request)) }
@@ -82,7 +84,7 @@ import Testing
   @Test func drainAbortsWhatDoesNotEnd() async throws {
     let got = try await withLoop { loop in
       let (events, continuation) = AsyncStream.makeStream(of: Void.self)
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Never") { call, _ in
         continuation.yield()
         call.onCancel { continuation.yield() }
@@ -113,7 +115,7 @@ import Testing
   @Test func provokedResetsAreCounted() async throws {
     let (isClosed, isTold, served) = try await withLoop { loop in
       let served = Mutex(0)
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Never") { _, _ in served.withLock { $0 += 1 } }
       let client = try await RawClient(loop, try listen(loop, GRPCServer(router)))
       client.send(Frames.preface + Frames.settings)
@@ -166,7 +168,7 @@ import Testing
       let served = Mutex(0)
       let (others, note) = AsyncStream.makeStream(of: Int.self)
       let (all, end) = AsyncStream.makeStream(of: Int.self)
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Slow") { call, request in
         let begin = ContinuousClock.now
         while ContinuousClock.now - begin < .microseconds(300) {}

@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import EventLoops
 import HTTP
 import Synchronization
@@ -30,7 +31,7 @@ import Testing
   @Test func largeMessagesDoNotHoldOthersUp() async throws {
     let sizes = try await withLoop { loop in
       let (served, note) = AsyncStream.makeStream(of: Int.self)
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Size") { call, request in
         note.yield(request.count)
         call.respond(.bytes(Bytes("\(request.count)")))
@@ -54,7 +55,7 @@ import Testing
   @Test func aStreamKeepsItsOrder() async throws {
     let sizes = try await withLoop { loop in
       let (ended, done) = AsyncStream.makeStream(of: [Int].self)
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.streaming("/t.S/Sizes") { stream in
         var sizes: [Int] = []
         for try await message in stream.requests { sizes.append(message.count) }
@@ -79,7 +80,7 @@ import Testing
   @Test func manyAtOnceAreAllServed() async throws {
     let (count, reserved) = try await withLoop { loop in
       let (served, note) = AsyncStream.makeStream(of: Int.self)
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Size") { call, request in
         note.yield(request.count)
         call.respond(.bytes(""))

@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import EventLoops
 import GRPC
 import Synchronization
@@ -6,8 +7,8 @@ import TestSupport
 import Testing
 
 @Suite struct StreamTests {
-  private static func echoRouter() -> GRPCRouter {
-    var router = GRPCRouter()
+  private static func echoRouter() -> CallRouter {
+    var router = CallRouter()
     router.streaming("/t.S/Echo") { stream in
       stream.addTrailer("end", "yes")
       for try await message in stream.requests { try await stream.send(message) }
@@ -60,7 +61,7 @@ import Testing
 
   @Test func thrownErrorsBecomeStatuses() async throws {
     let (first, second) = try await withLoop { loop in
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.streaming("/t.S/Throw") { stream in
         stream.addMetadata("k", "v")
         try await stream.send("one")
@@ -79,7 +80,7 @@ import Testing
   func handlerTaskEndsWhenTheClientGoes(_ how: String) async throws {
     let ended = try await withLoop { loop in
       let (events, continuation) = AsyncStream.makeStream(of: String.self)
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.streaming("/t.S/Wait") { stream in
         continuation.yield("started")
         do {
@@ -108,7 +109,7 @@ import Testing
     let (sentWhileBlocked, received) = try await withLoop { loop in
       let (gate, open) = AsyncStream.makeStream(of: Void.self)
       let received = Mutex(0)
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.streaming("/t.S/Slow") { stream in
         var iterator = gate.makeAsyncIterator()
         await iterator.next()

@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import EventLoops
 import GRPC
 import HTTP
@@ -25,7 +26,7 @@ func listen(_ loop: EventLoop, _ server: GRPCServer) throws -> Int {
 
 /// A server for `router` and a client connected to it, on one loop.
 func connect(
-  _ loop: EventLoop, _ router: GRPCRouter, _ configuration: GRPCServerConfiguration = .init(),
+  _ loop: EventLoop, _ router: CallRouter, _ configuration: GRPCServerConfiguration = .init(),
   _ client: GRPCClientConfiguration = .init()
 ) async throws -> (GRPCServer, GRPCClient) {
   let server = GRPCServer(router, configuration)

@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import EventLoops
 import GRPC
 import Synchronization
@@ -9,7 +10,7 @@ import Testing
   @Test func echoWithMetadataBothWays() async throws {
     let (message, info, seen) = try await withLoop { loop in
       let seen = Mutex<[String]>([])
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Echo") { call, request in
         seen.withLock {
           $0 = [
@@ -37,7 +38,7 @@ import Testing
     let wanted = GRPCStatus(
       .failedPrecondition, "etcdserver: \"é\" 100%\n", details: Bytes([8, 9, 0]))
     let got = try await withLoop { loop in
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Fail") { call, _ in call.fail(wanted) }
       let (_, client) = try await connect(loop, router)
       return await status { _ = try await client.unary("/t.S/Fail", "") }
@@ -52,7 +53,7 @@ import Testing
   ])
   func unservedPaths(_ path: String, _ text: String) async throws {
     let got = try await withLoop { loop in
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Echo") { call, request in call.respond(.bytes(request)) }
       let (_, client) = try await connect(loop, router)
       return await status { _ = try await client.unary(path, "x") }
@@ -63,7 +64,7 @@ import Testing
   @Test func deadlineEndsTheCallOnBothSides() async throws {
     let (got, cancelled) = try await withLoop { loop in
       let (stream, continuation) = AsyncStream.makeStream(of: Bool.self)
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Never") { call, _ in
         call.onCancel {
           continuation.yield(true)
@@ -90,7 +91,7 @@ import Testing
   ])
   func oddHeadersAreSurvived(_ name: String, _ value: String) async throws {
     let reply = try await withLoop { loop in
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Echo") { call, request in call.respond(.bytes(request)) }
       let server = GRPCServer(router)
       let port = try listen(loop, server)
@@ -121,7 +122,7 @@ import Testing
   func theFirstMessageIsServed(_ frames: [UInt8]) async throws {
     let (seen, isAnswered) = try await withLoop { loop in
       let seen = Mutex<[Bytes]>([])
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Echo") { call, request in
         seen.withLock { $0.append(request) }
         call.respond(.bytes("the answer"))
@@ -145,10 +146,10 @@ import Testing
   ])
   func deadlinesThatHavePassed(_ timeout: String, _ frames: [UInt8], _ served: Int) async throws {
     let registry = MetricsRegistry()
-    let counters = GRPCMethodCounters(registry, type: "unary", service: "t.S", method: "Echo")
+    let counters = CallCounters(registry, type: "unary", service: "t.S", method: "Echo")
     let count = try await withLoop { loop in
       let served = Mutex(0)
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Echo", counters: counters) { call, request in
         served.withLock { $0 += 1 }
         call.respond(.bytes(request))
@@ -172,7 +173,7 @@ import Testing
 
   @Test func noLimitOfStreamsMeansAnyNumber() async throws {
     let message = try await withLoop { loop in
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Echo") { call, request in call.respond(.bytes(request)) }
       var configuration = GRPCServerConfiguration()
       configuration.maxConcurrentStreams = 0
@@ -185,7 +186,7 @@ import Testing
   @Test func cancellingTheTaskCancelsTheCall() async throws {
     let (got, cancelled) = try await withLoop { loop in
       let (stream, continuation) = AsyncStream.makeStream(of: Bool.self)
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Never") { call, _ in
         call.onCancel { continuation.yield(true) }
         continuation.yield(false)
@@ -206,7 +207,7 @@ import Testing
   @Test func answersMayComeFromOtherThreadsLater() async throws {
     let worker = WorkerThread(name: "later")
     let count = try await withLoop { loop in
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Later") { call, request in
         worker.execute { call.loop.execute { call.respond(.bytes(request)) } }
       }
@@ -227,7 +228,7 @@ import Testing
 
   @Test func messageLimitsHold() async throws {
     let (over, at, reply, own) = try await withLoop { loop in
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Count") { call, request in
         call.respond(.bytes(Bytes(repeatElement(0, count: request.count))))
       }
@@ -257,7 +258,7 @@ import Testing
   @Test(arguments: [0, 1, 70_000, 3_000_000])
   func gzipAndPlainCarryAnySize(_ count: Int) async throws {
     let results = try await withLoop { loop in
-      var router = GRPCRouter()
+      var router = CallRouter()
       router.unary("/t.S/Echo") { call, request in call.respond(.bytes(request)) }
       var limits = GRPCClientConfiguration()
       limits.sentMessageBytesMax = 4_000_000
@@ -276,8 +277,8 @@ import Testing
   @Test func countersCount() async throws {
     let registry = MetricsRegistry()
     try await withLoop { loop in
-      var router = GRPCRouter()
-      let counters = GRPCMethodCounters(registry, type: "unary", service: "t.S", method: "Echo")
+      var router = CallRouter()
+      let counters = CallCounters(registry, type: "unary", service: "t.S", method: "Echo")
       router.unary("/t.S/Echo", counters: counters) { call, request in
         request.isEmpty ? call.fail(.init(.notFound)) : call.respond(.bytes(request))
       }

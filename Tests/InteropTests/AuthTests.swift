@@ -1,5 +1,6 @@
 import Bolt
 import Bytes
+import Calls
 import EtcdAPI
 import EventLoops
 import FileSystem

@@ -1,3 +1,4 @@
+import Calls
 import EventLoops
 import GRPC
 import HTTP
@@ -5,7 +6,7 @@ import HTTP
 /// Serves `router` on a free port.
 /// - Returns: the listener, which the caller closes, and its address.
 public func serve(
-  _ loop: EventLoop, _ router: GRPCRouter
+  _ loop: EventLoop, _ router: CallRouter
 ) throws -> (listener: Listener, name: String) {
   let server = GRPCServer(router)
   let listener = try Listener(loop: loop, endpoint: .tcp(host: "127.0.0.1", port: 0)) {

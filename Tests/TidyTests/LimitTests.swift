@@ -5,11 +5,11 @@ import Testing
 @Suite struct LimitTests {
   /// Targets that talk to the outside.
   private static let folders = [
-    "GRPC", "HTTP", "EventLoops", "PeerTransport", "Member", "EtcdServer",
+    "Calls", "GRPC", "HTTP", "EventLoops", "PeerTransport", "Member", "EtcdServer",
   ]
   /// Limits of other kinds: what is written is bounded by what was read, or they are settings' own.
   private static let others: Set<String> = [
-    "Metadata.nanosecondsMax", "ProcessMetrics.bytesMax", "GRPCClient.connectionsMax",
+    "MetadataCoding.nanosecondsMax", "ProcessMetrics.bytesMax", "GRPCClient.connectionsMax",
   ]
 
   /// `File.name` and its value as written.

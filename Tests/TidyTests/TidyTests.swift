@@ -57,13 +57,17 @@ import Testing
     add(
       "EtcdCtlKit", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops",
       "HTTP",
-      "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
-    add("EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "GRPC", "Synchronization")
+      "Calls", "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
+    add(
+      "EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "Calls", "GRPC", "Synchronization"
+    )
     add("Platform", "Bytes", "Glibc", "Darwin")
     add("EventLoops", "Bytes", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
     add("HTTP", "Bytes", "EventLoops", "CZlib", "Glibc", "Darwin")
+    add("Calls", "Bytes", "EventLoops")
     add(
-      "GRPC", "Bytes", "EventLoops", "HTTP", "CNghttp2", "CZlib", "Synchronization", "Glibc",
+      "GRPC", "Bytes", "Calls", "EventLoops", "HTTP", "CNghttp2", "CZlib", "Synchronization",
+      "Glibc",
       "Darwin")
     return allowed
   }()

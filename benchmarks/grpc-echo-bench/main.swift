@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import EventLoops
 import GRPC
 import HTTP
@@ -20,7 +21,7 @@ import HTTP
 
 let port = CommandLine.arguments.count > 1 ? Int(CommandLine.arguments[1]) ?? 0 : 0
 let calls = Counter()
-var router = GRPCRouter()
+var router = CallRouter()
 router.unary("/bench.Echo/Unary") { call, request in
   calls.add()
   call.respond(.bytes(request))

@@ -1,5 +1,5 @@
+import Calls
 import EtcdAPI
-import GRPC
 
 extension EtcdClient {
   /// Leases and their renewal. Every call throws `EtcdClientError`.

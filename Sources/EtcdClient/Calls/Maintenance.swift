@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import EtcdAPI
 import GRPC
 import Protobuf

@@ -1,3 +1,4 @@
+import Calls
 import EventLoops
 import GRPC
 import Synchronization

@@ -1,4 +1,4 @@
-import GRPC
+import Calls
 
 /// When a request that failed is sent again, and how.
 ///

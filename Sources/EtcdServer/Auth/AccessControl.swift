@@ -1,9 +1,9 @@
 import Auth
 import Bytes
+import Calls
 import EtcdAPI
 import EtcdConfig
 import EventLoops
-import GRPC
 import Synchronization
 
 /// Who asks: users and roles as last applied, and the tokens that stand for users. Any thread.
@@ -65,6 +65,18 @@ final class AccessControl: Sendable {
   static func token(in metadata: Metadata) -> String? {
     (metadata.first(tokenName) ?? metadata.first(authorizationName))?.string
   }
+
+  /// The user that a client's certificate names, for calls without a token. Calls that the JSON gateway
+  /// passes on carry its own certificate in etcd, so the name counts for nothing there.
+  /// - Source: etcd `AuthInfoFromTLS`: the common name, at the current revision.
+  func holder(of caller: Caller) -> AuthInfo? {
+    guard let name = caller.certificate?.commonName, !name.isEmpty,
+      caller.metadata.first(Self.gatewayName) == nil
+    else { return nil }
+    return AuthInfo(username: name, revision: store.revision)
+  }
+
+  private static let gatewayName: Bytes = "grpcgateway-accept"
 
   /// What a token says.
   enum Reading {

@@ -1,9 +1,9 @@
 import Auth
 import Bytes
+import Calls
 import EtcdAPI
 import EtcdConfig
 import EventLoops
-import GRPC
 import MVCC
 import Member
 import Protobuf
@@ -15,13 +15,13 @@ struct AuthService: Sendable {
   typealias API = Etcdserverpb
   let member: RunningMember
 
-  func register(in router: inout GRPCRouter) {
+  func register(in router: inout CallRouter) {
     registerStates(in: &router)
     registerUsers(in: &router)
     registerRoles(in: &router)
   }
 
-  private func registerStates(in router: inout GRPCRouter) {
+  private func registerStates(in router: inout CallRouter) {
     typealias Service = API.AuthService
     serve(Service.authEnable, .authEnable, API.AuthEnableRequest.self, &router) {
       API.AuthEnableResponse(header: $1).encoded()
@@ -39,7 +39,7 @@ struct AuthService: Sendable {
     }
   }
 
-  private func registerUsers(in router: inout GRPCRouter) {
+  private func registerUsers(in router: inout CallRouter) {
     typealias Service = API.AuthService
     router.unary(Service.userAdd.path, counters: member.counters(Service.userAdd)) {
       addUser($0, $1)
@@ -65,7 +65,7 @@ struct AuthService: Sendable {
     { API.AuthUserRevokeRoleResponse(header: $1).encoded() }
   }
 
-  private func registerRoles(in router: inout GRPCRouter) {
+  private func registerRoles(in router: inout CallRouter) {
     typealias Service = API.AuthService
     serve(Service.roleAdd, .authRoleAdd, API.AuthRoleAddRequest.self, &router) {
       API.AuthRoleAddResponse(header: $1).encoded()
@@ -95,7 +95,7 @@ struct AuthService: Sendable {
   /// - Parameter answer: the encoded response; `nil` when apply returned something else.
   private func serve<Request: ProtobufMessage>(
     _ method: MethodDescriptor, _ field: RaftRequest.Field, _: Request.Type,
-    _ router: inout GRPCRouter,
+    _ router: inout CallRouter,
     answer: @escaping @Sendable (AuthResult, API.ResponseHeader) -> Bytes?
   ) {
     router.unary(method.path, counters: member.counters(method)) { call, bytes in
@@ -109,16 +109,16 @@ struct AuthService: Sendable {
     _ answer: @escaping (AuthResult, API.ResponseHeader) -> Bytes?
   ) {
     do throws(EtcdError) { try member.refuseOnLearner() } catch {
-      return call.fail(GRPCStatus(error))
+      return call.fail(error)
     }
-    member.propose(field, bytes, for: call.metadata) { outcome, term in
+    member.propose(field, bytes, for: call.caller) { outcome, term in
       switch outcome {
       case .auth(let result, let revision):
         if let response = answer(result, member.header(term: term, revision: revision)) {
           return call.respond(.bytes(response))
         }
         call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to an auth request"))
-      case .failed(let error): call.fail(GRPCStatus(error))
+      case .failed(let error): call.fail(error)
       default:
         call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to an auth request"))
       }
@@ -165,7 +165,7 @@ struct AuthService: Sendable {
       member.passwords.hash(password, on: member.loop) { result in
         switch result {
         case .success(let hash): body(Base64.encode(hash))
-        case .failure(let error): call.fail(GRPCStatus(error))
+        case .failure(let error): call.fail(error)
         }
       }
     }
@@ -176,10 +176,10 @@ struct AuthService: Sendable {
   private func authenticate(_ call: UnaryCall, _ bytes: Bytes) {
     guard let request = call.decode(API.AuthenticateRequest.self, bytes) else { return }
     do throws(EtcdError) { try member.refuseOnLearner() } catch {
-      return call.fail(GRPCStatus(error))
+      return call.fail(error)
     }
     member.read(linearizable: true) { result, _ in
-      if case .failure(let error) = result { return call.fail(GRPCStatus(error)) }
+      if case .failure(let error) = result { return call.fail(error) }
       checkPassword(of: request, call, attempts: 10)
     }
   }
@@ -212,7 +212,7 @@ struct AuthService: Sendable {
           LogField("user", .string(LogText.shortened(user))), LogField("error", .error(error)),
         ])
     }
-    call.fail(GRPCStatus(error))
+    call.fail(error)
   }
 
   private func assignToken(
@@ -224,7 +224,7 @@ struct AuthService: Sendable {
     let id = member.requests.makeID()
     let data = RaftRequest.encode(.authenticate, entry.encoded(), id: id)
     guard data.count <= member.config.maxRequestBytes else {
-      return call.fail(GRPCStatus(.requestTooLarge))
+      return call.fail(EtcdError.requestTooLarge)
     }
     member.requests.propose(id: id, data) { outcome, term in
       switch outcome {
@@ -235,10 +235,10 @@ struct AuthService: Sendable {
         ) { result in
           switch result {
           case .success(let token): done(token, member.header(term: term, revision: revision))
-          case .failure(let error): call.fail(GRPCStatus(error))
+          case .failure(let error): call.fail(error)
           }
         }
-      case .failed(let error): call.fail(GRPCStatus(error))
+      case .failed(let error): call.fail(error)
       default:
         call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to an auth request"))
       }

@@ -1,9 +1,9 @@
 import Auth
 import Bytes
+import Calls
 import EtcdAPI
 import EtcdConfig
 import EventLoops
-import GRPC
 import MVCC
 import Member
 
@@ -13,11 +13,12 @@ import Member
 extension RunningMember {
   typealias CallerHandler = (Result<AuthInfo?, EtcdError>) -> Void
 
-  /// Who calls: `nil` without a token or while auth is off. Waits when the token may be newer than
+  /// Who calls: `nil` without a token or a name in a certificate, or while auth is off. Waits when the token may be newer than
   /// what is applied here.
-  func identify(_ metadata: Metadata, _ done: @escaping CallerHandler) {
-    guard access.isEnabled, let token = AccessControl.token(in: metadata) else {
-      return done(.success(nil))
+  func identify(_ caller: Caller, _ done: @escaping CallerHandler) {
+    guard access.isEnabled else { return done(.success(nil)) }
+    guard let token = AccessControl.token(in: caller.metadata) else {
+      return done(.success(access.holder(of: caller)))
     }
     switch access.read(token) {
     case .known(let info): done(.success(info))
@@ -51,24 +52,23 @@ extension RunningMember {
     return nil
   }
 
-  /// Checks what a read handler was called with: the user against the users and roles of the very
-  /// state that is read, so that neither can be older than the other. Call it inside the handler.
+  /// Checks the caller of a read against the users and roles of the very state that is read.
+  /// - Parameter auth: users and roles of that state.
   /// - Parameter check: with the users and roles and who calls.
   /// - Parameter done: called with what is wrong, or `nil`.
   func permitRead(
-    _ metadata: Metadata,
+    _ auth: AuthStore, _ caller: Caller,
     _ check: @escaping (AuthStore, AuthInfo) throws(EtcdError) -> Void,
     _ done: @escaping (EtcdError?) -> Void
   ) {
-    let auth = requests.readAuth
-    identify(metadata) { result in
+    identify(caller) { result in
       do throws(EtcdError) {
-        var caller = try result.get() ?? .nobody
-        if self.access.followsRevision, caller.revision != 0 {
-          caller = AuthInfo(username: caller.username, revision: auth.revision)
+        var user = try result.get() ?? .nobody
+        if self.access.followsRevision, user.revision != 0 {
+          user = AuthInfo(username: user.username, revision: auth.revision)
         }
-        try check(auth, caller)
-        guard caller.revision == 0 || caller.revision == auth.revision else {
+        try check(auth, user)
+        guard user.revision == 0 || user.revision == auth.revision else {
           throw .authOldRevision
         }
         done(nil)
@@ -85,14 +85,14 @@ extension RunningMember {
   }
 
   /// Calls `done` with what is wrong, or `nil`.
-  func permit(_ need: Need, _ metadata: Metadata, _ done: @escaping (EtcdError?) -> Void) {
+  func permit(_ need: Need, _ caller: Caller, _ done: @escaping (EtcdError?) -> Void) {
     guard access.isEnabled else { return done(nil) }
-    identify(metadata) { result in
+    identify(caller) { result in
       do throws(EtcdError) {
-        let caller = try result.get()
+        let user = try result.get()
         switch need {
-        case .user: try self.access.store.checkNamed(caller)
-        case .admin: try self.access.store.checkAdmin(caller ?? .nobody)
+        case .user: try self.access.store.checkNamed(user)
+        case .admin: try self.access.store.checkAdmin(user ?? .nobody)
         }
         done(nil)
       } catch { done(error) }
@@ -105,16 +105,16 @@ extension RunningMember {
     _ need: Need, _ call: UnaryCall, untranslated: Bool = false, _ body: @escaping () -> Void
   ) {
     guard access.isEnabled else { return body() }
-    permit(need, call.metadata) { error in
+    permit(need, call.caller) { error in
       guard let error else { return body() }
       call.fail(GRPCStatus(untranslated ? error.untranslated : error))
     }
   }
 
   /// The same for a stream.
-  func requirePermission(_ need: Need, _ metadata: Metadata) async throws(EtcdError) {
+  func requirePermission(_ need: Need, _ caller: Caller) async throws(EtcdError) {
     let error: EtcdError? = await withCheckedContinuation { continuation in
-      loop.execute { self.permit(need, metadata) { continuation.resume(returning: $0) } }
+      loop.execute { self.permit(need, caller) { continuation.resume(returning: $0) } }
     }
     if let error { throw error }
   }
@@ -124,17 +124,17 @@ extension RunningMember {
   /// - Parameter lease: `nil` = every lease.
   /// - Source: etcd `checkLeaseRenew`, `checkLeaseTimeToLive`, `checkLeaseLeases` (3.5.28 and later).
   func permitLease(
-    _ lease: Int64?, _ kind: AuthStore.Kind, _ metadata: Metadata,
+    _ lease: Int64?, _ kind: AuthStore.Kind, _ caller: Caller,
     _ done: @escaping (EtcdError?) -> Void
   ) {
     guard access.isEnabled else { return done(nil) }
-    identify(metadata) { result in
+    identify(caller) { result in
       do throws(EtcdError) {
-        guard let caller = try result.get() else { throw .userEmpty }
-        if (try? self.access.store.checkAdmin(caller)) != nil { return done(nil) }
+        guard let user = try result.get() else { throw .userEmpty }
+        if (try? self.access.store.checkAdmin(user)) != nil { return done(nil) }
         self.requests.ask(.keys(lease)) { outcome, _ in
           switch outcome {
-          case .lease(.keys(let keys, let auth)): self.check(keys, auth, kind, caller, done)
+          case .lease(.keys(let keys, let auth)): self.check(keys, auth, kind, user, done)
           case .failed(let error): done(error)
           default: done(.stopped)
           }
@@ -144,16 +144,16 @@ extension RunningMember {
   }
 
   private func check(
-    _ keys: [LeaseKeys], _ auth: AuthStore, _ kind: AuthStore.Kind, _ caller: AuthInfo,
+    _ keys: [LeaseKeys], _ auth: AuthStore, _ kind: AuthStore.Kind, _ user: AuthInfo,
     _ done: @escaping (EtcdError?) -> Void
   ) {
-    var caller = caller
+    var user = user
     if access.followsRevision {
-      caller = AuthInfo(username: caller.username, revision: auth.revision)
+      user = AuthInfo(username: user.username, revision: auth.revision)
     }
-    let check: @Sendable () -> EtcdError? = { [caller] in
+    let check: @Sendable () -> EtcdError? = { [user] in
       do throws(EtcdError) {
-        for keys in keys { try auth.check(keys, kind, caller) }
+        for keys in keys { try auth.check(keys, kind, user) }
         return nil
       } catch { return error }
     }
@@ -173,24 +173,24 @@ extension RunningMember {
   /// - Parameter deadline: when to give that up, on the loop's clock; `nil` = a request's time from now.
   /// - Parameter done: the outcome; `failed` when the caller is unknown.
   func propose(
-    _ field: RaftRequest.Field, _ bytes: Bytes, for metadata: Metadata,
+    _ field: RaftRequest.Field, _ bytes: Bytes, for caller: Caller,
     until deadline: UInt64? = nil,
     _ done: @escaping RequestTable.OutcomeHandler
   ) {
     let deadline = deadline ?? loop.now &+ config.requestTimeout.nanoseconds
-    identify(metadata) { result in
-      let caller: AuthInfo?
-      do throws(EtcdError) { caller = try result.get() } catch { return done(.failed(error), 0) }
+    identify(caller) { result in
+      let user: AuthInfo?
+      do throws(EtcdError) { user = try result.get() } catch { return done(.failed(error), 0) }
       let id = self.requests.makeID()
-      let data = RaftRequest.encode(field, bytes, id: id, caller: caller)
+      let data = RaftRequest.encode(field, bytes, id: id, caller: user)
       guard data.count <= self.config.maxRequestBytes else {
         return done(.failed(.requestTooLarge), 0)
       }
       self.requests.propose(id: id, data) { outcome, term in
-        if case .failed(.authOldRevision) = outcome, caller != nil, self.loop.now < deadline,
+        if case .failed(.authOldRevision) = outcome, user != nil, self.loop.now < deadline,
           self.access.followsRevision
         {
-          return self.propose(field, bytes, for: metadata, until: deadline, done)
+          return self.propose(field, bytes, for: caller, until: deadline, done)
         }
         done(outcome, term)
       }

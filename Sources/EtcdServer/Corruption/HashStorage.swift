@@ -109,7 +109,7 @@ extension RunningMember {
       case .failure(let error): done(.failure(error), term)
       case .success(let state):
         let answer = LoopConfined { done($0, term) }
-        self.shared.hashes.hash(of: state, at: revision) { hash in
+        self.shared.hashes.hash(of: state.snapshot, at: revision) { hash in
           self.loop.execute { answer.value(hash) }
         }
       }

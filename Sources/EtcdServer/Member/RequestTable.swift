@@ -2,7 +2,6 @@ import Auth
 import Bytes
 import EtcdAPI
 import EventLoops
-import GRPC
 import MVCC
 import Member
 
@@ -14,7 +13,7 @@ final class RequestTable: @unchecked Sendable {
   // @unchecked: confined to `loop`, asserted where requests enter and answers arrive.
 
   typealias OutcomeHandler = (Outcome, _ term: UInt64) -> Void
-  typealias ReadHandler = (Result<StoreSnapshot, EtcdError>, _ term: UInt64) -> Void
+  typealias ReadHandler = (Result<ReadState, EtcdError>, _ term: UInt64) -> Void
 
   let loop: EventLoop
   private let host: MemberHost
@@ -25,10 +24,6 @@ final class RequestTable: @unchecked Sendable {
   private var newReads: [UInt64] = []
   private var newLocalReads: [UInt64] = []
   private var newLeaseQuestions: [LeaseQuestion] = []
-
-  /// Users and roles as they are in the state that a read handler is called with; for use inside the
-  /// handler.
-  private(set) var readAuth = AuthStore()
 
   /// Requests that wait.
   var count: Int { outcomes.count + reads.count }
@@ -100,7 +95,6 @@ final class RequestTable: @unchecked Sendable {
       outcomes.remove(reply.id)?(reply.outcome, term)
     }
     for batch in batches {
-      readAuth = batch.auth
       for id in batch.ids { reads.remove(id)?(batch.result, term) }
     }
   }

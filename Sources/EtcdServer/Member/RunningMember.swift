@@ -1,9 +1,9 @@
 import Auth
 import Bytes
+import Calls
 import EtcdAPI
 import EtcdConfig
 import EventLoops
-import GRPC
 import HTTP
 import MVCC
 import Member
@@ -111,7 +111,7 @@ final class RunningMember: @unchecked Sendable {
   }
 
   /// Counters of a method.
-  func counters(_ method: MethodDescriptor) -> GRPCMethodCounters {
+  func counters(_ method: MethodDescriptor) -> CallCounters {
     let type: String
     switch (method.clientStreaming, method.serverStreaming) {
     case (false, false): type = "unary"
@@ -119,7 +119,7 @@ final class RunningMember: @unchecked Sendable {
     case (false, true): type = "server_stream"
     case (true, true): type = "bidi_stream"
     }
-    return GRPCMethodCounters(
+    return CallCounters(
       metrics.registry, type: type, service: method.service, method: method.name,
       withSeconds: config.extensiveMetrics)
   }

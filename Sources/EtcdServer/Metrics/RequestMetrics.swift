@@ -1,6 +1,6 @@
 import Bytes
+import Calls
 import EventLoops
-import GRPC
 import Synchronization
 
 /// Series about requests, with Go etcd's names.

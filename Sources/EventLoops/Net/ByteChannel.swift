@@ -23,6 +23,8 @@ public protocol ByteChannel: AnyObject, Sendable {
   var remoteAddress: SocketAddress? { get }
   /// This side.
   var localAddress: SocketAddress? { get }
+  /// What the other side has proved to be, where a layer such as TLS asked for it; `nil` otherwise.
+  var peerCertificate: PeerCertificate? { get }
   /// Starts delivering what arrives to `handler`. Call once, after setting the handler.
   func start()
   /// Queues bytes; they leave at the end of the turn. Ignored when closed.
@@ -42,7 +44,16 @@ public protocol ByteChannel: AnyObject, Sendable {
 }
 
 extension ByteChannel {
+  public var peerCertificate: PeerCertificate? { nil }
   public func writeNow(_ parts: [Bytes]) { write(parts) }
+}
+
+/// What was verified of the other side's certificate.
+public struct PeerCertificate: Sendable, Equatable {
+  /// The subject's common name; empty when it has none.
+  public let commonName: String
+
+  public init(commonName: String) { self.commonName = commonName }
 }
 
 /// Limits of a channel's output queue, in bytes.

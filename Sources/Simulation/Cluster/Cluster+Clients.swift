@@ -80,20 +80,20 @@ extension Cluster {
     for batch in reads {
       for number in batch.ids {
         guard let operation = waiting[id]?.removeValue(forKey: number) else { continue }
-        guard case .success(let snapshot) = batch.result,
+        guard case .success(let state) = batch.result,
           let range = history[operation].request.range
         else {
           finish(operation, nil)
           continue
         }
         if options.mutant != .readsUnchecked, let user = history[operation].user,
-          !batch.auth.allows(range, user)
+          !state.auth.allows(range, user)
         {
           finish(operation, .refused)
           continue
         }
         do throws(StoreError) {
-          finish(operation, try OperationResult(range, keys: keys, in: snapshot))
+          finish(operation, try OperationResult(range, keys: keys, in: state.snapshot))
         } catch { problems.append("\(name(id)) cannot read: \(error)") }
       }
     }

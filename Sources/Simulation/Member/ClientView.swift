@@ -52,11 +52,12 @@ struct ClientView {
     let floor = revision
     for reply in replies { if let shown = reply.revision { see(shown, floor) } }
     for read in reads {
-      if auth.revision < read.auth.revision {
+      guard case .success(let state) = read.result else { continue }
+      if auth.revision < state.auth.revision {
         report(
-          "a read knows users of revision \(read.auth.revision), its server \(auth.revision)")
+          "a read knows users of revision \(state.auth.revision), its server \(auth.revision)")
       }
-      if case .success(let snapshot) = read.result { see(snapshot.revision, floor) }
+      see(state.snapshot.revision, floor)
     }
   }
 

@@ -2,7 +2,7 @@ import Bytes
 import EventLoops
 
 /// Counters of one method, made once so that a call only adds.
-public final class GRPCMethodCounters: Sendable {
+public final class CallCounters: Sendable {
   public let started: Counter
   /// By code; 17 counters.
   public let handled: [Counter]
@@ -56,23 +56,25 @@ public final class GRPCMethodCounters: Sendable {
 }
 
 /// Which handler serves which path. Fill it, then give it to a server.
-public struct GRPCRouter: Sendable {
+public struct CallRouter: Sendable {
   /// Gets a call and its request on the call's loop; answers now or later.
   public typealias UnaryHandler = @Sendable (_ call: UnaryCall, _ request: Bytes) -> Void
   /// Serves a stream as a task on the call's loop; what it returns or throws ends the stream.
   public typealias StreamHandler = @Sendable (_ stream: ServerStream) async throws -> GRPCStatus
 
-  enum Handler: Sendable {
+  /// What serves a method.
+  public enum Handler: Sendable {
     case unary(UnaryHandler)
     case stream(StreamHandler)
   }
 
-  final class Route: Sendable {
-    let path: String
-    let handler: Handler
-    let counters: GRPCMethodCounters?
-    var isUnary: Bool { if case .unary = handler { true } else { false } }
-    init(_ path: String, _ handler: Handler, _ counters: GRPCMethodCounters?) {
+  /// A method that is served.
+  public final class Route: Sendable {
+    public let path: String
+    public let handler: Handler
+    public let counters: CallCounters?
+    public var isUnary: Bool { if case .unary = handler { true } else { false } }
+    init(_ path: String, _ handler: Handler, _ counters: CallCounters?) {
       self.path = path
       self.handler = handler
       self.counters = counters
@@ -86,14 +88,14 @@ public struct GRPCRouter: Sendable {
 
   /// Serves `/package.Service/Method` as a unary method.
   public mutating func unary(
-    _ path: String, counters: GRPCMethodCounters? = nil, _ handler: @escaping UnaryHandler
+    _ path: String, counters: CallCounters? = nil, _ handler: @escaping UnaryHandler
   ) {
     add(Route(path, .unary(handler), counters))
   }
 
   /// Serves `/package.Service/Method` as a method with a stream of requests or replies.
   public mutating func streaming(
-    _ path: String, counters: GRPCMethodCounters? = nil, _ handler: @escaping StreamHandler
+    _ path: String, counters: CallCounters? = nil, _ handler: @escaping StreamHandler
   ) {
     add(Route(path, .stream(handler), counters))
   }
@@ -106,10 +108,11 @@ public struct GRPCRouter: Sendable {
     services.insert(split!.service)
   }
 
-  func route(_ path: Bytes) -> Route? { routes[path] }
+  /// The method with a path; `nil` when nobody serves it.
+  public func route(_ path: Bytes) -> Route? { routes[path] }
 
   /// What grpc-go answers for a path nobody serves.
-  func missing(_ path: String) -> GRPCStatus {
+  public func missing(_ path: String) -> GRPCStatus {
     guard let (service, method) = Self.split(path) else {
       return GRPCStatus(.unimplemented, "malformed method name: \"\(path)\"")
     }

@@ -3,7 +3,7 @@ import EventLoops
 
 /// Messages of one direction of a stream, for one reader. The sender gets room in its window only
 /// when the reader has taken a message. Confined to the stream's loop.
-final class MessageReader: @unchecked Sendable {
+public final class MessageReader: @unchecked Sendable {
   // @unchecked: confined to `loop`, asserted in `next`.
   private enum End {
     case open, ended
@@ -15,15 +15,15 @@ final class MessageReader: @unchecked Sendable {
   private var first = 0
   private var end = End.open
   private var waiter: UnsafeContinuation<Bytes?, any Error>?
-  weak var stream: HTTP2Stream?
+  public weak var source: (any MessageSource)?
 
-  init(loop: EventLoop) { self.loop = loop }
+  public init(loop: EventLoop) { self.loop = loop }
 
   /// A message has arrived.
-  func deliver(_ message: Bytes, wireBytes: Int) {
+  public func deliver(_ message: Bytes, wireBytes: Int) {
     if let waiter {
       self.waiter = nil
-      stream?.consumed(wireBytes)
+      source?.taken(wireBytes)
       waiter.resume(returning: message)
     } else {
       // A short message that waits must not hold a whole read buffer.
@@ -32,14 +32,14 @@ final class MessageReader: @unchecked Sendable {
   }
 
   /// Nothing follows.
-  func finish() {
+  public func finish() {
     guard case .open = end else { return }
     end = .ended
     wake()
   }
 
   /// Nothing follows, and what waits is dropped.
-  func fail(_ status: GRPCStatus) {
+  public func fail(_ status: GRPCStatus) {
     guard case .open = end else { return }
     end = .failed(status)
     queue.removeAll()
@@ -56,10 +56,16 @@ final class MessageReader: @unchecked Sendable {
     }
   }
 
-  /// The next message, `nil` at the end. On the loop.
-  /// - Throws: the stream's failure, or `CancellationError`.
-  func next() async throws -> Bytes? {
-    loop.preconditionCurrent()
+  /// What can be had without waiting.
+  private enum Ready {
+    case message(Bytes)
+    case end
+
+    var message: Bytes? { if case .message(let bytes) = self { bytes } else { nil } }
+  }
+
+  /// The next message or the end; `nil` when there is neither yet.
+  private func ready() throws(GRPCStatus) -> Ready? {
     if first < queue.count {
       let (message, wireBytes) = queue[first]
       queue[first].message = Bytes()
@@ -68,22 +74,33 @@ final class MessageReader: @unchecked Sendable {
         queue.removeAll(keepingCapacity: true)
         first = 0
       }
-      stream?.consumed(wireBytes)
-      return message
+      source?.taken(wireBytes)
+      return .message(message)
     }
     switch end {
-    case .ended: return nil
+    case .open: return nil
+    case .ended: return .end
     case .failed(let status): throw status
-    case .open: break
     }
+  }
+
+  /// The next message, `nil` at the end. On the loop.
+  /// - Throws: the stream's failure, or `CancellationError`.
+  public func next() async throws -> Bytes? {
+    loop.preconditionCurrent()
+    if let now = try ready() { return now.message }
     return try await withTaskCancellationHandler {
       try await withUnsafeThrowingContinuation { continuation in
         precondition(waiter == nil, "a stream has one reader")
-        if Task.isCancelled {
-          continuation.resume(throwing: CancellationError())
-        } else {
-          waiter = continuation
-        }
+        if Task.isCancelled { return continuation.resume(throwing: CancellationError()) }
+        // Other work of the loop may have run since the first look, and what it brought woke nobody.
+        do throws(GRPCStatus) {
+          if let now = try ready() {
+            continuation.resume(returning: now.message)
+          } else {
+            waiter = continuation
+          }
+        } catch { continuation.resume(throwing: error) }
       }
     } onCancel: {
       loop.execute {

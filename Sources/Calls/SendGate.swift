@@ -1,25 +1,25 @@
 import EventLoops
 
 /// Writers of a stream that wait for its queue to shrink. Confined to the stream's loop.
-final class SendGate: @unchecked Sendable {
+public final class SendGate: @unchecked Sendable {
   // @unchecked: confined to `loop`, asserted in `wait`.
 
   /// A writer waits above this many queued bytes, and goes on below a quarter of it.
-  static let highBytes = 262_144
+  public static let highBytes = 262_144
 
   private let loop: EventLoop
   private var waiting: [(id: Int, continuation: UnsafeContinuation<Void, any Error>)] = []
   private var nextID = 0
 
-  init(loop: EventLoop) { self.loop = loop }
+  public init(loop: EventLoop) { self.loop = loop }
 
-  var isEmpty: Bool { waiting.isEmpty }
+  public var isEmpty: Bool { waiting.isEmpty }
 
   /// Returns once the queue has shrunk; at once when it has by the time the caller is registered.
   /// - Parameter isFull: asked when nothing can come between the answer and the registration. What
   ///   the caller saw before the call may be of an earlier turn, and nobody opens the gate twice.
   /// - Throws: what the stream ended with, or `CancellationError`.
-  func wait(while isFull: @escaping @Sendable () -> Bool) async throws {
+  public func wait(while isFull: @escaping @Sendable () -> Bool) async throws {
     loop.preconditionCurrent()
     let id = nextID
     nextID += 1
@@ -43,7 +43,7 @@ final class SendGate: @unchecked Sendable {
   }
 
   /// Lets all waiting writers go on, or fail with `error`.
-  func open(_ error: (any Error)? = nil) {
+  public func open(_ error: (any Error)? = nil) {
     guard !waiting.isEmpty else { return }
     let all = waiting
     waiting = []

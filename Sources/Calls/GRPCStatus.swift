@@ -32,7 +32,7 @@ public enum GRPCCode: Int, Sendable, CaseIterable, CustomStringConvertible {
 
   /// The code a client derives from an HTTP status without gRPC status.
   /// - Source: gRPC "HTTP to gRPC status code mapping".
-  init(httpStatus: Int) {
+  public init(httpStatus: Int) {
     switch httpStatus {
     case 400: self = .internal
     case 401: self = .unauthenticated
@@ -68,7 +68,7 @@ public struct GRPCStatus: Error, Sendable, Equatable, CustomStringConvertible {
   public var description: String { "rpc error: code = \(code) desc = \(message)" }
 
   /// The status of any error a handler throws.
-  init(_ error: any Error) {
+  public init(_ error: any Error) {
     if let status = error as? GRPCStatus {
       self = status
     } else if error is CancellationError {
@@ -76,41 +76,5 @@ public struct GRPCStatus: Error, Sendable, Equatable, CustomStringConvertible {
     } else {
       self = GRPCStatus(.unknown, "\(error)")
     }
-  }
-}
-
-/// Percent coding of `grpc-message`: printable ASCII except the percent sign stays.
-enum PercentCoding {
-  static func encode(_ text: String) -> Bytes {
-    var out = ByteWriter(capacity: text.utf8.count)
-    let hex: StaticString = "0123456789ABCDEF"
-    for byte in text.utf8 {
-      if byte >= 0x20 && byte < 0x7f && byte != 0x25 {
-        out.append(byte)
-      } else {
-        out.append(0x25)
-        out.append(hex.utf8Start[Int(byte >> 4)])
-        out.append(hex.utf8Start[Int(byte & 15)])
-      }
-    }
-    return out.finish()
-  }
-
-  /// Malformed escapes stay as they are.
-  static func decode(_ bytes: Bytes) -> String {
-    var out = ByteWriter(capacity: bytes.count)
-    var at = 0
-    while at < bytes.count {
-      if bytes[at] == 0x25, at + 2 < bytes.count, let high = bytes[at + 1].hexValue,
-        let low = bytes[at + 2].hexValue
-      {
-        out.append(high << 4 | low)
-        at += 3
-      } else {
-        out.append(bytes[at])
-        at += 1
-      }
-    }
-    return out.finish().string
   }
 }

@@ -7,6 +7,8 @@ public struct MessageSequence: AsyncSequence {
   public typealias Element = Bytes
   let reader: MessageReader
 
+  public init(_ reader: MessageReader) { self.reader = reader }
+
   public struct AsyncIterator: AsyncIteratorProtocol {
     let reader: MessageReader
     /// The next message; `nil` when the peer has sent all.
@@ -21,9 +23,9 @@ public struct MessageSequence: AsyncSequence {
 ///
 /// The task is cancelled when the client cancels, disconnects or its deadline passes.
 public final class ServerStream: @unchecked Sendable {
-  // @unchecked: confined to `loop`, asserted in `send`, `enqueue` and `MessageReader.next`.
+  // @unchecked: confined to `loop`, asserted in `enqueue` and `MessageReader.next`.
   public let loop: EventLoop
-  private let call: ServerCall
+  private let origin: any StreamOrigin
   let reader: MessageReader
   private let room: SendGate
   private var task: Task<Void, Never>?
@@ -31,30 +33,30 @@ public final class ServerStream: @unchecked Sendable {
   private var endStatus = GRPCStatus.cancelled
   private var writable: (() -> Void)?
 
-  init(_ call: ServerCall) {
-    self.call = call
-    loop = call.loop
-    reader = MessageReader(loop: call.loop)
-    room = SendGate(loop: call.loop)
-    reader.stream = call
+  public init(_ origin: any StreamOrigin) {
+    self.origin = origin
+    loop = origin.loop
+    reader = MessageReader(loop: origin.loop)
+    room = SendGate(loop: origin.loop)
+    reader.source = origin
   }
 
-  public var metadata: Metadata { call.requestMetadata }
-  public var path: String { call.route?.path ?? "" }
-  public var remoteAddress: SocketAddress? { call.remoteAddress }
-  /// The connection's channel, to ask a TLS layer about the peer; `nil` once it has gone.
-  public var channel: (any ByteChannel)? { call.connection?.channel }
+  public var metadata: Metadata { origin.metadata }
+  /// Metadata and certificate of the client.
+  public var caller: Caller { Caller(metadata: origin.metadata, certificate: origin.certificate) }
+  public var path: String { origin.path }
+  public var remoteAddress: SocketAddress? { origin.remoteAddress }
   /// When the client stops waiting, in the loop's monotonic nanoseconds.
-  public var deadline: UInt64? { call.deadline }
+  public var deadline: UInt64? { origin.deadline }
   /// Whether messages would still be sent.
-  public var isOpen: Bool { !call.isFinished && !call.isClosed }
+  public var isOpen: Bool { origin.isOpen }
   /// Bytes in memory that wait for the client.
-  public var queuedBytes: Int { call.outbound.queuedBytes }
+  public var queuedBytes: Int { origin.queuedBytes }
   /// The requests; one reader.
-  public var requests: MessageSequence { MessageSequence(reader: reader) }
+  public var requests: MessageSequence { MessageSequence(reader) }
 
   /// Adds initial metadata, sent with the first message.
-  public func addMetadata(_ name: String, _ value: Bytes) { call.replyMetadata.add(name, value) }
+  public func addMetadata(_ name: String, _ value: Bytes) { origin.addMetadata(name, value) }
 
   /// Adds trailing metadata, sent with the status.
   public func addTrailer(_ name: String, _ value: Bytes) { trailers.add(name, value) }
@@ -62,7 +64,7 @@ public final class ServerStream: @unchecked Sendable {
   /// Sends the head now, before any message.
   public func sendHead() {
     loop.preconditionCurrent()
-    if isOpen { call.sendHead() }
+    if isOpen { origin.sendHead() }
   }
 
   /// Sends a message; waits while more than 256 KiB of earlier ones are queued.
@@ -72,10 +74,8 @@ public final class ServerStream: @unchecked Sendable {
   /// Sends a message of any form.
   public func send(_ body: MessageBody) async throws {
     try enqueue(body)
-    guard call.outbound.queuedBytes > SendGate.highBytes else { return }
-    try await room.wait { [self] in
-      call.outbound.queuedBytes > SendGate.highBytes && !call.isClosed
-    }
+    guard origin.queuedBytes > SendGate.highBytes else { return }
+    try await room.wait { [self] in origin.queuedBytes > SendGate.highBytes && isOpen }
   }
 
   /// Queues a message without waiting; the caller watches `queuedBytes` and `onWritable`.
@@ -83,28 +83,37 @@ public final class ServerStream: @unchecked Sendable {
   public func enqueue(_ body: MessageBody) throws(GRPCStatus) {
     loop.preconditionCurrent()
     guard isOpen else { throw endStatus }
-    call.send(body)
+    origin.send(body)
   }
 
   /// Calls `body` on the loop once, when less than 64 KiB are queued.
   public func onWritable(_ body: @escaping () -> Void) { writable = body }
 
-  // MARK: the connection's side
+  // MARK: the origin's side
 
-  func start(_ handler: @escaping GRPCRouter.StreamHandler) {
+  /// Starts the handler's task.
+  public func start(_ handler: @escaping CallRouter.StreamHandler) {
     task = Task(executorPreference: loop) { [self] in
       let status: GRPCStatus
       do { status = try await handler(self) } catch { status = GRPCStatus(error) }
       loop.preconditionCurrent()
-      call.finish(status, trailers)
+      origin.handlerEnded(status, trailers)
       reader.fail(status)
-      call.stream = nil
       task = nil
     }
   }
 
+  /// A request has arrived.
+  /// - Parameter wireBytes: what the origin hears of in `taken` once it was read.
+  public func deliver(_ message: Bytes, wireBytes: Int) {
+    reader.deliver(message, wireBytes: wireBytes)
+  }
+
+  /// The client sends no more.
+  public func inputEnded() { reader.finish() }
+
   /// The stream is over: everything that waits ends with `status`.
-  func cancel(_ status: GRPCStatus) {
+  public func cancel(_ status: GRPCStatus) {
     endStatus = status
     reader.fail(status)
     room.open(status)
@@ -112,12 +121,13 @@ public final class ServerStream: @unchecked Sendable {
     task?.cancel()
   }
 
-  func outboundProgressed() {
-    guard call.outbound.queuedBytes < SendGate.highBytes / 4 else { return }
+  /// Some of what was queued has left.
+  public func outboundProgressed() {
+    guard origin.queuedBytes < SendGate.highBytes / 4 else { return }
     room.open()
     if let body = writable {
       writable = nil
-      // Not inside a callback of nghttp2.
+      // Not inside a callback of the origin.
       let box = LoopConfined(body)
       loop.execute { box.value() }
     }

@@ -8,39 +8,39 @@ import EventLoops
 /// has gone, is ignored.
 public struct UnaryCall: @unchecked Sendable {
   // @unchecked: the call is confined to `loop`, asserted in `respond` and `fail`.
-  private let call: ServerCall
+  package let origin: any UnaryOrigin
 
-  init(_ call: ServerCall) { self.call = call }
+  public init(_ origin: any UnaryOrigin) { self.origin = origin }
 
-  public var loop: EventLoop { call.loop }
-  public var metadata: Metadata { call.requestMetadata }
-  public var path: String { call.route?.path ?? "" }
-  public var remoteAddress: SocketAddress? { call.remoteAddress }
-  /// The connection's channel, to ask a TLS layer about the peer; `nil` once it has gone.
-  public var channel: (any ByteChannel)? { call.connection?.channel }
+  public var loop: EventLoop { origin.loop }
+  public var metadata: Metadata { origin.metadata }
+  /// Metadata and certificate of the client.
+  public var caller: Caller { Caller(metadata: origin.metadata, certificate: origin.certificate) }
+  public var path: String { origin.path }
+  public var remoteAddress: SocketAddress? { origin.remoteAddress }
   /// When the client stops waiting, in the loop's monotonic nanoseconds.
-  public var deadline: UInt64? { call.deadline }
+  public var deadline: UInt64? { origin.deadline }
   /// Whether an answer would still be sent.
-  public var isOpen: Bool { !call.isFinished && !call.isClosed }
+  public var isOpen: Bool { origin.isOpen }
 
   /// Adds initial metadata, sent with the answer.
-  public func addMetadata(_ name: String, _ value: Bytes) { call.replyMetadata.add(name, value) }
+  public func addMetadata(_ name: String, _ value: Bytes) { origin.addMetadata(name, value) }
 
   /// Is called once, on the loop, when the client cancels, disconnects or its deadline passes
   /// before the answer.
   public func onCancel(_ body: @escaping () -> Void) {
-    if isOpen { call.onCancel = body } else { body() }
+    if isOpen { origin.onCancel = body } else { body() }
   }
 
   /// Answers with a message and status OK.
   public func respond(_ body: MessageBody, trailers: Metadata = [:]) {
     loop.preconditionCurrent()
-    call.respond(body, trailers: trailers)
+    origin.respond(body, trailers: trailers)
   }
 
   /// Answers with a status.
   public func fail(_ status: GRPCStatus, trailers: Metadata = [:]) {
     loop.preconditionCurrent()
-    call.finish(status, trailers)
+    origin.finish(status, trailers)
   }
 }

@@ -2,7 +2,7 @@ import EventLoops
 import TestSupport
 import Testing
 
-@testable import GRPC
+@testable import Calls
 
 @Suite(.timeLimit(.minutes(1))) struct SendGateTests {
   /// The queue may have drained between a writer's look at it and its registration; nothing would
