@@ -139,7 +139,9 @@ struct KVService: Sendable {
 
   private func respond(_ call: UnaryCall, _ outcome: Outcome, _ term: UInt64) {
     switch outcome {
-    case .kv(let result): respond(call, result, term)
+    case .kv(let result) where result.isComplete: respond(call, result, term)
+    case .kv(let result):
+      readElsewhere(call, term) { () throws(StoreError) in try result.completed() }
     case .failed(let error): call.fail(error)
     default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to a KV request"))
     }

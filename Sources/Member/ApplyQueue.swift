@@ -9,11 +9,17 @@ struct ApplyQueue: Sendable {
     let entry: Raftpb.Entry
     /// Id of its request.
     let id: UInt64
-    /// The lease that it revokes; `nil` for a deletion of keys.
-    let lease: Int64?
     /// What readers see until it is over.
     let before: StoreSnapshot
-    var delete: BulkDelete
+    var work: Work
+  }
+
+  /// What is done in steps.
+  enum Work: Sendable {
+    case revocation(_ lease: Int64, BulkDelete)
+    case transaction(Transaction)
+    /// Being worked on.
+    case taken
   }
 
   private var messages: [Raftpb.Message] = []

@@ -55,9 +55,11 @@ extension MemberCore {
       return
     }
     if let request = try? DataRequest.decode(entry.data), request.isComplete {
-      let outcome = apply(request, &out)
-      didApply(request.put != nil ? .put : .txn, outcome)
-      reply(request.id, outcome, &out)
+      let outcome = apply(request, entry)
+      if applyQueue.bulk == nil {
+        didApply(request.put != nil ? .put : .txn, outcome ?? .done)
+      }
+      if let outcome { reply(request.id, outcome, &out) }
       return
     }
     guard let request = try? Etcdserverpb.InternalRaftRequest.decode(entry.data) else {
@@ -115,7 +117,8 @@ extension MemberCore {
     try? Etcdserverpb.Request.decode(data)
   }
 
-  private mutating func apply(_ request: DataRequest, _ out: inout MemberOutput) -> Outcome {
+  /// - Returns: the answer; `nil` when it comes later.
+  private mutating func apply(_ request: DataRequest, _ entry: Raftpb.Entry) -> Outcome? {
     if alarms.isRaised(.corrupt) { return .failed(.corrupt) }
     if alarms.isRaised(.nospace), request.put != nil || request.txn?.containsPut == true {
       return .failed(.noSpace)
@@ -123,7 +126,9 @@ extension MemberCore {
     if auth.isEnabled, let refusal = authRefusal(of: request) { return .failed(refusal) }
     do throws(StoreError) {
       if let put = request.put { return .kv(try store.apply(put)) }
-      if let txn = request.txn { return .kv(try store.apply(txn)) }
+      if let txn = request.txn {
+        return try apply(txn, entry, id: request.id).map { .kv($0) }
+      }
     } catch {
       if case .damaged(let text) = error { halt(text) }
       return .failed(EtcdError(error))
@@ -137,11 +142,12 @@ extension MemberCore {
     _ out: inout MemberOutput
   ) -> Outcome? {
     if let refusal = refusal(of: request) ?? authRefusal(of: request) { return .failed(refusal) }
-    if beginBulk(request, entry, id: id) { return nil }
     do throws(StoreError) {
       if let put = request.put { return .kv(try store.apply(put)) }
-      if let range = request.deleteRange { return .kv(try store.apply(range)) }
-      if let txn = request.txn { return .kv(try store.apply(txn)) }
+      if let range = request.deleteRange {
+        return try apply(range, entry, id: id).map { .kv($0) }
+      }
+      if let txn = request.txn { return try apply(txn, entry, id: id).map { .kv($0) } }
       if let range = request.range { return .kv(.range(try store.snapshot().range(range))) }
       if let compaction = request.compaction {
         let result = try store.compact(to: compaction.revision)
@@ -157,7 +163,9 @@ extension MemberCore {
         return .kv(result)
       }
       if let grant = request.leaseGrant { return try applyLease(grant, &out) }
-      if let revoke = request.leaseRevoke { return try applyLease(revoke, &out) }
+      if let revoke = request.leaseRevoke {
+        return beginRevocation(revoke, entry, id: id) ? nil : try applyLease(revoke, &out)
+      }
     } catch {
       if case .damaged(let text) = error { halt(text) }
       return .failed(EtcdError(error))

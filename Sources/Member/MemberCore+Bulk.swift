@@ -2,48 +2,90 @@ import EtcdAPI
 import MVCC
 import Raft
 
-/// Deletions of very many keys, which are done in steps.
+/// Writes that concern very many keys, which are done in steps.
 extension MemberCore {
-  /// Begins one that is to be done in steps. - Returns: false when it is none.
-  mutating func beginBulk(
-    _ request: Etcdserverpb.InternalRaftRequest, _ entry: Raftpb.Entry, id: UInt64
+  /// Begins a revocation that is to be done in steps. - Returns: false when it is none.
+  mutating func beginRevocation(
+    _ request: Etcdserverpb.LeaseRevokeRequest, _ entry: Raftpb.Entry, id: UInt64
   ) -> Bool {
-    let delete: BulkDelete?
-    if let revoke = request.leaseRevoke {
-      delete = store.beginRevoke(revoke, over: config.applyStepKeys)
-    } else if let range = request.deleteRange {
-      delete = store.beginDelete(range, over: config.applyStepKeys)
-    } else {
-      return false
-    }
-    guard let delete else { return false }
+    guard let delete = store.beginRevoke(request, over: config.applyStepKeys) else { return false }
     applyQueue.bulk = ApplyQueue.Bulk(
-      entry: entry, id: id, lease: request.leaseRevoke?.id, before: store.snapshot(),
-      delete: delete)
+      entry: entry, id: id, before: store.snapshot(), work: .revocation(request.id, delete))
     return true
   }
 
-  /// Goes on with a deletion under way. - Returns: whether there is none any more.
+  /// Applies a transaction, in steps when it looks at many keys.
+  /// - Returns: the answer; `nil` when it comes later.
+  /// - Throws: what the transaction is refused with.
+  mutating func apply(
+    _ request: Etcdserverpb.TxnRequest, _ entry: Raftpb.Entry, id: UInt64
+  ) throws(StoreError) -> KVResult? {
+    guard request.hasIntervals else { return try store.apply(request) }
+    return try begin(Transaction(request), entry, id: id)
+  }
+
+  /// The same for a deletion.
+  mutating func apply(
+    _ request: Etcdserverpb.DeleteRangeRequest, _ entry: Raftpb.Entry, id: UInt64
+  ) throws(StoreError) -> KVResult? {
+    guard !request.rangeEnd.isEmpty else { return try store.apply(request) }
+    return try begin(Transaction(deleting: request), entry, id: id)
+  }
+
+  private mutating func begin(
+    _ transaction: Transaction, _ entry: Raftpb.Entry, id: UInt64
+  ) throws(StoreError) -> KVResult? {
+    let before = store.snapshot()
+    var transaction = transaction
+    try store.step(&transaction, within: &applyBudget)
+    if let result = transaction.result { return result }
+    applyQueue.bulk = ApplyQueue.Bulk(
+      entry: entry, id: id, before: before, work: .transaction(transaction))
+    return nil
+  }
+
+  /// Goes on with what is under way. - Returns: whether there is nothing any more.
   mutating func finishBulk(_ out: inout MemberOutput) -> Bool {
     guard var bulk = applyQueue.bulk else { return true }
     guard applyBudget > 0 else { return false }
+    // One owner, or every step would copy.
     applyQueue.bulk = nil
-    while applyBudget > 0, !bulk.delete.isDone {
-      let taken = min(applyBudget, 256)
-      applyBudget -= taken
-      store.step(&bulk.delete, limit: taken)
-    }
-    guard bulk.delete.isDone else {
+    guard let outcome = step(&bulk.work, &out) else {
       applyQueue.bulk = bulk
       return false
     }
-    let result = store.finish(bulk.delete)
+    guard failure == nil else { return false }
     didApply(bulk.entry)
-    if let lease = bulk.lease {
-      reply(bulk.id, didRevoke(lease, &out), &out)
-    } else {
-      reply(bulk.id, .kv(result), &out)
-    }
+    reply(bulk.id, outcome, &out)
     return true
+  }
+
+  /// - Returns: how it ended; `nil` when it is to be gone on with.
+  private mutating func step(_ work: inout ApplyQueue.Work, _ out: inout MemberOutput) -> Outcome? {
+    switch work {
+    case .revocation(let lease, var delete):
+      work = .taken
+      while applyBudget > 0, !delete.isDone { store.step(&delete, within: &applyBudget) }
+      guard delete.isDone else {
+        work = .revocation(lease, delete)
+        return nil
+      }
+      store.finish(delete)
+      return didRevoke(lease, &out)
+    case .transaction(var transaction):
+      work = .taken
+      do throws(StoreError) {
+        try store.step(&transaction, within: &applyBudget)
+      } catch {
+        if case .damaged(let text) = error { halt(text) }
+        return .failed(EtcdError(error))
+      }
+      guard let result = transaction.result else {
+        work = .transaction(transaction)
+        return nil
+      }
+      return .kv(result)
+    case .taken: preconditionFailure("a step begins inside another one")
+    }
   }
 }

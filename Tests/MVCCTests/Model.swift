@@ -27,6 +27,7 @@ indirect enum Answer: Equatable {
     case .txn(let revision, let succeeded, let responses):
       self = .txn(revision: revision, succeeded: succeeded, try responses.map { try Answer($0) })
     case .compaction(let revision): self = .compaction(revision: revision)
+    case .pending: self = try Answer(try result.completed())
     }
   }
 

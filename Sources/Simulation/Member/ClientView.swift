@@ -76,7 +76,7 @@ extension Reply {
     case .kv(let result):
       switch result {
       case .put, .txn, .deleteRange: result.revision
-      case .range, .compaction: nil
+      case .range, .compaction, .pending: nil
       }
     default: nil
     }

@@ -15,6 +15,9 @@ public struct BulkDelete: Sendable {
     case lease(id: Int64, KeyMerge)
   }
 
+  /// Keys between two looks at the budget.
+  static let pageKeys = 256
+
   var source: Source
   /// Keys deleted so far.
   public internal(set) var deleted: Int64 = 0
@@ -88,27 +91,20 @@ extension MVCCStore {
     _ request: Etcdserverpb.LeaseRevokeRequest, over limit: Int
   ) -> BulkDelete? {
     guard let lease = leases.leases[request.id], lease.keys.count > limit else { return nil }
-    beginBulk()
+    beginTransaction()
     leases.forget(request.id)
     return BulkDelete(source: .lease(id: request.id, KeyMerge(lease.keys)))
   }
 
-  /// Begins to delete the keys of an interval that has more than `limit`.
-  /// - Returns: `nil` when it has not, or the deleted pairs are asked for: `apply` does it at once.
-  public mutating func beginDelete(
-    _ request: Etcdserverpb.DeleteRangeRequest, over limit: Int
-  ) -> BulkDelete? {
-    let interval = KeyInterval(key: request.key, rangeEnd: request.rangeEnd)
-    guard !request.prevKv, !interval.isSingle, !interval.isEmpty,
-      index.countLive(from: interval.start, to: interval.end) > limit
-    else { return nil }
-    beginBulk()
-    return BulkDelete(source: .interval(next: interval.start, end: interval.end))
+  /// Deletes some more keys.
+  /// - Parameter budget: keys that are looked at or deleted, about; what was is taken off.
+  public mutating func step(_ bulk: inout BulkDelete, within budget: inout Int) {
+    let taken = min(budget, BulkDelete.pageKeys)
+    budget -= taken
+    step(&bulk, limit: taken)
   }
 
-  /// Deletes some more keys.
-  /// - Parameter limit: keys that are looked at or deleted, about.
-  public mutating func step(_ bulk: inout BulkDelete, limit: Int) {
+  private mutating func step(_ bulk: inout BulkDelete, limit: Int) {
     precondition(!bulk.isDone, "a deletion goes on behind its end")
     switch bulk.source {
     case .interval(let next, let end):
@@ -139,33 +135,15 @@ extension MVCCStore {
   private mutating func deleteSome(
     from start: Bytes, to end: Bytes?, _ limit: Int, _ bulk: inout BulkDelete
   ) -> Bytes? {
-    var keys: [Bytes] = []
-    var visited = 0
-    var last: Bytes?
-    index.scan(from: start, to: end) { entry in
-      visited += 1
-      if entry.history.isLive { keys.append(entry.key.bytes) }
-      if visited == limit { last = entry.key.bytes }
-      return visited < limit
-    }
-    for key in keys { bulk.deleted += delete(KeyInterval(key: key, rangeEnd: Bytes())) }
-    guard let last else {
-      bulk.isDone = true
-      return nil
-    }
-    // The smallest key behind the last one.
-    var writer = ByteWriter(capacity: last.count + 1)
-    writer.append(last)
-    writer.append(0)
-    return writer.finish()
+    let page = index.page(from: start, to: end, limit) { $0.isLive ? $0.newest : nil }
+    for key in page.keys { bulk.deleted += delete(KeyInterval(key: key, rangeEnd: Bytes())) }
+    if page.next == nil { bulk.isDone = true }
+    return page.next
   }
 
-  /// Ends the transaction: the revision grows.
-  /// - Returns: the answer to a deletion.
-  public mutating func finish(_ bulk: BulkDelete) -> KVResult {
+  /// Ends a revocation: the revision grows.
+  public mutating func finish(_ bulk: BulkDelete) {
     precondition(bulk.isDone, "a deletion is finished after \(bulk.deleted) keys")
-    let revision = currentRevision
-    endBulk()
-    return .deleteRange(revision: revision, deleted: bulk.deleted, previous: [])
+    endTransaction()
   }
 }

@@ -204,6 +204,39 @@ struct KeyIndex: Sendable {
     return Self.scan(root, IndexKey(probe: start), end, body)
   }
 
+  /// What a scan of some keys found.
+  struct Page {
+    /// Keys that `pick` chose something of, and what.
+    var keys: [Bytes] = []
+    var found: [KeyRevision] = []
+    /// Keys that were looked at.
+    var visited = 0
+    /// The smallest key that was not; `nil` at the end of the interval.
+    var next: Bytes?
+  }
+
+  /// Looks at `limit` keys with `start` ≤ key < `end` at most, in order.
+  func page(
+    from start: Bytes, to end: Bytes?, _ limit: Int, _ pick: (KeyHistory) -> KeyRevision?
+  ) -> Page {
+    var page = Page()
+    scan(from: start, to: end) { entry in
+      page.visited += 1
+      if let revision = pick(entry.history) {
+        page.keys.append(entry.key.bytes)
+        page.found.append(revision)
+      }
+      guard page.visited == limit else { return true }
+      // The smallest key behind this one.
+      var writer = ByteWriter(capacity: entry.key.bytes.count + 1)
+      writer.append(entry.key.bytes)
+      writer.append(0)
+      page.next = writer.finish()
+      return false
+    }
+    return page
+  }
+
   private static func scan(
     _ node: Node, _ start: IndexKey?, _ end: IndexKey?, _ body: (Entry) -> Bool
   ) -> Bool {

@@ -10,73 +10,14 @@ extension MVCCStore {
     try transact { (store) throws(StoreError) in try store.put(request) }
   }
 
-  /// Applies a deletion; the revision grows only when something was deleted.
-  public mutating func apply(
-    _ request: Etcdserverpb.DeleteRangeRequest
-  ) throws(StoreError) -> KVResult {
-    try transact { (store) throws(StoreError) in try store.delete(request) }
-  }
-
-  /// Applies a transaction.
-  ///
-  /// 1. Evaluate every comparison, nested ones included, on the state before.
-  /// 2. Check all puts, then all ranges, of the branches taken; a failure changes nothing.
-  /// 3. Run the operations; each sees the ones before it; all share one revision.
-  ///
-  /// - Source: etcd `applierV3backend.Txn`.
-  public mutating func apply(_ request: Etcdserverpb.TxnRequest) throws(StoreError) -> KVResult {
-    let path = try TxnPath(request, in: snapshot())
-    var deleted: [KeyInterval] = []
-    try path.visit(request) { (operation) throws(StoreError) in
-      switch operation {
-      case .requestDeleteRange(let range):
-        deleted.append(KeyInterval(key: range.key, rangeEnd: range.rangeEnd))
-      case .requestPut(let put):
-        try checkPut(put)
-        // A deletion before it takes what it wants to keep. Overlaps are refused at the API, except
-        // that etcd takes a deletion without an end for an empty one there; Go etcd ends here.
-        if put.keepsSomething, deleted.contains(where: { $0.contains(put.key) }) {
-          throw .keyNotFound
-        }
-      default: break
-      }
-    }
-    try snapshot().checkRanges(of: request, path)
-    return try transact { (store) throws(StoreError) in
-      let (succeeded, responses) = try store.run(request, path)
-      return .txn(
-        revision: store.currentRevision, succeeded: succeeded, responses: responses)
-    }
-  }
-
-  private func checkPut(_ request: Etcdserverpb.PutRequest) throws(StoreError) {
+  func checkPut(_ request: Etcdserverpb.PutRequest) throws(StoreError) {
     if request.keepsSomething {
       guard index.find(request.key)?.isLive == true else { throw .keyNotFound }
     }
     if request.lease != 0, !leases.contains(request.lease) { throw .leaseNotFound }
   }
 
-  private mutating func run(
-    _ request: Etcdserverpb.TxnRequest, _ path: TxnPath
-  ) throws(StoreError) -> (Bool, [KVResult]) {
-    var responses: [KVResult] = []
-    var nested = path.nested[...]
-    for operation in path.operations(of: request) {
-      switch operation.request {
-      case .requestRange(let range):
-        responses.append(.range(try snapshot().range(range, current: currentRevision)))
-      case .requestPut(let put): responses.append(try self.put(put))
-      case .requestDeleteRange(let range): responses.append(try delete(range))
-      case .requestTxn(let inner):
-        let (succeeded, inner) = try run(inner, nested.removeFirst())
-        responses.append(.txn(revision: 0, succeeded: succeeded, responses: inner))
-      case nil: continue
-      }
-    }
-    return (path.succeeded, responses)
-  }
-
-  private mutating func put(_ request: Etcdserverpb.PutRequest) throws(StoreError) -> KVResult {
+  mutating func put(_ request: Etcdserverpb.PutRequest) throws(StoreError) -> KVResult {
     if request.lease != 0, !leases.contains(request.lease) { throw .leaseNotFound }
     var value = request.value
     var lease = request.lease
@@ -93,20 +34,6 @@ extension MVCCStore {
     write(request.key, value, lease: lease)
     return .put(revision: revision + 1, previous: request.prevKv ? previous : nil)
   }
-
-  private mutating func delete(
-    _ request: Etcdserverpb.DeleteRangeRequest
-  ) throws(StoreError) -> KVResult {
-    var previous: [Bytes] = []
-    if request.prevKv {
-      previous = try snapshot().range(
-        Etcdserverpb.RangeRequest(key: request.key, rangeEnd: request.rangeEnd),
-        current: currentRevision
-      ).rows
-    }
-    let deleted = delete(KeyInterval(key: request.key, rangeEnd: request.rangeEnd))
-    return .deleteRange(revision: currentRevision, deleted: deleted, previous: previous)
-  }
 }
 
 extension Etcdserverpb.PutRequest {
@@ -120,28 +47,22 @@ struct TxnPath {
   /// Paths of the nested transactions in the branch taken, in order.
   let nested: [TxnPath]
 
-  init(_ request: Etcdserverpb.TxnRequest, in store: StoreSnapshot) throws(StoreError) {
-    var budget = Int.max
-    guard let path = try TxnPath(request, in: store, within: &budget) else {
-      preconditionFailure("comparisons without a budget come to their end")
-    }
-    self = path
-  }
-
   /// `nil` when the comparisons need more keys than the budget has.
+  /// - Parameter log: comparisons that were made before, and how to go on with the next one.
   init?(
-    _ request: Etcdserverpb.TxnRequest, in store: StoreSnapshot, within budget: inout Int
+    _ request: Etcdserverpb.TxnRequest, in store: StoreSnapshot, within budget: inout Int,
+    _ log: inout ComparisonLog
   ) throws(StoreError) {
     var holds = true
     for comparison in request.compare where holds {
-      guard let answer = try comparison.holds(in: store, within: &budget) else { return nil }
+      guard let answer = try log.answer(comparison, in: store, within: &budget) else { return nil }
       holds = answer
     }
     succeeded = holds
     var nested: [TxnPath] = []
     for operation in holds ? request.success : request.failure {
       if case .requestTxn(let inner) = operation.request {
-        guard let path = try TxnPath(inner, in: store, within: &budget) else { return nil }
+        guard let path = try TxnPath(inner, in: store, within: &budget, &log) else { return nil }
         nested.append(path)
       }
     }
@@ -149,10 +70,10 @@ struct TxnPath {
   }
 
   /// Calls `body` for every operation of the branches taken, in order.
-  func visit(
+  func visit<Failure: Error>(
     _ request: Etcdserverpb.TxnRequest,
-    _ body: (Etcdserverpb.RequestOp.OneOf_Request) throws(StoreError) -> Void
-  ) throws(StoreError) {
+    _ body: (Etcdserverpb.RequestOp.OneOf_Request) throws(Failure) -> Void
+  ) throws(Failure) {
     var nested = nested[...]
     for operation in operations(of: request) {
       guard let operation = operation.request else { continue }
@@ -162,6 +83,25 @@ struct TxnPath {
         try body(operation)
       }
     }
+  }
+
+  /// Puts results of operations, in order, into the form of the request.
+  func responses(
+    to request: Etcdserverpb.TxnRequest, _ results: inout ArraySlice<KVResult>
+  ) -> [KVResult] {
+    var nested = nested[...]
+    var responses: [KVResult] = []
+    for operation in operations(of: request) {
+      switch operation.request {
+      case nil: continue
+      case .requestTxn(let inner):
+        let path = nested.removeFirst()
+        let answers = path.responses(to: inner, &results)
+        responses.append(.txn(revision: 0, succeeded: path.succeeded, responses: answers))
+      default: responses.append(results.removeFirst())
+      }
+    }
+    return responses
   }
 
   func operations(of request: Etcdserverpb.TxnRequest) -> [Etcdserverpb.RequestOp] {
@@ -213,7 +153,8 @@ extension StoreSnapshot {
   public func read(
     _ request: Etcdserverpb.TxnRequest, within budget: inout Int
   ) throws(StoreError) -> KVResult? {
-    guard let path = try TxnPath(request, in: self, within: &budget) else { return nil }
+    var log = ComparisonLog()
+    guard let path = try TxnPath(request, in: self, within: &budget, &log) else { return nil }
     try checkRanges(of: request, path)
     return try read(request, path, isNested: false, within: &budget)
   }
@@ -256,20 +197,46 @@ extension StoreSnapshot {
 }
 
 extension Etcdserverpb.Compare {
+  /// How far a comparison of an interval has come.
+  struct Cursor: Sendable {
+    fileprivate var next: Bytes?
+    fileprivate var sawKey = false
+  }
+
+  /// Keys that are looked at between two looks at the budget.
+  private static let pageKeys = 256
+
   /// Whether the comparison holds for the key, or for every key of its range.
   ///
   /// A missing key counts as version, revisions and lease 0; a comparison of its value is false.
   /// - Source: etcd `applyCompare`, `compareKV`.
-  /// - Returns: `nil` when the budget of keys ran out.
-  func holds(in store: StoreSnapshot, within budget: inout Int) throws(StoreError) -> Bool? {
-    let request = Etcdserverpb.RangeRequest(key: key, rangeEnd: rangeEnd)
-    guard let rows = try store.range(request, within: &budget)?.rows else { return nil }
-    if rows.isEmpty { return target != .value && holds(for: Mvccpb.KeyValue()) }
-    for row in rows {
-      guard holds(for: try store.decode(row)) else { return false }
+  /// - Returns: `nil` when the budget of keys ran out; `cursor` says where to go on.
+  func holds(
+    in store: StoreSnapshot, within budget: inout Int, _ cursor: inout Cursor
+  ) throws(StoreError) -> Bool? {
+    let interval = KeyInterval(key: key, rangeEnd: rangeEnd)
+    if interval.isSingle {
+      guard let found = store.index.find(key)?.at(store.revision) else { return holdsForNone }
+      return holds(for: try store.decode(try store.row(found.revision)))
     }
-    return true
+    while !interval.isEmpty {
+      guard budget > 0 else { return nil }
+      let limit = min(budget, Self.pageKeys)
+      let page = store.index.page(from: cursor.next ?? interval.start, to: interval.end, limit) {
+        $0.at(store.revision)
+      }
+      budget -= page.visited
+      for found in page.found {
+        cursor.sawKey = true
+        guard holds(for: try store.decode(try store.row(found.revision))) else { return false }
+      }
+      guard let next = page.next else { break }
+      cursor.next = next
+    }
+    return cursor.sawKey || holdsForNone
   }
+
+  private var holdsForNone: Bool { target != .value && holds(for: Mvccpb.KeyValue()) }
 
   private func holds(for pair: Mvccpb.KeyValue) -> Bool {
     let order: Int

@@ -152,17 +152,16 @@ public struct MVCCStore: Sendable {
   mutating func transact<R>(
     _ body: (inout MVCCStore) throws(StoreError) -> R
   ) throws(StoreError) -> R {
-    precondition(changes == 0, "transactions do not nest")
+    beginTransaction()
     // Also after an error, which only damaged rows throw: the next transaction must not meet this one.
     defer { endTransaction() }
     return try body(&self)
   }
 
-  /// A transaction that is done in steps; nothing else is applied in between.
-  mutating func beginBulk() { precondition(changes == 0, "transactions do not nest") }
-  mutating func endBulk() { endTransaction() }
+  /// Begins a transaction; nothing else is applied until its end.
+  func beginTransaction() { precondition(changes == 0, "transactions do not nest") }
 
-  private mutating func endTransaction() {
+  mutating func endTransaction() {
     if changes > 0 { revision += 1 }
     changes = 0
   }

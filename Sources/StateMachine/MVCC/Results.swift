@@ -22,6 +22,8 @@ public enum KVResult: Sendable {
   case deleteRange(revision: Int64, deleted: Int64, previous: [Bytes])
   case txn(revision: Int64, succeeded: Bool, responses: [KVResult])
   case compaction(revision: Int64)
+  /// A range, or a deletion with its pairs, of very many keys inside a transaction; see `completed`.
+  case pending(PendingRead)
 
   /// Revision for the response header.
   public var revision: Int64 {
@@ -30,6 +32,7 @@ public enum KVResult: Sendable {
     case .put(let revision, _), .deleteRange(let revision, _, _), .txn(let revision, _, _),
       .compaction(let revision):
       return revision
+    case .pending(let read): return read.revision
     }
   }
 }
@@ -64,6 +67,7 @@ extension KVResult {
       return (succeeded ? 2 : 0)
         + responses.reduce(0) { $0 + Self.messageSize(Self.messageSize($1.nestedSize)) }
     case .compaction: return 0
+    case .pending: preconditionFailure("what is still to be read is encoded")
     }
   }
 
@@ -88,7 +92,7 @@ extension KVResult {
     case .txn(_, let succeeded, let responses):
       if succeeded { Self.appendVarintField(2, 1, &writer) }
       for response in responses { response.appendOperation(to: &writer) }
-    case .compaction: break
+    case .compaction, .pending: break
     }
   }
 
@@ -102,7 +106,7 @@ extension KVResult {
     case .put: field = 2
     case .deleteRange: field = 3
     case .txn: field = 4
-    case .compaction: preconditionFailure("compaction inside a transaction")
+    case .compaction, .pending: preconditionFailure("no result of an operation")
     }
     Self.appendTag(field, size, &writer)
     Self.appendTag(1, nestedHeaderSize, &writer)

@@ -23,7 +23,6 @@ public struct StoreSnapshot: Sendable {
     try range(request, current: revision)
   }
 
-  /// - Parameter current: revision that a request without one reads at.
   func range(
     _ request: Etcdserverpb.RangeRequest, current: Int64
   ) throws(StoreError) -> RangeResult {
@@ -44,7 +43,8 @@ public struct StoreSnapshot: Sendable {
     try range(request, current: revision, within: &budget)
   }
 
-  private func range(
+  /// - Parameter current: revision that a request without one reads at.
+  func range(
     _ request: Etcdserverpb.RangeRequest, current: Int64, within budget: inout Int
   ) throws(StoreError) -> RangeResult? {
     let at = request.revision <= 0 ? current : request.revision

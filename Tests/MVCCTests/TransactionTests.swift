@@ -1,12 +1,13 @@
 import Bytes
 import EtcdAPI
 import Protobuf
+import Raft
 import Testing
 
 @testable import MVCC
 
-/// A deletion in steps leaves what a deletion at once leaves, row by row.
-@Suite struct BulkDeleteTests {
+/// A write in steps leaves what it leaves when it is done at once, row by row.
+@Suite struct TransactionTests {
   private func filled(_ keys: Int, lease: Int64) throws -> MVCCStore {
     var store = MVCCStore(committed: MemoryRows([:]))
     if lease != 0 {
@@ -23,14 +24,17 @@ import Testing
     return store
   }
 
-  private func run(_ store: inout MVCCStore, _ bulk: BulkDelete, limit: Int) -> (KVResult, Int) {
-    var bulk = bulk
+  private func run(
+    _ store: inout MVCCStore, _ transaction: Transaction, limit: Int
+  ) throws -> (KVResult, Int) {
+    var transaction = transaction
     var steps = 0
-    while !bulk.isDone {
-      store.step(&bulk, limit: limit)
+    while transaction.result == nil {
+      var budget = limit
+      try store.step(&transaction, within: &budget)
       steps += 1
     }
-    return (store.finish(bulk), steps)
+    return (try #require(transaction.result), steps)
   }
 
   @Test(arguments: [1, 7, 500])
@@ -40,10 +44,8 @@ import Testing
     var inSteps = try filled(900, lease: 0)
     let request = Etcdserverpb.DeleteRangeRequest(key: "key1", rangeEnd: "key8")
     let expected = try atOnce.apply(request)
-    let begun = inSteps.beginDelete(request, over: 100)
-    let bulk = try #require(begun)
     let before = inSteps.snapshot()
-    let (result, steps) = run(&inSteps, bulk, limit: limit)
+    let (result, steps) = try run(&inSteps, Transaction(deleting: request), limit: limit)
     #expect(steps > 1)
     #expect("\(result)" == "\(expected)")
     #expect(inSteps.revision == atOnce.revision)
@@ -61,8 +63,12 @@ import Testing
     let request = Etcdserverpb.LeaseRevokeRequest(id: 7)
     try atOnce.apply(request)
     let begun = inSteps.beginRevoke(request, over: 100)
-    let bulk = try #require(begun)
-    _ = run(&inSteps, bulk, limit: limit)
+    var bulk = try #require(begun)
+    while !bulk.isDone {
+      var budget = limit
+      inSteps.step(&bulk, within: &budget)
+    }
+    inSteps.finish(bulk)
     #expect(inSteps.revision == atOnce.revision)
     #expect(try inSteps.snapshot().hash(at: 0) == atOnce.snapshot().hash(at: 0))
     #expect(!inSteps.leases.contains(7))
@@ -77,11 +83,54 @@ import Testing
     #expect(small == nil)
     let none = store.beginRevoke(Etcdserverpb.LeaseRevokeRequest(id: 8), over: 1)
     #expect(none == nil)
-    let withPairs = store.beginDelete(
-      Etcdserverpb.DeleteRangeRequest(key: "k", rangeEnd: "l", prevKv: true), over: 1)
-    #expect(withPairs == nil, "its answer holds the pairs")
-    let single = store.beginDelete(Etcdserverpb.DeleteRangeRequest(key: "key1"), over: 0)
-    #expect(single == nil)
+  }
+
+  /// Random transactions in steps of any size answer, refuse and leave what they do at once.
+  @Test(arguments: 0..<8)
+  func transactionsInStepsAreTransactions(seed: UInt64) throws {
+    // Two stores that get the same: only one owner may write to what copies share.
+    var atOnce = MVCCStore(committed: MemoryRows([:]))
+    var inSteps = MVCCStore(committed: MemoryRows([:]))
+    var requests = RandomRequests(random: SplitMix64(seed: seed))
+    var unfinished = 0
+    for _ in 0..<400 {
+      let put = requests.put()
+      let first = try Answer { try atOnce.apply(put) }
+      #expect(try Answer { try inSteps.apply(put) } == first)
+      let request = requests.txn(atOnce.revision)
+      let expected = try Answer { try atOnce.apply(request) }
+      let limit = requests.below(6) + 1
+      let before = try inSteps.snapshot().hash(at: 0)
+      let found = try Answer {
+        let (result, steps) = try run(&inSteps, Transaction(request), limit: limit)
+        if steps > 1 { unfinished += 1 }
+        if !result.isComplete { unfinished += 1 }
+        return result
+      }
+      #expect(found == expected, "seed \(seed), \(request)")
+      #expect(inSteps.revision == atOnce.revision)
+      if case .failed = found { #expect(try inSteps.snapshot().hash(at: 0) == before) }
+    }
+    #expect(unfinished > 100)
+    #expect(try inSteps.snapshot().hash(at: 0) == atOnce.snapshot().hash(at: 0))
+  }
+
+  /// A comparison of an interval decides by its last key, too, and by none when there is none.
+  @Test func aComparisonGoesOnWhereItStopped() throws {
+    var store = try filled(300, lease: 0)
+    for (key, value, holds) in [("key", "v", true), ("key", "w", false), ("nokey", "v", false)] {
+      let compare = Etcdserverpb.Compare(
+        result: .equal, target: .value, key: Bytes(key), targetUnion: .value(Bytes(value)),
+        rangeEnd: Bytes(key + "~"))
+      let (result, steps) = try run(
+        &store, Transaction(Etcdserverpb.TxnRequest(compare: [compare])), limit: 10)
+      guard case .txn(_, let succeeded, _) = result else {
+        Issue.record("\(result)")
+        return
+      }
+      #expect(succeeded == holds)
+      #expect(!holds || steps > 20)
+    }
   }
 
   /// Keys in parts are the same keys, whatever their number, and a copy does not see later changes.
