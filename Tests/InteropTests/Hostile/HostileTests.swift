@@ -153,6 +153,50 @@ import Testing
     #expect(hashes.count == 1, "the members have other data: \(hashes)")
   }
 
+  /// S7: a transaction that compares every key, shows it, and deletes it, is one transaction in many steps.
+  @Test func aTransactionOverManyKeysHoldsNobodyUp() async throws {
+    let victims = try Victims()
+    let ports = victims.cluster.members.map(\.clientPort)
+    try await withLoop { loop in
+      let client = try await GRPCClient.attack(ports[0], loop)
+      try await fill(client, keys: 20_000)
+      func delete(_ value: Bytes) async throws -> API.TxnResponse {
+        let request = API.TxnRequest(
+          compare: [
+            API.Compare(
+              result: .notEqual, target: .value, key: "k", targetUnion: .value(value),
+              rangeEnd: "l")
+          ],
+          success: [
+            API.RequestOp(request: .requestRange(API.RangeRequest(key: "k", rangeEnd: "l"))),
+            API.RequestOp(
+              request: .requestDeleteRange(
+                API.DeleteRangeRequest(key: "k", rangeEnd: "l", prevKv: true))),
+            API.RequestOp(request: .requestPut(API.PutRequest(key: "after", value: "1"))),
+          ])
+        let answer = try await client.unary(
+          API.KVService.txn.path, request.encoded(), timeout: .seconds(60))
+        return try API.TxnResponse.decode(answer.message)
+      }
+      let answer = try await delete("no value")
+      #expect(answer.succeeded && answer.responses.count == 3)
+      guard case .responseRange(let range) = answer.responses[0].response,
+        case .responseDeleteRange(let gone) = answer.responses[1].response
+      else {
+        Issue.record("\(answer.responses.map(\.response))")
+        return
+      }
+      #expect(range.count == 20_000 && range.kvs.count == 20_000)
+      #expect(gone.deleted == 20_000 && gone.prevKvs.map(\.key) == range.kvs.map(\.key))
+      // Nothing is left, and nothing to compare is no value.
+      #expect(try await !delete("no value").succeeded)
+      client.abort()
+    }
+    try victims.check()
+    let hashes = Set(victims.cluster.members.map { hashKV($0, revision: 0) })
+    #expect(hashes.count == 1, "the members have other data: \(hashes)")
+  }
+
   /// S10: a thousand short connections that ask for the page of metrics.
   @Test func scrapesByTheHundredHoldNobodyUp() throws {
     let victims = try Victims()
