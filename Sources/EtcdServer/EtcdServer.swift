@@ -116,7 +116,8 @@ public final class EtcdServer: @unchecked Sendable {
   ) -> Running {
     let host = MemberHost(
       core: boot.core, opened: boot.opened, tickInterval: .milliseconds(config.heartbeatInterval),
-      logger: logger, metrics: metrics, pace: MemberHost.Pace(config, boot.core))
+      logger: logger, metrics: metrics, pace: MemberHost.Pace(config, boot.core),
+      verifies: config.verifies)
     metrics.register(host: host, config: config)
     let onRemoved: @Sendable () -> Void = { [weak self] in self?.wasRemoved() }
     let peers = peerLoop.run {
