@@ -61,7 +61,7 @@ import Testing
     add("EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "GRPC", "Synchronization")
     add("Platform", "Bytes", "Glibc", "Darwin")
     add("EventLoops", "Bytes", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
-    add("HTTP", "Bytes", "EventLoops", "CZlib", "Glibc", "Darwin")
+    add("HTTP", "Bytes", "EventLoops", "CZlib", "Glibc", "Darwin", "Synchronization")
     add(
       "GRPC", "Bytes", "EventLoops", "HTTP", "CNghttp2", "CZlib", "Synchronization", "Glibc",
       "Darwin")
