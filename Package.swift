@@ -61,7 +61,10 @@ let package = Package(
       ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store", "Auth"]),
     tests(
       "MemberTests",
-      ["TestSupport", "Member", "MVCC", "Bytes", "EtcdAPI", "Protobuf", "Raft"]),
+      [
+        "TestSupport", "Member", "MVCC", "Membership", "V2Store", "Bytes", "EtcdAPI", "Protobuf",
+        "Raft",
+      ]),
     tests(
       "MVCCTests",
       [
@@ -155,7 +158,7 @@ let package = Package(
         "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "Calls", "GRPC", "Auth", "FileSystem",
         "EtcdAPI",
         "Bytes",
-        "MVCC",
+        "MVCC", "Bolt",
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "EventLoops",
       ]),
 

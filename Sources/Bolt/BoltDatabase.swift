@@ -13,6 +13,9 @@ public struct BoltOptions: Sendable {
   /// Opens the file for reading alone: it must exist, is shared with other readers, and every commit
   /// is refused.
   public var isReadOnly = false
+  /// Looks at every page of a member's database when it is opened or replaced, the order of keys
+  /// included: `ETCD_VERIFY=all`.
+  public var verifiesPages = false
   public init() {}
 }
 

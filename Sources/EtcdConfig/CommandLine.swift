@@ -37,7 +37,9 @@ public enum CommandLine: Sendable {
     }
     var settings = Settings.defaults
     do {
-      given += try Environment(environment).read(besides: given, &settings.notices)
+      let environment = Environment(environment)
+      given += try environment.read(besides: given, &settings.notices)
+      settings.server.verifies = environment.verifies(&settings.notices)
       try apply(given, to: &settings)
       let result = try Validation.run(settings)
       return .run(result.server, result.log, result.notices)

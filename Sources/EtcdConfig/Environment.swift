@@ -4,13 +4,30 @@ struct Environment {
 
   init(_ variables: [String: String]) { self.variables = variables }
 
+  /// No flag's: it turns on checks that cost too much for every day.
+  private static let verify = "ETCD_VERIFY"
+
+  /// Whether all checks are asked for; another value than `all` is none and is warned of.
+  /// - Source: etcd `server/verify/verify.go`, `ENV_VERIFY_ALL_VALUE`.
+  func verifies(_ notices: inout [Notice]) -> Bool {
+    guard let value = variables[Self.verify], !value.isEmpty else { return false }
+    guard value == "all" else {
+      notices.append(
+        Notice(
+          .warn, "environment variable has no effect; set it to \"all\" to turn checks on",
+          ("environment-variable", "\(Self.verify)=\(value)")))
+      return false
+    }
+    return true
+  }
+
   /// The flags that stand in the environment and not in `line`; an empty variable is none.
   /// - Throws: `ConfigFailure` for a value that cannot be read.
   func read(
     besides line: [FlagParser.Given], _ notices: inout [Notice]
   ) throws(ConfigFailure) -> [FlagParser.Given] {
     let onLine = Set(line.map(\.name))
-    var known: Set<String> = ["ETCD_VERSION"]
+    var known: Set<String> = ["ETCD_VERSION", Self.verify]
     var found: [FlagParser.Given] = []
     if let version = variables["ETCD_VERSION"], !version.isEmpty {
       notices.append(

@@ -101,6 +101,10 @@ public struct ServerConfig: Sendable, Equatable {
   /// Time between two looks at a downgrade under way; zero = never.
   public var downgradeCheckInterval = Duration.seconds(5)
 
+  /// Whether whole structures are checked while the member runs, and a broken guarantee ends it.
+  /// - Source: `ETCD_VERIFY=all`, as for etcd `server/verify`.
+  public var verifies = false
+
   // Notices.
 
   /// Time between two progress notifications of a watch that has no events, at least 100 ms.

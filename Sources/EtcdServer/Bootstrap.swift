@@ -1,3 +1,4 @@
+import Bolt
 import Bytes
 import EtcdAPI
 import EtcdConfig
@@ -37,6 +38,8 @@ enum Bootstrap {
     directory.snapshotsKept = config.maxSnapshots
     directory.segmentsKept = config.maxWALs
     directory.workers = .threads
+    directory.bolt.verifiesPages = config.verifies
+    if config.verifies { logger.info("checks of whole structures are on (ETCD_VERIFY=all)") }
     warnOfPermissions(config.dataDirectory, logger)
     try directory.ensureWritable()
     let isNew = try !directory.holdsMember()

@@ -117,7 +117,8 @@ public final class EtcdServer: @unchecked Sendable {
   ) -> Running {
     let host = MemberHost(
       core: boot.core, opened: boot.opened, tickInterval: .milliseconds(config.heartbeatInterval),
-      logger: logger, metrics: metrics, pace: MemberHost.Pace(config, boot.core))
+      logger: logger, metrics: metrics, pace: MemberHost.Pace(config, boot.core),
+      verifies: config.verifies)
     metrics.register(host: host, config: config)
     let onRemoved: @Sendable () -> Void = { [weak self] in self?.wasRemoved() }
     let peers = peerLoop.run {
@@ -236,6 +237,11 @@ public final class EtcdServer: @unchecked Sendable {
 
   // MARK: End
 
+  /// Time that calls and requests under way have to end, of clients and then of peers.
+  /// - Source: the second is etcd's, `embed.Etcd.Close`.
+  private static let clientGrace = Duration.seconds(2)
+  private static let peerGrace = Duration.seconds(1)
+
   /// Hands leadership over, lets running calls end, stops raft and closes the files.
   public func stop() async {
     logger.info("closing etcd server", [LogField("name", .string(config.name))])
@@ -250,8 +256,9 @@ public final class EtcdServer: @unchecked Sendable {
     await transferLeadership(running.shared)
     await withTaskGroup { group in
       for grpc in running.calls {
-        group.addTask { await grpc.shutDown(grace: .seconds(2)) }
+        group.addTask { await grpc.shutDown(grace: Self.clientGrace) }
       }
+      group.addTask { await self.listeners.clientHTTP.shutDown(grace: Self.clientGrace) }
     }
     // Tools that read the database next find what clients were told.
     await first.flushBackend(within: .seconds(5))
@@ -261,6 +268,7 @@ public final class EtcdServer: @unchecked Sendable {
       running.downgrade.stop()
       running.peers.stop()
     }
+    await listeners.peerHTTP.shutDown(grace: Self.peerGrace)
     running.shared.host.stop()
     for member in running.members { member.loop.run { member.requests.failAll(.stopped) } }
     running.shared.worker.stop()

@@ -52,6 +52,9 @@ final class ServerListeners: @unchecked Sendable {
   private let logger: Logger
   private var bound: [Bound] = []
   private let fronts = Mutex<[Front]>([])
+  /// Plain HTTP of clients and metrics, and that of peers, whose streams end with the transport.
+  let clientHTTP = HTTPConnections()
+  let peerHTTP = HTTPConnections()
   /// Counts the connections of clients, on all listeners but those for peers.
   private var admission: ConnectionAdmission?
 
@@ -182,14 +185,14 @@ final class ServerListeners: @unchecked Sendable {
       if isHTTP2, traffic != .http { return self.serveCalls(connection, front, initial) }
       // A listener for gRPC alone has no words for anything else.
       guard traffic != .grpc else { return connection.abort() }
-      let http = HTTP1ServerConnection(channel: connection) { exchange in
+      let http = audience == .peer ? self.peerHTTP : self.clientHTTP
+      http.serve(connection, initial: initial) { exchange in
         switch audience {
         case .client: front.endpoints.client(exchange)
         case .metrics: front.endpoints.metricsOnly(exchange)
         case .peer: if !front.raft(exchange) { front.endpoints.peer(exchange) }
         }
       }
-      if !initial.isEmpty { http.channelRead(initial) }
     }
     // The connection holds it as its handler.
     _ = sniffer

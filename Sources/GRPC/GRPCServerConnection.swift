@@ -12,7 +12,7 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
   private var keepalive: Keepalive
   private var strikes = PingStrikes()
   private var handshakeDone = false
-  private var isDraining = false
+  private var end = DrainMachine()
   private var drainTimer: LoopTimer?
   /// Header fields that the client repeats; made with the first request.
   private(set) lazy var memo: HeaderMemo = {
@@ -45,7 +45,7 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
   }
 
   override func openedByPeer() -> HTTP2Stream? {
-    isDraining && sentFinalGoAway ? nil : ServerCall(server: server, connection: self)
+    end.acceptsCalls ? ServerCall(server: server, connection: self) : nil
   }
 
   override func settingsReceived() {
@@ -58,6 +58,7 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
     watchdog?.cancel()
     watchdog = nil
     drainTimer?.cancel()
+    end.closed()
     if hasMemo { memo.removeAll() }
     server.closed(self)
   }
@@ -109,36 +110,42 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
 
   // MARK: drain
 
-  private var sentFinalGoAway = false
-
   /// Announces the end, lets calls finish, closes.
   func drain(grace: Duration) {
-    guard !isClosed, !isDraining else { return }
-    isDraining = true
-    nghttp2_submit_shutdown_notice(session)
-    sendPing(Self.drainPing)
-    drainTimer = loop.schedule(after: grace) { [unowned self] in self.channel.abort() }
-    scheduleFlush()
+    guard !isClosed else { return }
+    perform(end.begin(), grace: grace)
   }
 
   override func pongReceived(_ payload: UInt64) {
-    guard isDraining, payload == Self.drainPing, !sentFinalGoAway else { return }
-    // The client has seen the notice: streams it opened meanwhile are already here.
-    sentFinalGoAway = true
-    nghttp2_submit_goaway(
-      session, UInt8(NGHTTP2_FLAG_NONE.rawValue),
-      nghttp2_session_get_last_proc_stream_id(session), UInt32(NGHTTP2_NO_ERROR.rawValue), nil, 0)
-    scheduleFlush()
-    closeIfDrained()
+    guard payload == Self.drainPing else { return }
+    perform(end.announcementSeen())
+    streamsChanged()
   }
 
-  override func streamsChanged() { closeIfDrained() }
+  override func streamsChanged() {
+    guard !isClosed else { return }
+    perform(end.callsChanged(running: streams.count))
+  }
 
-  private func closeIfDrained() {
-    guard sentFinalGoAway, streams.isEmpty, !isClosed else { return }
-    loop.execute {
-      self.flush()
-      self.channel.closeAfterFlush()
+  private func perform(_ action: DrainMachine.Action, grace: Duration = .zero) {
+    switch action {
+    case .nothing: break
+    case .announce:
+      nghttp2_submit_shutdown_notice(session)
+      sendPing(Self.drainPing)
+      drainTimer = loop.schedule(after: grace) { [unowned self] in perform(end.graceEnded()) }
+      scheduleFlush()
+    case .refuse:
+      nghttp2_submit_goaway(
+        session, UInt8(NGHTTP2_FLAG_NONE.rawValue),
+        nghttp2_session_get_last_proc_stream_id(session), UInt32(NGHTTP2_NO_ERROR.rawValue), nil, 0)
+      scheduleFlush()
+    case .close:
+      loop.execute {
+        self.flush()
+        self.channel.closeAfterFlush()
+      }
+    case .abort: channel.abort()
     }
   }
 }

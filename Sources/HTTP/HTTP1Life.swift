@@ -42,7 +42,7 @@ struct HTTP1Life {
   }
 
   private(set) var state = State.head
-  /// Whether another request may follow the one that is served, or that is waited for.
+  /// Whether no further request follows the one that is served, or whose head is on its way.
   private(set) var isLast = false
   /// Whether the client has sent all it will.
   private(set) var inputEnded = false
@@ -58,7 +58,7 @@ struct HTTP1Life {
 
   var want: Want {
     switch state {
-    case .head: isLast ? .nothing : .head
+    case .head: .head
     case .exchange(let exchange):
       switch exchange.body {
       case .delivered(isPaused: false), .skipped: .body
@@ -71,7 +71,7 @@ struct HTTP1Life {
   /// A request's head was read.
   mutating func began(hasBody: Bool, owesContinue: Bool, keepsAlive: Bool) {
     guard case .head = state else { return }
-    if !keepsAlive || drains { isLast = true }
+    if !keepsAlive { isLast = true }
     state = .exchange(Exchange(body: hasBody ? .offered(owesContinue: owesContinue) : .done))
   }
 
@@ -170,7 +170,7 @@ struct HTTP1Life {
     inputEnded = true
     switch state {
     case .head:
-      if hasInput && !isLast { return .goOn }
+      if hasInput { return .goOn }
       close()
       return .close
     case .exchange(let exchange):
@@ -223,24 +223,19 @@ struct HTTP1Life {
 
   // MARK: ends
 
-  /// No further request after the current one.
+  /// No further request after the current one; a head that is under way is served, as the last.
   /// - Parameter isIdle: no byte of a request has come.
   /// - Returns: whether the connection closes now.
   mutating func drain(isIdle: Bool) -> Bool {
     switch state {
     case .head where isIdle:
-      isLast = true
       close()
       return true
-    case .head, .exchange: drains = true
+    case .head, .exchange: isLast = true
     case .closing, .closed: break
     }
-    if case .exchange = state { isLast = true }
     return false
   }
-
-  /// A head that is under way is served, as the last.
-  private(set) var drains = false
 
   /// What a deadline that passed leads to.
   enum Timeout: Equatable {

@@ -5,7 +5,8 @@ import EventLoops
 ///
 /// What waits is bounded: while answers wait in the socket's buffer no request is begun and nothing is read.
 /// Which part of which message is due is `HTTP1Life`'s matter. Confined to its channel's loop.
-public final class HTTP1ServerConnection: ByteChannelHandler, NextTurnHandler {
+public final class HTTP1ServerConnection: ByteChannelHandler, NextTurnHandler, @unchecked Sendable {
+  // @unchecked: confined to its channel's loop, which the channel asserts.
   let channel: any ByteChannel
   private let limits: HTTPServerLimits
   private let handler: (HTTPExchange) -> Void
@@ -21,6 +22,8 @@ public final class HTTP1ServerConnection: ByteChannelHandler, NextTurnHandler {
   private var isContinued = false
   private var date = HTTPDate()
   private var watchdog: Watchdog?
+  /// Called once when the channel has gone.
+  var onClosed: (() -> Void)?
 
   /// Takes over a channel that is already started or about to be.
   /// - Parameters:
@@ -41,8 +44,8 @@ public final class HTTP1ServerConnection: ByteChannelHandler, NextTurnHandler {
     if !initial.isEmpty { channelRead(initial) }
   }
 
-  /// Closes when idle, else after the current response. For a graceful stop.
-  public func drain() {
+  /// Closes when idle, else after the current response. For a graceful stop (`HTTPConnections`).
+  func drain() {
     if life.drain(isIdle: head.isEmpty && input.isEmpty) { shutDown() }
   }
 
@@ -82,6 +85,9 @@ public final class HTTP1ServerConnection: ByteChannelHandler, NextTurnHandler {
     watchdog = nil
     input.removeAll()
     life.closed()
+    let closed = onClosed
+    onClosed = nil
+    defer { closed?() }
     guard let exchange else { return }
     self.exchange = nil
     let consumer = exchange.consumer

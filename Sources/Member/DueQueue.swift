@@ -3,7 +3,7 @@
 ///
 /// - Units: milliseconds on the lease clock (`Lessor`).
 struct DueQueue: Sendable {
-  private struct Place: Sendable {
+  struct Place: Sendable {
     let time: Int64
     let id: Int64
 
@@ -20,7 +20,7 @@ struct DueQueue: Sendable {
 
   private var entries: [Int64: Entry] = [:]
   /// Binary heap, earliest first.
-  private var heap: [Place] = []
+  var heap: [Place] = []
 
   init() {}
 
@@ -82,6 +82,19 @@ struct DueQueue: Sendable {
     guard let entry = entries[id], time < entry.queued else { return }
     entries[id]!.queued = time
     push(Place(time: time, id: id))
+  }
+
+  /// Guarantees:
+  /// 1. No place comes before its parent: the earliest is in front.
+  /// 2. Every entry has a place at the time that it names.
+  /// - Returns: the first one that does not hold.
+  func checkInvariants() -> String? {
+    for child in heap.indices.dropFirst() where heap[child].precedes(heap[(child - 1) / 2]) {
+      return "1: place \(child) of \(heap.count) comes before its parent"
+    }
+    var missing = entries
+    for place in heap where missing[place.id]?.queued == place.time { missing[place.id] = nil }
+    return missing.keys.min().map { "2: \(missing.count) have no place, \($0) one of them" }
   }
 
   // MARK: Heap

@@ -218,4 +218,34 @@ struct Lessor: Sendable {
   }
 
   mutating func didCheckpoint(_ id: Int64) { checkpointing.remove(id) }
+
+  // MARK: Invariants
+
+  /// Guarantees, between turns:
+  /// 1. Who is not primary keeps no deadlines.
+  /// 2. While primary, every lease has a deadline, and what has one is a lease.
+  /// 3. What is revoked or recorded is a lease, and no more revocations are under way than may be.
+  /// 4. Those of `DueQueue`.
+  /// - Parameter leases: those that exist.
+  /// - Returns: the first one that does not hold.
+  /// - Complexity: O(leases).
+  func checkInvariants(leases: LeaseTable) -> String? {
+    guard isPrimary else {
+      let kept = expiry.count + checkpoints.count + revoking.count + checkpointing.count
+      return kept == 0 ? nil : "1: \(kept) deadlines of nobody"
+    }
+    for id in leases.leases.keys where expiry.due(of: id) == nil {
+      return "2: lease \(id) has no deadline"
+    }
+    guard expiry.count == leases.leases.count else {
+      return "2: \(expiry.count) deadlines of \(leases.leases.count) leases"
+    }
+    for id in revoking.keys where expiry.due(of: id) == nil { return "3: \(id) is revoked" }
+    for id in checkpointing where expiry.due(of: id) == nil { return "3: \(id) is recorded" }
+    guard revoking.count <= config.revokesInFlight else {
+      return "3: \(revoking.count) revocations, limit \(config.revokesInFlight)"
+    }
+    if let problem = expiry.checkInvariants() { return "4: deadlines \(problem)" }
+    return checkpoints.checkInvariants().map { "4: checkpoints \($0)" }
+  }
 }

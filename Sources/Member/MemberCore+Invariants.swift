@@ -1,8 +1,11 @@
 import Bytes
+import EtcdAPI
 import MVCC
+import Membership
 import Raft
+import V2Store
 
-/// What holds between turns, for the simulation, which asks after every one.
+/// What holds between turns: the simulation asks after every one, a server when `ETCD_VERIFY=all`.
 extension MemberCore {
   /// Guarantees:
   /// 1. `durable <= freezing <= applied`: a batch holds nothing that was not applied.
@@ -32,18 +35,77 @@ extension MemberCore {
     return node.checkInvariants().map { "raft \($0)" }
   }
 
-  /// Guarantees that take a look at the backend and a walk over all keys:
+  /// The state as it is now, to be looked at elsewhere.
+  public var state: MemberState {
+    MemberState(
+      store: store, lessor: lessor, applied: applied, durableIndex: durable.index,
+      durableRows: durableRows, isReplayed: durable.index >= replayUntil)
+  }
+}
+
+/// Everything that is replicated, and what the leader keeps beside it, as of one moment: a copy that costs
+/// next to nothing and may be walked through on another thread.
+public struct MemberState: Sendable {
+  let store: MVCCStore
+  let lessor: Lessor
+  let applied: MemberCore.Position
+  let durableIndex: UInt64
+  let durableRows: any CommittedRows
+  /// Whether what the backend held at the start was applied.
+  let isReplayed: Bool
+
+  /// Guarantees, between turns:
   /// 1. The state from which snapshots for peers are taken is that of the durable index.
-  /// 2. Those of `RowLog` and `KeyIndex`.
+  /// 2. Those of `MVCCStore`.
+  /// 3. Those of `Lessor`.
+  /// 4. Those of `Position`.
   /// - Returns: the first one that does not hold.
-  public func checkStoreInvariants() -> String? {
-    if durable.index >= replayUntil, durable.index > 0 {
+  /// - Complexity: O(keys + leases + nodes of the v2 store).
+  public func checkInvariants() -> String? {
+    if isReplayed, durableIndex > 0 {
       do throws(StoreError) {
         var reader = ByteReader(try durableRows.value(.meta, "consistent_index") ?? Bytes())
         let index: UInt64 = reader.readBigEndian() ?? 0
-        if index != durable.index { return "1: rows of \(index), durable \(durable.index)" }
+        if index != durableIndex { return "1: rows of \(index), durable \(durableIndex)" }
       } catch { return "1: \(error)" }
     }
-    return store.checkInvariants()
+    if let problem = store.checkInvariants() { return "2: store \(problem)" }
+    if let problem = lessor.checkInvariants(leases: store.leases) { return "3: lessor \(problem)" }
+    return applied.checkInvariants().map { "4: position \($0)" }
+  }
+}
+
+extension MemberCore.Position {
+  /// Guarantees:
+  /// 1. An entry has an index and a term, or neither.
+  /// 2. The configuration names the members, and as learners those that are.
+  /// 3. The v2 store holds the same members and version.
+  /// 4. Those of `V2Store`.
+  /// - Returns: the first one that does not hold.
+  func checkInvariants() -> String? {
+    guard (index == 0) == (term == 0) else { return "1: index \(index) in term \(term)" }
+    let named = Set(confState.voters + confState.learners + confState.votersOutgoing)
+    guard named == Set(membership.members.keys) else {
+      return "2: the configuration names \(named.sorted()), members are "
+        + "\(membership.members.keys.sorted())"
+    }
+    let learners = Set(confState.learners + confState.learnersNext)
+    for member in membership.sorted where member.isLearner != learners.contains(member.id) {
+      return "2: member \(member.id) learns: \(member.isLearner), learners \(learners.sorted())"
+    }
+    do throws(MembershipError) {
+      let stored = try Membership(v2)
+      guard Self.facts(of: stored) == Self.facts(of: membership) else {
+        return "3: \(Self.facts(of: stored)), not \(Self.facts(of: membership))"
+      }
+    } catch { return "3: \(error)" }
+    return v2.checkInvariants().map { "4: v2 store \($0)" }
+  }
+
+  /// What the v2 store has too. Names and client URLs come there when a member publishes them.
+  private static func facts(of membership: Membership) -> [String] {
+    membership.sorted.map { "\($0.hexID) \($0.peerURLs) \($0.isLearner)" }
+      + membership.removed.sorted().map { "removed \(String($0, radix: 16))" }
+      + [membership.clusterVersion ?? "no version"]
   }
 }

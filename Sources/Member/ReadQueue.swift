@@ -36,7 +36,7 @@ struct ReadQueue: Sendable {
   /// Rounds that ended without an answer.
   private(set) var failed = 0
   /// Questions about leases that wait.
-  private(set) var leaseQuestions = 0
+  var leaseQuestions = 0
 
   mutating func add(_ ids: [UInt64], tick: Int) {
     for id in ids { next.append(Entry(id: id, tick: tick, waiter: .read)) }

@@ -40,11 +40,25 @@ public final class BackendStore: Sendable {
       try disk { () throws(FileError) in try fileSystem.syncDirectory(directory) }
     }
     let opened = try BoltDatabase(fileSystem, path: path, options: options)
-    do throws(BoltError) { try createBuckets(opened) } catch {
+    do throws(BoltError) {
+      if options.verifiesPages { try verify(opened, path) }
+      try createBuckets(opened)
+    } catch {
       opened.close()
       throw error
     }
     return opened
+  }
+
+  /// Looks at every page. - Throws: `invalid` naming the first that contradicts others.
+  private static func verify(_ database: BoltDatabase, _ path: String) throws(BoltError) {
+    let problems = try database.read().survey(verifyingKeys: true).problems
+    guard let first = problems.first else { return }
+    throw BoltError(
+      reason: .invalid,
+      description:
+        "\(path): \(first) (\(problems.count) problems); restore the member from a snapshot, "
+        + "or remove it and add it anew")
   }
 
   /// Makes an empty database under another name first, so that a half-made one never stands there.
@@ -153,6 +167,8 @@ public final class BackendStore: Sendable {
     do throws(BoltError) {
       _ = try defragmentation.copy.follow(source.read())
       try defragmentation.copy.finish()
+      // While the old one is still in its place.
+      if options.verifiesPages { try verifyCopy() }
     } catch {
       defragmentation.copy.abandon()
       try Self.removeLeftover(copyPath, fileSystem)
@@ -160,6 +176,12 @@ public final class BackendStore: Sendable {
     }
     try Self.move(copyPath, directory, fileSystem)
     return try reopen(retiring: source)
+  }
+
+  private func verifyCopy() throws(BoltError) {
+    let copy = try BoltDatabase(fileSystem, path: copyPath, options: options)
+    defer { copy.close() }
+    try Self.verify(copy, copyPath)
   }
 
   private static func move(

@@ -62,6 +62,32 @@ public struct Inflights: Sendable, Hashable {
     if count == 0 { start = 0 }
   }
 
+  /// Last entries of the oldest and of the newest message on the way; `nil` when there is none.
+  var range: ClosedRange<UInt64>? {
+    guard count > 0 else { return nil }
+    let (first, last) = (flight(0).index, flight(count - 1).index)
+    return first <= last ? first...last : nil
+  }
+
+  private func flight(_ position: Int) -> Flight { ring[(start + position) % ring.count] }
+
+  /// Guarantees:
+  /// 1. No more messages than `limit`.
+  /// 2. `bytes` is the sum of theirs.
+  /// 3. Their indexes ascend.
+  /// - Returns: the first one that does not hold.
+  func checkInvariants() -> String? {
+    guard count <= limit else { return "1: \(count) messages in flight, limit \(limit)" }
+    var sum: UInt64 = 0
+    for position in 0..<count {
+      sum += flight(position).bytes
+      guard position == 0 || flight(position - 1).index < flight(position).index else {
+        return "3: the message in flight up to \(flight(position).index) is out of order"
+      }
+    }
+    return sum == bytes ? nil : "2: \(bytes) bytes in flight, \(sum) found"
+  }
+
   /// Counts out everything.
   mutating func reset() {
     start = 0

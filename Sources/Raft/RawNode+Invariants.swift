@@ -22,6 +22,8 @@ extension RaftLog {
   /// 1. `applied <= applying <= committed <= lastIndex`.
   /// 2. The log begins at most one entry after what is committed: nothing else was compacted.
   /// 3. The unstable end follows the storage without a gap, or a snapshot is in between.
+  /// 4. What was handed out for writing is here: `offset <= offsetInProgress <= end`.
+  /// - Returns: the first one that does not hold.
   func checkInvariants() -> String? {
     guard applied <= applying, applying <= committed, committed <= lastIndex else {
       return "1: \(description), last \(lastIndex)"
@@ -30,6 +32,9 @@ extension RaftLog {
     guard unstable.offset <= storage.lastIndex + 1 || unstable.snapshot != nil else {
       return "3: storage ends at \(storage.lastIndex), \(description)"
     }
+    guard unstable.offset <= unstable.offsetInProgress,
+      unstable.offsetInProgress <= unstable.offset + UInt64(unstable.count)
+    else { return "4: \(description)" }
     return nil
   }
 }
@@ -39,10 +44,18 @@ extension Progress {
   /// 1. `match < next`.
   /// 2. Entries are in flight in state `replicate` only, and never more than the window holds.
   /// 3. A snapshot is pending in state `snapshot` only.
+  /// 4. What is in flight lies between the two: after `match`, before `next`.
+  /// - Returns: the first one that does not hold.
   func checkInvariants() -> String? {
     guard match < next else { return "1: \(self)" }
     guard inflights.count == 0 || state == .replicate else { return "2: \(self)" }
     guard (pendingSnapshot > 0) == (state == .snapshot) else { return "3: \(self)" }
+    if let problem = inflights.checkInvariants() { return "2: \(problem)" }
+    if let range = inflights.range {
+      guard match < range.lowerBound, range.upperBound < next else {
+        return "4: \(range) in flight, \(self)"
+      }
+    }
     return nil
   }
 }

@@ -16,6 +16,20 @@ func accepted(
 
 struct NotAccepted: Error {}
 
+@Suite struct VerifyVariableTests {
+  @Test func allTurnsTheChecksOn() throws {
+    let all = try accepted([], ["ETCD_VERIFY": "all"])
+    #expect(all.server.verifies)
+    #expect(!all.notices.contains { $0.message.contains("environment variable") })
+    #expect(try !accepted([], ["ETCD_VERIFY": ""]).server.verifies)
+    let other = try accepted([], ["ETCD_VERIFY": "some"])
+    #expect(!other.server.verifies)
+    let notice = other.notices.first { $0.message.hasPrefix("environment variable has no effect") }
+    #expect(notice?.level == .warn)
+    #expect(notice?.fields.map(\.value) == ["ETCD_VERIFY=some"])
+  }
+}
+
 /// The message and exit code of a refused command line; `nil` when it is not refused.
 func refusal(
   _ arguments: [String], _ environment: [String: String] = [:]

@@ -63,7 +63,7 @@ import Testing
     )
     add("Platform", "Bytes", "Glibc", "Darwin")
     add("EventLoops", "Bytes", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
-    add("HTTP", "Bytes", "EventLoops", "CZlib", "Glibc", "Darwin")
+    add("HTTP", "Bytes", "EventLoops", "CZlib", "Glibc", "Darwin", "Synchronization")
     add("Calls", "Bytes", "EventLoops")
     add(
       "GRPC", "Bytes", "Calls", "EventLoops", "HTTP", "CNghttp2", "CZlib", "Synchronization",

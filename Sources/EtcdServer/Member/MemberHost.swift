@@ -59,6 +59,9 @@ final class MemberHost: @unchecked Sendable {
   private let storageThread = WorkerThread(name: "etcd-storage", isBackground: true)
   /// Copies the backend.
   private let copyThread = WorkerThread(name: "etcd-copy", isBackground: true)
+  /// Walks through copies of the state, with `ETCD_VERIFY=all`.
+  private let verifier: WorkerThread?
+  private let verification = Mutex(Verification())
   private let isStopping = Mutex(false)
   private let metrics: ServerMetrics
   private let tickInterval: Duration
@@ -90,9 +93,10 @@ final class MemberHost: @unchecked Sendable {
 
   init(
     core: consuming MemberCore, opened: MemberDirectory.Opened, tickInterval: Duration,
-    logger: Logger, metrics: ServerMetrics, pace: Pace = Pace()
+    logger: Logger, metrics: ServerMetrics, pace: Pace = Pace(), verifies: Bool = false
   ) {
     self.pace = pace
+    verifier = verifies ? WorkerThread(name: "etcd-verify", isBackground: true) : nil
     published = Mutex(Published(status: core.status, membership: core.membership))
     initialAuth = core.auth
     self.core = core
@@ -159,6 +163,7 @@ final class MemberHost: @unchecked Sendable {
     isStopping.withLock { $0 = true }
     copyThread.stop()
     storageThread.stop()
+    verifier?.stop()
     do throws(StorageError) { try log.close() } catch {
       logger.error("failed to close WAL", [LogField("error", .error(error))])
     }
@@ -204,6 +209,7 @@ final class MemberHost: @unchecked Sendable {
     if out.compactedRows > 0 || out.wantsCompaction || out.compacted != nil {
       compactions.note(out, took: took, metrics.requests)
     }
+    verify(events, &out)
     carryOut(out)
     if took > pace.slowTurn {
       warn(.nanoseconds(Int64(clamping: took)), events, applied: core.appliedIndex &- before)
@@ -213,6 +219,23 @@ final class MemberHost: @unchecked Sendable {
       storageThread.execute { releaseFreeMemory() }
     }
     return out.status.proposalsPending
+  }
+
+  /// Before anything leaves: what a broken member says is not to be trusted.
+  private func verify(_ events: [MemberEvent], _ out: inout MemberOutput) {
+    guard let verifier, out.fatal == nil else { return }
+    if let problem = core.checkInvariants() {
+      out.fatal = BrokenGuarantee.text(problem)
+      return
+    }
+    let committed = events.contains { if case .committed = $0 { true } else { false } }
+    let now = monotonicNanoseconds()
+    guard verification.withLock({ $0.begins(committed: committed, now: now) }) else { return }
+    let state = core.state
+    verifier.execute {
+      if let problem = state.checkInvariants() { self.stop(BrokenGuarantee.text(problem)) }
+      self.verification.withLock { $0.ended(now: monotonicNanoseconds()) }
+    }
   }
 
   /// - Source: etcd `warnOfExpensiveGenericRequest`, whose requests are ours of a turn.

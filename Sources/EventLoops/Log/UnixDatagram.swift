@@ -43,12 +43,12 @@ public final class UnixDatagram: Sendable {
     }
     guard socket >= 0, result == 0 else {
       let reason = UVError(fits ? errno : ENAMETOOLONG)
-      if socket >= 0 { close(socket) }
+      // `deinit` runs and closes: a second close could hit another thread's new descriptor.
       throw .system(operation: "dial unixgram \(path)", reason)
     }
   }
 
-  deinit { close(socket) }
+  deinit { if socket >= 0 { close(socket) } }
 
   /// Sends one message.
   /// - Returns: whether it was taken.

@@ -191,12 +191,13 @@ private final class OutputPipe: LoopResource, @unchecked Sendable {
 
   private func end() {
     guard !ended else { return }
-    ended = true
-    handle.close()
+    close()
     onEnd()
   }
 
+  /// Once: libuv gives the handle's memory back soon after.
   func close() {
+    guard !ended else { return }
     ended = true
     handle.close()
   }

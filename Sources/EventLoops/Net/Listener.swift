@@ -30,6 +30,7 @@ public final class Listener: LoopResource, @unchecked Sendable {
   private let admission: ConnectionAdmission?
   /// A connection was taken by libuv and waits until it may be served; no other is taken meanwhile.
   private var isHeld = false
+  private var isClosed = false
   private var spare = SpareDescriptor()
   private var retry: LoopTimer?
 
@@ -177,7 +178,7 @@ public final class Listener: LoopResource, @unchecked Sendable {
   }
 
   private func acceptHeld() {
-    guard isHeld, uv_is_closing(handle.base) == 0 else { return }
+    guard isHeld, !isClosed else { return }
     isHeld = false
     spare.acquire()
     connectionWaits(0)
@@ -213,6 +214,9 @@ public final class Listener: LoopResource, @unchecked Sendable {
   /// Stops listening. Connections stay.
   public func close() {
     loop.preconditionCurrent()
+    // Once: libuv gives the handle's memory back soon after.
+    guard !isClosed else { return }
+    isClosed = true
     retry?.cancel()
     spare.release()
     handle.close()

@@ -192,8 +192,8 @@ extension Cluster {
     if let problem = member.core.checkInvariants() {
       problems.append("\(name(id)) breaks an invariant: \(problem)")
     }
-    if chance(oneIn: 10), let problem = member.core.checkStoreInvariants() {
-      problems.append("\(name(id)) breaks an invariant of its store: \(problem)")
+    if chance(oneIn: 10), let problem = member.core.state.checkInvariants() {
+      problems.append("\(name(id)) breaks an invariant of its state: \(problem)")
     }
     if status.term != before.term || status.role != before.role {
       trace("\(name(id)) is \(status.role) in term \(status.term)")

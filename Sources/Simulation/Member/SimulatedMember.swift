@@ -99,6 +99,7 @@ public final class SimulatedMember {
     directory.segmentsKept = options.segmentsKept
     directory.snapshotsKept = options.snapshotsKept
     directory.bolt.mapBytes = SimulatedMemory.reservedBytes
+    directory.bolt.verifiesPages = true
     snapDirectory = directory.snapDirectory
     let isNew = try !directory.holdsMember()
     let opened =

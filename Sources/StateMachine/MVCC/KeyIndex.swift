@@ -355,32 +355,4 @@ struct KeyIndex: Sendable {
     node.children.remove(at: left + 1)
     node.firstKeys.remove(at: left + 1)
   }
-
-  /// Verifies order, counts and bounds of every node, for tests and the simulation.
-  func checkInvariants() {
-    var total = 0
-    var previous: IndexKey?
-    func walk(_ node: Node) -> Int {
-      var live = 0
-      if node.isLeaf {
-        for entry in node.entries {
-          if let previous { precondition(previous < entry.key, "index keys out of order") }
-          previous = entry.key
-          total += 1
-          live += entry.history.isLive ? 1 : 0
-        }
-      } else {
-        precondition(node.children.count == node.firstKeys.count, "separator count")
-        for (index, child) in node.children.enumerated() {
-          precondition(child.count > 0 && child.count <= Self.nodeMax, "node of \(child.count)")
-          precondition(Self.firstKey(child) == node.firstKeys[index], "separator")
-          live += walk(child)
-        }
-      }
-      precondition(live == node.live, "live count \(node.live), found \(live)")
-      return live
-    }
-    _ = walk(root)
-    precondition(total == count, "key count \(count), found \(total)")
-  }
 }

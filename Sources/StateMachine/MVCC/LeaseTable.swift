@@ -13,7 +13,7 @@ public struct LeaseTable: Sendable {
   }
 
   public private(set) var leases: [Int64: Lease] = [:]
-  private var leaseOfKey: [Bytes: Int64] = [:]
+  private(set) var leaseOfKey: [Bytes: Int64] = [:]
 
   public init() {}
 

@@ -26,7 +26,7 @@ struct RowLog: Sendable {
     }
   }
 
-  private var segments: [Segment] = []
+  private(set) var segments: [Segment] = []
   private(set) var count = 0
   /// Bytes of keys and values, for limits.
   private(set) var bytes = 0

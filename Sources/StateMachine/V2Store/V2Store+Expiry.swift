@@ -11,7 +11,7 @@ struct ExpiryQueue: Hashable, Sendable {
     }
   }
 
-  private var heap: [Item] = []
+  private(set) var heap: [Item] = []
   /// Nodes that have a lifetime; at most as many as the heap has items.
   var live = 0
 

@@ -1,3 +1,4 @@
+import EventLoops
 import Protobuf
 
 #if canImport(Glibc)
@@ -11,6 +12,19 @@ import Protobuf
 /// Linux kills them by itself (`Shim`); where it does not, or a member's program has given that up,
 /// this process is what keeps ports and data from being held by orphans.
 enum Guardian {
+  /// Starts it.
+  /// - Parameter onEnd: called when it has ended.
+  static func start(
+    _ directory: RunDirectory, on loop: EventLoop, onEnd: @escaping () -> Void
+  ) throws -> ChildProcess {
+    var configuration = ChildProcess.Configuration(arguments: [
+      try System.executable(), "__guard", "--dir", directory.path,
+    ])
+    configuration.newGroup = true
+    return try ChildProcess(
+      loop: loop, configuration, onOutput: { _, _ in }, onExit: { _ in onEnd() })
+  }
+
   /// Follows the supervisor of `directory` until it is gone.
   static func run(_ directory: RunDirectory) throws(DevClusterError) {
     // Whatever ends the supervisor must not end its guardian first.
