@@ -131,10 +131,13 @@ let package = Package(
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),
-    library("DevClusterKit", ["Bytes", "Protobuf", "EventLoops", "HTTP", "CUV", "CDevCluster"]),
+    library(
+      "DevClusterKit",
+      ["Bytes", "Protobuf", "EventLoops", "HTTP", "CommandLineTool", "CUV", "CDevCluster"]),
     .executableTarget(
       name: "devcluster", dependencies: ["DevClusterKit"], swiftSettings: settings),
-    tests("DevClusterTests", ["DevClusterKit", "devcluster", "Bytes", "Protobuf"]),
+    tests(
+      "DevClusterTests", ["DevClusterKit", "devcluster", "CommandLineTool", "Bytes", "Protobuf"]),
     // Glue: the running member.
     library(
       "EtcdServer",
