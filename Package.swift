@@ -152,7 +152,7 @@ let package = Package(
       [
         "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "GRPC", "Auth", "FileSystem", "EtcdAPI",
         "Bytes",
-        "MVCC", "Bolt",
+        "MVCC", "Bolt", "PeerTransport",
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "EventLoops",
       ]),
 
