@@ -138,10 +138,13 @@ let package = Package(
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),
-    library("DevClusterKit", ["Bytes", "Protobuf", "EventLoops", "HTTP", "CUV", "CDevCluster"]),
+    library(
+      "DevClusterKit",
+      ["Bytes", "Protobuf", "EventLoops", "HTTP", "CommandLineTool", "CUV", "CDevCluster"]),
     .executableTarget(
       name: "devcluster", dependencies: ["DevClusterKit"], swiftSettings: settings),
-    tests("DevClusterTests", ["DevClusterKit", "devcluster", "Bytes", "Protobuf"]),
+    tests(
+      "DevClusterTests", ["DevClusterKit", "devcluster", "CommandLineTool", "Bytes", "Protobuf"]),
     // Glue: the running member.
     library(
       "EtcdServer",
@@ -158,7 +161,7 @@ let package = Package(
         "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "Calls", "GRPC", "Auth", "FileSystem",
         "EtcdAPI",
         "Bytes",
-        "MVCC", "Bolt",
+        "MVCC", "Bolt", "PeerTransport",
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "EventLoops",
       ]),
 

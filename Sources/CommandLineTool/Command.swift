@@ -63,11 +63,17 @@ public enum ArgumentRule: Sendable, Equatable {
 public struct Invocation: Sendable {
   /// Arguments that are no flags.
   public let arguments: [String]
+  /// How many of them stand in front of `--`; `nil` when there was none.
+  /// - Source: pflag `ArgsLenAtDash`.
+  public let argumentsAtDash: Int?
   public let console: Console
   let values: FlagValues
 
-  init(arguments: [String], console: Console, values: FlagValues) {
+  init(
+    arguments: [String], argumentsAtDash: Int? = nil, console: Console, values: FlagValues
+  ) {
     self.arguments = arguments
+    self.argumentsAtDash = argumentsAtDash
     self.console = console
     self.values = values
   }
@@ -80,6 +86,7 @@ public struct Invocation: Sendable {
     do throws(FlagReader.Failure) {
       let result = try FlagReader(command.flags).read(words)
       arguments = result.arguments
+      argumentsAtDash = result.argumentsAtDash
       values = result.values
       self.console = console
     } catch { throw CommandFailure(error.message) }
@@ -89,6 +96,8 @@ public struct Invocation: Sendable {
   public func isGiven(_ name: String) -> Bool { values.given.contains(name) }
   /// Text of a flag, or its default.
   public func string(_ name: String) -> String { values.text(name) }
+  /// Texts of a flag in the order in which they were given; empty when it was not.
+  public func all(_ name: String) -> [String] { values.all(name) }
   public func bool(_ name: String) -> Bool { GoNumber.bool(values.text(name)) ?? false }
   public func unsigned(_ name: String) -> UInt64 { GoNumber.unsigned(values.text(name)) ?? 0 }
   public func signed(_ name: String) -> Int64 { GoNumber.signed(values.text(name)) ?? 0 }

@@ -1,6 +1,7 @@
 /// Finds the command that a command line names.
 struct CommandFinder {
   let root: Command
+  var matchesPrefixes = true
 
   /// The command with the words that are left for it; flags may stand in front of its name.
   func find(_ words: [String]) -> (path: CommandPath, words: [String]) {
@@ -9,7 +10,7 @@ struct CommandFinder {
     while true {
       let here = CommandPath(path)
       guard let (position, word) = here.reader.plainWords(rest).first,
-        let next = Self.below(here.command, word)
+        let next = below(here.command, word)
       else { return (here, rest) }
       rest.remove(at: position)
       path.append(next)
@@ -17,10 +18,11 @@ struct CommandFinder {
   }
 
   /// A command by its name, an alias, or a prefix that only one command has.
-  private static func below(_ command: Command, _ word: String) -> Command? {
+  private func below(_ command: Command, _ word: String) -> Command? {
     if let exact = command.commands.first(where: { $0.name == word || $0.aliases.contains(word) }) {
       return exact
     }
+    guard matchesPrefixes else { return nil }
     let matches = command.commands.filter { candidate in
       candidate.name.hasPrefix(word) || candidate.aliases.contains { $0.hasPrefix(word) }
     }

@@ -55,6 +55,10 @@ public struct FlagKind: Sendable {
 
   public static let string = FlagKind(typeName: "string", zero: "", isQuoted: true) { _ in nil }
 
+  /// Any text, and the flag may be given several times (`Invocation.all`); commas are part of it.
+  /// - Source: pflag `StringArray`.
+  public static let stringArray = FlagKind(typeName: "stringArray", zero: "") { _ in nil }
+
   /// Words between commas.
   public static let strings: FlagKind = {
     var kind = FlagKind(typeName: "strings", zero: "") { _ in nil }

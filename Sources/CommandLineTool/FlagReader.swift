@@ -1,7 +1,8 @@
 /// Values of all flags of a command.
 struct FlagValues: Sendable {
   private var texts: [String: String]
-  private(set) var given: Set<String> = []
+  private var allTexts: [String: [String]] = [:]
+  var given: Set<String> { Set(allTexts.keys) }
 
   init(_ flags: [CommandFlag]) {
     texts = Dictionary(flags.map { ($0.name, $0.fallback) }, uniquingKeysWith: { $1 })
@@ -12,15 +13,17 @@ struct FlagValues: Sendable {
     return text
   }
 
+  func all(_ name: String) -> [String] { allTexts[name] ?? [] }
+
   func isKnown(_ name: String) -> Bool { texts[name] != nil }
 
   fileprivate mutating func set(_ flag: CommandFlag, _ text: String) {
-    if flag.kind.isList, given.contains(flag.name), let before = texts[flag.name] {
+    if flag.kind.isList, allTexts[flag.name] != nil, let before = texts[flag.name] {
       texts[flag.name] = before + "," + text
     } else {
       texts[flag.name] = text
     }
-    given.insert(flag.name)
+    allTexts[flag.name, default: []].append(text)
   }
 }
 
@@ -31,6 +34,8 @@ struct FlagReader {
   struct Result {
     var values: FlagValues
     var arguments: [String] = []
+    /// How many arguments stand in front of `--`; `nil` without one.
+    var argumentsAtDash: Int?
   }
 
   /// Why reading stopped.
@@ -48,6 +53,7 @@ struct FlagReader {
       if !word.hasPrefix("-") || word == "-" {
         result.arguments.append(word)
       } else if word == "--" {
+        result.argumentsAtDash = result.arguments.count
         result.arguments += rest
         break
       } else if word.hasPrefix("--") {

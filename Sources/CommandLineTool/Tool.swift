@@ -8,8 +8,16 @@ public struct Tool: Sendable {
   /// does in cobra.
   public var printsUsageAsOutput = false
 
+  /// What an error of the command line is told as, on standard error; cobra's message, usage and message
+  /// again unless a program says otherwise.
+  public var misuse: (@Sendable (CommandPath, _ message: String) -> String)?
+
+  /// Whether the beginning of a command's name will do when no other begins so.
+  private let matchesPrefixes: Bool
+
   /// Adds `help`, `completion` and what the completion scripts call.
-  public init(_ root: Command) {
+  public init(_ root: Command, matchesPrefixes: Bool = true) {
+    self.matchesPrefixes = matchesPrefixes
     var root = root
     var help = Command("help [command]", short: "Help about any command")
     help.builtin = .help
@@ -23,7 +31,7 @@ public struct Tool: Sendable {
   /// Runs the command that `arguments`, without the program's name, ask for.
   /// - Returns: the exit code.
   public func run(_ arguments: [String], console: Console) -> Int32 {
-    let finder = CommandFinder(root: root)
+    let finder = CommandFinder(root: root, matchesPrefixes: matchesPrefixes)
     if arguments.first == Completion.commandName {
       // What is completed may begin with a dash: nothing of it is a flag of this command.
       let lines = Completion.candidates(Array(arguments.dropFirst()), finder)
@@ -32,6 +40,10 @@ public struct Tool: Sendable {
     }
     let (path, words) = finder.find(arguments)
     if let unknown = finder.unknownCommand(path, words) {
+      if let misuse {
+        console.printError(misuse(path, unknown))
+        return CommandFailure.error
+      }
       console.printError("Error: \(unknown)\nRun '\(root.name) --help' for usage.\n")
       console.printError("Error: \(unknown)\n")
       return CommandFailure.error
@@ -49,7 +61,8 @@ public struct Tool: Sendable {
       return misused(path, error.message, console)
     }
     let invocation = Invocation(
-      arguments: result.arguments, console: console, values: result.values)
+      arguments: result.arguments, argumentsAtDash: result.argumentsAtDash, console: console,
+      values: result.values)
     guard command.isRunnable, !invocation.bool("help") else {
       console.print(helpText(path))
       return 0
@@ -76,7 +89,9 @@ public struct Tool: Sendable {
 
   /// Tells what is wrong with the command line: cobra says it before the usage, etcd's `main` after.
   private func misused(_ path: CommandPath, _ message: String, _ console: Console) -> Int32 {
-    if printsUsageAsOutput {
+    if let misuse {
+      console.printError(misuse(path, message))
+    } else if printsUsageAsOutput {
       console.printError("Error: \(message)\n")
       console.print(helpText(path))
       console.printError("\nError: \(message)\n")
@@ -87,7 +102,7 @@ public struct Tool: Sendable {
   }
 
   private func runBuiltin(_ builtin: Command.Builtin, _ invocation: Invocation) {
-    let finder = CommandFinder(root: root)
+    let finder = CommandFinder(root: root, matchesPrefixes: matchesPrefixes)
     switch builtin {
     case .help:
       let (path, words) = finder.find(invocation.arguments)

@@ -1,3 +1,4 @@
+import CommandLineTool
 import EventLoops
 import Protobuf
 
@@ -16,23 +17,30 @@ public enum DevCluster {
     System.unblockSignals()
     // A reader of our output that went away must show as an error of write(2).
     signal(SIGPIPE, SIG_IGN)
-    do throws(DevClusterError) {
-      return try perform(try Arguments(words), words)
-    } catch {
-      System.complain(error.description)
+    // A member's flags are none of ours.
+    if words.first == "__member" { return becomeMember(Array(words.dropFirst())) }
+    let console = Console(
+      print: { System.writeAll(1, Array($0.utf8)) },
+      printError: { System.writeAll(2, Array($0.utf8)) })
+    let tool = tool { (order, directory) throws(DevClusterError) in
+      try perform(order, try RunDirectory(directory), words)
+    }
+    return tool.run(words, console: console)
+  }
+
+  /// Becomes a member's program; only the supervisor says this.
+  private static func becomeMember(_ words: [String]) -> Int32 {
+    guard words.count >= 2, let parent = Int32(words[0]) else {
+      System.complain("__member is for the supervisor alone")
       return 1
     }
+    return Shim.become(Array(words.dropFirst()), parent: parent)
   }
 
   private static func perform(
-    _ arguments: Arguments, _ words: [String]
+    _ order: Order, _ directory: RunDirectory, _ words: [String]
   ) throws(DevClusterError) -> Int32 {
-    if case .runMember(let parent, let command) = arguments.command {
-      return Shim.become(command, parent: parent)
-    }
-    let directory = try RunDirectory(arguments.directory)
-    switch arguments.command {
-    case .help: System.print(help)
+    switch order {
     case .up(let options): return try up(options, directory, words)
     case .down: try down(directory)
     case .clean: try directory.remove()
@@ -49,7 +57,6 @@ public enum DevCluster {
         System.complain(note)
       }
     case .guardian: try Guardian.run(directory)
-    case .runMember: preconditionFailure("handled above")
     }
     return 0
   }
@@ -158,29 +165,4 @@ public enum DevCluster {
     }
     return found
   }
-
-  static let help = """
-    devcluster runs a local cluster of real etcd processes on 127.0.0.1.
-
-      devcluster up [N] [--detach] [-- ETCD FLAGS]   start 1 to 7 members (3) and wait for health
-      devcluster status                              members, endpoints, leader
-      devcluster env                                 the line that points etcdctl at the cluster
-      devcluster logs [MEMBER] [-f]                  what members printed
-      devcluster stop|start|restart|kill MEMBER      end, start, crash one member
-      devcluster pause|resume MEMBER                 freeze one member
-      devcluster down                                end all members; the data stays
-      devcluster clean                               remove the data
-
-    Options of all commands:
-      --dir PATH           where data and logs are (.devcluster)
-    Options of up:
-      --binary PATH        program of the members (the etcd beside devcluster); repeat with
-      --binary m2=PATH     the name of a member for that one alone
-      --wait SECONDS       time to become healthy (60)
-      -d, --detach         return when healthy; the cluster lives on until devcluster down
-      --base-port PORT     two ports a member from here on, instead of the standard ports
-
-    Standard ports, clients and peers: m1 12379 12380, m2 22379 22380, … m5 52379 52380,
-    m6 12389 12390, m7 22389 22390.
-    """
 }

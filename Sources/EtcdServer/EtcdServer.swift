@@ -8,6 +8,7 @@ import HTTP
 import Member
 import MemberStorage
 import Membership
+import PeerTransport
 import Protobuf
 import Synchronization
 
@@ -66,7 +67,7 @@ public final class EtcdServer: @unchecked Sendable {
 
   /// As `--experimental-client-loops` says; with the core's lane and the peers' fewer than
   /// `RequestID.lanesMax`.
-  private static let clientLoopsMax = 8
+  static let clientLoopsMax = 8
 
   private var loops: [EventLoop] { clientLoops + [peerLoop] }
 
@@ -216,10 +217,14 @@ public final class EtcdServer: @unchecked Sendable {
   var firstMember: RunningMember? { running?.members[1] }
 
   /// Bytes that a message of a client may have: more than a request, so that the refusal is etcd's
-  /// own, and never more than protobuf allows.
+  /// own, and never more than peers take, in streams or posted: an entry that no follower takes would
+  /// stop the cluster for good.
   static func messageBytesMax(_ config: ServerConfig) -> Int {
+    let most =
+      min(StreamDecoder.messageLimit, PeerTransportConfiguration.postedBytesMax)
+      - Int(Bootstrap.raftMessageBytes)
     let (sum, overflowed) = config.maxRequestBytes.addingReportingOverflow(512 << 10)
-    return overflowed ? Int(Int32.max) : min(sum, Int(Int32.max))
+    return overflowed ? most : min(sum, most)
   }
 
   private var grpcConfiguration: GRPCServerConfiguration {

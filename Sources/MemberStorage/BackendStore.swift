@@ -57,7 +57,7 @@ public final class BackendStore: Sendable {
     throw BoltError(
       reason: .invalid,
       description:
-        "\(path): \(first) (\(problems.count) problems); restore the member from a snapshot, "
+        "\(path): \(first) (\(problems.count) in all); restore the member from a snapshot, "
         + "or remove it and add it anew")
   }
 

@@ -43,6 +43,8 @@ public struct PeerTransportConfiguration: Sendable {
   public var worker: WorkerThread?
   /// Most bytes of a snapshot queued on its connection.
   public var snapshotQueueBytes = 1 << 20
+  /// Posted messages together, and so each of them; Go takes 512 MB each, however many at once.
+  public static let postedBytesMax = 300 << 20
   /// Largest message.
   public var messageLimit = StreamDecoder.messageLimit
   /// Members outside of the configuration that are remembered because they contacted us.

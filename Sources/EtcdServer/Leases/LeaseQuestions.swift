@@ -27,14 +27,14 @@ final class LeaseQuestions: @unchecked Sendable {
   /// Between two rounds without an answer.
   private static let pause: Duration = .milliseconds(50)
   /// Requests to the leader at a time; others wait.
-  private static let forwardedMax = 64
+  static let forwardedMax = 64
   /// Of those that ask for keys, whose answers may have megabytes.
-  private static let keysMax = 2
+  static let keysMax = 2
   /// Renewals are small; keys of a lease may be many.
   private static let answerBytesMax = 64 << 20
 
   /// Questions that may wait for one of those requests.
-  private static let queuedMax = 1 << 16
+  static let queuedMax = 1 << 16
 
   private let shared: SharedMember
   private let requests: RequestTable

@@ -6,7 +6,7 @@ import Protobuf
 
 extension KVResult {
   /// Responses up to this size are written into one buffer; larger ones are sent row by row.
-  private static let joinedBytesMax = 64 << 10
+  static let joinedBytesMax = 64 << 10
 
   /// The response as it is sent: small ones as one buffer, a large range as slices of the store that
   /// are fetched as the client takes them.

@@ -15,6 +15,12 @@ import Raft
 ///
 /// - Source: etcd `etcdserver/bootstrap.go`.
 enum Bootstrap {
+  /// Entries that one message to a peer holds at most, unless a single one is larger, and messages on their
+  /// way to a peer.
+  /// - Source: etcd `maxSizePerMsg`, `maxInflightMsgs`.
+  static let raftMessageBytes: UInt64 = 1 << 20
+  static let raftInflightMessages = 512
+
   struct Result {
     let core: MemberCore
     let opened: MemberDirectory.Opened
@@ -78,8 +84,8 @@ enum Bootstrap {
     var raft = RaftConfig(id: opened.memberID)
     raft.electionTicks = config.electionTimeout / config.heartbeatInterval
     raft.heartbeatTicks = 1
-    raft.maxSizePerMessage = 1 << 20
-    raft.maxInflightMessages = 512
+    raft.maxSizePerMessage = raftMessageBytes
+    raft.maxInflightMessages = raftInflightMessages
     raft.checkQuorum = true
     raft.preVote = config.preVote
     raft.random = SplitMix64(seed: seed)

@@ -14,8 +14,7 @@ final class PeerRequestHandler {
   /// Snapshots on their way in, oldest first.
   private var snapshots: [SnapshotReceiver] = []
   private var mismatches = LogThrottle()
-  /// Posted messages may have 512 MB each, as in Go, but not all at once.
-  private let bodies = HTTPBodyBudget(bytesMax: 300 << 20)
+  private let bodies = HTTPBodyBudget(bytesMax: PeerTransportConfiguration.postedBytesMax)
 
   init(_ transport: PeerTransport, _ context: PeerContext) {
     self.transport = transport

@@ -1,0 +1,117 @@
+import CommandLineTool
+import Synchronization
+import Testing
+
+@testable import DevClusterKit
+
+@Suite struct CommandTests {
+  private struct Ran: Sendable {
+    var status: Int32 = 0
+    var output = ""
+    var error = ""
+    var order: Order?
+    var directory = ""
+  }
+
+  private func run(_ line: String, status: Int32 = 0) -> Ran {
+    let ran = Mutex(Ran())
+    let console = Console(
+      print: { text in ran.withLock { $0.output += text } },
+      printError: { text in ran.withLock { $0.error += text } })
+    let code = DevCluster.tool { (order, directory) throws(DevClusterError) in
+      ran.withLock { ($0.order, $0.directory) = (order, directory) }
+      return status
+    }.run(line.split(separator: " ").map(String.init), console: console)
+    return ran.withLock { ran in
+      ran.status = code
+      return ran
+    }
+  }
+
+  @Test func commandsAreRead() {
+    var up = UpOptions()
+    #expect(run("up").order == .up(up))
+    up.size = 5
+    up.detach = true
+    up.binary = "/e,x"
+    up.binaries = ["m2": "/f=g"]
+    up.basePort = 20_000
+    up.wait = 5
+    up.extra = ["--pre-vote=false", "--", "-x"]
+    let line =
+      "up --binary /e,x -d 5 --binary=m2=/f=g --base-port 20000 --wait=5 --dir x -- --pre-vote=false"
+      + " -- -x"
+    #expect(run(line).order == .up(up))
+    #expect(run(line).directory == "x")
+    var alone = UpOptions()
+    alone.extra = ["3"]
+    #expect(run("up -- 3").order == .up(alone), "a flag's value, not a size")
+    alone = UpOptions()
+    alone.reportDescriptor = 3
+    #expect(run("up --report-fd 3").order == .up(alone))
+    #expect(run("logs").order == .logs(member: nil, follow: false))
+    #expect(run("logs -f m1").order == .logs(member: "m1", follow: true))
+    for action in MemberAction.allCases {
+      #expect(run("\(action.rawValue) m3").order == .member(action, "m3"))
+    }
+    #expect(run("env --dir /x").order == .environment)
+    #expect(run("--dir /x status").directory == "/x")
+    #expect(run("status").directory == ".devcluster")
+    #expect(run("down").order == .down && run("clean").order == .clean)
+    #expect(run("__guard --dir /x").order == .guardian)
+  }
+
+  @Test func helpNamesWhatThereIs() {
+    for words in ["", "help", "--help", "-h"] {
+      let ran = run(words)
+      #expect(ran.order == nil && ran.status == 0 && ran.error.isEmpty)
+      for command in ["up", "down", "status", "env", "logs", "pause", "completion"] {
+        #expect(ran.output.contains("\n  \(command) "), "\(command)")
+      }
+      #expect(!ran.output.contains("__guard"))
+    }
+    let up = run("up -h")
+    #expect(up.output.contains("m6 12389 12390") && up.output.contains("--base-port PORT"))
+    #expect(!up.output.contains("report-fd"))
+    #expect(run("completion bash").output.contains("__complete"))
+    #expect(run("__complete =re").output.contains("restart\tEnds one member"))
+  }
+
+  @Test func theStatusOfACommandIsThatOfTheProgram() {
+    let ran = run("up", status: 7)
+    #expect(ran.status == 7 && ran.error.isEmpty)
+  }
+
+  @Test(arguments: [
+    ("up 0", "a cluster has 1 to 7 members, not '0'"),
+    ("up 8", "a cluster has 1 to 7 members, not '8'"),
+    ("up three", "a cluster has 1 to 7 members, not 'three'"),
+    ("up 3 4", "devcluster up: unexpected '4'"),
+    (
+      "up --base-port 80",
+      "invalid argument \"80\" for \"--base-port\" flag: must be a number from 1024 to 65000"
+        + " (see devcluster up --help)"
+    ),
+    (
+      "up --wait soon",
+      "invalid argument \"soon\" for \"--wait\" flag: must be a number from 1 to 3600"
+        + " (see devcluster up --help)"
+    ),
+    ("up --binary", "flag needs an argument: --binary (see devcluster up --help)"),
+    ("up --binary=", "--binary needs a value"),
+    ("up --fast", "unknown flag: --fast (see devcluster up --help)"),
+    ("up -x", "unknown shorthand flag: 'x' in -x (see devcluster up --help)"),
+    ("status --detach", "unknown flag: --detach (see devcluster status --help)"),
+    ("status m1", "devcluster status: unexpected 'm1'"),
+    ("status --dir=", "--dir needs a value"),
+    ("stop", "devcluster stop needs a member, such as m1"),
+    ("explode m1", "unknown command \"explode\" for \"devcluster\" (see devcluster --help)"),
+    ("dow", "unknown command \"dow\" for \"devcluster\"\n\nDid you mean this?\n\tdown\n"),
+    ("status -- --name", "only devcluster up takes flags for the members behind --"),
+  ])
+  func nonsenseIsRefused(_ line: String, _ message: String) {
+    let ran = run(line)
+    #expect(ran.status == 1 && ran.order == nil && ran.output.isEmpty)
+    #expect(ran.error == "devcluster: \(message)\n")
+  }
+}
