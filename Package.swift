@@ -34,19 +34,22 @@ let package = Package(
     .target(name: "CBytes"),
     library("Bytes", ["CBytes"]),
     tests("BytesTests", ["Bytes"]),
+    // Texts as Go writes them, dates, times of day.
+    library("GoText", ["Bytes"]),
+    tests("GoTextTests", ["TestSupport", "GoText", "Bytes"]),
     library("Protobuf", ["Bytes"]),
     tests("ProtobufTests", ["Protobuf", "Bytes"]),
     library("EtcdAPI", ["Protobuf", "Bytes"]),
     tests("EtcdAPITests", ["EtcdAPI", "Protobuf", "Bytes"]),
     .executableTarget(
       name: "protoc-gen-etcd-swift", dependencies: ["Protobuf", "Bytes"], swiftSettings: settings),
-    library("Raft", ["Bytes", "EtcdAPI", "Protobuf"]),
+    library("Raft", ["Bytes", "GoText", "EtcdAPI", "Protobuf"]),
     tests("RaftTests", ["Raft", "Bytes", "EtcdAPI", "Protobuf"]),
     .target(
       name: "MVCC", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/MVCC", swiftSettings: settings),
     .target(
-      name: "V2Store", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
+      name: "V2Store", dependencies: ["Bytes", "GoText", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/V2Store", swiftSettings: settings),
     tests("V2StoreTests", ["V2Store", "EtcdAPI", "Bytes", "Protobuf"]),
     .target(
@@ -99,10 +102,10 @@ let package = Package(
         "Member", "MemberStorage", "Bolt",
       ]),
     .executableTarget(name: "etcd-sim", dependencies: ["Simulation"], swiftSettings: settings),
-    library("EtcdConfig", ["Bytes", "Protobuf"]),
+    library("EtcdConfig", ["Bytes", "GoText", "Protobuf"]),
     tests("EtcdConfigTests", ["TestSupport", "EtcdConfig"]),
     // Commands, flags and usage texts of the command line tools.
-    library("CommandLineTool", ["EtcdConfig"]),
+    library("CommandLineTool", ["GoText"]),
     tests("CommandLineToolTests", ["CommandLineTool"]),
     // The one door to system calls that no other target owns.
     library("Platform", ["Bytes"]),
@@ -110,12 +113,12 @@ let package = Package(
     system("CUV", "libuv", "libuv1-dev"),
     system("CNghttp2", "libnghttp2", "libnghttp2-dev"),
     system("CZlib", "zlib", "zlib1g-dev"),
-    library("EventLoops", ["Bytes", "CUV", "CZlib"]),
+    library("EventLoops", ["Bytes", "GoText", "CUV", "CZlib"]),
     tests("EventLoopsTests", ["TestSupport", "EventLoops", "Bytes"]),
-    library("HTTP", ["Bytes", "EventLoops", "CZlib"]),
+    library("HTTP", ["Bytes", "GoText", "EventLoops", "CZlib"]),
     tests("HTTPTests", ["TestSupport", "HTTP", "EventLoops", "Bytes"]),
     library("GRPC", ["Bytes", "EventLoops", "HTTP", "CNghttp2", "CZlib"]),
-    library("PeerTransport", ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP"]),
+    library("PeerTransport", ["Bytes", "GoText", "EtcdAPI", "Protobuf", "EventLoops", "HTTP"]),
     tests(
       "PeerTransportTests",
       ["TestSupport", "PeerTransport", "HTTP", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"]),
@@ -136,7 +139,8 @@ let package = Package(
     library(
       "EtcdServer",
       [
-        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
+        "Bytes", "GoText", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
+        "Member",
         "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "GRPC", "PeerTransport",
         "Auth",
         "CCrypt", "COpenSSL",
@@ -157,7 +161,8 @@ let package = Package(
     library(
       "EtcdUtlKit",
       [
-        "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "Member", "MemberStorage", "Bolt",
+        "Bytes", "GoText", "FileSystem", "Protobuf", "MVCC", "Membership", "Member",
+        "MemberStorage", "Bolt",
         "EtcdConfig", "EventLoops", "CommandLineTool",
       ]),
     .executableTarget(
@@ -166,7 +171,8 @@ let package = Package(
     library(
       "EtcdCtlKit",
       [
-        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops", "HTTP", "GRPC",
+        "Bytes", "GoText", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops", "HTTP",
+        "GRPC",
         "EtcdClient", "CommandLineTool", "EtcdUtlKit",
       ]),
     .executableTarget(

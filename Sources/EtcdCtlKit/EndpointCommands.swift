@@ -1,6 +1,7 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
+import GoText
 import Protobuf
 
 extension EtcdCtl {
@@ -115,9 +116,7 @@ extension EtcdCtl {
       health.isHealthy = error.message == ClientFailure.permissionDenied
       if !health.isHealthy { health.error = error.message }
     }
-    let took = start.duration(to: .now).components
-    health.took = Amount.duration(
-      nanoseconds: took.seconds * 1_000_000_000 + took.attoseconds / 1_000_000_000)
+    health.took = start.duration(to: .now).goDescription
     guard health.isHealthy else { return health }
     do throws(ClientFailure) {
       let answer = try await session.call(
@@ -205,7 +204,7 @@ extension EtcdCtl {
     let rows = list.map { endpoint, reply in
       [
         endpoint, String(reply.header?.memberID ?? 0, radix: 16), reply.version,
-        Amount.bytes(Int(clamping: reply.dbSize)), "\(reply.leader == reply.header?.memberID)",
+        HumanSize.text(reply.dbSize), "\(reply.leader == reply.header?.memberID)",
         "\(reply.isLearner)", "\(reply.raftTerm)", "\(reply.raftIndex)",
         "\(reply.raftAppliedIndex)", reply.errors.joined(separator: ", "),
       ]

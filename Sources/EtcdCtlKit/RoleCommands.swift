@@ -1,6 +1,7 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
+import GoText
 import Protobuf
 
 /// - Source: etcd `etcdctl/ctlv3/command/role_command.go`.

@@ -3,6 +3,7 @@ import EtcdAPI
 import EtcdConfig
 import EventLoops
 import FileSystem
+import GoText
 import MVCC
 import Member
 import MemberStorage

@@ -32,11 +32,12 @@ import Testing
     var allowed: [String: Set<String>] = [:]
     func add(_ target: String, _ names: String...) { allowed[target] = Set(names) }
     add("Bytes", "CBytes")
+    add("GoText", "Bytes")
     add("Protobuf", "Bytes")
     add("EtcdAPI", "Bytes", "Protobuf")
-    add("Raft", "Bytes", "EtcdAPI", "Protobuf")
+    add("Raft", "Bytes", "GoText", "EtcdAPI", "Protobuf")
     add("StateMachine/MVCC", "Bytes", "EtcdAPI", "Protobuf")
-    add("StateMachine/V2Store", "Bytes", "EtcdAPI", "Protobuf")
+    add("StateMachine/V2Store", "Bytes", "GoText", "EtcdAPI", "Protobuf")
     add("StateMachine/Membership", "Bytes", "EtcdAPI", "Protobuf", "V2Store")
     add("StateMachine/Auth", "Bytes", "EtcdAPI", "Protobuf", "MVCC")
     add(
@@ -49,19 +50,20 @@ import Testing
     add(
       "MemberStorage", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
       "V2Store", "Member", "Bolt", "WAL", "Snap", "COpenSSL", "Synchronization")
-    add("EtcdConfig", "Bytes", "Protobuf")
-    add("CommandLineTool", "EtcdConfig")
+    add("EtcdConfig", "Bytes", "GoText", "Protobuf")
+    add("CommandLineTool", "GoText")
     add(
-      "EtcdUtlKit", "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "Member",
+      "EtcdUtlKit", "Bytes", "GoText", "FileSystem", "Protobuf", "MVCC", "Membership", "Member",
       "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "CommandLineTool")
     add(
-      "EtcdCtlKit", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops",
+      "EtcdCtlKit", "Bytes", "GoText", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig",
+      "EventLoops",
       "HTTP",
       "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
     add("EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "GRPC", "Synchronization")
     add("Platform", "Bytes", "Glibc", "Darwin")
-    add("EventLoops", "Bytes", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
-    add("HTTP", "Bytes", "EventLoops", "CZlib", "Glibc", "Darwin")
+    add("EventLoops", "Bytes", "GoText", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
+    add("HTTP", "Bytes", "GoText", "EventLoops", "CZlib")
     add(
       "GRPC", "Bytes", "EventLoops", "HTTP", "CNghttp2", "CZlib", "Synchronization", "Glibc",
       "Darwin")

@@ -1,4 +1,5 @@
 import Bytes
+import GoText
 
 /// How lines look.
 public enum LogEncoding: Sendable {
@@ -81,32 +82,7 @@ struct LogLine {
 
   /// `2006-01-02T15:04:05.000000Z`.
   private func appendTime(_ out: inout ByteWriter) {
-    let seconds = Int(microseconds / 1_000_000)
-    let (days, second) = (seconds / 86_400, seconds % 86_400)
-    let (year, month, day) = CivilDate.from(daysSinceEpoch: days)
-    pad(year, 4, &out)
-    out.append(UInt8(ascii: "-"))
-    pad(month, 2, &out)
-    out.append(UInt8(ascii: "-"))
-    pad(day, 2, &out)
-    out.append(UInt8(ascii: "T"))
-    pad(second / 3600, 2, &out)
-    out.append(UInt8(ascii: ":"))
-    pad(second / 60 % 60, 2, &out)
-    out.append(UInt8(ascii: ":"))
-    pad(second % 60, 2, &out)
-    out.append(UInt8(ascii: "."))
-    pad(Int(microseconds % 1_000_000), 6, &out)
-    out.append(UInt8(ascii: "Z"))
-  }
-
-  private func pad(_ value: Int, _ width: Int, _ out: inout ByteWriter) {
-    var divisor = 1
-    for _ in 1..<width { divisor *= 10 }
-    while divisor > 0 {
-      out.append(UInt8(ascii: "0") + UInt8(value / divisor % 10))
-      divisor /= 10
-    }
+    CivilTime(microsecondsSinceEpoch: microseconds).writeRFC3339(to: &out, fraction: .microseconds)
   }
 }
 
