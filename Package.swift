@@ -37,10 +37,12 @@ let package = Package(
     // Texts as Go writes them, dates, times of day.
     library("GoText", ["Bytes"]),
     tests("GoTextTests", ["TestSupport", "GoText", "Bytes"]),
-    library("Protobuf", ["Bytes"]),
+    library("JSON", ["Bytes"]),
+    tests("JSONTests", ["JSON", "Bytes"]),
+    library("Protobuf", ["Bytes", "JSON"]),
     tests("ProtobufTests", ["Protobuf", "Bytes"]),
-    library("EtcdAPI", ["Protobuf", "Bytes"]),
-    tests("EtcdAPITests", ["EtcdAPI", "Protobuf", "Bytes"]),
+    library("EtcdAPI", ["Protobuf", "JSON", "Bytes"]),
+    tests("EtcdAPITests", ["EtcdAPI", "Protobuf", "JSON", "Bytes"]),
     .executableTarget(
       name: "protoc-gen-etcd-swift", dependencies: ["Protobuf", "Bytes"], swiftSettings: settings),
     library("Raft", ["Bytes", "GoText", "EtcdAPI", "Protobuf"]),
@@ -49,11 +51,11 @@ let package = Package(
       name: "MVCC", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/MVCC", swiftSettings: settings),
     .target(
-      name: "V2Store", dependencies: ["Bytes", "GoText", "EtcdAPI", "Protobuf"],
+      name: "V2Store", dependencies: ["Bytes", "GoText", "JSON", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/V2Store", swiftSettings: settings),
-    tests("V2StoreTests", ["V2Store", "EtcdAPI", "Bytes", "Protobuf"]),
+    tests("V2StoreTests", ["V2Store", "JSON", "EtcdAPI", "Bytes", "Protobuf"]),
     .target(
-      name: "Membership", dependencies: ["Bytes", "EtcdAPI", "Protobuf", "V2Store"],
+      name: "Membership", dependencies: ["Bytes", "JSON", "EtcdAPI", "Protobuf", "V2Store"],
       path: "Sources/StateMachine/Membership", swiftSettings: settings),
     .target(
       name: "Auth", dependencies: ["Bytes", "EtcdAPI", "Protobuf", "MVCC"],
@@ -61,7 +63,7 @@ let package = Package(
     tests("AuthTests", ["TestSupport", "Auth", "MVCC", "EtcdAPI", "Protobuf", "Bytes"]),
     library(
       "Member",
-      ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store", "Auth"]),
+      ["Bytes", "JSON", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store", "Auth"]),
     tests(
       "MemberTests",
       ["TestSupport", "Member", "MVCC", "Bytes", "EtcdAPI", "Protobuf", "Raft"]),
@@ -102,7 +104,7 @@ let package = Package(
         "Member", "MemberStorage", "Bolt",
       ]),
     .executableTarget(name: "etcd-sim", dependencies: ["Simulation"], swiftSettings: settings),
-    library("EtcdConfig", ["Bytes", "GoText", "Protobuf"]),
+    library("EtcdConfig", ["Bytes", "GoText", "JSON"]),
     tests("EtcdConfigTests", ["TestSupport", "EtcdConfig"]),
     // Commands, flags and usage texts of the command line tools.
     library("CommandLineTool", ["GoText"]),
@@ -113,7 +115,7 @@ let package = Package(
     system("CUV", "libuv", "libuv1-dev"),
     system("CNghttp2", "libnghttp2", "libnghttp2-dev"),
     system("CZlib", "zlib", "zlib1g-dev"),
-    library("EventLoops", ["Bytes", "GoText", "CUV", "CZlib"]),
+    library("EventLoops", ["Bytes", "GoText", "JSON", "CUV", "CZlib"]),
     tests("EventLoopsTests", ["TestSupport", "EventLoops", "Bytes"]),
     library("HTTP", ["Bytes", "GoText", "EventLoops", "CZlib"]),
     tests("HTTPTests", ["TestSupport", "HTTP", "EventLoops", "Bytes"]),
@@ -131,15 +133,16 @@ let package = Package(
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),
-    library("DevClusterKit", ["Bytes", "Protobuf", "EventLoops", "HTTP", "CUV", "CDevCluster"]),
+    library("DevClusterKit", ["Bytes", "JSON", "EventLoops", "HTTP", "CUV", "CDevCluster"]),
     .executableTarget(
       name: "devcluster", dependencies: ["DevClusterKit"], swiftSettings: settings),
-    tests("DevClusterTests", ["DevClusterKit", "devcluster", "Bytes", "Protobuf"]),
+    tests("DevClusterTests", ["DevClusterKit", "devcluster", "Bytes", "JSON"]),
     // Glue: the running member.
     library(
       "EtcdServer",
       [
-        "Bytes", "GoText", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
+        "Bytes", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
+        "Membership",
         "Member",
         "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "GRPC", "PeerTransport",
         "Auth",
@@ -161,7 +164,7 @@ let package = Package(
     library(
       "EtcdUtlKit",
       [
-        "Bytes", "GoText", "FileSystem", "Protobuf", "MVCC", "Membership", "Member",
+        "Bytes", "GoText", "JSON", "FileSystem", "MVCC", "Membership", "Member",
         "MemberStorage", "Bolt",
         "EtcdConfig", "EventLoops", "CommandLineTool",
       ]),
@@ -171,7 +174,8 @@ let package = Package(
     library(
       "EtcdCtlKit",
       [
-        "Bytes", "GoText", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops", "HTTP",
+        "Bytes", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops",
+        "HTTP",
         "GRPC",
         "EtcdClient", "CommandLineTool", "EtcdUtlKit",
       ]),

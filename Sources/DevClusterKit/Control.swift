@@ -1,6 +1,6 @@
 import Bytes
 import EventLoops
-import Protobuf
+import JSON
 
 #if canImport(Glibc)
   import Glibc

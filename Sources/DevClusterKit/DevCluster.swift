@@ -1,5 +1,5 @@
 import EventLoops
-import Protobuf
+import JSON
 
 #if canImport(Glibc)
   import Glibc

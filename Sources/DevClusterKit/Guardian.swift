@@ -1,4 +1,4 @@
-import Protobuf
+import JSON
 
 #if canImport(Glibc)
   import Glibc

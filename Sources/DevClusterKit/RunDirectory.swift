@@ -1,5 +1,5 @@
 import Bytes
-import Protobuf
+import JSON
 
 #if canImport(Glibc)
   import Glibc

@@ -1,6 +1,6 @@
 import Bytes
 import GoText
-import Protobuf
+import JSON
 
 extension Validation {
   /// Outputs, level, format and rotation of the log.

@@ -1,6 +1,7 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
+import JSON
 import Protobuf
 
 /// - Source: etcd `etcdctl/ctlv3/command/auth_command.go`, `user_command.go`.

@@ -1,6 +1,6 @@
 import Bytes
 import GoText
-import Protobuf
+import JSON
 
 /// What the client says of its own accord, as zap's JSON encoding writes it. Scripts read these lines.
 struct ClientLog: Sendable {

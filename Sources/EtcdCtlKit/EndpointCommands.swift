@@ -2,6 +2,7 @@ import Bytes
 import CommandLineTool
 import EtcdAPI
 import GoText
+import JSON
 import Protobuf
 
 extension EtcdCtl {

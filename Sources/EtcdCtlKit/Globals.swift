@@ -2,6 +2,7 @@ import Bytes
 import CommandLineTool
 import EtcdClient
 import GoText
+import JSON
 import Protobuf
 
 /// Flags of every command, each with an environment variable `ETCDCTL_NAME`.

@@ -3,6 +3,7 @@ import CommandLineTool
 import EtcdAPI
 import EtcdConfig
 import GoText
+import JSON
 import Protobuf
 
 extension EtcdCtl {

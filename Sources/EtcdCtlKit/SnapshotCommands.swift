@@ -5,6 +5,7 @@ import EtcdUtlKit
 import FileSystem
 import GRPC
 import GoText
+import JSON
 import Protobuf
 
 extension EtcdCtl {

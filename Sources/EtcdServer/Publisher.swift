@@ -2,6 +2,7 @@ import Bytes
 import EtcdAPI
 import EtcdConfig
 import EventLoops
+import JSON
 import Member
 import Membership
 import Protobuf

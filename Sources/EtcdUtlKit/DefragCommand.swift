@@ -2,8 +2,8 @@ import Bolt
 import CommandLineTool
 import FileSystem
 import GoText
+import JSON
 import MemberStorage
-import Protobuf
 
 extension EtcdUtl {
   /// - Source: etcd `etcdutl/defrag_command.go`.

@@ -2,8 +2,8 @@ import Bolt
 import CommandLineTool
 import FileSystem
 import GoText
+import JSON
 import MemberStorage
-import Protobuf
 
 extension EtcdUtl {
   /// Moves a database between 3.5 and 3.6.

@@ -1,7 +1,7 @@
 import Bytes
 import CommandLineTool
 import GoText
-import Protobuf
+import JSON
 
 /// Log lines on standard error: time, level, caller, message and fields as JSON, between tabs.
 ///

@@ -33,15 +33,16 @@ import Testing
     func add(_ target: String, _ names: String...) { allowed[target] = Set(names) }
     add("Bytes", "CBytes")
     add("GoText", "Bytes")
-    add("Protobuf", "Bytes")
-    add("EtcdAPI", "Bytes", "Protobuf")
+    add("JSON", "Bytes")
+    add("Protobuf", "Bytes", "JSON")
+    add("EtcdAPI", "Bytes", "JSON", "Protobuf")
     add("Raft", "Bytes", "GoText", "EtcdAPI", "Protobuf")
     add("StateMachine/MVCC", "Bytes", "EtcdAPI", "Protobuf")
-    add("StateMachine/V2Store", "Bytes", "GoText", "EtcdAPI", "Protobuf")
-    add("StateMachine/Membership", "Bytes", "EtcdAPI", "Protobuf", "V2Store")
+    add("StateMachine/V2Store", "Bytes", "JSON", "GoText", "EtcdAPI", "Protobuf")
+    add("StateMachine/Membership", "Bytes", "JSON", "EtcdAPI", "Protobuf", "V2Store")
     add("StateMachine/Auth", "Bytes", "EtcdAPI", "Protobuf", "MVCC")
     add(
-      "Member", "Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store",
+      "Member", "Bytes", "JSON", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store",
       "Auth")
     add("FileSystem", "Bytes", "CDisk", "Glibc", "Darwin")
     add("Bolt", "Bytes", "FileSystem", "Synchronization")
@@ -50,19 +51,20 @@ import Testing
     add(
       "MemberStorage", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
       "V2Store", "Member", "Bolt", "WAL", "Snap", "COpenSSL", "Synchronization")
-    add("EtcdConfig", "Bytes", "GoText", "Protobuf")
+    add("EtcdConfig", "Bytes", "GoText", "JSON")
     add("CommandLineTool", "GoText")
     add(
-      "EtcdUtlKit", "Bytes", "GoText", "FileSystem", "Protobuf", "MVCC", "Membership", "Member",
+      "EtcdUtlKit", "Bytes", "GoText", "JSON", "FileSystem", "MVCC", "Membership", "Member",
       "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "CommandLineTool")
     add(
-      "EtcdCtlKit", "Bytes", "GoText", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig",
+      "EtcdCtlKit", "Bytes", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig",
       "EventLoops",
       "HTTP",
       "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
     add("EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "GRPC", "Synchronization")
     add("Platform", "Bytes", "Glibc", "Darwin")
-    add("EventLoops", "Bytes", "GoText", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
+    add(
+      "EventLoops", "Bytes", "GoText", "JSON", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
     add("HTTP", "Bytes", "GoText", "EventLoops", "CZlib")
     add(
       "GRPC", "Bytes", "EventLoops", "HTTP", "CNghttp2", "CZlib", "Synchronization", "Glibc",

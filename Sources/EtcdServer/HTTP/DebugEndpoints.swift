@@ -1,6 +1,7 @@
 import Bytes
 import EventLoops
 import HTTP
+import JSON
 import Member
 import Protobuf
 
