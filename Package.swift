@@ -44,7 +44,8 @@ let package = Package(
     library("EtcdAPI", ["Protobuf", "JSON", "Bytes"]),
     tests("EtcdAPITests", ["EtcdAPI", "Protobuf", "JSON", "Bytes"]),
     .executableTarget(
-      name: "protoc-gen-etcd-swift", dependencies: ["Protobuf", "Bytes"], swiftSettings: settings),
+      name: "protoc-gen-etcd-swift", dependencies: ["Protobuf", "Platform", "Bytes"],
+      swiftSettings: settings),
     library("Raft", ["Bytes", "GoText", "EtcdAPI", "Protobuf"]),
     tests("RaftTests", ["Raft", "Bytes", "EtcdAPI", "Protobuf"]),
     .target(
@@ -103,7 +104,8 @@ let package = Package(
         "Simulation", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
         "Member", "MemberStorage", "Bolt",
       ]),
-    .executableTarget(name: "etcd-sim", dependencies: ["Simulation"], swiftSettings: settings),
+    .executableTarget(
+      name: "etcd-sim", dependencies: ["Simulation", "Platform"], swiftSettings: settings),
     library("EtcdConfig", ["Bytes", "GoText", "JSON"]),
     tests("EtcdConfigTests", ["TestSupport", "EtcdConfig"]),
     // Commands, flags and usage texts of the command line tools.
@@ -111,16 +113,18 @@ let package = Package(
     tests("CommandLineToolTests", ["CommandLineTool"]),
     // The one door to system calls that no other target owns.
     library("Platform", ["Bytes"]),
+    tests("PlatformTests", ["TestSupport", "Platform", "Bytes"]),
     // Edges: the event loop, sockets, threads, logs and metrics; HTTP/1.1 and gRPC above them.
     system("CUV", "libuv", "libuv1-dev"),
     system("CNghttp2", "libnghttp2", "libnghttp2-dev"),
     system("CZlib", "zlib", "zlib1g-dev"),
-    library("EventLoops", ["Bytes", "GoText", "JSON", "CUV", "CZlib"]),
+    library("EventLoops", ["Bytes", "Platform", "GoText", "JSON", "CUV", "CZlib"]),
     tests("EventLoopsTests", ["TestSupport", "EventLoops", "Bytes"]),
-    library("HTTP", ["Bytes", "GoText", "EventLoops", "CZlib"]),
+    library("HTTP", ["Bytes", "Platform", "GoText", "EventLoops", "CZlib"]),
     tests("HTTPTests", ["TestSupport", "HTTP", "EventLoops", "Bytes"]),
     library("GRPC", ["Bytes", "EventLoops", "HTTP", "CNghttp2", "CZlib"]),
-    library("PeerTransport", ["Bytes", "GoText", "EtcdAPI", "Protobuf", "EventLoops", "HTTP"]),
+    library(
+      "PeerTransport", ["Bytes", "Platform", "GoText", "EtcdAPI", "Protobuf", "EventLoops", "HTTP"]),
     tests(
       "PeerTransportTests",
       ["TestSupport", "PeerTransport", "HTTP", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"]),
@@ -133,15 +137,17 @@ let package = Package(
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),
-    library("DevClusterKit", ["Bytes", "JSON", "EventLoops", "HTTP", "CUV", "CDevCluster"]),
+    library(
+      "DevClusterKit",
+      ["Bytes", "JSON", "Platform", "FileSystem", "EventLoops", "HTTP", "CUV", "CDevCluster"]),
     .executableTarget(
-      name: "devcluster", dependencies: ["DevClusterKit"], swiftSettings: settings),
-    tests("DevClusterTests", ["DevClusterKit", "devcluster", "Bytes", "JSON"]),
+      name: "devcluster", dependencies: ["DevClusterKit", "Platform"], swiftSettings: settings),
+    tests("DevClusterTests", ["DevClusterKit", "Platform", "devcluster", "Bytes", "JSON"]),
     // Glue: the running member.
     library(
       "EtcdServer",
       [
-        "Bytes", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
+        "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
         "Membership",
         "Member",
         "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "GRPC", "PeerTransport",

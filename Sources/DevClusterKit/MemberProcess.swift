@@ -1,11 +1,6 @@
 import Bytes
 import EventLoops
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// One member's process and everything that is done to it. Confined to the supervisor's loop.
 final class MemberProcess {
@@ -68,14 +63,14 @@ final class MemberProcess {
   func start() throws(DevClusterError) {
     guard process == nil else { throw DevClusterError("\(plan.name) is already running") }
     for (port, use) in [(plan.clientPort, "client"), (plan.peerPort, "peer")]
-    where System.isPortTaken(port) {
+    where LocalSocket.isPortTaken(port) {
       throw DevClusterError(
         "port \(port), the \(use) port of \(plan.name), is already in use by another program")
     }
     try System.makeDirectory(plan.directory)
     let executable = try System.executable()
     var configuration = ChildProcess.Configuration(
-      arguments: [executable, "__member", String(getpid())] + command)
+      arguments: [executable, "__member", String(Program.id)] + command)
     configuration.environment = environment
     configuration.newGroup = true
     var splitters: [LineSplitter] = [LineSplitter(), LineSplitter()]
@@ -107,7 +102,7 @@ final class MemberProcess {
     self.exit = exit
     killTimer?.cancel()
     killTimer = nil
-    unlink(plan.pidFile)
+    Paths.remove(plan.pidFile)
     onChange(self)
     let callbacks = waiting
     waiting = []
@@ -120,11 +115,11 @@ final class MemberProcess {
     waiting.append(done)
     guard !isEnding else { return }
     isEnding = true
-    process.kill(SIGTERM)
+    process.kill(Signals.terminate)
     // A stopped process handles no signal.
-    if isPaused { process.kill(SIGCONT) }
+    if isPaused { process.kill(Signals.goOn) }
     killTimer = loop.schedule(after: Self.stopTimeout) { [weak self] in
-      self?.process?.kill(SIGKILL, group: true)
+      self?.process?.kill(Signals.kill, group: true)
     }
   }
 
@@ -133,7 +128,7 @@ final class MemberProcess {
     guard let process else { return done() }
     waiting.append(done)
     isEnding = true
-    process.kill(SIGKILL, group: true)
+    process.kill(Signals.kill, group: true)
   }
 
   /// Freezes the process or lets it go on.
@@ -143,7 +138,7 @@ final class MemberProcess {
     guard paused != isPaused else {
       throw DevClusterError("\(plan.name) is \(paused ? "already" : "not") paused")
     }
-    process.kill(paused ? SIGSTOP : SIGCONT, group: true)
+    process.kill(paused ? Signals.stop : Signals.goOn, group: true)
     isPaused = paused
   }
 }

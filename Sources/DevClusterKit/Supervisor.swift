@@ -1,12 +1,7 @@
 import Bytes
 import EventLoops
 import JSON
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// Runs a cluster's members and does what control connections ask. Confined to its loop.
 final class Supervisor: @unchecked Sendable {
@@ -63,7 +58,7 @@ final class Supervisor: @unchecked Sendable {
     probe = HealthProbe(loop: loop)
     makeMembers()
     do {
-      for number in [SIGINT, SIGTERM, SIGHUP] {
+      for number in [Signals.interrupt, Signals.terminate, Signals.hangUp] {
         try loop.onSignal(number) { [weak self] _ in self?.interrupted() }
       }
       listener = try Listener(loop: loop, endpoint: .unix(path: RunDirectory.controlSocket)) {
@@ -82,7 +77,7 @@ final class Supervisor: @unchecked Sendable {
 
   private func makeMembers() {
     let prefix = LinePrefix(names: plan.members.map(\.name), isColoured: LinePrefix.wanted)
-    let environment = ClusterPlan.environment(from: System.environment())
+    let environment = ClusterPlan.environment(from: ProcessEnvironment.entries)
     members = plan.members.enumerated().map { index, member in
       let shown = Array(prefix.text(member.name, index: index).utf8)
       let isShown = !reporter.isDetached
@@ -90,7 +85,11 @@ final class Supervisor: @unchecked Sendable {
         loop: loop, plan: member,
         command: [programs[member.name] ?? ""] + plan.arguments(of: member, extra: options.extra),
         environment: environment,
-        onLine: { line in if isShown { System.writeAll(1, shown + Array(line) + [0x0a]) } },
+        onLine: { line in
+          if isShown {
+            Descriptor.write(Bytes(shown + Array(line) + [0x0a]), to: StandardStreams.output)
+          }
+        },
         onChange: { [weak self] in self?.changed($0) })
     }
   }
@@ -100,14 +99,14 @@ final class Supervisor: @unchecked Sendable {
     for member in plan.members {
       if let content = System.read(member.pidFile),
         let pid = Int32(String(decoding: content.prefix { $0 != 0x0a }, as: UTF8.self)),
-        pid > 1, kill(pid, 0) == 0, System.isPortTaken(member.clientPort)
+        pid > 1, Signals.reaches(pid), LocalSocket.isPortTaken(member.clientPort)
       {
         throw DevClusterError(
           "port \(member.clientPort) is in use: \(member.name) of an earlier run is still there as"
             + " process \(pid); end it with kill \(pid)")
       }
       for (port, use) in [(member.clientPort, "client"), (member.peerPort, "peer")]
-      where System.isPortTaken(port) {
+      where LocalSocket.isPortTaken(port) {
         throw DevClusterError(
           "port \(port), the \(use) port of \(member.name), is already in use by another program")
       }

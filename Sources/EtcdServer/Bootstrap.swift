@@ -9,6 +9,7 @@ import Member
 import MemberStorage
 import Membership
 import PeerTransport
+import Platform
 import Raft
 
 /// Brings a member up from its directory, or founds it.
@@ -220,7 +221,7 @@ enum Bootstrap {
 
 extension Workers {
   /// A thread for each processor, up to 8: more wait for memory.
-  static let threads = Workers(width: Swift.min(processorCount, 8)) { count, body in
+  static let threads = Workers(width: Swift.min(Machine.processors, 8)) { count, body in
     inParallel(count, body)
   }
 }

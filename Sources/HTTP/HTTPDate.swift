@@ -1,5 +1,6 @@
 import EventLoops
 import GoText
+import Platform
 
 /// The `Date` field, made once a second.
 struct HTTPDate {
@@ -8,7 +9,7 @@ struct HTTPDate {
 
   /// `Mon, 02 Jan 2006 15:04:05 GMT` for now.
   mutating func current() -> String {
-    let now = Int(WallClock.nanoseconds / 1_000_000_000)  // checked: the same width
+    let now = Int(WallClock.seconds)  // checked: the same width
     if now != second {
       second = now
       text = Self.format(now)

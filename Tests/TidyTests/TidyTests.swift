@@ -64,8 +64,9 @@ import Testing
     add("EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "GRPC", "Synchronization")
     add("Platform", "Bytes", "Glibc", "Darwin")
     add(
-      "EventLoops", "Bytes", "GoText", "JSON", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
-    add("HTTP", "Bytes", "GoText", "EventLoops", "CZlib")
+      "EventLoops", "Bytes", "Platform", "GoText", "JSON", "CUV", "CZlib", "Glibc", "Darwin",
+      "Synchronization")
+    add("HTTP", "Bytes", "Platform", "GoText", "EventLoops", "CZlib")
     add(
       "GRPC", "Bytes", "EventLoops", "HTTP", "CNghttp2", "CZlib", "Synchronization", "Glibc",
       "Darwin")
@@ -81,6 +82,18 @@ import Testing
           #expect(names.contains(name), "\(path) imports \(name), which is not below \(target)")
         }
       }
+    }
+  }
+
+  /// Where the C library may be met: behind the doors to the system and the disk, where sockets and
+  /// threads are made, and where nghttp2 and a simulated disk want memory.
+  @Test func systemCallsGoThroughOneDoor() {
+    let doors = ["Platform", "FileSystem", "EventLoops", "GRPC", "Simulation"]
+    for (path, text) in Self.sources("Sources")
+    where Self.imports(text).contains(where: { ["Glibc", "Darwin", "Musl"].contains($0) }) {
+      #expect(
+        doors.contains { path.hasPrefix("Sources/\($0)/") },
+        "\(path) calls the system by itself; use Platform")
     }
   }
 

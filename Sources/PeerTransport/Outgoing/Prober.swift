@@ -2,6 +2,7 @@ import Bytes
 import EventLoops
 import GoText
 import HTTP
+import Platform
 
 /// Asks a peer every few seconds whether it is there, how far away and what time it has.
 /// Confined to the transport's loop.
