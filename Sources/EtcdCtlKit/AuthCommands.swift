@@ -71,7 +71,7 @@ extension EtcdCtl {
           Etcdserverpb.AuthEnableResponse.self)
         return
       } catch {
-        guard error.message == "etcdserver: root user does not have root role" else {
+        guard error.message == EtcdError.rootRoleNotExist.message else {
           throw CommandFailure(error.message)
         }
       }

@@ -114,7 +114,7 @@ extension EtcdCtl {
       health.isHealthy = true
     } catch {
       // A refusal has gone through consensus as well.
-      health.isHealthy = error.message == ClientFailure.permissionDenied
+      health.isHealthy = error.message == EtcdError.permissionDenied.message
       if !health.isHealthy { health.error = error.message }
     }
     health.took = start.duration(to: .now).goDescription

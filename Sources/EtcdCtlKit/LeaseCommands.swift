@@ -214,7 +214,7 @@ extension EtcdCtl {
       guard let reply, reply.ttl > 0 else {
         if isOnce {
           throw CommandFailure(
-            "etcdserver: requested lease not found", exitCode: CommandFailure.badConnection)
+            EtcdError.leaseNotFound.message, exitCode: CommandFailure.badConnection)
         }
         if context.settings.format == .simple {
           invocation.console.print("lease \(hex(id)) expired or revoked.\n")

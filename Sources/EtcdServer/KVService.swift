@@ -10,7 +10,9 @@ import Protobuf
 import Synchronization
 
 extension GRPCStatus {
-  init(_ error: EtcdError) { self.init(GRPCCode(rawValue: error.code.rawValue)!, error.message) }
+  init(_ error: EtcdError) {
+    self.init(GRPCCode(rawValue: error.code.rawValue) ?? .unknown, error.message)
+  }
 }
 
 /// etcdserverpb.KV: decodes, checks, and passes on.
