@@ -34,23 +34,29 @@ let package = Package(
     .target(name: "CBytes"),
     library("Bytes", ["CBytes"]),
     tests("BytesTests", ["Bytes"]),
-    library("Protobuf", ["Bytes"]),
+    // Texts as Go writes them, dates, times of day.
+    library("GoText", ["Bytes"]),
+    tests("GoTextTests", ["TestSupport", "GoText", "Bytes"]),
+    library("JSON", ["Bytes"]),
+    tests("JSONTests", ["JSON", "Bytes"]),
+    library("Protobuf", ["Bytes", "JSON"]),
     tests("ProtobufTests", ["Protobuf", "Bytes"]),
-    library("EtcdAPI", ["Protobuf", "Bytes"]),
-    tests("EtcdAPITests", ["EtcdAPI", "Protobuf", "Bytes"]),
+    library("EtcdAPI", ["Protobuf", "JSON", "Bytes"]),
+    tests("EtcdAPITests", ["EtcdAPI", "Protobuf", "JSON", "Bytes"]),
     .executableTarget(
-      name: "protoc-gen-etcd-swift", dependencies: ["Protobuf", "Bytes"], swiftSettings: settings),
-    library("Raft", ["Bytes", "EtcdAPI", "Protobuf"]),
+      name: "protoc-gen-etcd-swift", dependencies: ["Protobuf", "Platform", "Bytes"],
+      swiftSettings: settings),
+    library("Raft", ["Bytes", "GoText", "EtcdAPI", "Protobuf"]),
     tests("RaftTests", ["Raft", "Bytes", "EtcdAPI", "Protobuf"]),
     .target(
       name: "MVCC", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/MVCC", swiftSettings: settings),
     .target(
-      name: "V2Store", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
+      name: "V2Store", dependencies: ["Bytes", "GoText", "JSON", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/V2Store", swiftSettings: settings),
-    tests("V2StoreTests", ["V2Store", "EtcdAPI", "Bytes", "Protobuf"]),
+    tests("V2StoreTests", ["V2Store", "JSON", "EtcdAPI", "Bytes", "Protobuf"]),
     .target(
-      name: "Membership", dependencies: ["Bytes", "EtcdAPI", "Protobuf", "V2Store"],
+      name: "Membership", dependencies: ["Bytes", "JSON", "EtcdAPI", "Protobuf", "V2Store"],
       path: "Sources/StateMachine/Membership", swiftSettings: settings),
     .target(
       name: "Auth", dependencies: ["Bytes", "EtcdAPI", "Protobuf", "MVCC"],
@@ -58,7 +64,7 @@ let package = Package(
     tests("AuthTests", ["TestSupport", "Auth", "MVCC", "EtcdAPI", "Protobuf", "Bytes"]),
     library(
       "Member",
-      ["Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store", "Auth"]),
+      ["Bytes", "JSON", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store", "Auth"]),
     tests(
       "MemberTests",
       [
@@ -101,27 +107,30 @@ let package = Package(
         "Simulation", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
         "Member", "MemberStorage", "Bolt",
       ]),
-    .executableTarget(name: "etcd-sim", dependencies: ["Simulation"], swiftSettings: settings),
-    library("EtcdConfig", ["Bytes", "Protobuf"]),
+    .executableTarget(
+      name: "etcd-sim", dependencies: ["Simulation", "Platform"], swiftSettings: settings),
+    library("EtcdConfig", ["Bytes", "GoText", "JSON"]),
     tests("EtcdConfigTests", ["TestSupport", "EtcdConfig"]),
     // Commands, flags and usage texts of the command line tools.
-    library("CommandLineTool", ["EtcdConfig"]),
+    library("CommandLineTool", ["GoText"]),
     tests("CommandLineToolTests", ["CommandLineTool"]),
     // The one door to system calls that no other target owns.
     library("Platform", ["Bytes"]),
+    tests("PlatformTests", ["TestSupport", "Platform", "Bytes"]),
     // Edges: the event loop, sockets, threads, logs and metrics; HTTP/1.1 and gRPC above them.
     system("CUV", "libuv", "libuv1-dev"),
     system("CNghttp2", "libnghttp2", "libnghttp2-dev"),
     system("CZlib", "zlib", "zlib1g-dev"),
-    library("EventLoops", ["Bytes", "CUV", "CZlib"]),
+    library("EventLoops", ["Bytes", "Platform", "GoText", "JSON", "CUV", "CZlib"]),
     tests("EventLoopsTests", ["TestSupport", "EventLoops", "Bytes"]),
-    library("HTTP", ["Bytes", "EventLoops", "CZlib"]),
+    library("HTTP", ["Bytes", "Platform", "GoText", "EventLoops", "CZlib"]),
     tests("HTTPTests", ["TestSupport", "HTTP", "EventLoops", "Bytes"]),
     // Calls as services see them; gRPC over HTTP/2 is one way to bring them.
     library("Calls", ["Bytes", "EventLoops"]),
     tests("CallsTests", ["TestSupport", "Calls", "EventLoops", "Bytes"]),
     library("GRPC", ["Bytes", "EventLoops", "Calls", "HTTP", "CNghttp2", "CZlib"]),
-    library("PeerTransport", ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP"]),
+    library(
+      "PeerTransport", ["Bytes", "Platform", "GoText", "EtcdAPI", "Protobuf", "EventLoops", "HTTP"]),
     tests(
       "PeerTransportTests",
       ["TestSupport", "PeerTransport", "HTTP", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"]),
@@ -140,16 +149,22 @@ let package = Package(
     .target(name: "CDevCluster"),
     library(
       "DevClusterKit",
-      ["Bytes", "Protobuf", "EventLoops", "HTTP", "CommandLineTool", "CUV", "CDevCluster"]),
+      [
+        "Bytes", "JSON", "Platform", "FileSystem", "EventLoops", "HTTP", "CommandLineTool", "CUV",
+        "CDevCluster",
+      ]),
     .executableTarget(
-      name: "devcluster", dependencies: ["DevClusterKit"], swiftSettings: settings),
+      name: "devcluster", dependencies: ["DevClusterKit", "Platform"], swiftSettings: settings),
     tests(
-      "DevClusterTests", ["DevClusterKit", "devcluster", "CommandLineTool", "Bytes", "Protobuf"]),
+      "DevClusterTests",
+      ["DevClusterKit", "Platform", "devcluster", "CommandLineTool", "Bytes", "JSON"]),
     // Glue: the running member.
     library(
       "EtcdServer",
       [
-        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "Member",
+        "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
+        "Membership",
+        "Member",
         "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC",
         "PeerTransport",
         "Auth",
@@ -172,7 +187,8 @@ let package = Package(
     library(
       "EtcdUtlKit",
       [
-        "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "Member", "MemberStorage", "Bolt",
+        "Bytes", "GoText", "JSON", "FileSystem", "MVCC", "Membership", "Member",
+        "MemberStorage", "Bolt",
         "EtcdConfig", "EventLoops", "CommandLineTool",
       ]),
     .executableTarget(
@@ -181,7 +197,8 @@ let package = Package(
     library(
       "EtcdCtlKit",
       [
-        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops", "HTTP", "Calls",
+        "Bytes", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops",
+        "HTTP", "Calls",
         "GRPC",
         "EtcdClient", "CommandLineTool", "EtcdUtlKit",
       ]),

@@ -50,4 +50,23 @@ static inline void cuv_release_free_memory(void) {
 #endif
 }
 
+/// Bytes of the allocator, by who has them.
+struct cuv_heap {
+  size_t allocated;    ///< Handed out.
+  size_t from_system;  ///< Taken from the system.
+  size_t idle;         ///< Taken and not handed out.
+};
+
+/// The heap now; zeros where the system does not tell.
+static inline struct cuv_heap cuv_heap_now(void) {
+  struct cuv_heap found = {0, 0, 0};
+#if defined(__GLIBC__)
+  struct mallinfo2 heap = mallinfo2();
+  found.allocated = heap.uordblks + heap.hblkhd;
+  found.from_system = heap.arena + heap.hblkhd;
+  found.idle = heap.fordblks;
+#endif
+  return found;
+}
+
 #endif

@@ -1,3 +1,5 @@
+import GoText
+
 /// One command of a program, with its flags and the commands below it.
 ///
 /// - Source: the texts, orders and exit codes follow cobra 1.1, which etcd's tools are built with.
@@ -99,8 +101,10 @@ public struct Invocation: Sendable {
   /// Texts of a flag in the order in which they were given; empty when it was not.
   public func all(_ name: String) -> [String] { values.all(name) }
   public func bool(_ name: String) -> Bool { GoNumber.bool(values.text(name)) ?? false }
-  public func unsigned(_ name: String) -> UInt64 { GoNumber.unsigned(values.text(name)) ?? 0 }
-  public func signed(_ name: String) -> Int64 { GoNumber.signed(values.text(name)) ?? 0 }
+  public func unsigned(_ name: String) -> UInt64 {
+    (try? GoNumber.unsigned(values.text(name))) ?? 0
+  }
+  public func signed(_ name: String) -> Int64 { (try? GoNumber.signed(values.text(name))) ?? 0 }
   /// Whether the command has a flag of this name.
   public func has(_ name: String) -> Bool { values.isKnown(name) }
 }

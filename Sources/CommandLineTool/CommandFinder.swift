@@ -1,3 +1,5 @@
+import GoText
+
 /// Finds the command that a command line names.
 struct CommandFinder {
   let root: Command
@@ -34,7 +36,7 @@ struct CommandFinder {
     guard path.commands.count == 1, !root.commands.isEmpty, root.arguments == .any,
       let word = path.reader.plainWords(words).first?.word
     else { return nil }
-    var text = "unknown command \(quoted(word)) for \(quoted(root.name))"
+    var text = "unknown command \(GoQuote.text(word)) for \(GoQuote.text(root.name))"
     let similar = root.commands.filter { $0.isAvailable && Self.isSimilar($0.name, word) }
     if !similar.isEmpty {
       text += "\n\nDid you mean this?\n" + similar.map { "\t\($0.name)\n" }.joined()

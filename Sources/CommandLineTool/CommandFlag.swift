@@ -1,4 +1,4 @@
-import EtcdConfig
+import GoText
 
 /// A flag of a command.
 public struct CommandFlag: Sendable {
@@ -75,35 +75,20 @@ public struct FlagKind: Sendable {
   }
 
   public static let bool = FlagKind(typeName: "", zero: "false", bare: "true") { text in
-    GoNumber.bool(text) == nil ? "strconv.ParseBool: parsing \(quoted(text)): invalid syntax" : nil
+    GoNumber.bool(text) == nil ? GoNumber.refusal(.syntax, of: text, by: "ParseBool") : nil
   }
 
   public static let unsigned = FlagKind(typeName: "uint", zero: "0") { text in
-    do throws(GoText.NumberError) { _ = try GoText.unsigned(text) } catch {
-      return GoNumber.reason(error, "ParseUint", text)
+    do throws(GoNumber.Failure) { _ = try GoNumber.unsigned(text) } catch {
+      return GoNumber.refusal(error, of: text, by: "ParseUint")
     }
     return nil
   }
 
   public static let signed = FlagKind(typeName: "int", zero: "0") { text in
-    do throws(GoText.NumberError) { _ = try GoText.signed(text) } catch {
-      return GoNumber.reason(error, "ParseInt", text)
+    do throws(GoNumber.Failure) { _ = try GoNumber.signed(text) } catch {
+      return GoNumber.refusal(error, of: text, by: "ParseInt")
     }
     return nil
   }
 }
-
-/// Numbers as Go's `strconv` reads them.
-enum GoNumber {
-  static func bool(_ text: String) -> Bool? { GoText.bool(text) }
-  static func unsigned(_ text: String) -> UInt64? { try? GoText.unsigned(text) }
-  static func signed(_ text: String) -> Int64? { try? GoText.signed(text) }
-
-  static func reason(_ error: GoText.NumberError, _ function: String, _ text: String) -> String {
-    let why = error == .syntax ? "invalid syntax" : "value out of range"
-    return "strconv.\(function): parsing \(quoted(text)): \(why)"
-  }
-}
-
-/// A text as Go's `%q` writes it.
-public func quoted(_ text: String) -> String { GoText.quoted(text) }

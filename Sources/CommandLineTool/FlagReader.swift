@@ -1,3 +1,5 @@
+import GoText
+
 /// Values of all flags of a command.
 struct FlagValues: Sendable {
   private var texts: [String: String]
@@ -117,7 +119,8 @@ struct FlagReader {
     if let problem = flag.kind.problem(text) {
       let name = flag.shorthand.map { "-\($0), --\(flag.name)" } ?? "--\(flag.name)"
       throw Failure(
-        message: "invalid argument \(quoted(text)) for \(quoted(name)) flag: \(problem)")
+        message: "invalid argument \(GoQuote.text(text)) for \(GoQuote.text(name)) flag: \(problem)"
+      )
     }
     values.set(flag, text)
   }

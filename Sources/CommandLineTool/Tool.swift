@@ -1,3 +1,5 @@
+import GoText
+
 /// A program made of commands.
 public struct Tool: Sendable {
   public let root: Command
@@ -54,7 +56,7 @@ public struct Tool: Sendable {
   private func execute(_ path: CommandPath, _ words: [String], _ console: Console) -> Int32 {
     let command = path.command
     if let reason = command.deprecated {
-      console.printError("Command \(quoted(command.name)) is deprecated, \(reason)\n")
+      console.printError("Command \(GoQuote.text(command.name)) is deprecated, \(reason)\n")
     }
     let result: FlagReader.Result
     do throws(FlagReader.Failure) { result = try path.reader.read(words) } catch {

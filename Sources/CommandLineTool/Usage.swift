@@ -1,3 +1,5 @@
+import GoText
+
 /// A command together with those it stands below, the root first.
 public struct CommandPath: Sendable {
   public let commands: [Command]
@@ -90,7 +92,7 @@ private enum FlagTable {
 
   private static func defaultText(_ flag: CommandFlag) -> String {
     if flag.fallback == flag.kind.zero { return "" }
-    return " (default \(flag.kind.isQuoted ? quoted(flag.fallback) : flag.fallback))"
+    return " (default \(flag.kind.isQuoted ? GoQuote.text(flag.fallback) : flag.fallback))"
   }
 }
 

@@ -1,12 +1,9 @@
+import Bytes
 import CommandLineTool
 import EventLoops
-import Protobuf
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import FileSystem
+import JSON
+import Platform
 
 /// The `devcluster` command: local clusters of real etcd processes.
 public enum DevCluster {
@@ -14,14 +11,14 @@ public enum DevCluster {
   /// - Parameter words: the command line without the program's name.
   /// - Returns: the exit status.
   public static func run(_ words: [String]) -> Int32 {
-    System.unblockSignals()
+    Signals.unblockAll()
     // A reader of our output that went away must show as an error of write(2).
-    signal(SIGPIPE, SIG_IGN)
+    Signals.ignore([Signals.brokenPipe])
     // A member's flags are none of ours.
     if words.first == "__member" { return becomeMember(Array(words.dropFirst())) }
     let console = Console(
-      print: { System.writeAll(1, Array($0.utf8)) },
-      printError: { System.writeAll(2, Array($0.utf8)) })
+      print: { StandardStreams.write($0, to: StandardStreams.output) },
+      printError: { StandardStreams.write($0, to: StandardStreams.error) })
     let tool = tool { (order, directory) throws(DevClusterError) in
       try perform(order, try RunDirectory(directory), words)
     }
@@ -86,7 +83,7 @@ public enum DevCluster {
     }
     var client = try ControlClient(directory)
     _ = try client.ask(.down)
-    while directory.isLocked { usleep(20_000) }
+    while directory.isLocked { Program.sleep(milliseconds: 20) }
   }
 
   // MARK: up
@@ -98,6 +95,7 @@ public enum DevCluster {
     if reporter.isDetached { Detach.closeInherited() }
     let plan: ClusterPlan
     let programs: [String: String]
+    let lock: any StorageFile
     do throws(DevClusterError) {
       plan = try directory.plan(for: options)
       programs = try self.programs(options, plan)
@@ -105,14 +103,15 @@ public enum DevCluster {
         System.print(try Detach.run(words, directory))
         return 0
       }
-      try directory.lock()
+      lock = try directory.lock()
     } catch {
       guard reporter.isDetached else { throw error }
       reporter.failed(error.description)
       return 1
     }
-    if let pipe = reporter.pipe { _ = fcntl(pipe, F_SETFD, FD_CLOEXEC) }
-    guard chdir(directory.path) == 0 else {
+    defer { lock.close() }
+    if let pipe = reporter.pipe { Descriptor.setInherited(pipe, false) }
+    guard Paths.enter(directory.path) else {
       throw DevClusterError("cannot enter \(directory.path): \(System.lastError)")
     }
     return try supervise(plan, options, directory, programs, reporter)
@@ -123,18 +122,16 @@ public enum DevCluster {
     _ plan: ClusterPlan, _ options: UpOptions, _ directory: RunDirectory,
     _ programs: [String: String], _ reporter: Reporter
   ) throws(DevClusterError) -> Int32 {
-    var ends: [Int32] = [0, 0]
-    guard pipe(&ends) == 0 else { throw DevClusterError("pipe: \(System.lastError)") }
-    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-    let finished = ends[1]
+    guard let ends = Descriptor.pipe() else { throw DevClusterError("pipe: \(System.lastError)") }
     let loop = EventLoop(name: "supervisor")
     loop.start()
     let supervisor = Supervisor(
       loop: loop, directory: directory, plan: plan, options: options, programs: programs,
-      reporter: reporter, onEnd: { System.writeAll(finished, [UInt8(truncatingIfNeeded: $0)]) })
+      reporter: reporter,
+      onEnd: { Descriptor.write([UInt8(truncatingIfNeeded: $0)], to: ends.writing) })
     loop.execute { supervisor.begin() }
     var status = [UInt8](repeating: 1, count: 1)
-    guard System.readBytes(ends[0], &status) == 1 else {
+    guard Descriptor.read(ends.reading, into: &status) == 1 else {
       preconditionFailure("the supervisor's pipe is closed")
     }
     // Nothing else holds it: timers and connections must find it alive.

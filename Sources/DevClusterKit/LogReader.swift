@@ -1,11 +1,6 @@
 import Bytes
 import EventLoops
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// Shows the members' log files; they can be read whether or not the cluster runs.
 final class LogReader {
@@ -17,7 +12,7 @@ final class LogReader {
     var lines = LineSplitter()
   }
 
-  private static let pollMicroseconds: UInt32 = 200_000
+  private static let pollMilliseconds: UInt32 = 200
   private var files: [File]
 
   /// - Parameter members: one member is shown without its name.
@@ -35,7 +30,7 @@ final class LogReader {
     while true {
       for index in files.indices where !copy(index, isLast: !follow) { return }
       guard follow else { return }
-      usleep(Self.pollMicroseconds)
+      Program.sleep(milliseconds: Self.pollMilliseconds)
     }
   }
 
@@ -47,10 +42,13 @@ final class LogReader {
     var isOpen = true
     let prefix = files[index].prefix
     let write: (Bytes) -> Void = { line in
-      if isOpen { isOpen = System.writeAll(1, prefix + Array(line) + [0x0a]) }
+      if isOpen {
+        isOpen = Descriptor.write(
+          Bytes(prefix + Array(line) + [0x0a]), to: StandardStreams.output)
+      }
     }
     while isOpen {
-      let count = System.readBytes(files[index].descriptor, &chunk)
+      let count = Descriptor.read(files[index].descriptor, into: &chunk)
       guard count > 0 else { break }
       files[index].lines.add(Bytes(chunk[..<count]), write)
     }
@@ -60,11 +58,10 @@ final class LogReader {
 
   /// A log that was begun anew has another inode.
   private func reopenWhenReplaced(_ index: Int) {
-    var info = stat()
-    guard stat(files[index].path, &info) == 0 else { return }
-    guard files[index].descriptor < 0 || UInt64(info.st_ino) != files[index].inode else { return }
-    if files[index].descriptor >= 0 { close(files[index].descriptor) }
-    files[index].descriptor = open(files[index].path, O_RDONLY | O_CLOEXEC)
-    files[index].inode = UInt64(info.st_ino)
+    guard let inode = Paths.inode(files[index].path) else { return }
+    guard files[index].descriptor < 0 || inode != files[index].inode else { return }
+    if files[index].descriptor >= 0 { Descriptor.close(files[index].descriptor) }
+    files[index].descriptor = Descriptor.openToRead(files[index].path)
+    files[index].inode = inode
   }
 }

@@ -1,11 +1,6 @@
 import Bytes
 import EventLoops
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// Writes lines of several members to one stream, each with its member's name in front. Pure.
 public struct LinePrefix: Sendable {
@@ -28,7 +23,8 @@ public struct LinePrefix: Sendable {
   /// Whether standard output wants colours: a terminal, and nobody said no.
   /// - Source: https://no-color.org
   static var wanted: Bool {
-    isatty(1) == 1 && getenv("NO_COLOR").map { $0.pointee == 0 } ?? true
+    Descriptor.isTerminal(StandardStreams.output)
+      && ProcessEnvironment.variables["NO_COLOR"]?.isEmpty ?? true
   }
 }
 
@@ -43,7 +39,7 @@ final class LogFile {
 
   init(_ path: String) { self.path = path }
 
-  deinit { if descriptor >= 0 { close(descriptor) } }
+  deinit { if descriptor >= 0 { Descriptor.close(descriptor) } }
 
   func write(_ line: Bytes) {
     if !line.isEmpty { lastLine = line[0..<min(line.count, 512)].string }
@@ -51,16 +47,16 @@ final class LogFile {
     guard descriptor >= 0 else { return }
     var whole = [UInt8](line)
     whole.append(0x0a)
-    System.writeAll(descriptor, whole)
+    Descriptor.write(Bytes(whole), to: descriptor)
     size += whole.count
   }
 
   private func reopen() {
     if descriptor >= 0 {
-      close(descriptor)
-      rename(path, path + ".1")
+      Descriptor.close(descriptor)
+      try? Paths.rename(path, to: path + ".1")
     }
-    descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
-    size = descriptor >= 0 ? max(0, Int(lseek(descriptor, 0, SEEK_END))) : 0
+    descriptor = Descriptor.openToAppend(path, permissions: 0o600)
+    size = Descriptor.size(of: descriptor)
   }
 }

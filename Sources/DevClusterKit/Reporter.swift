@@ -1,8 +1,5 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Bytes
+import Platform
 
 /// Tells the user what happens: on the terminal, or over a pipe to the process that detached us.
 struct Reporter: Sendable {
@@ -18,8 +15,8 @@ struct Reporter: Sendable {
       System.print(table)
       return true
     }
-    let heard = System.writeAll(pipe, Array("+\(table)\n".utf8))
-    close(pipe)
+    let heard = Descriptor.write(Bytes("+\(table)\n"), to: pipe)
+    Descriptor.close(pipe)
     return heard
   }
 
@@ -27,7 +24,7 @@ struct Reporter: Sendable {
   func failed(_ message: String) {
     guard let pipe else { return System.complain(message) }
     // The pipe stays open until this process ends: its reader then knows that nothing is left.
-    System.writeAll(pipe, Array("-\(message)\n".utf8))
+    Descriptor.write(Bytes("-\(message)\n"), to: pipe)
   }
 
   /// Something worth knowing; goes to the supervisor's log when detached.

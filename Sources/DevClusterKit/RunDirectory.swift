@@ -1,11 +1,7 @@
 import Bytes
-import Protobuf
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import FileSystem
+import JSON
+import Platform
 
 /// The directory of a cluster: who owns it, what cluster it holds, where its files are.
 public struct RunDirectory: Sendable {
@@ -19,12 +15,13 @@ public struct RunDirectory: Sendable {
   var supervisorLog: String { path + "/supervisor.log" }
   /// Relative to the directory, because a socket's path may only be about 100 bytes long.
   static let controlSocket = "control.sock"
+  private let files = RealFileSystem()
 
   /// The cluster that was made here; `nil` when there is none yet.
   /// - Throws: `DevClusterError` when the file cannot be understood.
   func plan() throws(DevClusterError) -> ClusterPlan? {
     guard let content = System.read(clusterFile) else { return nil }
-    guard let json = try? JSONValue.parse(Bytes(content)),
+    guard let json = try? JSONValue.parse(content),
       let size = json["members"]?.integer(as: Int.self), ClusterPlan.sizes.contains(size)
     else { throw DevClusterError("\(clusterFile) is damaged; devcluster clean removes all data") }
     return ClusterPlan(
@@ -64,31 +61,28 @@ public struct RunDirectory: Sendable {
     try System.replace(clusterFile, JSONValue.object(object).encoded().string + "\n")
   }
 
-  /// Makes this process the only supervisor here, for as long as it lives.
+  /// Makes this process the only supervisor here.
+  /// - Returns: what has the lock until it is closed.
   /// - Throws: `DevClusterError` when there is one already.
-  func lock() throws(DevClusterError) {
+  func lock() throws(DevClusterError) -> any StorageFile {
     try System.makeDirectory(path)
-    let descriptor = open(lockFile, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else {
-      throw DevClusterError("cannot open \(lockFile): \(System.lastError)")
-    }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      let owner = lockOwner.map { " (process \($0))" } ?? ""
-      close(descriptor)
-      throw DevClusterError("a cluster is already running in \(path)\(owner)")
-    }
-    ftruncate(descriptor, 0)
-    // The descriptor stays open: the lock ends with the process.
-    System.writeAll(descriptor, Array("\(getpid())\n".utf8))
+    do throws(FileError) {
+      let file = try files.open(lockFile, .create(permissions: 0o600))
+      if try file.tryLock() {
+        try file.truncate(to: 0)
+        try System.write(Bytes("\(Program.id)\n"), to: file)
+        return file
+      }
+    } catch { throw DevClusterError("cannot open \(lockFile): \(error.detail)") }
+    let owner = lockOwner.map { " (process \($0))" } ?? ""
+    throw DevClusterError("a cluster is already running in \(path)\(owner)")
   }
 
   /// Whether a supervisor lives.
   var isLocked: Bool {
-    let descriptor = open(lockFile, O_RDWR | O_CLOEXEC)
-    guard descriptor >= 0 else { return false }
-    defer { close(descriptor) }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return true }
-    return false
+    guard let file = try? files.open(lockFile, .readWrite) else { return false }
+    defer { file.close() }
+    return (try? file.tryLock()) == false
   }
 
   private var lockOwner: Int32? {
@@ -100,37 +94,15 @@ public struct RunDirectory: Sendable {
   /// Removes everything.
   /// - Throws: `DevClusterError` when it is in use or no cluster's directory.
   func remove() throws(DevClusterError) {
-    guard System.exists(path) else { return }
+    guard Paths.exists(path) else { return }
     guard !isLocked else {
       throw DevClusterError("a cluster is running in \(path); end it with devcluster down")
     }
-    guard System.exists(clusterFile) || System.exists(lockFile) else {
+    guard Paths.exists(clusterFile) || Paths.exists(lockFile) else {
       throw DevClusterError("\(path) is not a directory of devcluster; nothing was removed")
     }
-    try Self.removeTree(path)
-  }
-
-  private static func removeTree(_ path: String) throws(DevClusterError) {
-    var info = stat()
-    guard lstat(path, &info) == 0 else { return }
-    if info.st_mode & S_IFMT == S_IFDIR {
-      guard let listing = opendir(path) else {
-        throw DevClusterError("cannot read \(path): \(System.lastError)")
-      }
-      var names: [String] = []
-      while let entry = readdir(listing) {
-        let name = withUnsafePointer(to: &entry.pointee.d_name) {
-          $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-        }
-        if name != "." && name != ".." { names.append(name) }
-      }
-      closedir(listing)
-      for name in names { try removeTree(path + "/" + name) }
-      guard rmdir(path) == 0 else {
-        throw DevClusterError("cannot remove \(path): \(System.lastError)")
-      }
-    } else if unlink(path) != 0 {
-      throw DevClusterError("cannot remove \(path): \(System.lastError)")
+    do throws(FileError) { try System.removeTree(path) } catch {
+      throw DevClusterError("cannot remove \(error.path): \(error.detail)")
     }
   }
 }

@@ -1,11 +1,6 @@
 import Bytes
 import EventLoops
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// Puts the parts of a running cluster together: what happens goes to `Fleet`, whose `FleetLife` decides;
 /// requests come from `ControlServer`, a `Guardian` watches. Confined to its loop.
@@ -43,7 +38,7 @@ final class Supervisor: @unchecked Sendable {
     let fleet = makeFleet()
     self.fleet = fleet
     do {
-      for number in [SIGINT, SIGTERM, SIGHUP] {
+      for number in [Signals.interrupt, Signals.terminate, Signals.hangUp] {
         try loop.onSignal(number) { _ in fleet.handle(.interrupted) }
       }
       control = try ControlServer(loop: loop) { request, ticket in
@@ -68,9 +63,11 @@ final class Supervisor: @unchecked Sendable {
       commands: members.map { member in
         [programs[member.name] ?? ""] + plan.arguments(of: member, extra: options.extra)
       },
-      environment: ClusterPlan.environment(from: System.environment()),
+      environment: ClusterPlan.environment(from: ProcessEnvironment.entries),
       onLine: { member, line in
-        if isShown { System.writeAll(1, shown[member] + Array(line) + [0x0a]) }
+        if isShown {
+          Descriptor.write(Bytes(shown[member] + Array(line) + [0x0a]), to: StandardStreams.output)
+        }
       },
       outside: Fleet.Outside(
         announce: { [unowned self] in announce($0) },
@@ -85,14 +82,14 @@ final class Supervisor: @unchecked Sendable {
     for member in plan.members {
       if let content = System.read(member.pidFile),
         let pid = Int32(String(decoding: content.prefix { $0 != 0x0a }, as: UTF8.self)),
-        pid > 1, kill(pid, 0) == 0, System.isPortTaken(member.clientPort)
+        pid > 1, Signals.reaches(pid), LocalSocket.isPortTaken(member.clientPort)
       {
         throw DevClusterError(
           "port \(member.clientPort) is in use: \(member.name) of an earlier run is still there as"
             + " process \(pid); end it with kill \(pid)")
       }
       for (port, use) in [(member.clientPort, "client"), (member.peerPort, "peer")]
-      where System.isPortTaken(port) {
+      where LocalSocket.isPortTaken(port) {
         throw DevClusterError(
           "port \(port), the \(use) port of \(member.name), is already in use by another program")
       }

@@ -78,6 +78,7 @@ public struct EtcdError: Error, Hashable, Sendable, CustomStringConvertible {
   public static let noLeader = EtcdError(.unavailable, "etcdserver: no leader")
   public static let notLeader = EtcdError(.failedPrecondition, "etcdserver: not leader")
   public static let leaderChanged = EtcdError(.unavailable, "etcdserver: leader changed")
+  public static let notCapable = EtcdError(.unavailable, "etcdserver: not capable")
   public static let stopped = EtcdError(.unavailable, "etcdserver: server stopped")
   public static let timeout = EtcdError(.unavailable, "etcdserver: request timed out")
   public static let timeoutLeaderFailure = EtcdError(
@@ -102,4 +103,24 @@ public struct EtcdError: Error, Hashable, Sendable, CustomStringConvertible {
   public static let corrupt = EtcdError(.dataLoss, "etcdserver: corrupt cluster")
   public static let notSupportedForLearner = EtcdError(
     .unavailable, "etcdserver: rpc not supported for learner")
+}
+
+extension EtcdError {
+  /// The errors that Go's client knows by their text: it shows these without gRPC's words around them.
+  ///
+  /// - Source: etcd `api/v3rpc/rpctypes/error.go` errStringToError.
+  public static let known: [EtcdError] = [
+    .emptyKey, .keyNotFound, .valueProvided, .leaseProvided, .tooManyOps, .duplicateKey,
+    .compacted, .futureRevision, .noSpace, .leaseNotFound, .leaseExists, .leaseTTLTooLarge,
+    .memberExists, .peerURLExists, .notEnoughStarted, .badMemberURLs, .memberNotFound,
+    .memberNotLearner, .learnerNotReady, .tooManyLearners, .requestTooLarge, .tooManyRequests,
+    .unhealthyCluster, .noLeader, .notLeader, .leaderChanged, .notCapable, .stopped, .timeout,
+    .timeoutLeaderFailure, .timeoutConnectionLost, .badLeaderTransferee,
+    .clusterVersionUnavailable, .wrongDowngradeVersionFormat, .invalidDowngradeTarget,
+    .downgradeInProcess, .noInflightDowngrade, .corrupt, .notSupportedForLearner,
+    .rootUserNotExist, .rootRoleNotExist, .userExists, .userEmpty, .userNotFound, .roleExists,
+    .roleNotFound, .roleEmpty, .authFailed, .permissionDenied, .roleNotGranted,
+    .permissionNotGranted, .authNotEnabled, .invalidAuthToken, .invalidAuthManagement,
+    .authOldRevision,
+  ]
 }

@@ -1,3 +1,5 @@
+import GoText
+
 /// What `--auth-token` asks for: a kind of tokens, and options as `name=value` behind commas.
 ///
 /// - Source: etcd `decomposeOpts`, `jwtOptions` in `server/auth`.
@@ -33,13 +35,13 @@ public struct AuthTokenOptions: Sendable, Equatable {
     case "": kind = .none
     case "simple": kind = .simple
     case "jwt": kind = .jwt
-    default: throw Failure(reason: "unknown token type \(GoText.quoted(String(words[0])))")
+    default: throw Failure(reason: "unknown token type \(GoQuote.text(String(words[0])))")
     }
     var options: [String: String] = [:]
     for word in words.dropFirst() {
       let pair = word.split(separator: "=", omittingEmptySubsequences: false).map(String.init)
       guard pair.count == 2, options.updateValue(pair[1], forKey: pair[0]) == nil else {
-        throw Failure(reason: "invalid token option \(GoText.quoted(text))")
+        throw Failure(reason: "invalid token option \(GoQuote.text(text))")
       }
     }
     guard kind == .jwt else { return }

@@ -1,3 +1,5 @@
+import GoText
+
 /// The peer URLs of every first member, by name.
 public enum InitialCluster {
   /// Takes `name=url,name=url` apart; a name may come more than once. URLs are sorted.
@@ -55,7 +57,7 @@ extension ServerConfig {
   public func bootstrapProblem(resolve: (_ hostPort: String) -> String?) -> String? {
     if let initialClusterProblem { return initialClusterProblem }
     guard let own = initialCluster[name] else {
-      return "couldn't find local name \(GoText.quoted(name)) in the initial cluster configuration"
+      return "couldn't find local name \(GoQuote.text(name)) in the initial cluster configuration"
     }
     if isNewCluster, let mismatch = advertiseMismatch(own, resolve) { return mismatch }
     let all = initialCluster.values.joined()
@@ -73,18 +75,18 @@ extension ServerConfig {
     guard advertised != own else { return nil }
     let reason: String
     if advertised.count != own.count {
-      reason = "len(\(GoText.quoted(advertised))) != len(\(GoText.quoted(own)))"
+      reason = "len(\(GoQuote.list(advertised))) != len(\(GoQuote.list(own)))"
     } else {
       let first = Self.resolved(advertised, resolve)
       let second = Self.resolved(own, resolve)
       if let failed = first.failure ?? second.failure {
-        reason = "failed to resolve \(GoText.quoted(failed))"
+        reason = "failed to resolve \(GoQuote.text(failed))"
       } else if let index = first.urls.indices.first(where: {
         first.urls[$0] != second.urls[$0]
       }) {
         reason =
-          "\(GoText.quoted(first.urls[index]))(resolved from \(GoText.quoted(advertised[index])))"
-          + " != \(GoText.quoted(second.urls[index]))(resolved from \(GoText.quoted(own[index])))"
+          "\(GoQuote.text(first.urls[index]))(resolved from \(GoQuote.text(advertised[index])))"
+          + " != \(GoQuote.text(second.urls[index]))(resolved from \(GoQuote.text(own[index])))"
       } else {
         return nil
       }

@@ -1,3 +1,5 @@
+import GoText
+
 /// Flags given as `ETCD_*` variables.
 struct Environment {
   private let variables: [String: String]
@@ -50,7 +52,7 @@ struct Environment {
       do {
         found.append(FlagParser.Given(name: flag.name, value: try flag.read(text)))
       } catch {
-        throw ConfigFailure("invalid value \(GoText.quoted(text)) for \(key): \(error.message)")
+        throw ConfigFailure("invalid value \(GoQuote.text(text)) for \(key): \(error.message)")
       }
       notices.append(
         Notice(

@@ -1,3 +1,5 @@
+import GoText
+
 /// A URL of a member, checked as etcd checks those of its flags.
 ///
 /// - Source: etcd `types.NewURLs`; the parser follows the part of Go's `net/url` that matters.
@@ -133,7 +135,7 @@ private struct Parts {
   init(_ text: String) throws(EtcdURL.Failure) {
     let raw = String(text.prefix { $0 != "#" })
     func failed(_ reason: String) -> EtcdURL.Failure {
-      EtcdURL.Failure(message: "parse \(GoText.quoted(raw)): \(reason)")
+      EtcdURL.Failure(message: "parse \(GoQuote.text(raw)): \(reason)")
     }
     guard raw.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else {
       throw failed("net/url: invalid control character in URL")
@@ -182,10 +184,10 @@ private struct Parts {
       port = given[colon...]
     }
     let isPort = port.isEmpty || port.first == ":" && port.dropFirst().allSatisfy(\.isASCIIDigit)
-    guard isPort else { throw failed("invalid port \(GoText.quoted(String(port))) after host") }
+    guard isPort else { throw failed("invalid port \(GoQuote.text(String(port))) after host") }
     if let bad = given.first(where: { " \"<>\\^`{|}".contains($0) }) {
       if bad == "<" || bad == ">" || bad == "\"" { return }
-      throw failed("invalid character \(GoText.quoted(String(bad))) in host name")
+      throw failed("invalid character \(GoQuote.text(String(bad))) in host name")
     }
   }
 }

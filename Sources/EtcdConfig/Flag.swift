@@ -1,3 +1,5 @@
+import GoText
+
 /// One flag of the server: everything about it is declared here, once.
 struct Flag: Sendable {
   /// Sections of the help.
@@ -91,25 +93,24 @@ struct Flag: Sendable {
     case .retired: return .text(text)
     case .words: return .words(Self.uniqueWords(text))
     case .bool:
-      guard let value = GoText.bool(text) else { throw Failure(message: "parse error") }
+      guard let value = GoNumber.bool(text) else { throw Failure(message: "parse error") }
       return .bool(value)
     case .unsigned:
-      do { return .unsigned(try GoText.unsigned(text)) } catch { throw Self.failure(error) }
+      do { return .unsigned(try GoNumber.unsigned(text)) } catch { throw Self.failure(error) }
     case .signed:
-      do { return .signed(try GoText.signed(text)) } catch { throw Self.failure(error) }
+      do { return .signed(try GoNumber.signed(text)) } catch { throw Self.failure(error) }
     case .unsigned32:
       do {
-        return .unsigned(try GoText.unsigned(text, max: UInt64(UInt32.max)))
+        return .unsigned(try GoNumber.unsigned(text, max: UInt64(UInt32.max)))
       } catch {
-        let reason = error == .syntax ? "invalid syntax" : "value out of range"
-        throw Failure(message: "strconv.ParseUint: parsing \(GoText.quoted(text)): \(reason)")
+        throw Failure(message: GoNumber.refusal(error, of: text, by: "ParseUint"))
       }
     case .duration:
       guard let value = try? GoDuration.parse(text) else { throw Failure(message: "parse error") }
       return .duration(value)
     case .choice(let valid, let quoting):
       guard valid.contains(text) else {
-        throw Failure(message: "invalid value" + (quoting ? " " + GoText.quoted(text) : ""))
+        throw Failure(message: "invalid value" + (quoting ? " " + GoQuote.text(text) : ""))
       }
       return .text(text)
     case .urls(let exceptions):
@@ -118,7 +119,7 @@ struct Flag: Sendable {
     }
   }
 
-  private static func failure(_ error: GoText.NumberError) -> Failure {
+  private static func failure(_ error: GoNumber.Failure) -> Failure {
     Failure(message: error == .syntax ? "parse error" : "value out of range")
   }
 

@@ -1,3 +1,5 @@
+import GoText
+
 /// Reads a command line as Go's `flag` package does.
 struct FlagParser {
   /// What a command line holds.
@@ -68,7 +70,7 @@ struct FlagParser {
       let what = flag.isBare ? "boolean value" : "value"
       let place = flag.isBare ? "" : "flag "
       throw .bad(
-        "invalid \(what) \(GoText.quoted(text)) for \(place)-\(flag.name): \(error.message)")
+        "invalid \(what) \(GoQuote.text(text)) for \(place)-\(flag.name): \(error.message)")
     }
   }
 }

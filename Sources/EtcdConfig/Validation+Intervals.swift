@@ -1,3 +1,5 @@
+import GoText
+
 extension Validation {
   /// Shortest deadlines of connections between members.
   /// - Source: etcd `rafthttp.DefaultConnReadTimeout`, `DefaultConnWriteTimeout`.
@@ -11,7 +13,7 @@ extension Validation {
     let hashCheck = settings.server.compactHashCheckInterval
     guard hashCheck > .zero else {
       throw ConfigFailure(
-        "--experimental-compact-hash-check-time must be >0 (set to \(GoDuration.text(hashCheck)))")
+        "--experimental-compact-hash-check-time must be >0 (set to \(hashCheck.goDescription))")
     }
     raise(\.raftReadTimeout, to: Self.raftTimeoutMin, "raft-read-timeout")
     raise(\.raftWriteTimeout, to: Self.raftTimeoutMin, "raft-write-timeout")
@@ -24,7 +26,7 @@ extension Validation {
       settings.server.watchProgressNotifyInterval = Self.watchProgressIntervalMin
       notice(
         .warn, "adjusting watch progress notify interval to minimum period",
-        ("min-watch-progress-notify-interval", GoDuration.text(Self.watchProgressIntervalMin)))
+        ("min-watch-progress-notify-interval", Self.watchProgressIntervalMin.goDescription))
     }
     if settings.server.compactionSleepInterval <= .zero {
       settings.server.compactionSleepInterval = defaults.compactionSleepInterval
@@ -43,6 +45,6 @@ extension Validation {
   ) {
     guard settings.server[keyPath: path] < least else { return }
     settings.server[keyPath: path] = least
-    notice(.info, "\(name) increased to minimum value: \(GoDuration.text(least))")
+    notice(.info, "\(name) increased to minimum value: \(least.goDescription)")
   }
 }

@@ -1,5 +1,6 @@
 import Bytes
-import Protobuf
+import GoText
+import JSON
 
 extension Validation {
   /// Outputs, level, format and rotation of the log.
@@ -9,7 +10,7 @@ extension Validation {
     switch settings.logger {
     case "zap": break
     case "capnslog": throw ConfigFailure("--logger=capnslog is removed in v3.5")
-    default: throw ConfigFailure("unknown logger option \(GoText.quoted(settings.logger))")
+    default: throw ConfigFailure("unknown logger option \(GoQuote.text(settings.logger))")
     }
     if settings.logOutputs.count > 1 && settings.logOutputs.contains("default") {
       throw ConfigFailure("multi logoutput for \"default\" is not supported yet")
@@ -18,11 +19,11 @@ extension Validation {
       log.rotation = try Self.rotation(settings.logOutputs, settings.logRotation)
     }
     guard let level = LogConfig.level(named: settings.logLevel) else {
-      throw ConfigFailure("unrecognized level: \(GoText.quoted(settings.logLevel))")
+      throw ConfigFailure("unrecognized level: \(GoQuote.text(settings.logLevel))")
     }
     guard let format = LogConfig.Format(rawValue: settings.logFormat) else {
       throw ConfigFailure(
-        "unknown log format: \(GoText.quoted(settings.logFormat)), only supports json, console")
+        "unknown log format: \(GoQuote.text(settings.logFormat)), only supports json, console")
     }
     log.level = level
     log.format = format
@@ -34,7 +35,7 @@ extension Validation {
     if words.contains("systemd/journal") {
       guard words.count == 1 else {
         throw ConfigFailure(
-          "running with systemd/journal but other '--log-outputs' values (\(GoText.quoted(words)))"
+          "running with systemd/journal but other '--log-outputs' values (\(GoQuote.list(words)))"
             + " are configured with 'default'; override 'default' value with something else")
       }
       return [.journal]

@@ -1,3 +1,5 @@
+import GoText
+
 /// Why a configuration cannot run, in etcd's words where it has some.
 struct ConfigFailure: Error, Equatable {
   let message: String
@@ -58,7 +60,7 @@ struct Validation {
     ] {
       if let url = urls.first(where: \.isTLS) {
         throw ConfigFailure(
-          "\(name) \(GoText.quoted(url.description)): TLS is not supported by this version yet")
+          "\(name) \(GoQuote.text(url.description)): TLS is not supported by this version yet")
       }
     }
     settings.server.listenPeerURLs = try Self.listenURLs(settings.listenPeer)
@@ -86,7 +88,7 @@ struct Validation {
     for url in urls where url.hostPort?.host == "" {
       let list = urls.map(\.description).joined(separator: ",")
       throw ConfigFailure(
-        "\(name) \(GoText.quoted(list)) must be \"host:port\" (unexpected empty host (\(url)))")
+        "\(name) \(GoQuote.text(list)) must be \"host:port\" (unexpected empty host (\(url)))")
     }
   }
 
@@ -150,7 +152,7 @@ struct Validation {
   private mutating func checkCompaction() throws(ConfigFailure) {
     let mode = settings.compactionMode
     guard ["periodic", "revision", ""].contains(mode) else {
-      throw ConfigFailure("unknown auto-compaction-mode \(GoText.quoted(mode))")
+      throw ConfigFailure("unknown auto-compaction-mode \(GoQuote.text(mode))")
     }
     let text = settings.compactionRetention.isEmpty ? "0" : settings.compactionRetention
     if let number = Int64(text), number >= 0 {
@@ -172,7 +174,7 @@ struct Validation {
       throw ConfigFailure("error parsing CompactionRetention: \(error.message)")
     }
     guard nanoseconds >= 0 else {
-      throw ConfigFailure("error parsing CompactionRetention: \(GoText.quoted(text)) is negative")
+      throw ConfigFailure("error parsing CompactionRetention: \(GoQuote.text(text)) is negative")
     }
     guard nanoseconds > 0, !mode.isEmpty else { return }
     guard mode == "revision" else {

@@ -1,6 +1,7 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
+import JSON
 import Protobuf
 
 /// - Source: etcd `etcdctl/ctlv3/command/auth_command.go`, `user_command.go`.
@@ -70,7 +71,7 @@ extension EtcdCtl {
           Etcdserverpb.AuthEnableResponse.self)
         return
       } catch {
-        guard error.message == "etcdserver: root user does not have root role" else {
+        guard error.message == EtcdError.rootRoleNotExist.message else {
           throw CommandFailure(error.message)
         }
       }

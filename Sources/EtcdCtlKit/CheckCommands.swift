@@ -3,6 +3,7 @@ import CommandLineTool
 import EtcdAPI
 import EtcdClient
 import EventLoops
+import GoText
 import HTTP
 import Protobuf
 import Synchronization
@@ -115,7 +116,7 @@ extension EtcdCtl {
       Etcdserverpb.RangeResponse.self)
     guard answer.message.kvs.isEmpty else {
       throw CommandFailure(
-        "prefix \(quoted(prefix)) has keys. Delete with \(quote)etcdctl del --prefix "
+        "prefix \(GoQuote.text(prefix)) has keys. Delete with \(quote)etcdctl del --prefix "
           + "\(prefix)\(quote) first", exitCode: CommandFailure.invalidInput)
     }
   }
@@ -167,7 +168,7 @@ extension EtcdCtl {
       }
       guard invocation.bool("auto-defrag") else { return }
       for endpoint in context.settings.endpoints {
-        context.console.print("Defragmenting \(quoted(endpoint))\n")
+        context.console.print("Defragmenting \(GoQuote.text(endpoint))\n")
         let session = try context.session(to: endpoint)
         defer { session.close() }
         _ = try Context.wait { () async throws(ClientFailure) in
@@ -175,7 +176,7 @@ extension EtcdCtl {
             Etcdserverpb.MaintenanceService.defragment, Etcdserverpb.DefragmentRequest(),
             Etcdserverpb.DefragmentResponse.self, deadline: .now + .seconds(30))
         }
-        context.console.print("Defragmented \(quoted(endpoint))\n")
+        context.console.print("Defragmented \(GoQuote.text(endpoint))\n")
       }
     } catch { throw CommandFailure(error.message) }
   }

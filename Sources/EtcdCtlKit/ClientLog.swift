@@ -1,6 +1,6 @@
 import Bytes
-import EventLoops
-import Protobuf
+import GoText
+import JSON
 
 /// What the client says of its own accord, as zap's JSON encoding writes it. Scripts read these lines.
 struct ClientLog: Sendable {
@@ -24,15 +24,7 @@ struct ClientLog: Sendable {
 
   /// `2006-01-02T15:04:05.000000Z`.
   static func time(_ seconds: Double) -> String {
-    let micros = Int(exactly: (seconds * 1_000_000).rounded()) ?? 0
-    let second = micros / 1_000_000
-    let date = CivilDate.from(daysSinceEpoch: second / 86_400)
-    func digits(_ value: Int, _ count: Int = 2) -> String {
-      let text = String(value)
-      return String(repeating: "0", count: Swift.max(0, count - text.utf8.count)) + text
-    }
-    return "\(date.year)-\(digits(date.month))-\(digits(date.day))T"
-      + "\(digits(second / 3600 % 24)):\(digits(second / 60 % 60)):\(digits(second % 60))"
-      + ".\(digits(micros % 1_000_000, 6))Z"
+    let micros = Int64(exactly: (seconds * 1_000_000).rounded()) ?? 0
+    return CivilTime(microsecondsSinceEpoch: micros).rfc3339(fraction: .microseconds)
   }
 }

@@ -1,6 +1,8 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
+import GoText
+import JSON
 import Protobuf
 
 extension EtcdCtl {
@@ -112,12 +114,10 @@ extension EtcdCtl {
       health.isHealthy = true
     } catch {
       // A refusal has gone through consensus as well.
-      health.isHealthy = error.message == ClientFailure.permissionDenied
+      health.isHealthy = error.message == EtcdError.permissionDenied.message
       if !health.isHealthy { health.error = error.message }
     }
-    let took = start.duration(to: .now).components
-    health.took = Amount.duration(
-      nanoseconds: took.seconds * 1_000_000_000 + took.attoseconds / 1_000_000_000)
+    health.took = start.duration(to: .now).goDescription
     guard health.isHealthy else { return health }
     do throws(ClientFailure) {
       let answer = try await session.call(
@@ -205,7 +205,7 @@ extension EtcdCtl {
     let rows = list.map { endpoint, reply in
       [
         endpoint, String(reply.header?.memberID ?? 0, radix: 16), reply.version,
-        Amount.bytes(Int(clamping: reply.dbSize)), "\(reply.leader == reply.header?.memberID)",
+        HumanSize.text(reply.dbSize), "\(reply.leader == reply.header?.memberID)",
         "\(reply.isLearner)", "\(reply.raftTerm)", "\(reply.raftIndex)",
         "\(reply.raftAppliedIndex)", reply.errors.joined(separator: ", "),
       ]

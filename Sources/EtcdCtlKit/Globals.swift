@@ -1,7 +1,8 @@
 import Bytes
 import CommandLineTool
 import EtcdClient
-import EtcdConfig
+import GoText
+import JSON
 import Protobuf
 
 /// Flags of every command, each with an environment variable `ETCDCTL_NAME`.
@@ -94,7 +95,7 @@ struct ClientSettings: Sendable {
       throw CommandFailure("unsupported output format", exitCode: CommandFailure.badFeature)
     }
     self.format = format
-    isHex = GoText.bool(values.text("hex")) == true
+    isHex = GoNumber.bool(values.text("hex")) == true
   }
 
   private static func words(_ text: String) -> [String] {
@@ -141,7 +142,7 @@ private struct Values {
       if let problem = flag.kind.problem(text) {
         Self.warn(
           invocation.console,
-          "invalid value \(quoted(text)) in the environment is ignored: \(problem)", variable)
+          "invalid value \(GoQuote.text(text)) in the environment is ignored: \(problem)", variable)
         continue
       }
       fromEnvironment[flag.name] = text
@@ -181,7 +182,7 @@ private struct Values {
       throw CommandFailure(
         "TLS is not supported yet: --\(name)", exitCode: CommandFailure.badFeature)
     }
-    if GoText.bool(text("insecure-transport")) == false {
+    if GoNumber.bool(text("insecure-transport")) == false {
       throw CommandFailure(
         "TLS is not supported yet: --insecure-transport=false", exitCode: CommandFailure.badFeature)
     }

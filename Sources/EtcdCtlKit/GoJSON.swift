@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import JSON
 import Protobuf
 
 /// Messages as Go's encoding/json shows its structs: numbers as numbers, enums as numbers, bytes in
@@ -16,7 +17,9 @@ struct GoObject {
     if !value.isEmpty { object.members.append(.init(name, .string(value))) }
   }
   mutating func bytes(_ name: String, _ value: Bytes) {
-    if !value.isEmpty { object.members.append(.init(name, .string(Base64.encode(value)))) }
+    if !value.isEmpty {
+      object.members.append(.init(name, .string(Base64.standard.encode(value).string)))
+    }
   }
   mutating func bool(_ name: String, _ value: Bool) {
     if value { object.members.append(.init(name, true)) }

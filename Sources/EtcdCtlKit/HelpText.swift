@@ -1,5 +1,6 @@
 import CommandLineTool
 import EtcdConfig
+import GoText
 
 /// The help of a command, in etcdctl's layout.
 ///
@@ -51,7 +52,7 @@ enum HelpText {
     let short = flag.shorthand.map { "  -\($0), --" } ?? "      --"
     let value =
       flag.kind.isQuoted
-      ? quoted(flag.fallback) : flag.kind.isList ? "[\(flag.fallback)]" : flag.fallback
+      ? GoQuote.text(flag.fallback) : flag.kind.isList ? "[\(flag.fallback)]" : flag.fallback
     let shown = flag.kind.bare == nil ? "=\(value)" : "[=\(value)]"
     return "\(short)\(flag.name)\(shown)\t\(flag.usage)\n"
   }

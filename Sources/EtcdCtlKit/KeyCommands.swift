@@ -2,7 +2,7 @@ import Bytes
 import CommandLineTool
 import EtcdAPI
 import EtcdClient
-import EtcdConfig
+import GoText
 import Protobuf
 
 extension EtcdCtl {
@@ -68,7 +68,7 @@ extension EtcdCtl {
     case "s": request.serializable = true
     case let other:
       throw CommandFailure(
-        "unknown consistency flag \(quoted(other))", exitCode: CommandFailure.badFeature)
+        "unknown consistency flag \(GoQuote.text(other))", exitCode: CommandFailure.badFeature)
     }
     try setRange(invocation, &request.key, &request.rangeEnd)
     request.limit = invocation.signed("limit")
@@ -291,8 +291,7 @@ enum Numbers {
     }
     let isNumber =
       !digits.isEmpty && digits.allSatisfy { $0.isASCII && Int(String($0), radix: radix) != nil }
-    return "strconv.\(function): parsing \(quoted(text)): "
-      + (isNumber ? "value out of range" : "invalid syntax")
+    return GoNumber.refusal(isNumber ? .range : .syntax, of: text, by: function)
   }
 
   /// - Throws: in Go's words, with the exit code for wrong arguments.

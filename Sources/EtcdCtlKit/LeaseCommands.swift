@@ -1,6 +1,7 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
+import JSON
 import Protobuf
 
 /// - Source: etcd `etcdctl/ctlv3/command/lease_command.go`.
@@ -144,7 +145,7 @@ extension EtcdCtl {
           object.always("id", .integer(reply.id))
           object.always("ttl", .integer(reply.ttl))
           object.always("granted-ttl", .integer(reply.grantedTTL))
-          let keys = reply.keys.map { JSONValue.string(Base64.encode($0)) }
+          let keys = reply.keys.map { JSONValue.string(Base64.standard.encode($0).string) }
           object.always("keys", keys.isEmpty ? .null : .array(keys))
           return object.json
         },
@@ -213,7 +214,7 @@ extension EtcdCtl {
       guard let reply, reply.ttl > 0 else {
         if isOnce {
           throw CommandFailure(
-            "etcdserver: requested lease not found", exitCode: CommandFailure.badConnection)
+            EtcdError.leaseNotFound.message, exitCode: CommandFailure.badConnection)
         }
         if context.settings.format == .simple {
           invocation.console.print("lease \(hex(id)) expired or revoked.\n")

@@ -2,6 +2,8 @@ import Bytes
 import CommandLineTool
 import EtcdAPI
 import EtcdConfig
+import GoText
+import JSON
 import Protobuf
 
 extension EtcdCtl {
@@ -136,10 +138,10 @@ extension EtcdCtl {
           let cluster = reply.members.flatMap { member in
             member.peerURLs.map { "\(member.id == id ? name : member.name)=\($0)" }
           }
-          out.append("\nETCD_NAME=\(quoted(name))\n")
-          out.append("ETCD_INITIAL_CLUSTER=\(quoted(cluster.joined(separator: ",")))\n")
+          out.append("\nETCD_NAME=\(GoQuote.text(name))\n")
+          out.append("ETCD_INITIAL_CLUSTER=\(GoQuote.text(cluster.joined(separator: ",")))\n")
           out.append(
-            "ETCD_INITIAL_ADVERTISE_PEER_URLS=\(quoted(invocation.string("peer-urls")))\n")
+            "ETCD_INITIAL_ADVERTISE_PEER_URLS=\(GoQuote.text(invocation.string("peer-urls")))\n")
           out.append("ETCD_INITIAL_CLUSTER_STATE=\"existing\"\n")
         },
         json: {

@@ -1,6 +1,8 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
+import GoText
+import JSON
 import Protobuf
 
 /// The formats of `--write-out`.
@@ -172,55 +174,6 @@ struct FieldsText: ~Copyable {
       case .responseTxn(let reply): add(reply)
       case nil: quoted("Unknown", "<nil>")
       }
-    }
-  }
-}
-
-/// Bytes as Go's `%q` writes a string of them.
-enum GoQuote {
-  static func text(_ bytes: Bytes) -> String {
-    var out = "\""
-    var rest = Array(bytes)[...]
-    while let byte = rest.first {
-      var decoder = UTF8()
-      var iterator = rest.makeIterator()
-      guard case .scalarValue(let scalar) = decoder.decode(&iterator) else {
-        out += "\\x" + hex(UInt32(byte), 2)
-        rest.removeFirst()
-        continue
-      }
-      rest = rest.dropFirst(UTF8.width(scalar))
-      out += escaped(scalar)
-    }
-    return out + "\""
-  }
-
-  private static func hex(_ value: UInt32, _ width: Int) -> String {
-    let digits = String(value, radix: 16)
-    return String(repeating: "0", count: Swift.max(0, width - digits.count)) + digits
-  }
-
-  private static func escaped(_ scalar: Unicode.Scalar) -> String {
-    switch scalar {
-    case "\"": return "\\\""
-    case "\\": return "\\\\"
-    case "\u{7}": return "\\a"
-    case "\u{8}": return "\\b"
-    case "\u{c}": return "\\f"
-    case "\n": return "\\n"
-    case "\r": return "\\r"
-    case "\t": return "\\t"
-    case "\u{b}": return "\\v"
-    case " ": return " "
-    default: break
-    }
-    switch scalar.properties.generalCategory {
-    case .control, .format, .surrogate, .privateUse, .unassigned, .spaceSeparator,
-      .lineSeparator, .paragraphSeparator:
-      if scalar.value < 0x80 { return "\\x" + hex(scalar.value, 2) }
-      return scalar.value < 0x10000
-        ? "\\u" + hex(scalar.value, 4) : "\\U" + hex(scalar.value, 8)
-    default: return String(scalar)
     }
   }
 }

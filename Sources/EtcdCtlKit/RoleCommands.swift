@@ -1,6 +1,8 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
+import GoText
+import JSON
 import Protobuf
 
 /// - Source: etcd `etcdctl/ctlv3/command/role_command.go`.

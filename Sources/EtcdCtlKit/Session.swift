@@ -5,6 +5,7 @@ import EtcdAPI
 import EtcdClient
 import EventLoops
 import GRPC
+import JSON
 import Protobuf
 
 /// A client of a cluster for one command: failures in the words of Go's client, and its warnings.

@@ -4,6 +4,8 @@ import EtcdAPI
 import EtcdUtlKit
 import FileSystem
 import GRPC
+import GoText
+import JSON
 import Protobuf
 
 extension EtcdCtl {
@@ -100,7 +102,7 @@ struct SnapshotSave {
     log(
       "fetched snapshot",
       [
-        ("endpoint", .string(endpoints[0])), ("size", .string(Amount.bytes(size))),
+        ("endpoint", .string(endpoints[0])), ("size", .string(HumanSize.text(size))),
         ("took", "now"),
       ])
     do throws(FileError) {

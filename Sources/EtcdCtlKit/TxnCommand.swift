@@ -1,6 +1,7 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
+import GoText
 import Protobuf
 
 extension EtcdCtl {

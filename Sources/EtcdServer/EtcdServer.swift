@@ -9,6 +9,7 @@ import Member
 import MemberStorage
 import Membership
 import PeerTransport
+import Platform
 import Protobuf
 import Synchronization
 
@@ -61,7 +62,7 @@ public final class EtcdServer: @unchecked Sendable {
 
   /// Core, log, peers and storage keep two processors; of the rest every second gets a client loop.
   private static func clientLoopCount(_ config: ServerConfig) -> Int {
-    let wanted = config.clientLoops > 0 ? config.clientLoops : (processorCount - 2) / 2
+    let wanted = config.clientLoops > 0 ? config.clientLoops : (Machine.processors - 2) / 2
     return min(max(wanted, 1), clientLoopsMax)
   }
 

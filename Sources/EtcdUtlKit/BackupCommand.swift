@@ -1,8 +1,8 @@
 import CommandLineTool
 import FileSystem
+import JSON
 import Member
 import MemberStorage
-import Protobuf
 
 extension EtcdUtl {
   /// - Source: etcd 3.5 `etcdutl/backup_command.go`.

@@ -1,8 +1,9 @@
 import Bolt
 import CommandLineTool
 import FileSystem
+import GoText
+import JSON
 import MemberStorage
-import Protobuf
 
 extension EtcdUtl {
   /// - Source: etcd `etcdutl/defrag_command.go`.
@@ -59,9 +60,9 @@ extension EtcdUtl {
   ) -> [(String, JSONValue)] {
     [
       ("current-db-size-bytes", .integer(sizes.total)),
-      ("current-db-size", .string(Amount.bytes(sizes.total))),
+      ("current-db-size", .string(HumanSize.text(sizes.total))),
       ("current-db-size-in-use-bytes", .integer(sizes.inUse)),
-      ("current-db-size-in-use", .string(Amount.bytes(sizes.inUse))),
+      ("current-db-size-in-use", .string(HumanSize.text(sizes.inUse))),
     ]
   }
 
@@ -94,7 +95,7 @@ extension EtcdUtl {
         guard error.reason == .locked else { throw error }
         if !isTold {
           console.printError(
-            "waiting for etcd to close and release its lock on \(quoted(path)). "
+            "waiting for etcd to close and release its lock on \(GoQuote.text(path)). "
               + "To defrag a running etcd instance, omit --data-dir.\n")
           isTold = true
         }

@@ -1,8 +1,9 @@
 import Bolt
 import CommandLineTool
 import FileSystem
+import GoText
+import JSON
 import MemberStorage
-import Protobuf
 
 extension EtcdUtl {
   /// Moves a database between 3.5 and 3.6.
@@ -47,7 +48,7 @@ extension EtcdUtl {
       CommandFailure(message, exitCode: CommandFailure.badArguments)
     }
     guard text.filter({ $0 == "." }).count == 1 else {
-      throw refused("wrong target version format, expected \"X.Y\", got \(quoted(text))")
+      throw refused("wrong target version format, expected \"X.Y\", got \(GoQuote.text(text))")
     }
     guard let version = StorageVersion(text) else {
       throw refused("failed to parse target version: Invalid Semantic Version")

@@ -2,9 +2,9 @@ import Bolt
 import CommandLineTool
 import EtcdConfig
 import FileSystem
+import JSON
 import MemberStorage
 import Membership
-import Protobuf
 
 extension EtcdUtl {
   /// - Source: etcd 3.5 `etcdutl/snapshot_command.go`.

@@ -2,6 +2,7 @@ import Bolt
 import Bytes
 import CommandLineTool
 import FileSystem
+import GoText
 import MVCC
 import MemberStorage
 
@@ -66,7 +67,7 @@ struct SnapshotStatus: Equatable {
         shown: String(totalKeys)),
       .init(
         json: "totalSize", field: "Size", column: "total size", number: String(totalSize),
-        shown: Amount.bytes(totalSize)),
+        shown: HumanSize.text(totalSize)),
     ])
   }
 }

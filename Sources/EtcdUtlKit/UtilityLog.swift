@@ -1,7 +1,7 @@
 import Bytes
 import CommandLineTool
-import EventLoops
-import Protobuf
+import GoText
+import JSON
 
 /// Log lines on standard error: time, level, caller, message and fields as JSON, between tabs.
 ///
@@ -33,11 +33,6 @@ struct UtilityLog: Sendable {
 
   /// `2006-01-02T15:04:05Z`.
   static func time(_ seconds: Int64) -> String {
-    let day = Int(seconds) / 86_400
-    let second = Int(seconds) % 86_400
-    let date = CivilDate.from(daysSinceEpoch: day)
-    func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
-    return "\(date.year)-\(two(date.month))-\(two(date.day))T\(two(second / 3600)):"
-      + "\(two(second / 60 % 60)):\(two(second % 60))Z"
+    CivilTime(secondsSinceEpoch: Int(seconds)).rfc3339()
   }
 }

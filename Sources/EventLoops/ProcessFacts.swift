@@ -1,10 +1,5 @@
 import CUV
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// What the system says about this process. Any thread.
 public enum ProcessFacts {
@@ -20,20 +15,15 @@ public enum ProcessFacts {
     public var idle = 0
   }
 
-  /// Number of the process.
-  public static var id: Int32 { getpid() }
-
   /// Memory now; zeros where the system does not tell.
   public static var memory: Memory {
     var found = Memory()
     var resident = 0
     if uv_resident_set_memory(&resident) == 0 { found.resident = resident }
-    #if canImport(Glibc)
-      let heap = mallinfo2()
-      found.allocated = Int(clamping: heap.uordblks) + Int(clamping: heap.hblkhd)
-      found.fromSystem = Int(clamping: heap.arena) + Int(clamping: heap.hblkhd)
-      found.idle = Int(clamping: heap.fordblks)
-    #endif
+    let heap = cuv_heap_now()
+    found.allocated = Int(clamping: heap.allocated)
+    found.fromSystem = Int(clamping: heap.from_system)
+    found.idle = Int(clamping: heap.idle)
     return found
   }
 

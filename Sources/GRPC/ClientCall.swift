@@ -68,10 +68,10 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
       }
     case "grpc-status": grpcCode = Int(content.string)
     case "grpc-message": grpcMessage = content
-    case "grpc-status-details-bin": grpcDetails = Base64.decode(content)
+    case "grpc-status-details-bin": grpcDetails = Metadata.decodeBinary(content)
     default:
       var decoded: Bytes? = content
-      if Metadata.isBinary(key) { decoded = Base64.decode(content) }
+      if Metadata.isBinary(key) { decoded = Metadata.decodeBinary(content) }
       guard let decoded else { break }
       let field = Metadata.Field(name: key, value: decoded)
       if headDone { info.trailers.append(field) } else { info.metadata.append(field) }

@@ -11,7 +11,7 @@ struct HeaderBlock {
   mutating func add(_ metadata: Metadata) {
     for field in metadata.fields where !Metadata.isReserved(field.name) {
       if Metadata.isBinary(field.name) {
-        fields.append((field.name, Base64.encode(field.value)))
+        fields.append((field.name, Metadata.encodeBinary(field.value)))
       } else if field.value.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) {
         fields.append((field.name, field.value))
       }
@@ -24,7 +24,7 @@ struct HeaderBlock {
       fields.append(("grpc-message", PercentCoding.encode(status.message)))
     }
     if let details = status.details {
-      fields.append(("grpc-status-details-bin", Base64.encode(details)))
+      fields.append(("grpc-status-details-bin", Metadata.encodeBinary(details)))
     }
   }
 

@@ -1,54 +1,14 @@
 import Bytes
 import Calls
 
-/// Base64 of RFC 4648 with or without padding.
-enum Base64 {
-  private static let alphabet: StaticString =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+extension Metadata {
+  /// What a name that ends in `-bin` has on the wire: without padding, as gRPC asks senders to do.
+  static func encodeBinary(_ value: Bytes) -> Bytes { Base64.rawStandard.encode(value) }
 
-  /// Without padding, as gRPC asks senders to do.
-  static func encode(_ bytes: Bytes) -> Bytes {
-    var out = ByteWriter(capacity: (bytes.count * 4 + 2) / 3)
-    var accumulator: UInt32 = 0
-    var bits = 0
-    for byte in bytes {
-      accumulator = accumulator << 8 | UInt32(byte)
-      bits += 8
-      while bits >= 6 {
-        bits -= 6
-        out.append(alphabet.utf8Start[Int(accumulator >> UInt32(bits) & 63)])
-      }
-    }
-    if bits > 0 { out.append(alphabet.utf8Start[Int(accumulator << UInt32(6 - bits) & 63)]) }
-    return out.finish()
-  }
-
-  /// `nil` for anything that is not base64.
-  static func decode(_ bytes: Bytes) -> Bytes? {
-    var end = bytes.count
-    while end > 0, bytes.count - end < 2, bytes[end - 1] == 0x3d { end -= 1 }
-    guard end % 4 != 1 else { return nil }
-    var out = ByteWriter(capacity: end * 3 / 4 + 1)
-    var accumulator: UInt32 = 0
-    var bits = 0
-    for index in 0..<end {
-      let value: UInt8
-      switch bytes[index] {
-      case 0x41...0x5a: value = bytes[index] - 0x41
-      case 0x61...0x7a: value = bytes[index] - 0x61 + 26
-      case 0x30...0x39: value = bytes[index] - 0x30 + 52
-      case 0x2b: value = 62
-      case 0x2f: value = 63
-      default: return nil
-      }
-      accumulator = accumulator << 6 | UInt32(value)
-      bits += 6
-      if bits >= 8 {
-        bits -= 8
-        out.append(UInt8(truncatingIfNeeded: accumulator >> UInt32(bits)))
-      }
-    }
-    return out.finish()
+  /// With or without padding; `nil` for anything that is not base64.
+  /// - Source: grpc-go's `decodeBinHeader`.
+  static func decodeBinary(_ value: Bytes) -> Bytes? {
+    (value.count % 4 == 0 ? Base64.standard : .rawStandard).decode(value)
   }
 }
 

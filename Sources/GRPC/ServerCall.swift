@@ -140,7 +140,7 @@ final class ServerCall: HTTP2Stream, UnaryOrigin, StreamOrigin {
     case .ignored: memo.remember(name, value, .ignored)
     case .metadata:
       let key = Bytes(copying: UnsafeRawBufferPointer(nameBytes))
-      guard let plain = Metadata.isBinary(key) ? Base64.decode(content) : content else {
+      guard let plain = Metadata.isBinary(key) ? Metadata.decodeBinary(content) : content else {
         return false
       }
       let field = Metadata.Field(name: key, value: plain)

@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import JSON
 import Membership
 import Protobuf
 import V2Store

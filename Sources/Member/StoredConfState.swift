@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import JSON
 import Protobuf
 
 extension Raftpb.ConfState {

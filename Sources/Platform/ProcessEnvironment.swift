@@ -36,4 +36,17 @@ public enum ProcessEnvironment {
       }
     }
   }
+
+  /// The command line as text, the program's name included.
+  ///
+  /// Swift on Linux finds it by walking back from the environment, and finds nothing when a preloaded
+  /// library has set a variable before `main`: a server must not start with its flags forgotten.
+  public static let words: [String] = {
+    let found = CommandLine.arguments
+    guard found.isEmpty, let line = SystemFiles.bytes(of: "/proc/self/cmdline") else {
+      return found
+    }
+    return line.split(separator: 0, omittingEmptySubsequences: false).dropLast()
+      .map { String(decoding: $0, as: UTF8.self) }
+  }()
 }

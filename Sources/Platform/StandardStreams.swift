@@ -12,40 +12,21 @@ public enum StandardStreams {
   public static let output = STDOUT_FILENO
   public static let error = STDERR_FILENO
 
-  /// Writes all of it, however long that takes. What cannot be written has nowhere to be told.
+  /// Writes bytes. What cannot be written has nowhere to be told.
   public static func write(_ bytes: Bytes, to descriptor: Int32) {
-    bytes.withUnsafeBytes { memory in
-      var done = 0
-      while done < memory.count {
-        #if canImport(Glibc)
-          let n = Glibc.write(descriptor, memory.baseAddress! + done, memory.count - done)
-        #else
-          let n = Darwin.write(descriptor, memory.baseAddress! + done, memory.count - done)
-        #endif
-        if n < 0, errno == EINTR { continue }
-        if n <= 0 { return }
-        done += n
-      }
-    }
+    Descriptor.write(bytes, to: descriptor)
   }
 
-  /// Writes a text.
+  /// Writes a text. What cannot be written has nowhere to be told.
   public static func write(_ text: String, to descriptor: Int32) {
-    write(Bytes(text), to: descriptor)
+    Descriptor.write(Bytes(text), to: descriptor)
   }
 
   /// The next piece of standard input with so many bytes at most; empty at its end.
   public static func read(_ count: Int) -> Bytes {
     var buffer = [UInt8](repeating: 0, count: count)
-    while true {
-      #if canImport(Glibc)
-        let n = Glibc.read(STDIN_FILENO, &buffer, buffer.count)
-      #else
-        let n = Darwin.read(STDIN_FILENO, &buffer, buffer.count)
-      #endif
-      if n < 0, errno == EINTR { continue }
-      return n <= 0 ? Bytes() : Bytes(buffer[..<n])
-    }
+    let n = Descriptor.read(STDIN_FILENO, into: &buffer)
+    return n <= 0 ? Bytes() : Bytes(buffer[..<n])
   }
 
   /// Asks for a line of standard input, with the echo off when that is a terminal.

@@ -1,4 +1,5 @@
 import Bytes
+import JSON
 
 /// How messages are mapped to JSON. The default is the mapping of the HTTP gateway: names as in the
 /// .proto file, 64-bit integers as strings, enums by name, default values left out.
@@ -108,7 +109,7 @@ extension String: JSONField {
 
 extension Bytes: JSONField {
   public init(jsonField value: JSONValue, options: JSONOptions) throws(JSONError) {
-    guard let string = value.string, let bytes = Base64.decode(string) else {
+    guard let string = value.string, let bytes = Base64.decodeAny(Bytes(string)) else {
       throw JSONError.mismatch("a base64 string")
     }
     self = bytes

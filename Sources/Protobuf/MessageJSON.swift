@@ -1,4 +1,5 @@
 import Bytes
+import JSON
 
 /// Writes the members of nested JSON objects.
 public struct MessageJSONWriter: ~Copyable {
@@ -71,7 +72,7 @@ public struct MessageJSONWriter: ~Copyable {
 
   mutating func write(base64 bytes: Bytes) {
     out.append(UInt8(ascii: "\""))
-    Base64.write(bytes, to: &out)
+    Base64.standard.write(bytes, to: &out)
     out.append(UInt8(ascii: "\""))
   }
 }

@@ -1,4 +1,5 @@
 import Bytes
+import JSON
 
 /// A value that is filled field by field from the wire format.
 public protocol WireDecodable: Sendable {

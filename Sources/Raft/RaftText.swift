@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import GoText
 
 /// Messages, entries and states as etcd-io/raft prints them; its data-driven scripts compare these
 /// texts.
@@ -91,7 +92,7 @@ public enum RaftText {
   public static func describe(_ entry: Raftpb.Entry) -> String {
     var content = ""
     switch entry.type {
-    case .normal: content = GoQuoted.text(entry.data)
+    case .normal: content = GoQuote.text(entry.data)
     case .confChange, .confChangeV2:
       do throws(RaftError) {
         content = describe(try entry.confChange()?.changes ?? [])
@@ -125,7 +126,7 @@ public enum RaftText {
     for single in change.changes {
       text += " changes:{type:\(single.type.text) node_id:\(single.nodeID)}"
     }
-    if !change.context.isEmpty { text += " context:\(GoQuoted.text(change.context))" }
+    if !change.context.isEmpty { text += " context:\(GoQuote.text(change.context))" }
     return text
   }
 

@@ -1,9 +1,4 @@
 import DevClusterKit
+import Platform
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
-exit(DevCluster.run(Array(CommandLine.arguments.dropFirst())))
+Program.exit(DevCluster.run(Array(CommandLine.arguments.dropFirst())))

@@ -1,3 +1,4 @@
+import Platform
 import Simulation
 
 /// `etcd-sim [--seed N] [--seeds COUNT] [--from N] [--verbose] [--mutant NAME]`: runs the cluster
@@ -16,7 +17,7 @@ enum Main {
       print(
         "usage: etcd-sim [--seed N | --from N --seeds COUNT] [--verbose] [--mutant "
           + SimulationOptions.Mutant.allCases.map(\.rawValue).joined(separator: "|") + "]")
-      exitProcess(2)
+      Program.exit(2)
     }
     var total = SimulationCounters()
     var failed = 0
@@ -26,7 +27,7 @@ enum Main {
       let cluster = Cluster(options, log: arguments.isVerbose ? { print($0) } : nil)
       cluster.run()
       total += cluster.counters
-      defer { flushOutput() }
+      defer { Program.flushOutput() }
       if arguments.count <= 20 {
         print("seed \(seed) digest \(String(cluster.digest, radix: 16))")
       }
@@ -35,7 +36,7 @@ enum Main {
       print("FAILED \(options)\n  \(first)\n  repeat with: make sim SEED=\(seed)")
     }
     print("\(arguments.count) seeds, \(failed) failed: \(total)")
-    if failed > 0 { exitProcess(1) }
+    if failed > 0 { Program.exit(1) }
   }
 
   /// - Returns: `nil` when the arguments are not understood.

@@ -3,29 +3,23 @@ import EtcdServer
 import EventLoops
 import Platform
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 /// The `etcd` executable: reads the command line, runs a member, ends by the signal that it got.
 @main
 struct Etcd {
   static func main() async {
-    Process.unblockSignals()
-    Process.ignoreSignals()
+    Signals.unblockAll()
+    Signals.ignore(Signals.harmless)
     switch EtcdConfig.CommandLine.parse(
-      Array(Process.arguments.dropFirst()), environment: ProcessEnvironment.variables)
+      Array(ProcessEnvironment.words.dropFirst()), environment: ProcessEnvironment.variables)
     {
     case .version(let text), .help(let text): Process.print(text)
     case .failure(let message, usage: true, let code):
       Process.printError(message + "\n" + EtcdConfig.CommandLine.usage)
-      exit(code)
+      Program.exit(code)
     case .failure(let message, usage: false, let code):
       let logger = Logger(targets: [.standardError], encoding: .json, level: .info)
       logger.warn("failed to verify flags", [LogField("error", .string(message))])
-      exit(code)
+      Program.exit(code)
     case .run(let config, let log, let notices): await run(config, log, notices)
     }
   }
@@ -35,10 +29,10 @@ struct Etcd {
     do throws(LogSetupError) { logger = try makeLogger(log) } catch {
       let fallback = Logger(targets: [.standardError], encoding: .json, level: .info)
       fallback.warn("failed to verify flags", [LogField("error", .string(error.description))])
-      exit(1)
+      Program.exit(1)
     }
     for notice in notices { logger.log(notice) }
-    logger.info("Running: ", [LogField("args", .strings(Process.arguments))])
+    logger.info("Running: ", [LogField("args", .strings(ProcessEnvironment.words))])
     if config.memoryLock, let problem = Process.lockMemory() {
       logger.panic(
         "failed to open database",
@@ -54,7 +48,7 @@ struct Etcd {
     let signals = EventLoop(name: "etcd-signal")
     signals.start()
     signals.execute {
-      for number in [SIGINT, SIGTERM] {
+      for number in [Signals.interrupt, Signals.terminate] {
         do throws(UVError) {
           try signals.onSignal(number) { number in
             logger.info(
@@ -78,7 +72,7 @@ struct Etcd {
     let signal = await ending.wait()
     await server.stop()
     signals.stop()
-    guard let signal else { exit(0) }
-    Process.end(by: signal)
+    guard let signal else { Program.exit(0) }
+    Program.end(by: signal)
   }
 }

@@ -1,5 +1,6 @@
 import EtcdConfig
 import EventLoops
+import Platform
 
 /// A log target that cannot be opened.
 struct LogSetupError: Error, CustomStringConvertible {
@@ -16,7 +17,7 @@ func makeLogger(_ config: LogConfig) throws(LogSetupError) -> Logger {
     case .standardOutput: targets.append(.standardOutput)
     case .journal:
       do throws(ChannelError) {
-        let program = Process.arguments.first?.split(separator: "/").last.map(String.init)
+        let program = ProcessEnvironment.words.first?.split(separator: "/").last.map(String.init)
         targets.append(.journal(try Journal(identifier: program ?? "etcd")))
       } catch { throw LogSetupError(description: "can't find journal (\(error))") }
     case .file(let path):

@@ -5,19 +5,14 @@ import EventLoops
 import FileSystem
 import Platform
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 /// The `etcdctl` executable.
 @main
 struct Main {
   static func main() {
-    signal(SIGPIPE, SIG_IGN)
+    Signals.ignore([Signals.brokenPipe])
     let files = EtcdUtl.World(
-      fileSystem: RealFileSystem(), now: { Int64(time(nil)) }, pause: { usleep(100_000) },
+      fileSystem: RealFileSystem(), now: { WallClock.seconds },
+      pause: { Program.sleep(milliseconds: 100) },
       random: {
         var generator = SystemRandomNumberGenerator()
         return generator.next()
@@ -32,6 +27,7 @@ struct Main {
     let console = Console(
       print: { StandardStreams.write($0, to: StandardStreams.output) },
       printError: { StandardStreams.write($0, to: StandardStreams.error) })
-    exit(EtcdCtl.run(ProcessEnvironment.arguments.map(EtcdCtl.argument), world, console: console))
+    Program.exit(
+      EtcdCtl.run(ProcessEnvironment.arguments.map(EtcdCtl.argument), world, console: console))
   }
 }

@@ -55,6 +55,7 @@ struct FileEmitter {
     var source = SourceText()
     source.line("// Source: \(file.name)")
     source.line("import Bytes")
+    source.line("import JSON")
     source.line("import Protobuf")
     source.line()
     source.block("extension \(Naming.namespace(file.package))") { source in

@@ -1,7 +1,7 @@
 // A protoc plugin: reads a CodeGeneratorRequest from standard input and writes a
 // CodeGeneratorResponse with one Swift file per .proto file to standard output.
 import Bytes
-import Glibc
+import Platform
 import Protobuf
 
 /// Everything on standard input; ends the process when it cannot be read.
@@ -10,21 +10,17 @@ func readInput() -> Bytes {
   let limit = 256 << 20
   var chunk = [UInt8](repeating: 0, count: 1 << 16)
   while writer.count <= limit {
-    let count = chunk.withUnsafeMutableBytes { read(0, $0.baseAddress, $0.count) }
+    let count = Descriptor.read(0, into: &chunk)
     if count == 0 { return writer.finish() }
-    if count < 0 {
-      guard errno == EINTR else { fail("cannot read the request") }
-      continue
-    }
+    guard count > 0 else { fail("cannot read the request") }
     chunk.withUnsafeBytes { writer.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
   }
   fail("request too large")
 }
 
 func fail(_ message: String) -> Never {
-  let line = Bytes("protoc-gen-etcd-swift: \(message)\n")
-  _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
-  exit(1)
+  StandardStreams.write("protoc-gen-etcd-swift: \(message)\n", to: StandardStreams.error)
+  Program.exit(1)
 }
 
 func generate(_ request: PluginRequest) -> PluginResponse {
@@ -43,24 +39,11 @@ func generate(_ request: PluginRequest) -> PluginResponse {
   return response
 }
 
-func writeOutput(_ bytes: Bytes) {
-  bytes.withUnsafeBytes { memory in
-    var rest = memory[...]
-    while !rest.isEmpty {
-      let count = UnsafeRawBufferPointer(rebasing: rest).withMemoryRebound(to: UInt8.self) {
-        write(1, $0.baseAddress, $0.count)
-      }
-      if count > 0 {
-        rest = rest.dropFirst(count)
-      } else if errno != EINTR {
-        fail("cannot write the response")
-      }
-    }
-  }
-}
-
 do throws(ProtobufError) {
-  writeOutput(generate(try PluginRequest.decode(readInput())).encoded())
+  let response = generate(try PluginRequest.decode(readInput())).encoded()
+  guard Descriptor.write(response, to: StandardStreams.output) else {
+    fail("cannot write the response")
+  }
 } catch {
   fail("malformed request: \(error)")
 }

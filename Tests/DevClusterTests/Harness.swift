@@ -1,4 +1,5 @@
 import Foundation
+import Platform
 
 @testable import DevClusterKit
 
@@ -32,7 +33,7 @@ final class Harness {
     repeat {
       // Below the range from which the system takes ports for outgoing connections.
       base = Int.random(in: 10_000..<15_000) * 2
-    } while (base..<base + 2 * members).contains { System.isPortTaken($0) }
+    } while (base..<base + 2 * members).contains { LocalSocket.isPortTaken($0) }
     basePort = base
   }
 
@@ -134,7 +135,7 @@ final class Harness {
 
   /// Whether every port of this test is free.
   func portsAreFree(members: Int = 3) -> Bool {
-    !(basePort..<basePort + 2 * members).contains { System.isPortTaken($0) }
+    !(basePort..<basePort + 2 * members).contains { LocalSocket.isPortTaken($0) }
   }
 }
 

@@ -77,7 +77,7 @@ import Testing
       let server = try serve(loop, router)
       let session = try Desk().session(["--endpoints", server.name], loop)
       defer { session.close() }
-      await #expect(throws: ClientFailure(local: ClientFailure.permissionDenied)) {
+      await #expect(throws: ClientFailure(local: EtcdError.permissionDenied.message)) {
         _ = try await session.answers(
           Etcdserverpb.MaintenanceService.snapshot, Etcdserverpb.SnapshotRequest(),
           deadline: .now + .seconds(20))

@@ -18,15 +18,6 @@ import Testing
     #expect(TabText.align("\n") == "\n")
   }
 
-  @Test func quotesAreGos() {
-    for (bytes, text) in [
-      (Bytes("plain \"q\" \\"), #""plain \"q\" \\""#),
-      (Bytes("\n\r\t\u{7}\u{0}"), #""\n\r\t\a\x00""#),
-      (Bytes([0x61, 0xff, 0xc3, 0xa4, 0xc3]), "\"a\\xff\u{e4}\\xc3\""),
-      (Bytes("\u{a0}\u{200b}\u{e000}\u{10ffff}"), #""\u00a0\u200b\ue000\U0010ffff""#),
-    ] { #expect(GoQuote.text(bytes) == text) }
-  }
-
   @Test func quotedTextsAreRead() throws {
     func read(_ text: String) -> (Bytes, String)? {
       GoUnquote.read(text[...]).map { (argumentBytes($0.text), String($0.rest)) }
@@ -88,15 +79,6 @@ import Testing
         == "strconv.ParseInt: parsing \"x\": invalid syntax")
     #expect(Numbers.problem("ParseUint", "fffffffffffffffff", radix: 16).hasSuffix("out of range"))
     #expect(throws: CommandFailure.self) { try Numbers.hexID("-1") }
-  }
-
-  @Test func durationsAreGos() {
-    for (nanoseconds, text) in [
-      (0, "0s"), (1, "1ns"), (1500, "1.5\u{b5}s"), (2_340_000, "2.34ms"),
-      (999_999_999, "999.999999ms"),
-      (1_000_000_000, "1s"), (61_500_000_000, "1m1.5s"), (3_600_000_000_000, "1h0m0s"),
-      (-1_500_000, "-1.5ms"),
-    ] as [(Int64, String)] { #expect(Amount.duration(nanoseconds: nanoseconds) == text) }
   }
 
   /// As Go's Scanf: the first word of the line, and not a byte behind what ends it.

@@ -80,10 +80,7 @@ import Testing
     let key = try SigningKey(
       try #require(SigningMethod("HS256")), publicKey: nil, privateKey: "0123456789abcdef")
     let tokens = JSONWebTokens(key: key, lifetime: 300)
-    func urlBase64(_ bytes: Bytes) -> String {
-      Base64.encode(bytes).replacingOccurrences(of: "+", with: "-")
-        .replacingOccurrences(of: "/", with: "_").replacingOccurrences(of: "=", with: "")
-    }
+    func urlBase64(_ bytes: Bytes) -> String { Base64.rawURL.encode(bytes).string }
     func token(exp: String) throws -> String {
       let content =
         urlBase64(#"{"alg":"HS256","typ":"JWT"}"#) + "."

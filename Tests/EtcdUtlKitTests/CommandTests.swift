@@ -24,16 +24,6 @@ import WAL
     return path
   }
 
-  @Test func bytesAreRoundedAsGoHumanizeDoes() {
-    for (count, text) in [
-      (0, "0 B"), (9, "9 B"), (10, "10 B"), (999, "999 B"), (1000, "1.0 kB"), (20_480, "20 kB"),
-      (9949, "9.9 kB"), (9950, "10 kB"), (82_854_982, "83 MB"), (2 << 30, "2.1 GB"),
-      (999_999, "1000 kB"), (10_500, "10 kB"), (11_500, "12 kB"),
-    ] {
-      #expect(Amount.bytes(count) == text, "\(count)")
-    }
-  }
-
   @Test func timesAreRFC3339() {
     #expect(UtilityLog.time(1_700_000_000) == "2023-11-14T22:13:20Z")
     #expect(UtilityLog.time(0) == "1970-01-01T00:00:00Z")

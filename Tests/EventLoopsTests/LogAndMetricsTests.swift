@@ -56,22 +56,6 @@ import Testing
     #expect(written.count == 1 && written[0].hasSuffix("\t{\"k\":\"v\"}\n"))
   }
 
-  @Test(arguments: [
-    (0, "0s"), (1, "1ns"), (1_500, "1.5µs"), (300_000_000, "300ms"), (60_250_000_000, "1m0.25s"),
-    (3_661_000_000_000, "1h1m1s"), (-1_500_000, "-1.5ms"),
-  ])
-  func durationsReadAsInGo(_ nanoseconds: Int, _ text: String) {
-    #expect(Duration.nanoseconds(nanoseconds).goDescription == text)
-  }
-
-  @Test(arguments: [
-    (0, 1970, 1, 1), (-1, 1969, 12, 31), (11_016, 2000, 2, 29), (20_512, 2026, 2, 28),
-    (20_513, 2026, 3, 1),
-  ])
-  func datesAreCivil(_ days: Int, _ year: Int, _ month: Int, _ day: Int) {
-    #expect(CivilDate.from(daysSinceEpoch: days) == (year, month, day))
-  }
-
   /// Expected texts come from Go's strconv.FormatFloat(v, 'g', -1, 64).
   @Test(arguments: [
     (0, "0"), (1, "1"), (0.5, "0.5"), (1e6, "1e+06"), (8192, "8192"), (123_456, "123456"),

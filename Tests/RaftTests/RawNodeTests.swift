@@ -371,13 +371,6 @@ import Testing
     #expect(throws: RaftError.self) { try RawNode(RaftConfig(id: 1), storage: storage) }
   }
 
-  @Test func quotingIsThatOfGo() {
-    #expect(GoQuoted.text("a\"\\\n\u{1}") == #""a\"\\\n\x01""#)
-    #expect(GoQuoted.text(Bytes("é☃")) == "\"é☃\"")
-    #expect(GoQuoted.text([0xff, 0x41, 0xc3]) == #""\xffA\xc3""#)
-    #expect(GoQuoted.text(Bytes("\u{200b}")) == #""\u200b""#)
-  }
-
   @Test func brokenInvariantStopsTheMember() async {
     await #expect(processExitsWith: .failure) {
       var node = try member(1, of: [1, 2], terms: [1])

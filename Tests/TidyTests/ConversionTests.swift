@@ -6,7 +6,8 @@ import Testing
 @Suite struct ConversionTests {
   /// Targets that read what others wrote: the wire, files, flags.
   private static let targets = [
-    "Protobuf", "HTTP", "GRPC", "PeerTransport", "WAL", "Snap", "Bolt", "MemberStorage",
+    "GoText", "JSON", "Protobuf", "HTTP", "GRPC", "PeerTransport", "WAL", "Snap", "Bolt",
+    "MemberStorage",
     "EtcdConfig", "EtcdClient", "EtcdCtlKit",
   ]
 

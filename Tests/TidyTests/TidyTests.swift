@@ -32,15 +32,17 @@ import Testing
     var allowed: [String: Set<String>] = [:]
     func add(_ target: String, _ names: String...) { allowed[target] = Set(names) }
     add("Bytes", "CBytes")
-    add("Protobuf", "Bytes")
-    add("EtcdAPI", "Bytes", "Protobuf")
-    add("Raft", "Bytes", "EtcdAPI", "Protobuf")
+    add("GoText", "Bytes")
+    add("JSON", "Bytes")
+    add("Protobuf", "Bytes", "JSON")
+    add("EtcdAPI", "Bytes", "JSON", "Protobuf")
+    add("Raft", "Bytes", "GoText", "EtcdAPI", "Protobuf")
     add("StateMachine/MVCC", "Bytes", "EtcdAPI", "Protobuf")
-    add("StateMachine/V2Store", "Bytes", "EtcdAPI", "Protobuf")
-    add("StateMachine/Membership", "Bytes", "EtcdAPI", "Protobuf", "V2Store")
+    add("StateMachine/V2Store", "Bytes", "JSON", "GoText", "EtcdAPI", "Protobuf")
+    add("StateMachine/Membership", "Bytes", "JSON", "EtcdAPI", "Protobuf", "V2Store")
     add("StateMachine/Auth", "Bytes", "EtcdAPI", "Protobuf", "MVCC")
     add(
-      "Member", "Bytes", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store",
+      "Member", "Bytes", "JSON", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store",
       "Auth")
     add("FileSystem", "Bytes", "CDisk", "Glibc", "Darwin")
     add("Bolt", "Bytes", "FileSystem", "Synchronization")
@@ -49,21 +51,24 @@ import Testing
     add(
       "MemberStorage", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
       "V2Store", "Member", "Bolt", "WAL", "Snap", "COpenSSL", "Synchronization")
-    add("EtcdConfig", "Bytes", "Protobuf")
-    add("CommandLineTool", "EtcdConfig")
+    add("EtcdConfig", "Bytes", "GoText", "JSON")
+    add("CommandLineTool", "GoText")
     add(
-      "EtcdUtlKit", "Bytes", "FileSystem", "Protobuf", "MVCC", "Membership", "Member",
+      "EtcdUtlKit", "Bytes", "GoText", "JSON", "FileSystem", "MVCC", "Membership", "Member",
       "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "CommandLineTool")
     add(
-      "EtcdCtlKit", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops",
+      "EtcdCtlKit", "Bytes", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig",
+      "EventLoops",
       "HTTP",
       "Calls", "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
     add(
       "EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "Calls", "GRPC", "Synchronization"
     )
     add("Platform", "Bytes", "Glibc", "Darwin")
-    add("EventLoops", "Bytes", "CUV", "CZlib", "Glibc", "Darwin", "Synchronization")
-    add("HTTP", "Bytes", "EventLoops", "CZlib", "Glibc", "Darwin", "Synchronization")
+    add(
+      "EventLoops", "Bytes", "Platform", "GoText", "JSON", "CUV", "CZlib", "Glibc", "Darwin",
+      "Synchronization")
+    add("HTTP", "Bytes", "Platform", "GoText", "EventLoops", "CZlib", "Synchronization")
     add("Calls", "Bytes", "EventLoops")
     add(
       "GRPC", "Bytes", "Calls", "EventLoops", "HTTP", "CNghttp2", "CZlib", "Synchronization",
@@ -81,6 +86,18 @@ import Testing
           #expect(names.contains(name), "\(path) imports \(name), which is not below \(target)")
         }
       }
+    }
+  }
+
+  /// Where the C library may be met: behind the doors to the system and the disk, where sockets and
+  /// threads are made, and where nghttp2 and a simulated disk want memory.
+  @Test func systemCallsGoThroughOneDoor() {
+    let doors = ["Platform", "FileSystem", "EventLoops", "GRPC", "Simulation"]
+    for (path, text) in Self.sources("Sources")
+    where Self.imports(text).contains(where: { ["Glibc", "Darwin", "Musl"].contains($0) }) {
+      #expect(
+        doors.contains { path.hasPrefix("Sources/\($0)/") },
+        "\(path) calls the system by itself; use Platform")
     }
   }
 

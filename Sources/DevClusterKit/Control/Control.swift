@@ -1,12 +1,7 @@
 import Bytes
 import EventLoops
-import Protobuf
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import JSON
+import Platform
 
 /// What other processes ask of a supervisor: one JSON line each way over its unix socket.
 ///
@@ -112,36 +107,20 @@ struct ControlClient: ~Copyable {
   private static func connected(_ directory: RunDirectory) throws(DevClusterError) -> Int32 {
     let missing = DevClusterError(
       "no cluster is running in \(directory.path) (start it with: devcluster up)")
-    guard chdir(directory.path) == 0 else { throw missing }
-    #if canImport(Glibc)
-      let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-    #else
-      let descriptor = socket(AF_UNIX, SOCK_STREAM, 0)
-    #endif
-    guard descriptor >= 0 else { throw DevClusterError("socket: \(System.lastError)") }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) {
-      $0.copyBytes(from: RunDirectory.controlSocket.utf8)
-    }
-    let result = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
-    guard result == 0 else {
-      close(descriptor)
+    guard Paths.enter(directory.path) else { throw missing }
+    guard case .connected(let descriptor) = LocalSocket.connect(to: RunDirectory.controlSocket)
+    else {
       throw missing
     }
     return descriptor
   }
 
-  deinit { close(descriptor) }
+  deinit { Descriptor.close(descriptor) }
 
   /// Sends a request and reads the first answer.
   /// - Throws: `DevClusterError` with the supervisor's reason, or when it is gone.
   mutating func ask(_ request: ControlRequest) throws(DevClusterError) -> JSONValue {
-    System.writeAll(descriptor, Array(request.line.utf8))
+    Descriptor.write(Bytes(request.line), to: descriptor)
     guard let answer = next() else { throw DevClusterError("the supervisor ended meanwhile") }
     if let error = answer["error"]?.string { throw DevClusterError(error) }
     return answer
@@ -156,7 +135,7 @@ struct ControlClient: ~Copyable {
         buffered.removeSubrange(...end)
         return try? JSONValue.parse(line)
       }
-      let count = System.readBytes(descriptor, &chunk)
+      let count = Descriptor.read(descriptor, into: &chunk)
       guard count > 0, buffered.count < 1 << 20 else { return nil }
       buffered += chunk[..<count]
     }

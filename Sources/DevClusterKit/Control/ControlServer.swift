@@ -1,5 +1,5 @@
 import EventLoops
-import Protobuf
+import JSON
 
 /// The control socket: turns what other processes ask into requests with a ticket each, and answers them.
 /// Confined to its loop.

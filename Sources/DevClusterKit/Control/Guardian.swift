@@ -1,11 +1,6 @@
 import EventLoops
-import Protobuf
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import JSON
+import Platform
 
 /// A second process that kills the members when their supervisor is gone without having ended them.
 ///
@@ -28,14 +23,14 @@ enum Guardian {
   /// Follows the supervisor of `directory` until it is gone.
   static func run(_ directory: RunDirectory) throws(DevClusterError) {
     // Whatever ends the supervisor must not end its guardian first.
-    for number in [SIGINT, SIGTERM, SIGHUP] { signal(number, SIG_IGN) }
+    Signals.ignore([Signals.interrupt, Signals.terminate, Signals.hangUp])
     var client = try ControlClient(directory)
     var next = try client.ask(.watch)
     while true {
       let pids = (next["pids"]?.array ?? []).compactMap { $0.integer(as: Int32.self) }
       guard let answer = client.next() else {
         // Members lead process groups; 0 and 1 would mean others.
-        for pid in pids where pid > 1 { kill(-pid, SIGKILL) }
+        for pid in pids where pid > 1 { Signals.send(Signals.kill, to: -pid) }
         return
       }
       next = answer

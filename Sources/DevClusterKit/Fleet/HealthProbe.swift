@@ -1,7 +1,7 @@
 import Bytes
 import EventLoops
 import HTTP
-import Protobuf
+import JSON
 
 /// Asks members how they are, over the HTTP endpoints that every etcd has. Confined to its loop.
 final class HealthProbe {

@@ -1,11 +1,6 @@
 import Bytes
 import EventLoops
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// One member's process and its log: does what `MemberLife` says. Confined to the supervisor's loop.
 final class MemberProcess {
@@ -41,14 +36,14 @@ final class MemberProcess {
   /// - Throws: `DevClusterError` when a port is taken or it cannot be started.
   func spawn() throws(DevClusterError) -> Int32 {
     for (port, use) in [(plan.clientPort, "client"), (plan.peerPort, "peer")]
-    where System.isPortTaken(port) {
+    where LocalSocket.isPortTaken(port) {
       throw DevClusterError(
         "port \(port), the \(use) port of \(plan.name), is already in use by another program")
     }
     try System.makeDirectory(plan.directory)
     let executable = try System.executable()
     var configuration = ChildProcess.Configuration(
-      arguments: [executable, "__member", String(getpid())] + command)
+      arguments: [executable, "__member", String(Program.id)] + command)
     configuration.environment = environment
     configuration.newGroup = true
     var splitters: [LineSplitter] = [LineSplitter(), LineSplitter()]
@@ -75,16 +70,16 @@ final class MemberProcess {
 
   private func ended(_ exit: ChildProcess.Exit) {
     process = nil
-    unlink(plan.pidFile)
+    Paths.remove(plan.pidFile)
     onExit(exit.description, log.lastLine)
   }
 
   func send(_ signal: MemberLife.Signal) {
     switch signal {
-    case .terminate: process?.kill(SIGTERM)
-    case .kill: process?.kill(SIGKILL, group: true)
-    case .freeze: process?.kill(SIGSTOP, group: true)
-    case .thaw: process?.kill(SIGCONT, group: true)
+    case .terminate: process?.kill(Signals.terminate)
+    case .kill: process?.kill(Signals.kill, group: true)
+    case .freeze: process?.kill(Signals.stop, group: true)
+    case .thaw: process?.kill(Signals.goOn, group: true)
     }
   }
 }

@@ -1,5 +1,5 @@
 import Bytes
-import Protobuf
+import JSON
 
 /// What a member does at this moment.
 public enum MemberState: String, Sendable, CaseIterable {

@@ -1,10 +1,5 @@
 import CDevCluster
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// Turns a fresh child of the supervisor into a member's program that cannot outlive it.
 enum Shim {
@@ -17,16 +12,14 @@ enum Shim {
   /// - Returns: only when the program cannot be run: an exit status.
   static func become(_ arguments: [String], parent: Int32) -> Int32 {
     #if os(Linux)
-      guard devcluster_die_with_parent(SIGKILL) == 0 else {
+      guard devcluster_die_with_parent(Signals.kill) == 0 else {
         System.complain("prctl: \(System.lastError)")
         return 126
       }
     #endif
     // The parent may have died before the request.
-    guard getppid() == parent else { return 125 }
-    var pointers = arguments.map { strdup($0) }
-    pointers.append(nil)
-    execv(arguments[0], pointers)
+    guard Program.parent == parent else { return 125 }
+    Program.become(arguments)
     System.complain("cannot run \(arguments[0]): \(System.lastError)")
     return 127
   }

@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 // Source: authpb/auth.proto
 import Bytes
+import JSON
 import Protobuf
 
 extension Authpb {

@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 // Source: etcdserverpb/kv.proto
 import Bytes
+import JSON
 import Protobuf
 
 extension Etcdserverpb {

@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 // Source: google/protobuf/any.proto
 import Bytes
+import JSON
 import Protobuf
 
 extension GoogleProtobuf {

@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 // Source: google/rpc/status.proto
 import Bytes
+import JSON
 import Protobuf
 
 extension GoogleRpc {

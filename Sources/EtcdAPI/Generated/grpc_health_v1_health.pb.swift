@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 // Source: grpc/health/v1/health.proto
 import Bytes
+import JSON
 import Protobuf
 
 extension GrpcHealthV1 {

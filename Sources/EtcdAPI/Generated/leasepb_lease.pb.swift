@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 // Source: leasepb/lease.proto
 import Bytes
+import JSON
 import Protobuf
 
 extension Leasepb {

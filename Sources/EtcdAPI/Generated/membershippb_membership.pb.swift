@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 // Source: membershippb/membership.proto
 import Bytes
+import JSON
 import Protobuf
 
 extension Membershippb {

@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 // Source: mvccpb/kv.proto
 import Bytes
+import JSON
 import Protobuf
 
 extension Mvccpb {

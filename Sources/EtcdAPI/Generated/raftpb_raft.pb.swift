@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 // Source: raftpb/raft.proto
 import Bytes
+import JSON
 import Protobuf
 
 extension Raftpb {

@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 // Source: snappb/snap.proto
 import Bytes
+import JSON
 import Protobuf
 
 extension Snappb {

@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 // Source: v3electionpb/v3election.proto
 import Bytes
+import JSON
 import Protobuf
 
 extension V3electionpb {

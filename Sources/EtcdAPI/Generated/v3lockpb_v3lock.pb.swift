@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 // Source: v3lockpb/v3lock.proto
 import Bytes
+import JSON
 import Protobuf
 
 extension V3lockpb {

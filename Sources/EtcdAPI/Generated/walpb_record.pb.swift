@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 // Source: walpb/record.proto
 import Bytes
+import JSON
 import Protobuf
 
 extension Walpb {

@@ -1,4 +1,5 @@
 import Calls
+import EtcdAPI
 
 /// When a request that failed is sent again, and how.
 ///
@@ -57,11 +58,11 @@ package enum RetryRules {
     }
     let canSignIn = caller.hasCredentials && path != authenticate
     switch status.message {
-    case "etcdserver: user name is empty" where canSignIn: return .signInAgain
-    case "etcdserver: invalid auth token", "etcdserver: revision of auth store is old":
+    case EtcdError.userEmpty.message where canSignIn: return .signInAgain
+    case EtcdError.invalidAuthToken.message, EtcdError.authOldRevision.message:
       // Without a name there is no token to get; a certificate's user only tries again.
       return canSignIn ? .signInAgain : .again
-    case "etcdserver: rpc not supported for learner" where caller.endpoints > 1: return .again
+    case EtcdError.notSupportedForLearner.message where caller.endpoints > 1: return .again
     default:
       return policy(path) == .repeatable && status.code == .unavailable ? .again : .giveUp
     }

@@ -4,6 +4,7 @@ import Calls
 import EtcdAPI
 import EtcdConfig
 import EventLoops
+import Platform
 import Synchronization
 
 /// Who asks: users and roles as last applied, and the tokens that stand for users. Any thread.
@@ -106,7 +107,7 @@ final class AccessControl: Sendable {
   private static let verifiedMax = 1024
 
   private func readSigned(_ token: String, _ tokens: JSONWebTokens) -> Reading {
-    let now = WallClock.nanoseconds / 1_000_000_000
+    let now = WallClock.seconds
     if let found = state.withLock({ $0.verified[token] }) {
       if now < found.expires { return .known(found.holder) }
       state.withLock { _ = $0.verified.removeValue(forKey: token) }
@@ -155,7 +156,7 @@ final class AccessControl: Sendable {
       done(.success(SimpleTokens.text(prefix: prefix, index: namesOwnIndex ? index : index - 1)))
     case .signed(let tokens):
       workers.run(on: loop, done) {
-        let now = WallClock.nanoseconds / 1_000_000_000
+        let now = WallClock.seconds
         guard let token = tokens.make(user, revision: authRevision, now: now) else {
           return .failure(.verifyOnly)
         }

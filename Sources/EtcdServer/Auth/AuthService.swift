@@ -164,7 +164,7 @@ struct AuthService: Sendable {
     member.whenPermitted(.user, call) {
       member.passwords.hash(password, on: member.loop) { result in
         switch result {
-        case .success(let hash): body(Base64.encode(hash))
+        case .success(let hash): body(Base64.standard.encode(hash).string)
         case .failure(let error): call.fail(error)
         }
       }

@@ -2,6 +2,7 @@ import Auth
 import Bytes
 import EtcdConfig
 import FileSystem
+import JSON
 import Protobuf
 
 /// Signed tokens that say by themselves who holds them, and at which auth revision they were made.
@@ -49,9 +50,9 @@ final class JSONWebTokens: Sendable {
     let claims: JSONValue = [
       "exp": .integer(now + lifetime), "revision": .integer(revision), "username": .string(user),
     ]
-    let content = "\(Self.encode(header.encoded())).\(Self.encode(claims.encoded()))"
+    let content = "\(Self.text(header.encoded())).\(Self.text(claims.encoded()))"
     guard let signature = key.sign(Bytes(content)) else { return nil }
-    return "\(content).\(Self.encode(signature))"
+    return "\(content).\(Self.text(signature))"
   }
 
   /// What a token says, if it is one of ours and its time has not run out.
@@ -59,8 +60,9 @@ final class JSONWebTokens: Sendable {
   /// - Returns: the holder, and the second at which the token ends.
   func read(_ token: String, now: Int64) -> (holder: AuthInfo, expires: Int64)? {
     let parts = token.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-    guard parts.count == 3, let header = Self.decode(parts[0]), let body = Self.decode(parts[1]),
-      let signature = Self.decode(parts[2]),
+    guard parts.count == 3, let header = Base64.rawURL.decode(Bytes(parts[0])),
+      let body = Base64.rawURL.decode(Bytes(parts[1])),
+      let signature = Base64.rawURL.decode(Bytes(parts[2])),
       let method = (try? JSONValue.parse(header))?["alg"]?.string, method == key.method.name,
       key.verify(Bytes("\(parts[0]).\(parts[1])"), signature),
       let claims = try? JSONValue.parse(body), claims.object != nil
@@ -92,24 +94,6 @@ final class JSONWebTokens: Sendable {
     return number
   }
 
-  /// Base64 for URLs, unpadded. - Source: RFC 7515 §2.
-  private static func encode(_ bytes: Bytes) -> String {
-    let text = Base64.encode(bytes).utf8.compactMap { byte -> UInt8? in
-      switch byte {
-      case UInt8(ascii: "+"): UInt8(ascii: "-")
-      case UInt8(ascii: "/"): UInt8(ascii: "_")
-      case UInt8(ascii: "="): nil
-      default: byte
-      }
-    }
-    return String(decoding: text, as: UTF8.self)
-  }
-
-  private static func decode(_ text: String) -> Bytes? {
-    // Padding and the standard alphabet belong to another coding.
-    let isForURLs = text.utf8.allSatisfy { byte in
-      byte != UInt8(ascii: "=") && byte != UInt8(ascii: "+") && byte != UInt8(ascii: "/")
-    }
-    return isForURLs ? Base64.decode(text) : nil
-  }
+  /// - Source: RFC 7515 §2.
+  private static func text(_ part: Bytes) -> String { Base64.rawURL.encode(part).string }
 }

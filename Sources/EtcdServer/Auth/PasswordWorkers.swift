@@ -2,6 +2,7 @@ import Bytes
 import EtcdAPI
 import EventLoops
 import Member
+import Platform
 import Synchronization
 
 /// Threads that hash and check passwords, so that no loop stands still meanwhile. Any thread; the
@@ -71,7 +72,7 @@ final class PasswordWorkers: Sendable {
       guard state.waiting < Self.waitingMax, !isStopped.load(ordering: .relaxed) else { return nil }
       state.waiting += 1
       if state.threads.isEmpty {
-        let count = min(processorCount, Self.threadsMax)
+        let count = min(Machine.processors, Self.threadsMax)
         state.threads = (0..<count).map { _ in WorkerThread(name: "etcd-password") }
       }
       state.next = (state.next + 1) % state.threads.count

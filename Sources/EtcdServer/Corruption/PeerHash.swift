@@ -1,3 +1,4 @@
+import EtcdAPI
 import EventLoops
 import Membership
 
@@ -14,8 +15,8 @@ struct PeerHash: Sendable {
 
     var description: String {
       switch self {
-      case .futureRevision: "etcdserver: mvcc: required revision is a future revision"
-      case .compacted: "etcdserver: mvcc: required revision has been compacted"
+      case .futureRevision: EtcdError.futureRevision.message
+      case .compacted: EtcdError.compacted.message
       case .clusterMismatch: "etcdserver: cluster ID mismatch"
       case .other(let text): text
       }

@@ -1,5 +1,6 @@
 import EtcdConfig
 import EventLoops
+import GoText
 import HTTP
 
 /// What a client listener does with a plain HTTP request before anything else: hosts that are not
@@ -64,7 +65,7 @@ struct AccessController: Sendable {
     To fix this, choose one of the following options:
     - Enable TLS, then any HTTPS request will be allowed.
     - Add the hostname you want to use to the whitelist in settings.
-      - e.g. etcd --host-whitelist \(GoText.quoted(host))
+      - e.g. etcd --host-whitelist \(GoQuote.text(host))
 
     This requirement has been added to help prevent "DNS Rebinding" attacks (CVE-2018-5702).
 

@@ -1,7 +1,9 @@
 import Bytes
 import EventLoops
 import HTTP
+import JSON
 import Member
+import Platform
 import Protobuf
 
 /// `/debug/vars`, and below `/debug/pprof/` what a process without Go's runtime can tell of itself.
@@ -48,7 +50,7 @@ struct DebugEndpoints: Sendable {
       router.add(nil, "\(Self.profilePath)/\(name)") { exchange, _ in
         exchange.refuse(
           501,
-          "this process records no \(name) of its own; use perf record -g -p \(ProcessFacts.id)")
+          "this process records no \(name) of its own; use perf record -g -p \(Program.id)")
       }
     }
   }

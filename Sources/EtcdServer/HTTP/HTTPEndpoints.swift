@@ -2,6 +2,7 @@ import Bytes
 import EtcdConfig
 import EventLoops
 import HTTP
+import JSON
 import Membership
 import Protobuf
 

@@ -2,6 +2,7 @@ import Bytes
 import EtcdAPI
 import EtcdConfig
 import EventLoops
+import GoText
 import HTTP
 import Member
 
@@ -58,7 +59,7 @@ struct HealthChecks: Sendable {
     let excluded = mayExclude ? query.all("exclude") : []
     let unknown = excluded.subtracting(checks.map(\.rawValue))
     if !unknown.isEmpty {
-      let names = unknown.sorted().map { GoText.quoted(LogText.shortened($0)) }
+      let names = unknown.sorted().map { GoQuote.text(LogText.shortened($0)) }
       member.logger.warn(
         "some health checks cannot be excluded",
         [LogField("missing-health-checks", .string(names.joined(separator: ",")))])

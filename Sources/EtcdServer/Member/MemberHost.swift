@@ -6,6 +6,7 @@ import MVCC
 import Member
 import MemberStorage
 import Membership
+import Platform
 import Raft
 import Snap
 import Synchronization

@@ -2,8 +2,10 @@ import Bytes
 import EtcdAPI
 import EtcdConfig
 import EventLoops
+import JSON
 import Member
 import Membership
+import Platform
 import Protobuf
 
 /// Tells the cluster what this member is called and where clients reach it, and, while it leads,

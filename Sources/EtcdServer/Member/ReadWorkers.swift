@@ -1,6 +1,7 @@
 import EtcdAPI
 import EventLoops
 import Member
+import Platform
 import Synchronization
 
 /// Threads for reads that a loop has no time for: wide ranges, sorts, leases with many keys. Any thread.
@@ -43,7 +44,7 @@ final class ReadWorkers: Sendable {
         return (false, nil)
       }
       if state.threads.isEmpty {
-        let count = min(max(processorCount / 2, 1), Self.threadsMax)
+        let count = min(max(Machine.processors / 2, 1), Self.threadsMax)
         state.threads = (0..<count).map {
           WorkerThread(name: "etcd-read-\($0)", isBackground: true)
         }

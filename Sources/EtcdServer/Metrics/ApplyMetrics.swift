@@ -1,5 +1,6 @@
 import EventLoops
 import Member
+import Platform
 
 /// `etcd_server_apply_duration_seconds`: series come with the first request of their kind, as in Go etcd.
 final class ApplyMetrics: ApplyObserver, @unchecked Sendable {

@@ -1,4 +1,5 @@
 import EventLoops
+import Platform
 import Synchronization
 
 /// Series about what the disk does, with Go etcd's names.

@@ -1,5 +1,6 @@
 import EventLoops
 import FileSystem
+import Platform
 
 /// Hears how long the disk took. Called on the thread that wrote.
 protocol DiskObserver: AnyObject, Sendable {

@@ -1,6 +1,7 @@
 import EtcdAPI
 import EventLoops
 import Member
+import Platform
 
 /// Tells how long compactions take, from what turns of the core give. Belongs to whoever works at the
 /// core.
@@ -20,7 +21,7 @@ struct CompactionClock {
     let whole = began.map { monotonicNanoseconds() &- $0 } ?? took
     began = nil
     metrics.compactionTotal.observe(Double(whole) / 1e6)
-    metrics.compactionLast.set(Double(WallClock.nanoseconds / 1_000_000_000))
+    metrics.compactionLast.set(Double(WallClock.seconds))
   }
 }
 

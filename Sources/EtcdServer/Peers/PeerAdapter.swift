@@ -4,6 +4,7 @@ import EtcdAPI
 import EtcdConfig
 import EventLoops
 import HTTP
+import JSON
 import Member
 import MemberStorage
 import Membership

@@ -6,6 +6,7 @@ import EventLoops
 import Member
 import MemberStorage
 import Membership
+import Platform
 import Protobuf
 
 /// etcdserverpb.Cluster: the members and their changes.
@@ -55,7 +56,7 @@ struct ClusterService: Sendable {
     let info = MemberInfo(
       id: Identity.memberID(
         peerURLs: urls, token: member.config.initialClusterToken,
-        seconds: Int(WallClock.nanoseconds / 1_000_000_000)),
+        seconds: Int(WallClock.seconds)),
       peerURLs: urls, isLearner: request.isLearner)
     do throws(EtcdError) {
       try member.checkReconfiguration { (check) throws(EtcdError) in

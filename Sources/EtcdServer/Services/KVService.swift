@@ -15,7 +15,9 @@ extension UnaryCall {
 }
 
 extension GRPCStatus {
-  init(_ error: EtcdError) { self.init(GRPCCode(rawValue: error.code.rawValue)!, error.message) }
+  init(_ error: EtcdError) {
+    self.init(GRPCCode(rawValue: error.code.rawValue) ?? .unknown, error.message)
+  }
 }
 
 /// etcdserverpb.KV: decodes, checks, and passes on.

@@ -4,11 +4,13 @@ import EtcdAPI
 import EtcdConfig
 import EventLoops
 import FileSystem
+import GoText
 import MVCC
 import Member
 import MemberStorage
 import Membership
 import PeerTransport
+import Platform
 import Raft
 
 /// Brings a member up from its directory, or founds it.
@@ -228,7 +230,7 @@ enum Bootstrap {
 
 extension Workers {
   /// A thread for each processor, up to 8: more wait for memory.
-  static let threads = Workers(width: Swift.min(processorCount, 8)) { count, body in
+  static let threads = Workers(width: Swift.min(Machine.processors, 8)) { count, body in
     inParallel(count, body)
   }
 }

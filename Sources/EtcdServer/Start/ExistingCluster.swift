@@ -3,6 +3,7 @@ import EtcdAPI
 import EtcdConfig
 import EventLoops
 import HTTP
+import JSON
 import MemberStorage
 import Membership
 import PeerTransport

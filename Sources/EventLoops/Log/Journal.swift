@@ -1,4 +1,5 @@
 import Bytes
+import Platform
 
 /// systemd's journal: one datagram a line, with the level as priority. Any thread.
 ///
@@ -20,7 +21,9 @@ public final class Journal: Sendable {
 
   /// Sends a line; when the journal does not take it, standard error does.
   func write(_ line: LogLine, _ encoded: Bytes) {
-    if !socket.send(Self.datagram(line, encoded, identifier)) { LogOutputs.writeAll(2, encoded) }
+    if !socket.send(Self.datagram(line, encoded, identifier)) {
+      StandardStreams.write(encoded, to: StandardStreams.error)
+    }
   }
 
   /// `NAME=value` lines; a value of several lines has its length in front instead.

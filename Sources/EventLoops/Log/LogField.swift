@@ -40,34 +40,3 @@ public enum LogText {
       + "… (\(text.utf8.count) bytes)"
   }
 }
-
-extension Duration {
-  /// Go's `time.Duration.String()`: `1.5s`, `2m0.25s`, `300ms`, `1.234µs`, `0s`.
-  public var goDescription: String {
-    let (seconds, attoseconds) = components
-    let total = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-    guard !total.overflow else { return "\(seconds)s" }
-    let nanoseconds = total.partialValue + attoseconds / 1_000_000_000
-    if nanoseconds == 0 { return "0s" }
-    let sign = nanoseconds < 0 ? "-" : ""
-    let size = nanoseconds.magnitude
-    if size < 1_000 { return "\(sign)\(size)ns" }
-    if size < 1_000_000 { return sign + Self.decimal(size, 1_000) + "µs" }
-    if size < 1_000_000_000 { return sign + Self.decimal(size, 1_000_000) + "ms" }
-    let minutes = size / 60_000_000_000
-    let rest = Self.decimal(size % 60_000_000_000, 1_000_000_000) + "s"
-    if minutes == 0 { return sign + rest }
-    return minutes < 60
-      ? "\(sign)\(minutes)m\(rest)" : "\(sign)\(minutes / 60)h\(minutes % 60)m\(rest)"
-  }
-
-  /// `value / unit` in decimal without trailing zeros; `unit` is a power of ten.
-  private static func decimal(_ value: UInt64, _ unit: UInt64) -> String {
-    let rest = value % unit
-    if rest == 0 { return String(value / unit) }
-    var digits = String(rest)
-    digits = String(repeating: "0", count: String(unit).count - 1 - digits.count) + digits
-    while digits.hasSuffix("0") { digits.removeLast() }
-    return "\(value / unit).\(digits)"
-  }
-}

@@ -1,8 +1,5 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import GoText
+import Platform
 
 /// Names of a rotated log: `folder/etcd.log` and `folder/etcd-2006-01-02T15-04-05.000.log`.
 struct LogFileNames: Sendable {
@@ -39,20 +36,11 @@ struct LogFileNames: Sendable {
 
   /// `2006-01-02T15-04-05.000` of a time since 1970.
   func stamp(milliseconds: Int64) -> String {
-    var seconds = time_t(milliseconds / 1000)
-    var parts = tm()
-    if localTime { localtime_r(&seconds, &parts) } else { gmtime_r(&seconds, &parts) }
-    func padded(_ value: Int, _ width: Int) -> String {
-      let digits = String(value)
-      return String(repeating: "0", count: Swift.max(0, width - digits.count)) + digits
-    }
-    let day = [
-      padded(Int(parts.tm_year) + 1900, 4), padded(Int(parts.tm_mon) + 1, 2),
-      padded(Int(parts.tm_mday), 2),
-    ]
-    let hour = [parts.tm_hour, parts.tm_min, parts.tm_sec].map { padded(Int($0), 2) }
-    return day.joined(separator: "-") + "T" + hour.joined(separator: "-") + "."
-      + padded(Int(milliseconds % 1000), 3)
+    let seconds = Int(milliseconds / 1000)
+    let offset = localTime ? WallClock.zoneOffset(at: seconds) : 0
+    let time = CivilTime(secondsSinceEpoch: seconds + offset)
+    let fraction = String(milliseconds % 1000 + 1000).dropFirst()
+    return time.rfc3339().dropLast().map { $0 == ":" ? "-" : String($0) }.joined() + ".\(fraction)"
   }
 
   /// The files put aside, newest first.
@@ -83,7 +71,7 @@ struct LogFileNames: Sendable {
     var folder = ""
     for part in path.split(separator: "/", omittingEmptySubsequences: false).dropLast() {
       folder += part + "/"
-      if folder != "/" { mkdir(folder, 0o755) }
+      if folder != "/" { Paths.makeDirectory(folder, permissions: 0o755) }
     }
   }
 }

@@ -1,4 +1,6 @@
 import Bytes
+import GoText
+import JSON
 
 /// How lines look.
 public enum LogEncoding: Sendable {
@@ -29,11 +31,11 @@ struct LogLine {
       out.append("\",")
       if !logger.isEmpty {
         out.append("\"logger\":")
-        JSONText.append(logger, to: &out)
+        JSONWriter.writeForLog(logger, to: &out)
         out.append(",")
       }
       out.append("\"caller\":\"\(file):\(line)\",\"msg\":")
-      JSONText.append(message, to: &out)
+      JSONWriter.writeForLog(message, to: &out)
       for field in fields { append(field, first: false, &out) }
       out.append("}\n")
     case .console:
@@ -54,10 +56,10 @@ struct LogLine {
 
   private func append(_ field: LogField, first: Bool, _ out: inout ByteWriter) {
     if !first { out.append(UInt8(ascii: ",")) }
-    JSONText.append(field.key, to: &out)
+    JSONWriter.writeForLog(field.key, to: &out)
     out.append(UInt8(ascii: ":"))
     switch field.value {
-    case .string(let text): JSONText.append(text, to: &out)
+    case .string(let text): JSONWriter.writeForLog(text, to: &out)
     case .int(let value): out.append(String(value))
     case .uint(let value): out.append(String(value))
     case .bool(let value): out.append(value ? "true" : "false")
@@ -65,15 +67,15 @@ struct LogLine {
       if value.isFinite {
         out.append(FloatText.fixed(value))
       } else {
-        JSONText.append(FloatText.general(value), to: &out)
+        JSONWriter.writeForLog(FloatText.general(value), to: &out)
       }
-    case .duration(let value): JSONText.append(value.goDescription, to: &out)
-    case .error(let error): JSONText.append("\(error)", to: &out)
+    case .duration(let value): JSONWriter.writeForLog(value.goDescription, to: &out)
+    case .error(let error): JSONWriter.writeForLog("\(error)", to: &out)
     case .strings(let texts):
       out.append(UInt8(ascii: "["))
       for (index, text) in texts.enumerated() {
         if index > 0 { out.append(UInt8(ascii: ",")) }
-        JSONText.append(text, to: &out)
+        JSONWriter.writeForLog(text, to: &out)
       }
       out.append(UInt8(ascii: "]"))
     }
@@ -81,53 +83,6 @@ struct LogLine {
 
   /// `2006-01-02T15:04:05.000000Z`.
   private func appendTime(_ out: inout ByteWriter) {
-    let seconds = Int(microseconds / 1_000_000)
-    let (days, second) = (seconds / 86_400, seconds % 86_400)
-    let (year, month, day) = CivilDate.from(daysSinceEpoch: days)
-    pad(year, 4, &out)
-    out.append(UInt8(ascii: "-"))
-    pad(month, 2, &out)
-    out.append(UInt8(ascii: "-"))
-    pad(day, 2, &out)
-    out.append(UInt8(ascii: "T"))
-    pad(second / 3600, 2, &out)
-    out.append(UInt8(ascii: ":"))
-    pad(second / 60 % 60, 2, &out)
-    out.append(UInt8(ascii: ":"))
-    pad(second % 60, 2, &out)
-    out.append(UInt8(ascii: "."))
-    pad(Int(microseconds % 1_000_000), 6, &out)
-    out.append(UInt8(ascii: "Z"))
-  }
-
-  private func pad(_ value: Int, _ width: Int, _ out: inout ByteWriter) {
-    var divisor = 1
-    for _ in 1..<width { divisor *= 10 }
-    while divisor > 0 {
-      out.append(UInt8(ascii: "0") + UInt8(value / divisor % 10))
-      divisor /= 10
-    }
-  }
-}
-
-/// JSON strings as zap writes them: only what JSON demands is escaped.
-enum JSONText {
-  static func append(_ text: String, to out: inout ByteWriter) {
-    out.append(UInt8(ascii: "\""))
-    for byte in text.utf8 {
-      switch byte {
-      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-        out.append(UInt8(ascii: "\\"))
-        out.append(byte)
-      case 0x0a: out.append("\\n")
-      case 0x0d: out.append("\\r")
-      case 0x09: out.append("\\t")
-      case 0..<0x20:
-        let hex = String(byte, radix: 16)
-        out.append("\\u00" + (hex.count == 1 ? "0" : "") + hex)
-      default: out.append(byte)
-      }
-    }
-    out.append(UInt8(ascii: "\""))
+    CivilTime(microsecondsSinceEpoch: microseconds).writeRFC3339(to: &out, fraction: .microseconds)
   }
 }

@@ -1,12 +1,7 @@
 import Bytes
 import CUV
+import Platform
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// Severity, as zap's levels.
 public enum LogLevel: Int, Sendable, Comparable, CaseIterable, CustomStringConvertible {
@@ -130,7 +125,7 @@ public struct Logger: Sendable {
     _ message: String, _ fields: [LogField] = [], file: StaticString = #fileID, line: UInt = #line
   ) -> Never {
     write(.panic, message, fields, file, line)
-    exit(2)
+    Program.exit(2)
   }
 
   /// Writes a line, then ends the process with status 1.
@@ -138,7 +133,7 @@ public struct Logger: Sendable {
     _ message: String, _ fields: [LogField] = [], file: StaticString = #fileID, line: UInt = #line
   ) -> Never {
     write(.fatal, message, fields, file, line)
-    exit(1)
+    Program.exit(1)
   }
 
   /// Writes a line at a level known only at run time.
@@ -180,8 +175,10 @@ public enum LogTarget: Sendable {
   /// Opens or creates a file for appending.
   /// - Throws: `ChannelError.system` when it cannot be opened.
   public static func file(_ path: String) throws(ChannelError) -> LogTarget {
-    let descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw .system(operation: "open \(path)", UVError(errno)) }
+    let descriptor = Descriptor.openToAppend(path, permissions: 0o644)
+    guard descriptor >= 0 else {
+      throw .system(operation: "open \(path)", UVError(SystemError.last.number))
+    }
     return .descriptor(descriptor)
   }
 }
@@ -205,29 +202,13 @@ final class LogOutputs: Sendable {
     let encoded = line.encoded(encoding)
     for target in targets {
       switch target {
-      case .standardError: Self.writeAll(2, encoded)
-      case .standardOutput: Self.writeAll(1, encoded)
-      case .descriptor(let descriptor): Self.writeAll(descriptor, encoded)
+      // A log that cannot be written is dropped.
+      case .standardError: StandardStreams.write(encoded, to: StandardStreams.error)
+      case .standardOutput: StandardStreams.write(encoded, to: StandardStreams.output)
+      case .descriptor(let descriptor): Descriptor.write(encoded, to: descriptor)
       case .rotating(let file): file.write(encoded)
       case .journal(let journal): journal.write(line, encoded)
       case .sink(let sink): sink(encoded)
-      }
-    }
-  }
-
-  /// One write(2); more only when the system took a part. A log that cannot be written is dropped.
-  static func writeAll(_ descriptor: Int32, _ bytes: Bytes) {
-    bytes.withUnsafeBytes { memory in
-      var done = 0
-      while done < memory.count {
-        #if canImport(Glibc)
-          let sent = Glibc.write(descriptor, memory.baseAddress! + done, memory.count - done)
-        #else
-          let sent = Darwin.write(descriptor, memory.baseAddress! + done, memory.count - done)
-        #endif
-        if sent < 0 && errno == EINTR { continue }
-        guard sent > 0 else { return }
-        done += sent
       }
     }
   }

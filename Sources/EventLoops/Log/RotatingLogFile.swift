@@ -1,12 +1,7 @@
 import Bytes
 import CZlib
+import Platform
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// A log file that is put aside when it has reached a size: `etcd.log` becomes
 /// `etcd-2006-01-02T15-04-05.000.log`, and the newest of those are kept, compressed if wanted.
@@ -66,8 +61,10 @@ public final class RotatingLogFile: Sendable {
     names = LogFileNames(path: path, localTime: policy.localTime)
     LogFileNames.makeFolders(above: path)
     let descriptor = Self.open(path)
-    guard descriptor >= 0 else { throw .system(operation: "open \(path)", UVError(errno)) }
-    state = Mutex(State(descriptor: descriptor, size: Self.size(of: descriptor)))
+    guard descriptor >= 0 else {
+      throw .system(operation: "open \(path)", UVError(SystemError.last.number))
+    }
+    state = Mutex(State(descriptor: descriptor, size: Descriptor.size(of: descriptor)))
     janitor = policy.needsJanitor ? WorkerThread(name: "etcd-log", isBackground: true) : nil
     cleanUp()
   }
@@ -76,7 +73,7 @@ public final class RotatingLogFile: Sendable {
   public func close() {
     janitor?.stop()
     state.withLock { state in
-      Self.close(state.descriptor)
+      Descriptor.close(state.descriptor)
       state.descriptor = -1
     }
   }
@@ -86,7 +83,7 @@ public final class RotatingLogFile: Sendable {
     let rotated = state.withLock { state -> Bool in
       let isFull = state.size > 0 && state.size + bytes.count > policy.maxBytes
       if isFull { rotate(&state) }
-      LogOutputs.writeAll(state.descriptor, bytes)
+      Descriptor.write(bytes, to: state.descriptor)
       state.size += bytes.count
       return isFull
     }
@@ -97,16 +94,17 @@ public final class RotatingLogFile: Sendable {
   /// on in the file that is open.
   private func rotate(_ state: inout State) {
     var time = clock() / 1_000_000
-    var info = stat()
     // Two files of one millisecond must not share a name.
-    while stat(names.backup(milliseconds: time), &info) == 0 { time += 1 }
-    guard rename(path, names.backup(milliseconds: time)) == 0 || errno == ENOENT else {
-      state.size = 0
-      return
+    while Paths.exists(names.backup(milliseconds: time)) { time += 1 }
+    do throws(SystemError) { try Paths.rename(path, to: names.backup(milliseconds: time)) } catch {
+      guard error == .notFound else {
+        state.size = 0
+        return
+      }
     }
     let descriptor = Self.open(path)
     if descriptor >= 0 {
-      Self.close(state.descriptor)
+      Descriptor.close(state.descriptor)
       state.descriptor = descriptor
     }
     state.size = 0
@@ -123,7 +121,7 @@ public final class RotatingLogFile: Sendable {
         let isPastCount = policy.maxBackups.map { kept.count >= $0 && !kept.contains(backup.stamp) }
         let isPastAge = oldest.map { backup.stamp < $0 }
         if isPastCount == true || isPastAge == true {
-          unlink(backup.path)
+          Paths.remove(backup.path)
         } else {
           kept.insert(backup.stamp)
           if policy.compress && !backup.isCompressed { Self.compress(backup.path) }
@@ -134,15 +132,15 @@ public final class RotatingLogFile: Sendable {
 
   /// Makes `path.gz` of `path`; the original stays when that fails.
   private static func compress(_ path: String) {
-    let input = Self.openForReading(path)
+    let input = Descriptor.openToRead(path)
     guard input >= 0 else { return }
-    defer { close(input) }
+    defer { Descriptor.close(input) }
     let target = path + ".gz"
     guard let output = gzopen(target, "wb") else { return }
     var buffer = [UInt8](repeating: 0, count: 65_536)
     var isComplete = false
     while true {
-      let count = read(input, &buffer, buffer.count)
+      let count = Descriptor.read(input, into: &buffer)
       if count <= 0 {
         isComplete = count == 0
         break
@@ -150,35 +148,10 @@ public final class RotatingLogFile: Sendable {
       guard gzwrite(output, buffer, UInt32(count)) == count else { break }
     }
     let isClosed = gzclose(output) == Z_OK
-    unlink(isComplete && isClosed ? path : target)
-  }
-
-  private static func size(of descriptor: Int32) -> Int {
-    var info = stat()
-    return fstat(descriptor, &info) == 0 ? Int(info.st_size) : 0
+    Paths.remove(isComplete && isClosed ? path : target)
   }
 
   private static func open(_ path: String) -> Int32 {
-    #if canImport(Glibc)
-      Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
-    #else
-      Darwin.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
-    #endif
-  }
-
-  private static func openForReading(_ path: String) -> Int32 {
-    #if canImport(Glibc)
-      Glibc.open(path, O_RDONLY | O_CLOEXEC)
-    #else
-      Darwin.open(path, O_RDONLY | O_CLOEXEC)
-    #endif
-  }
-
-  private static func close(_ descriptor: Int32) {
-    #if canImport(Glibc)
-      _ = Glibc.close(descriptor)
-    #else
-      _ = Darwin.close(descriptor)
-    #endif
+    Descriptor.openToAppend(path, permissions: 0o600)
   }
 }

@@ -1,11 +1,6 @@
 import CUV
+import Platform
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// An event loop on a thread of its own (libuv), and the executor of the tasks that live on it.
 ///
@@ -61,7 +56,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   public init(name: String) {
     self.name = name
     // A peer that went away must show as an error of write(2), not end the process.
-    signal(SIGPIPE, SIG_IGN)
+    Signals.ignore([Signals.brokenPipe])
   }
 
   /// Starts the thread; returns when the loop accepts work. Call once.

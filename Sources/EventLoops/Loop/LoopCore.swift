@@ -1,4 +1,5 @@
 import CUV
+import Platform
 
 /// An object that owns one libuv handle. The handle's `data` points to it, retained, until closed.
 ///

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// Series about the process as the Prometheus clients name them, read when the page is made. Where there
 /// is no /proc they are left out.
@@ -64,10 +60,10 @@ public enum ProcessMetrics {
     guard let user = number(14), let system = number(15), let start = number(22),
       let virtual = number(23), let resident = number(24)
     else { return nil }
-    let ticks = Double(sysconf(Int32(_SC_CLK_TCK)))
+    let ticks = Double(Machine.clockTicks)
     return Stat(
       cpuSeconds: (user + system) / ticks, virtualBytes: virtual,
-      residentBytes: resident * Double(sysconf(Int32(_SC_PAGESIZE))),
+      residentBytes: resident * Double(Machine.pageBytes),
       startSeconds: bootSeconds.map { $0 + start / ticks })
   }
 

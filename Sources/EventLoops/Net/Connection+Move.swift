@@ -1,4 +1,5 @@
 import CUV
+import Platform
 
 #if canImport(Glibc)
   import Glibc
@@ -33,7 +34,7 @@ extension Connection {
       let moved = Connection(loop: target, kind: kind)
       let result = kind == .tcp ? uv_tcp_open(moved.tcp, copy) : uv_pipe_open(moved.pipe, copy)
       guard result == 0 else {
-        SpareDescriptor.close(copy)
+        Descriptor.close(copy)
         admission?.leave()
         moved.abort()
         return

@@ -1,11 +1,6 @@
 import CUV
+import Platform
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// How many connections listeners take together, so that a process keeps descriptors for other uses.
 ///
@@ -75,24 +70,16 @@ struct SpareDescriptor: ~Copyable {
   private var descriptor: Int32 = -1
 
   init() { acquire() }
-  deinit { if descriptor >= 0 { Self.close(descriptor) } }
+  deinit { if descriptor >= 0 { Descriptor.close(descriptor) } }
 
   var isHeld: Bool { descriptor >= 0 }
 
   mutating func acquire() {
-    if descriptor < 0 { descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC) }
+    if descriptor < 0 { descriptor = Descriptor.openToRead("/dev/null") }
   }
 
   mutating func release() {
-    if descriptor >= 0 { Self.close(descriptor) }
+    if descriptor >= 0 { Descriptor.close(descriptor) }
     descriptor = -1
-  }
-
-  static func close(_ descriptor: Int32) {
-    #if canImport(Glibc)
-      _ = Glibc.close(descriptor)
-    #else
-      _ = Darwin.close(descriptor)
-    #endif
   }
 }

@@ -1,5 +1,6 @@
 import Bytes
 import CUV
+import Platform
 
 #if canImport(Glibc)
   import Glibc
@@ -97,13 +98,13 @@ public final class Listener: LoopResource, @unchecked Sendable {
     let size = socklen_t(MemoryLayout<Int32>.size)
     guard descriptor >= 0, setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, size) == 0 else {
       let reason = UVError(errno)
-      if descriptor >= 0 { SpareDescriptor.close(descriptor) }
+      if descriptor >= 0 { Descriptor.close(descriptor) }
       throw .system(operation: "set SO_REUSEPORT for \(address)", reason)
     }
     let tcp = UnsafeMutableRawPointer(handle.pointer).assumingMemoryBound(to: uv_tcp_t.self)
     let result = uv_tcp_open(tcp, descriptor)
     guard result == 0 else {
-      SpareDescriptor.close(descriptor)
+      Descriptor.close(descriptor)
       throw .system(operation: "open a socket for \(address)", UVError(result))
     }
   }

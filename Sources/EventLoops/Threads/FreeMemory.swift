@@ -1,10 +1,5 @@
 import CUV
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// Gives memory that the allocator holds and nobody uses back to the system.
 ///
@@ -33,6 +28,6 @@ public func releaseProgramPages() {
     guard bounds.count == 2, let start = UnsafeMutableRawPointer(bitPattern: bounds[0]) else {
       continue
     }
-    madvise(start, Int(bounds[1] - bounds[0]), Int32(MADV_DONTNEED))
+    ProcessMemory.giveBack(start, Int(bounds[1] - bounds[0]))
   }
 }

@@ -1,10 +1,5 @@
+import Platform
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// Notes that about so many bytes were freed at once: connections, calls, bodies. Any thread.
 ///
@@ -95,5 +90,5 @@ func residentHeapBytes() -> Int? {
   guard let fields = SystemFiles.text(of: "/proc/self/statm")?.split(separator: " "),
     fields.count > 2, let resident = Int(fields[1]), let shared = Int(fields[2])
   else { return nil }
-  return Swift.max(0, resident - shared) * Int(sysconf(Int32(_SC_PAGESIZE)))
+  return Swift.max(0, resident - shared) * Machine.pageBytes
 }

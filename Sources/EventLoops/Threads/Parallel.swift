@@ -1,12 +1,3 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
-/// Processors that this process may run on; at least 1.
-public var processorCount: Int { Swift.max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
-
 /// Calls `body` with each number below `count` at the same time, one thread each, and returns when all
 /// calls have. The last one runs on the calling thread.
 public func inParallel(_ count: Int, _ body: @Sendable (Int) -> Void) {

@@ -68,13 +68,6 @@ struct OSThread: @unchecked Sendable {
   }
 }
 
-/// Nanoseconds of the monotonic clock, which all loops share.
-public func monotonicNanoseconds() -> UInt64 {
-  var time = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &time)
-  return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
-}
-
 extension Duration {
   /// Whole nanoseconds, at most `Int64.max` (292 years); negative durations give 0.
   ///

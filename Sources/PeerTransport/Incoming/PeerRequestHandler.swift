@@ -2,6 +2,7 @@ import Bytes
 import EtcdAPI
 import EventLoops
 import HTTP
+import Platform
 import Protobuf
 
 /// Answers the peer protocol's requests with etcd's statuses and texts.

@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import EventLoops
+import GoText
 import HTTP
 
 /// Reads a posted snapshot: the message, then the database file into a sink, never faster than the
@@ -158,7 +159,7 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
       ids + [
         indexField(message), LogField("incoming-snapshot-message-size-bytes", .int(bytes)),
         LogField(
-          "incoming-snapshot-message-size", .string(HumanSize.text(UInt64(bytes)))),
+          "incoming-snapshot-message-size", .string(HumanSize.text(bytes))),
       ])
     do throws(SnapshotError) {
       guard let delegate = context.delegate else { throw SnapshotError("stopped") }
@@ -205,7 +206,7 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
       "received and saved database snapshot",
       ids + [
         indexField(message), LogField("incoming-snapshot-size-bytes", .int(size)),
-        LogField("incoming-snapshot-size", .string(HumanSize.text(UInt64(size)))),
+        LogField("incoming-snapshot-size", .string(HumanSize.text(size))),
         LogField("download-took", .string(took.goDescription)),
       ])
     metrics?.success.add()

@@ -1,6 +1,8 @@
 import Bytes
 import EventLoops
+import GoText
 import HTTP
+import Platform
 
 /// Asks a peer every few seconds whether it is there, how far away and what time it has.
 /// Confined to the transport's loop.
@@ -132,14 +134,17 @@ enum ProbeAnswer {
   }
 
   static func body(_ time: Int64) -> Bytes {
-    Bytes("{\"OK\":true,\"Now\":\"\(WallClock.format(time))\"}\n")
+    let text = CivilTime(nanosecondsSinceEpoch: time).rfc3339(fraction: .shortest)
+    return Bytes("{\"OK\":true,\"Now\":\"\(text)\"}\n")
   }
 
   /// The peer's time; `nil` when it is not well or the answer is malformed.
   static func time(_ body: Bytes) -> Int64? {
     let text = body.string.filter { !$0.isWhitespace }
     guard text.contains("\"OK\":true"), let key = text.firstRange("\"Now\":\"") else { return nil }
-    return WallClock.parse(String(text[key...].prefix { $0 != "\"" }))
+    let time = CivilTime(rfc3339: String(text[key...].prefix { $0 != "\"" }))
+    guard let nanoseconds = time?.nanosecondsSinceEpoch, nanoseconds >= 0 else { return nil }
+    return nanoseconds
   }
 }
 

@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import EventLoops
+import GoText
 import HTTP
 
 /// Posts one snapshot: the message, then the database file as the connection takes it.

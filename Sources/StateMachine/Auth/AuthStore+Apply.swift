@@ -168,10 +168,7 @@ extension AuthStore {
 
   /// As Go's standard encoding: padded, line ends passed over.
   private static func decodeBase64(_ text: String) -> Bytes? {
-    let digits = text.utf8.filter { $0 != 0x0a && $0 != 0x0d }
-    let urlSafe: [UInt8] = [UInt8(ascii: "-"), UInt8(ascii: "_")]
-    guard digits.count % 4 == 0, !digits.contains(where: urlSafe.contains) else { return nil }
-    return Base64.decode(String(decoding: digits, as: UTF8.self))
+    Base64.standard.decode(Bytes(text.utf8.filter { $0 != 0x0a && $0 != 0x0d }))
   }
 
   private mutating func grantRole(

@@ -1,4 +1,5 @@
 import Bytes
+import JSON
 import Protobuf
 
 /// Whether the cluster is on its way to an older version, and to which. Replicated; kept in row

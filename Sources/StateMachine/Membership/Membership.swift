@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import JSON
 import Protobuf
 
 /// The members of the cluster and its version: the one truth that every other view is made from.

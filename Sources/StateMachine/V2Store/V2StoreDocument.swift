@@ -1,5 +1,5 @@
 import Bytes
-import Protobuf
+import JSON
 
 /// Why the payload of a raft snapshot cannot be read.
 public struct V2DocumentError: Error, Hashable, Sendable, CustomStringConvertible {

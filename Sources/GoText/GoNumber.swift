@@ -1,37 +1,12 @@
 import Bytes
 
-/// Texts as Go's `fmt` and `strconv` write and read them, for flags whose errors users know.
-package enum GoText {
-  /// A string as `%q` writes it.
-  package static func quoted(_ text: String) -> String {
-    var out = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": out += "\\\""
-      case "\\": out += "\\\\"
-      case "\n": out += "\\n"
-      case "\r": out += "\\r"
-      case "\t": out += "\\t"
-      case "\u{7}": out += "\\a"
-      case "\u{8}": out += "\\b"
-      case "\u{c}": out += "\\f"
-      case "\u{b}": out += "\\v"
-      case "\u{0}"..<" ", "\u{7f}":
-        let hex = String(scalar.value, radix: 16)
-        out += "\\x" + (hex.count == 1 ? "0" : "") + hex
-      default: out.unicodeScalars.append(scalar)
-      }
-    }
-    return out + "\""
-  }
-
-  /// A list of strings as `%q` writes it: `["a" "b"]`.
-  static func quoted(_ texts: [String]) -> String {
-    "[" + texts.map { quoted($0) }.joined(separator: " ") + "]"
-  }
+/// Numbers as Go's `strconv` reads them, for flags whose errors users know.
+public enum GoNumber {
+  /// Why a number was refused.
+  public enum Failure: Error { case syntax, range }
 
   /// Reads a boolean as `strconv.ParseBool`.
-  package static func bool(_ text: String) -> Bool? {
+  public static func bool(_ text: String) -> Bool? {
     switch text {
     case "1", "t", "T", "true", "TRUE", "True": true
     case "0", "f", "F", "false", "FALSE", "False": false
@@ -39,11 +14,14 @@ package enum GoText {
     }
   }
 
-  /// Why a number was refused.
-  package enum NumberError: Error { case syntax, range }
+  /// The words of `strconv` for a text that one of its functions refused.
+  public static func refusal(_ why: Failure, of text: String, by function: String) -> String {
+    "strconv.\(function): parsing \(GoQuote.text(text)): "
+      + (why == .syntax ? "invalid syntax" : "value out of range")
+  }
 
   /// Reads an unsigned integer as `strconv.ParseUint(text, 0, bits)`.
-  package static func unsigned(_ text: String, max: UInt64 = .max) throws(NumberError) -> UInt64 {
+  public static func unsigned(_ text: String, max: UInt64 = .max) throws(Failure) -> UInt64 {
     guard !text.isEmpty else { throw .syntax }
     let value = try magnitude(text)
     guard value <= max else { throw .range }
@@ -51,7 +29,7 @@ package enum GoText {
   }
 
   /// Reads a signed integer as `strconv.ParseInt(text, 0, 64)`.
-  package static func signed(_ text: String) throws(NumberError) -> Int64 {
+  public static func signed(_ text: String) throws(Failure) -> Int64 {
     guard let first = text.utf8.first else { throw .syntax }
     let isNegative = first == UInt8(ascii: "-")
     let digits = isNegative || first == UInt8(ascii: "+") ? String(text.dropFirst()) : text
@@ -65,7 +43,7 @@ package enum GoText {
   }
 
   /// Digits with Go's base prefixes and underscores.
-  private static func magnitude(_ text: String) throws(NumberError) -> UInt64 {
+  private static func magnitude(_ text: String) throws(Failure) -> UInt64 {
     var digits = Array(text.utf8)
     var base: UInt64 = 10
     var hasPrefix = false

@@ -32,7 +32,7 @@ public struct JSONError: Error, Hashable, Sendable {
   }
 
   /// A value that does not fit a field of type `expected`.
-  static func mismatch(_ expected: String) -> JSONError {
+  public static func mismatch(_ expected: String) -> JSONError {
     JSONError(.mismatch, "invalid value: expected \(expected)")
   }
 }

@@ -1,4 +1,4 @@
-import Protobuf
+import JSON
 import Testing
 
 @Suite struct JSONNumberTests {

@@ -34,16 +34,29 @@ public enum JSONWriter {
   /// - Parameter escapeHTML: write `<`, `>`, `&`, U+2028 and U+2029 as `\u` escapes, as Go's
   ///   encoding/json does.
   public static func write(_ text: String, to out: inout ByteWriter, escapeHTML: Bool = false) {
+    write(text, to: &out, escapeHTML, areControlsShort: true)
+  }
+
+  /// Appends a quoted string as zap writes it into a log: a backspace and a form feed are `\u0008` and
+  /// `\u000c`.
+  public static func writeForLog(_ text: String, to out: inout ByteWriter) {
+    write(text, to: &out, false, areControlsShort: false)
+  }
+
+  private static func write(
+    _ text: String, to out: inout ByteWriter, _ html: Bool, areControlsShort: Bool
+  ) {
     var text = text
     out.append(UInt8(ascii: "\""))
     text.withUTF8 { utf8 in
       var start = 0
       var index = 0
       while index < utf8.count {
-        let length = escapedLength(utf8, index, escapeHTML)
+        let length = escapedLength(utf8, index, html)
         if length > 0 {
           out.append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(utf8)[start..<index]))
-          escape(length == 3 ? 0x2020 | UInt32(utf8[index + 2] & 0x0f) : UInt32(utf8[index]), &out)
+          let scalar = length == 3 ? 0x2020 | UInt32(utf8[index + 2] & 0x0f) : UInt32(utf8[index])
+          escape(scalar, areControlsShort, &out)
           start = index + length
         }
         index += max(length, 1)
@@ -65,12 +78,12 @@ public enum JSONWriter {
     }
   }
 
-  private static func escape(_ scalar: UInt32, _ out: inout ByteWriter) {
+  private static func escape(_ scalar: UInt32, _ isShort: Bool, _ out: inout ByteWriter) {
     out.append(UInt8(ascii: "\\"))
     switch scalar {
     case 0x22, 0x5c: out.append(UInt8(scalar))
-    case 0x08: out.append(UInt8(ascii: "b"))
-    case 0x0c: out.append(UInt8(ascii: "f"))
+    case 0x08 where isShort: out.append(UInt8(ascii: "b"))
+    case 0x0c where isShort: out.append(UInt8(ascii: "f"))
     case 0x0a: out.append(UInt8(ascii: "n"))
     case 0x0d: out.append(UInt8(ascii: "r"))
     case 0x09: out.append(UInt8(ascii: "t"))

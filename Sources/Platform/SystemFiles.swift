@@ -5,17 +5,16 @@
 #endif
 
 /// Files that the kernel makes when they are read, such as those below /proc. They tell no length.
-enum SystemFiles {
+public enum SystemFiles {
   /// The file, or its beginning where it has more than about `bytesMax`; `nil` when it cannot be read.
-  static func bytes(of path: String, bytesMax: Int = 16 << 20) -> [UInt8]? {
-    let file = open(path, O_RDONLY | O_CLOEXEC)
+  public static func bytes(of path: String, bytesMax: Int = 16 << 20) -> [UInt8]? {
+    let file = Descriptor.openToRead(path)
     guard file >= 0 else { return nil }
-    defer { close(file) }
+    defer { Descriptor.close(file) }
     var found: [UInt8] = []
     return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16 << 10) { buffer in
       while found.count < bytesMax {
-        let count = read(file, buffer.baseAddress!, buffer.count)
-        if count < 0 && errno == EINTR { continue }
+        let count = Descriptor.read(file, into: UnsafeMutableRawBufferPointer(buffer))
         guard count >= 0 else { return nil }
         if count == 0 { break }
         found += buffer[..<count]
@@ -24,12 +23,13 @@ enum SystemFiles {
     }
   }
 
-  static func text(of path: String) -> String? {
+  /// The beginning of the file as text; `nil` when it cannot be read.
+  public static func text(of path: String) -> String? {
     bytes(of: path, bytesMax: 256 << 10).map { String(decoding: $0, as: UTF8.self) }
   }
 
   /// Names in a folder, `.` and `..` among them; `nil` when there is none.
-  static func names(in folder: String) -> [String]? {
+  public static func names(in folder: String) -> [String]? {
     guard let directory = opendir(folder) else { return nil }
     defer { closedir(directory) }
     var found: [String] = []

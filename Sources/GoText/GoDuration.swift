@@ -1,8 +1,8 @@
 /// Durations as Go's `time.ParseDuration` reads them, in nanoseconds.
-package enum GoDuration {
+public enum GoDuration {
   /// Why a text is no duration, in Go's words.
-  package struct Failure: Error, Equatable {
-    package let message: String
+  public struct Failure: Error, Equatable {
+    public let message: String
   }
 
   private static let units: [String: Double] = [
@@ -12,8 +12,8 @@ package enum GoDuration {
 
   /// Reads `1h30m`, `-1.5s` or `0`.
   /// - Throws: `Failure` with Go's message.
-  package static func parse(_ text: String) throws(Failure) -> Int64 {
-    let invalid = Failure(message: "time: invalid duration " + GoText.quoted(text))
+  public static func parse(_ text: String) throws(Failure) -> Int64 {
+    let invalid = Failure(message: "time: invalid duration " + GoQuote.text(text))
     var rest = text[...]
     let isNegative = rest.first == "-"
     if let sign = rest.first, sign == "-" || sign == "+" { rest.removeFirst() }
@@ -33,12 +33,12 @@ package enum GoDuration {
       let unit = rest.prefix { $0 != "." && !$0.isASCIIDigit }
       rest = rest.dropFirst(unit.count)
       guard !unit.isEmpty else {
-        throw Failure(message: "time: missing unit in duration " + GoText.quoted(text))
+        throw Failure(message: "time: missing unit in duration " + GoQuote.text(text))
       }
       guard let scale = units[String(unit)] else {
         throw Failure(
-          message: "time: unknown unit \(GoText.quoted(String(unit))) in duration "
-            + GoText.quoted(text))
+          message: "time: unknown unit \(GoQuote.text(String(unit))) in duration "
+            + GoQuote.text(text))
       }
       guard let part = nanoseconds(whole: whole, fraction: fraction, scale: scale) else {
         throw invalid
@@ -50,9 +50,36 @@ package enum GoDuration {
     return isNegative ? -total : total
   }
 
-  /// A duration as Go prints it: `1h0m0.5s`, `10ms`, `0s`.
-  package static func text(_ duration: Duration) -> String {
-    let (seconds, attoseconds) = duration.components
+  private static func nanoseconds(
+    whole: Substring, fraction: Substring, scale: Double
+  ) -> Int64? {
+    // checked: digits of a text, nil when they are too many; a unit has at most 3.6e12 nanoseconds
+    guard let count = whole.isEmpty ? 0 : Int64(whole) else { return nil }
+    let (product, overflowed) = count.multipliedReportingOverflow(by: Int64(scale))
+    guard !overflowed else { return nil }
+    guard !fraction.isEmpty else { return product }
+    // 18 digits are finer than a nanosecond of an hour. The order of the operations is Go's.
+    var numerator = 0.0
+    var divisor = 1.0
+    for digit in fraction.prefix(18) {
+      numerator = numerator * 10 + Double(digit.wholeNumberValue ?? 0)
+      divisor *= 10
+    }
+    // checked: a fraction of a unit
+    let (sum, carry) = product.addingReportingOverflow(Int64(numerator * (scale / divisor)))
+    return carry ? nil : sum
+  }
+}
+
+extension Character {
+  /// Whether it is one of `0` to `9`.
+  public var isASCIIDigit: Bool { self >= "0" && self <= "9" }
+}
+
+extension Duration {
+  /// Go's `time.Duration.String()`: `1h0m0.5s`, `10ms`, `1.234µs`, `0s`.
+  public var goDescription: String {
+    let (seconds, attoseconds) = components
     let (whole, overflowed) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
     let (total, carry) = whole.addingReportingOverflow(attoseconds / 1_000_000_000)
     guard !overflowed, !carry else { return "\(seconds)s" }
@@ -61,12 +88,12 @@ package enum GoDuration {
     switch size {
     case 0: return "0s"
     case ..<1_000: return "\(sign)\(size)ns"
-    case ..<1_000_000: return sign + decimal(size, 1_000) + "\u{b5}s"
-    case ..<1_000_000_000: return sign + decimal(size, 1_000_000) + "ms"
+    case ..<1_000_000: return sign + Self.decimal(size, 1_000) + "\u{b5}s"
+    case ..<1_000_000_000: return sign + Self.decimal(size, 1_000_000) + "ms"
     default: break
     }
     let minutes = size / 60_000_000_000
-    let rest = decimal(size % 60_000_000_000, 1_000_000_000) + "s"
+    let rest = Self.decimal(size % 60_000_000_000, 1_000_000_000) + "s"
     if minutes == 0 { return sign + rest }
     return minutes < 60
       ? "\(sign)\(minutes)m\(rest)" : "\(sign)\(minutes / 60)h\(minutes % 60)m\(rest)"
@@ -80,28 +107,4 @@ package enum GoDuration {
     let fraction = String((zeros + digits).reversed().drop { $0 == "0" }.reversed())
     return "\(value / unit).\(fraction)"
   }
-
-  private static func nanoseconds(
-    whole: Substring, fraction: Substring, scale: Double
-  ) -> Int64? {
-    // checked: digits of a text, nil when they are too many; a unit has at most 3.6e12 nanoseconds
-    guard let count = whole.isEmpty ? 0 : Int64(whole) else { return nil }
-    let (product, overflowed) = count.multipliedReportingOverflow(by: Int64(scale))
-    guard !overflowed else { return nil }
-    guard !fraction.isEmpty else { return product }
-    // 18 digits are finer than a nanosecond of an hour.
-    var numerator = 0.0
-    var divisor = 1.0
-    for digit in fraction.prefix(18) {
-      numerator = numerator * 10 + Double(digit.wholeNumberValue ?? 0)
-      divisor *= 10
-    }
-    // checked: a fraction of a unit
-    let (sum, carry) = product.addingReportingOverflow(Int64(numerator / divisor * scale))
-    return carry ? nil : sum
-  }
-}
-
-extension Character {
-  var isASCIIDigit: Bool { self >= "0" && self <= "9" }
 }

@@ -1,5 +1,5 @@
 import Bytes
-import Protobuf
+import JSON
 import Testing
 
 @Suite struct JSONParserTests {

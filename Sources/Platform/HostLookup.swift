@@ -1,5 +1,3 @@
-import CUV
-
 #if canImport(Glibc)
   import Glibc
 #else

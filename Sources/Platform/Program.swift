@@ -1,0 +1,96 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// This process.
+public enum Program {
+  /// Its number.
+  public static var id: Int32 { getpid() }
+
+  /// The number of the process that started it.
+  public static var parent: Int32 { getppid() }
+
+  /// Ends the process with a status.
+  public static func exit(_ status: Int32) -> Never {
+    #if canImport(Glibc)
+      Glibc.exit(status)
+    #else
+      Darwin.exit(status)
+    #endif
+  }
+
+  /// Ends the process as the signal would have, so that who started it sees the cause; process 1,
+  /// which a signal cannot end, ends with status 0.
+  public static func end(by number: Int32) -> Never {
+    if id == 1 { exit(0) }
+    signal(number, SIG_DFL)
+    // This is a thread of the runtime's pool, which block signals: one raised here would only wait.
+    var one = sigset_t()
+    sigemptyset(&one)
+    sigaddset(&one, number)
+    pthread_sigmask(SIG_UNBLOCK, &one, nil)
+    raise(number)
+    exit(128 + number)
+  }
+
+  /// Blocks this thread.
+  public static func sleep(milliseconds: UInt32) { usleep(milliseconds * 1_000) }
+
+  /// Hands on what `print` keeps.
+  public static func flushOutput() { fflush(nil) }
+
+  /// Becomes another program, with the first word its path.
+  /// - Returns: only when that is impossible; `SystemError.last` says why.
+  public static func become(_ words: [String]) {
+    guard let path = words.first else { return }
+    withWords(words) { _ = execv(path, $0) }
+  }
+
+  /// Starts a program in a session of its own, which outlives this process and its terminal. It reads
+  /// nothing, appends to a log what it prints, and has a descriptor of ours under a number it knows.
+  /// - Throws: the system's reason.
+  public static func startDetached(
+    _ words: [String], log: String, handingOver descriptor: Int32, as number: Int32
+  ) throws(SystemError) {
+    guard let path = words.first else { return }
+    #if canImport(Glibc)
+      var actions = posix_spawn_file_actions_t()
+      var attributes = posix_spawnattr_t()
+      let newSession: Int16 = 0x80
+    #else
+      var actions: posix_spawn_file_actions_t?
+      var attributes: posix_spawnattr_t?
+      let newSession = Int16(POSIX_SPAWN_SETSID)
+    #endif
+    posix_spawn_file_actions_init(&actions)
+    posix_spawnattr_init(&attributes)
+    defer {
+      posix_spawn_file_actions_destroy(&actions)
+      posix_spawnattr_destroy(&attributes)
+    }
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+    posix_spawn_file_actions_adddup2(&actions, 1, 2)
+    if descriptor == number {
+      // Already in place: dup2 onto itself would leave close-on-exec set.
+      Descriptor.setInherited(descriptor, true)
+    } else {
+      posix_spawn_file_actions_adddup2(&actions, descriptor, number)
+    }
+    posix_spawnattr_setflags(&attributes, newSession)
+    var pid: pid_t = 0
+    let result = withWords(words) { posix_spawn(&pid, path, &actions, &attributes, $0, environ) }
+    guard result == 0 else { throw SystemError(result) }
+  }
+
+  /// Words as C has them, valid inside `body`.
+  private static func withWords<R>(
+    _ words: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> R
+  ) -> R {
+    let pointers = words.map { strdup($0) }
+    defer { for pointer in pointers { free(pointer) } }
+    return body(pointers + [nil])
+  }
+}

@@ -1,0 +1,24 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// What `errno` says about the system call before.
+public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// The number of the system.
+  public let number: Int32
+
+  /// An error by its number.
+  public init(_ number: Int32) { self.number = number }
+
+  /// Of the last system call of this thread that failed.
+  public static var last: SystemError { SystemError(errno) }
+
+  /// There is no such file.
+  public static let notFound = SystemError(ENOENT)
+  /// A directory holds something.
+  public static let notEmpty = SystemError(ENOTEMPTY)
+
+  public var description: String { String(cString: strerror(number)) }
+}
