@@ -58,6 +58,26 @@ import Testing
     #expect(process.terminationStatus == SIGTERM)
   }
 
+  /// Writes, leases, a defragmentation and a restart, with every check on.
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func aMemberThatVerifiesServes() throws {
+    let ctl = try #require(Binaries.ctl35)
+    let (cluster, process) = try started(variables: ["ETCD_VERIFY": "all"])
+    func etcdctl(_ words: String...) -> String {
+      run(ctl, ["--endpoints", cluster.members[0].endpoint] + words).output
+    }
+    #expect(etcdctl("put", "greeting", "hello") == "OK\n")
+    #expect(etcdctl("lease", "grant", "60").contains("granted"))
+    #expect(etcdctl("defrag").contains("Finished"))
+    for number in 0..<20 { _ = etcdctl("put", "greeting", "hello \(number)") }
+    #expect(etcdctl("compact", "9") == "compacted revision 9\n")
+    #expect(etcdctl("get", "greeting", "--print-value-only") == "hello 19\n")
+    end(process, by: SIGTERM)
+    let log = cluster.members[0].log
+    #expect(process.terminationStatus == SIGTERM)
+    #expect(log.contains("checks of whole structures are on (ETCD_VERIFY=all)"))
+    #expect(!log.contains("\"level\":\"fatal\""))
+  }
+
   /// The greatest value of every number and time: what does not fit is clamped, nothing traps.
   @Test func theGreatestNumbersStart() throws {
     let (signed, unsigned) = ("9223372036854775807", "18446744073709551615")
