@@ -41,10 +41,11 @@ public enum LocalSocket {
     return isRefused ? .refused : .failed
   }
 
-  /// Whether something listens on, or otherwise holds, a port of 127.0.0.1.
+  /// Whether something listens on, or otherwise holds, a port of 127.0.0.1; what is no port cannot be had.
   public static func isPortTaken(_ port: Int) -> Bool {
+    guard let number = UInt16(exactly: port) else { return true }
     let descriptor = stream(AF_INET)
-    guard descriptor >= 0, let number = UInt16(exactly: port) else { return false }
+    guard descriptor >= 0 else { return false }
     defer { Descriptor.close(descriptor) }
     // As a server does: an old connection in TIME_WAIT is no obstacle.
     var one: Int32 = 1
