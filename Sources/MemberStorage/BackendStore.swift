@@ -151,18 +151,19 @@ public final class BackendStore: Sendable {
   }
 
   private static let roundsMax = 10
-  /// Keys that may be left for `finish`: they take some milliseconds.
+  /// Keys that may be left for `complete`: they take some milliseconds.
   private static let restKeysMax = 2_000
 
-  /// Adds to the copy what was committed since, and puts it in the database's place. Made on the
-  /// thread of the commits, which wait for it; readers keep the old file.
-  /// - Returns: the state of the new file; `nil` when the database was replaced since the copy began.
-  public func finish(_ defragmentation: Defragmentation) throws(BoltError) -> BoltRows? {
+  /// Adds to the copy what was committed since. Made on the thread of the commits, which wait for it; no
+  /// commit may come between this and `replace`.
+  /// - Returns: false when the database was replaced since the copy began, and the copy is gone.
+  /// - Throws: when the copy cannot be completed; nothing is changed then.
+  public func complete(_ defragmentation: Defragmentation) throws(BoltError) -> Bool {
     let source = defragmentation.source
     guard source === current else {
       defragmentation.copy.abandon()
       try Self.removeLeftover(copyPath, fileSystem)
-      return nil
+      return false
     }
     do throws(BoltError) {
       _ = try defragmentation.copy.follow(source.read())
@@ -174,8 +175,17 @@ public final class BackendStore: Sendable {
       try Self.removeLeftover(copyPath, fileSystem)
       throw error
     }
+    return true
+  }
+
+  /// Puts a completed copy in the database's place; readers keep the old file.
+  /// - Returns: the state of the new file.
+  /// - Throws: when nobody knows which file a restart will find: what is committed from now on could be lost,
+  ///   so the member must end, as etcd does (`backend.defrag`).
+  public func replace(by defragmentation: Defragmentation) throws(BoltError) -> BoltRows {
+    precondition(defragmentation.source === current, "a copy of another database is put in place")
     try Self.move(copyPath, directory, fileSystem)
-    return try reopen(retiring: source)
+    return try reopen(retiring: defragmentation.source)
   }
 
   private func verifyCopy() throws(BoltError) {

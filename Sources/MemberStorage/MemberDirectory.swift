@@ -65,12 +65,14 @@ public struct MemberDirectory: Sendable {
     }
 
     /// Rewrites the database without its free pages, before anything else uses it.
-    /// - Throws: `StorageError` naming the file; the database is as it was then.
+    /// - Throws: `StorageError` naming the file; nothing may be written then.
     public mutating func defragment() throws(StorageError) {
       do throws(BoltError) {
-        guard let fresh = try backend.finish(backend.copy()) else {
+        let copy = try backend.copy()
+        guard try backend.complete(copy) else {
           preconditionFailure("a database that nobody else uses was replaced")
         }
+        let fresh = try backend.replace(by: copy)
         rows = fresh
         store.replaceCommitted(fresh)
         backend.releaseReplaced()

@@ -1,4 +1,5 @@
 import Auth
+import Bolt
 import Bytes
 import EtcdAPI
 import EventLoops
@@ -355,8 +356,10 @@ final class MemberHost: @unchecked Sendable {
     storageThread.execute {
       defer { isOver.open() }
       let outcome = Result {
-        guard let rows = try self.backend.finish(copy) else { return false }
-        self.post(.replacedBackend(rows))
+        guard try self.backend.complete(copy) else { return false }
+        do throws(BoltError) {
+          self.post(.replacedBackend(try self.backend.replace(by: copy)))
+        } catch { self.stop("cannot put the defragmented database in place: \(error)") }
         self.releaseReplaced()
         return true
       }

@@ -280,8 +280,8 @@ public final class SimulatedMember {
       }
     case .finishDefragmentation(let copy):
       // Commits and installations that came to wait meanwhile were done before.
-      if let rows = try defragmenting({ try backend.finish(copy) }) ?? nil {
-        post(.replacedBackend(rows), by: .storage)
+      if try defragmenting({ try backend.complete(copy) }) ?? false {
+        post(.replacedBackend(try backend.replace(by: copy)), by: .storage)
       }
       backend.releaseReplaced()
     case .install(let append):
