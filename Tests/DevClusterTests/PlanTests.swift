@@ -83,10 +83,13 @@ import Testing
     #expect(HealthProbe.saysLeader(Bytes(metrics)))
     #expect(!HealthProbe.saysLeader(Bytes("etcd_server_is_leader 0\n")))
     #expect(!HealthProbe.saysLeader(Bytes("etcd_server_is_leader 10\n")))
-    let members = "[{\"id\":18446744073709551615,\"name\":\"m1\"},{\"id\":2,\"name\":\"m2\"}]"
-    #expect(HealthProbe.id(of: "m1", in: Bytes(members)) == .max)
-    #expect(HealthProbe.id(of: "m3", in: Bytes(members)) == nil)
-    #expect(HealthProbe.id(of: "m1", in: Bytes("404 page not found")) == nil)
+    // The first has not said its name yet.
+    let members = """
+      [{"id":18446744073709551615,"peerURLs":["http://a:1"]},{"id":2,"name":"m2","peerURLs":[]}]
+      """
+    #expect(HealthProbe.id(of: "http://a:1", in: Bytes(members)) == .max)
+    #expect(HealthProbe.id(of: "http://a:2", in: Bytes(members)) == nil)
+    #expect(HealthProbe.id(of: "http://a:1", in: Bytes("404 page not found")) == nil)
   }
 
   @Test(arguments: [

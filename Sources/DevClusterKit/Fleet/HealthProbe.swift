@@ -22,7 +22,7 @@ final class HealthProbe {
         round.reports[index].isLeader = Self.saysLeader(body)
       }
       get(report.plan.peerPort, "/members", round) { body in
-        round.reports[index].id = Self.id(of: report.plan.name, in: body)
+        round.reports[index].id = Self.id(of: report.plan.peerURL, in: body)
       }
     }
     round.finishedOne()
@@ -82,9 +82,11 @@ final class HealthProbe {
     return found
   }
 
-  /// The ID of member `name` in a list of members.
-  static func id(of name: String, in body: Bytes) -> UInt64? {
+  /// The ID of the member with a peer URL in a list of members: its name is there only once it was published.
+  static func id(of peerURL: String, in body: Bytes) -> UInt64? {
     let members = (try? JSONValue.parse(body))?.array ?? []
-    return members.first { $0["name"]?.string == name }?["id"]?.integer(as: UInt64.self)
+    return members.first { member in
+      member["peerURLs"]?.array?.contains { $0.string == peerURL } ?? false
+    }?["id"]?.integer(as: UInt64.self)
   }
 }
