@@ -126,9 +126,9 @@ let package = Package(
     library("HTTP", ["Bytes", "Platform", "GoText", "EventLoops", "CZlib"]),
     tests("HTTPTests", ["TestSupport", "HTTP", "EventLoops", "Bytes"]),
     // Calls as services see them; gRPC over HTTP/2 is one way to bring them.
-    library("Calls", ["Bytes", "EventLoops"]),
-    tests("CallsTests", ["TestSupport", "Calls", "EventLoops", "Bytes"]),
-    library("GRPC", ["Bytes", "EventLoops", "Calls", "HTTP", "CNghttp2", "CZlib"]),
+    library("Calls", ["Bytes", "Protobuf", "EventLoops"]),
+    tests("CallsTests", ["TestSupport", "Calls", "Protobuf", "EventLoops", "Bytes"]),
+    library("GRPC", ["Bytes", "Protobuf", "EventLoops", "Calls", "HTTP", "CNghttp2", "CZlib"]),
     library(
       "PeerTransport", ["Bytes", "Platform", "GoText", "EtcdAPI", "Protobuf", "EventLoops", "HTTP"]),
     tests(

@@ -1,5 +1,6 @@
 import Bytes
 import EventLoops
+import Protobuf
 
 /// Counters of one method, made once so that a call only adds.
 public final class CallCounters: Sendable {

@@ -1,48 +1,5 @@
 import Bytes
-
-/// gRPC status codes.
-public enum GRPCCode: Int, Sendable, CaseIterable, CustomStringConvertible {
-  case ok = 0
-  case cancelled, unknown, invalidArgument, deadlineExceeded, notFound, alreadyExists
-  case permissionDenied, resourceExhausted, failedPrecondition, aborted, outOfRange
-  case unimplemented, `internal`, unavailable, dataLoss, unauthenticated
-
-  /// grpc-go's names, as in its logs and metrics.
-  public var description: String {
-    switch self {
-    case .ok: "OK"
-    case .cancelled: "Canceled"
-    case .unknown: "Unknown"
-    case .invalidArgument: "InvalidArgument"
-    case .deadlineExceeded: "DeadlineExceeded"
-    case .notFound: "NotFound"
-    case .alreadyExists: "AlreadyExists"
-    case .permissionDenied: "PermissionDenied"
-    case .resourceExhausted: "ResourceExhausted"
-    case .failedPrecondition: "FailedPrecondition"
-    case .aborted: "Aborted"
-    case .outOfRange: "OutOfRange"
-    case .unimplemented: "Unimplemented"
-    case .internal: "Internal"
-    case .unavailable: "Unavailable"
-    case .dataLoss: "DataLoss"
-    case .unauthenticated: "Unauthenticated"
-    }
-  }
-
-  /// The code a client derives from an HTTP status without gRPC status.
-  /// - Source: gRPC "HTTP to gRPC status code mapping".
-  public init(httpStatus: Int) {
-    switch httpStatus {
-    case 400: self = .internal
-    case 401: self = .unauthenticated
-    case 403: self = .permissionDenied
-    case 404: self = .unimplemented
-    case 429, 502, 503, 504: self = .unavailable
-    default: self = .unknown
-    }
-  }
-}
+import Protobuf
 
 /// How a call ended.
 public struct GRPCStatus: Error, Sendable, Equatable, CustomStringConvertible {

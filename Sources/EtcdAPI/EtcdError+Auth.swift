@@ -1,3 +1,5 @@
+import Protobuf
+
 /// Errors of users, roles and tokens.
 ///
 /// - Source: etcd `api/v3rpc/rpctypes/error.go`, `server/auth/store.go`.

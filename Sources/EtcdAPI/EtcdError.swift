@@ -1,32 +1,13 @@
-/// Status codes of gRPC, with their numbers on the wire.
-public enum StatusCode: Int, Sendable, CaseIterable {
-  case ok = 0
-  case canceled = 1
-  case unknown = 2
-  case invalidArgument = 3
-  case deadlineExceeded = 4
-  case notFound = 5
-  case alreadyExists = 6
-  case permissionDenied = 7
-  case resourceExhausted = 8
-  case failedPrecondition = 9
-  case aborted = 10
-  case outOfRange = 11
-  case unimplemented = 12
-  case `internal` = 13
-  case unavailable = 14
-  case dataLoss = 15
-  case unauthenticated = 16
-}
+import Protobuf
 
 /// An error as a client of etcd sees it: the code and exactly etcd's text.
 ///
 /// - Source: etcd `api/v3rpc/rpctypes/error.go`.
 public struct EtcdError: Error, Hashable, Sendable, CustomStringConvertible {
-  public let code: StatusCode
+  public let code: GRPCCode
   public let message: String
 
-  public init(_ code: StatusCode, _ message: String) {
+  public init(_ code: GRPCCode, _ message: String) {
     self.code = code
     self.message = message
   }

@@ -1,5 +1,6 @@
 import Calls
 import EtcdAPI
+import Protobuf
 
 /// Why a request has no result.
 public enum EtcdClientError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -53,6 +54,6 @@ public enum EtcdClientError: Error, Hashable, Sendable, CustomStringConvertible 
   }
 
   private static func error(_ status: GRPCStatus) -> EtcdError {
-    EtcdError(StatusCode(rawValue: status.code.rawValue) ?? .unknown, status.message)
+    EtcdError(status.code, status.message)
   }
 }

@@ -1,5 +1,6 @@
 import Calls
 import EtcdAPI
+import Protobuf
 
 /// Why a request has no result, in the words of Go's client.
 struct ClientFailure: Error, Equatable {

@@ -2,6 +2,7 @@ import Bytes
 import CNghttp2
 import Calls
 import EventLoops
+import Protobuf
 
 /// What a server said besides messages.
 public struct GRPCReplyInfo: Sendable {

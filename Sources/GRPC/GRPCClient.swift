@@ -3,6 +3,7 @@ import CNghttp2
 import Calls
 import EventLoops
 import HTTP
+import Protobuf
 
 /// Limits and timing of a client connection.
 public struct GRPCClientConfiguration: Sendable {

@@ -2,6 +2,7 @@ import Bytes
 import CNghttp2
 import Calls
 import EventLoops
+import Protobuf
 
 /// The client side of one HTTP/2 connection. Confined to its loop.
 final class GRPCClientConnection: HTTP2Connection, @unchecked Sendable {

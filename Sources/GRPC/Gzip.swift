@@ -2,6 +2,7 @@ import Bytes
 import CZlib
 import Calls
 import HTTP
+import Protobuf
 
 /// gzip of messages, in one piece.
 enum Gzip {

@@ -1,6 +1,7 @@
 import Bytes
 import CNghttp2
 import Calls
+import Protobuf
 
 /// Header fields on their way to nghttp2, which copies them unless they are immortal.
 struct HeaderBlock {

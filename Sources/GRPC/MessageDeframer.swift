@@ -1,5 +1,6 @@
 import Bytes
 import Calls
+import Protobuf
 
 /// A message as it came.
 struct DeframedMessage {

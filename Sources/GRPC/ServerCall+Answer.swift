@@ -2,6 +2,7 @@ import Bytes
 import CNghttp2
 import Calls
 import EventLoops
+import Protobuf
 
 /// The answer of a call.
 extension ServerCall {

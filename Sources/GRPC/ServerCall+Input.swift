@@ -1,6 +1,7 @@
 import Bytes
 import Calls
 import EventLoops
+import Protobuf
 
 /// The messages of a request.
 extension ServerCall {

@@ -2,6 +2,7 @@ import Bytes
 import CNghttp2
 import Calls
 import EventLoops
+import Protobuf
 
 /// One call on a server connection: the request's head, its messages, and the answer.
 ///

@@ -1,5 +1,6 @@
 import Calls
 import GRPC
+import Protobuf
 import Testing
 
 @testable import EtcdClient

@@ -3,6 +3,7 @@ import Calls
 import EventLoops
 import GRPC
 import HTTP
+import Protobuf
 import Testing
 
 func pause(_ loop: EventLoop, _ time: Duration) async {

@@ -69,9 +69,10 @@ import Testing
       "EventLoops", "Bytes", "Platform", "GoText", "JSON", "CUV", "CZlib", "Glibc", "Darwin",
       "Synchronization")
     add("HTTP", "Bytes", "Platform", "GoText", "EventLoops", "CZlib", "Synchronization")
-    add("Calls", "Bytes", "EventLoops")
+    add("Calls", "Bytes", "Protobuf", "EventLoops")
     add(
-      "GRPC", "Bytes", "Calls", "EventLoops", "HTTP", "CNghttp2", "CZlib", "Synchronization",
+      "GRPC", "Bytes", "Protobuf", "Calls", "EventLoops", "HTTP", "CNghttp2", "CZlib",
+      "Synchronization",
       "Glibc",
       "Darwin")
     return allowed

@@ -1,6 +1,7 @@
 import Calls
 import EventLoops
 import GRPC
+import Protobuf
 import Synchronization
 
 /// Connections to all endpoints at once. Calls go round those that are up and wait while none is; what

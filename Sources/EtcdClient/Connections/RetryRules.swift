@@ -1,5 +1,6 @@
 import Calls
 import EtcdAPI
+import Protobuf
 
 /// When a request that failed is sent again, and how.
 ///

@@ -1,6 +1,7 @@
 import Bytes
 import CCrypt
 import EtcdAPI
+import Protobuf
 
 /// bcrypt as Go etcd stores it: `$2a$COST$` and 53 characters of salt and digest.
 ///

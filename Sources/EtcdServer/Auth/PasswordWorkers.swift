@@ -3,6 +3,7 @@ import EtcdAPI
 import EventLoops
 import Member
 import Platform
+import Protobuf
 import Synchronization
 
 /// Threads that hash and check passwords, so that no loop stands still meanwhile. Any thread; the

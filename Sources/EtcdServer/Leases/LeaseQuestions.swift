@@ -6,6 +6,7 @@ import HTTP
 import Member
 import Membership
 import PeerTransport
+import Protobuf
 
 /// Asks whoever leads about leases: the own core, or another member over its peer URL, again and again
 /// until somebody answers or the request's time is over. Confined to the loop of its requests.

@@ -16,7 +16,7 @@ extension UnaryCall {
 
 extension GRPCStatus {
   init(_ error: EtcdError) {
-    self.init(GRPCCode(rawValue: error.code.rawValue) ?? .unknown, error.message)
+    self.init(error.code, error.message)
   }
 }
 
@@ -168,7 +168,7 @@ struct KVService: Sendable {
     let isWanted = call.wantedFlag()
     member.shared.readers.run(on: member.loop) { () -> Result<Read, EtcdError> in
       // The client may have gone while this waited.
-      guard isWanted.isSet else { return .failure(EtcdError(.canceled, "context canceled")) }
+      guard isWanted.isSet else { return .failure(EtcdError(.cancelled, "context canceled")) }
       do throws(StoreError) {
         let result = try body()
         if case .range = result { return .success(.range(result)) }
