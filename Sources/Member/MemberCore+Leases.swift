@@ -89,12 +89,19 @@ extension MemberCore {
   /// it to be applied: a leader that was replaced without knowing it renews nothing.
   mutating func ask(_ questions: [LeaseQuestion], _ out: inout MemberOutput) {
     checkLessor(&out)
+    // Whoever asks for all leases in one turn gets the same list: going through a million of them is work
+    // that a flood of questions must not multiply.
+    var list: [LeaseListing]?
+    var keysOfAll: [LeaseKeys]?
     for question in questions {
       if case .list = question.kind {
-        out.replies.append(Reply(id: question.id, outcome: .lease(.list(listing))))
+        let all = list ?? listing
+        list = all
+        out.replies.append(Reply(id: question.id, outcome: .lease(.list(all))))
       } else if case .keys(let lease) = question.kind {
-        out.replies.append(
-          Reply(id: question.id, outcome: .lease(.keys(leaseKeys(lease), auth))))
+        let keys = lease.map { keysOf($0) } ?? keysOfAll ?? keysOfAllLeases
+        if lease == nil { keysOfAll = keys }
+        out.replies.append(Reply(id: question.id, outcome: .lease(.keys(keys, auth))))
       } else if !lessor.isPrimary {
         fail([question.id], .notLeader, &out)
       } else if reads.leaseQuestions + parkedRenewals.count >= config.waitingMax {
@@ -105,9 +112,12 @@ extension MemberCore {
     }
   }
 
-  private func leaseKeys(_ lease: Int64?) -> [LeaseKeys] {
-    if let lease { return store.leases.leases[lease].map { [$0.keys] } ?? [] }
-    return store.leases.leases.values.lazy.map(\.keys).filter { !$0.isEmpty }
+  private func keysOf(_ lease: Int64) -> [LeaseKeys] {
+    store.leases.leases[lease].map { [$0.keys] } ?? []
+  }
+
+  private var keysOfAllLeases: [LeaseKeys] {
+    store.leases.leases.values.lazy.map(\.keys).filter { !$0.isEmpty }
   }
 
   private var listing: [LeaseListing] {
