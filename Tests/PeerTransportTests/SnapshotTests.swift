@@ -133,8 +133,10 @@ func snapshotMessage(from: UInt64, to: UInt64, term: UInt64 = 3) -> Raftpb.Messa
     try await eventually("the start") { source.offset.withLock { $0 } > 1 << 20 }
     b.front.killConnections()
     #expect(try await result(a))
-    #expect(b.state.withLock { $0.sinks.first }!.state.withLock { $0.isAborted })
-    #expect(a.state.withLock { $0.unreachable[b.id] ?? 0 } > 0)
+    // The two sides hear of it on loops of their own.
+    let sink = try #require(b.state.withLock { $0.sinks.first })
+    try await eventually("the sink's end") { sink.state.withLock { $0.isAborted } }
+    try await eventually("the report") { a.state.withLock { $0.unreachable[b.id] ?? 0 } > 0 }
     await a.stop()
     await b.stop()
   }
