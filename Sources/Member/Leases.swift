@@ -67,8 +67,6 @@ struct ParkedRenewals: Sendable {
   private var byLease: [Int64: [Renewal]] = [:]
   private(set) var count = 0
 
-  func isWaiting(for lease: Int64) -> Bool { byLease[lease] != nil }
-
   mutating func park(_ renewal: Renewal, lease: Int64) {
     byLease[lease, default: []].append(renewal)
     count += 1

@@ -45,7 +45,8 @@ struct Lessor: Sendable {
   private var checkpoints = DueQueue()
   /// Leases whose revocation is under way, and when it is given up.
   private var revoking: [Int64: Int64] = [:]
-  /// Leases in checkpoints that are in the log and not applied.
+  /// Leases in checkpoints that are in the log and not applied; one a lease at a time, or a renewal that waits
+  /// for one would be overtaken by the next.
   private var checkpointing: Set<Int64> = []
   /// Thousandths of revocations that may be made now.
   private var credit: Int64 = 0
@@ -185,6 +186,11 @@ struct Lessor: Sendable {
   /// Whether a checkpoint of the lease is on its way: a renewal must not overtake it.
   func isCheckpointing(_ id: Int64) -> Bool { checkpointing.contains(id) }
 
+  /// A checkpoint that forgets what an earlier one recorded is in the log.
+  mutating func willForget(_ id: Int64) {
+    precondition(checkpointing.insert(id).inserted, "two checkpoints of lease \(id) at a time")
+  }
+
   /// What is left of leases, to put into the log as one entry; empty when nothing is due.
   mutating func takeCheckpoints(
     now: Int64, leases: LeaseTable
@@ -201,7 +207,7 @@ struct Lessor: Sendable {
       }
       let seconds = (due - now + 999) / 1000
       // Renewed a moment ago: nothing to remember.
-      guard seconds < ttl(of: lease) else { continue }
+      guard seconds < ttl(of: lease), !isCheckpointing(id) else { continue }
       if seconds * 1000 <= interval { checkpoints.remove(id) }
       checkpointing.insert(id)
       taken.append(Etcdserverpb.LeaseCheckpoint(id: id, remainingTTL: seconds))

@@ -171,10 +171,9 @@ extension MemberCore {
       return parkedRenewals.park(renewal, lease: id)
     }
     if lease.remaining > 0 {
-      if !parkedRenewals.isWaiting(for: id) {
-        let forget = Etcdserverpb.LeaseCheckpoint(id: id, remainingTTL: 0)
-        guard proposeCheckpoints([forget]) else { return fail([renewal.id], .notLeader, &out) }
-      }
+      let forget = Etcdserverpb.LeaseCheckpoint(id: id, remainingTTL: 0)
+      guard proposeCheckpoints([forget]) else { return fail([renewal.id], .notLeader, &out) }
+      lessor.willForget(id)
       return parkedRenewals.park(renewal, lease: id)
     }
     lessor.refresh(id, lease, now: leaseTime)

@@ -211,6 +211,29 @@ import Testing
     #expect(lessor.remaining(2, now: 200_000) == 22)
   }
 
+  /// A lease has one checkpoint on its way at most: a renewal that waits for it would be overtaken by a second.
+  @Test func oneCheckpointOfALeaseAtATime() {
+    var config = Self.config()
+    config.checkpointInterval = 10_000
+    var lessor = Lessor(config)
+    let table = Self.table([(1, 200, 0)])
+    lessor.promote(term: 1, now: 0, leases: table)
+    func taken(at now: Int64) -> [Int64] {
+      lessor.tick(now: now)
+      return lessor.takeCheckpoints(now: now, leases: table).map(\.remainingTTL)
+    }
+    let first = taken(at: 10_100)
+    let whileOnItsWay = taken(at: 30_300)
+    lessor.didCheckpoint(1)
+    lessor.willForget(1)
+    let whileForgotten = taken(at: 50_500)
+    lessor.didCheckpoint(1)
+    let afterwards = taken(at: 70_700)
+    #expect(first == [191])
+    #expect(whileOnItsWay.isEmpty && whileForgotten.isEmpty)
+    #expect(afterwards == [131])
+  }
+
   /// A million leases cost little: nothing walks all of them at a tick.
   @Test func manyLeasesAreCheap() {
     var lessor = Lessor(Self.config())
