@@ -208,7 +208,7 @@ public struct MemberCore: Sendable {
     status.appliedIndex = applied.index
     status.revision = store.revision
     status.compactRevision = store.compactRevision
-    status.keys = store.liveKeys
+    status.keys = applyQueue.bulk?.before.liveKeys ?? store.liveKeys
     status.pendingBytes = store.pendingBytes
     status.role = basic.softState.role
     status.isLearner = basic.isLearner

@@ -52,7 +52,8 @@ extension Cluster {
     let key = keys[random.below(keys.count)]
     nextValue += 1
     switch random.below(100) {
-    case 0..<30: return .put(key: key, value: nextValue)
+    case 0..<29: return .put(key: key, value: nextValue)
+    case 29: return .keepOnly(key, value: nextValue, others: keys.filter { $0 != key })
     case 30..<38: return .delete(key: key)
     case 38..<55:
       return .compareAndPut(

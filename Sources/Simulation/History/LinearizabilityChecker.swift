@@ -132,6 +132,7 @@ extension RegisterChecker.Step {
     case (.put(key, let value), _), (.putBoth(key, _, let value), _),
       (.putBoth(_, key, let value), _):
       action = .write(value)
+    case (.keepOnly(let kept, let value, _), _): action = .write(kept == key ? value : 0)
     case (.delete(key), .wrote): action = .delete(existed: true)
     case (.delete(key), .unchanged): action = .delete(existed: false)
     case (.delete(key), nil): action = .delete(existed: nil)

@@ -41,7 +41,7 @@ public struct Operation: Sendable {
   /// Whether the request changes data when it takes effect.
   var isWrite: Bool {
     switch request {
-    case .put, .delete, .compareAndPut, .putBoth: true
+    case .put, .delete, .compareAndPut, .putBoth, .keepOnly: true
     case .compact, .range: false
     }
   }
@@ -58,6 +58,7 @@ public struct Operation: Sendable {
     case .put(let key, let value), .compareAndPut(let key, _, let value): [(key, value)]
     case .delete(let key): [(key, 0)]
     case .putBoth(let first, let second, let value): [(first, value), (second, value)]
+    case .keepOnly(let key, let value, let others): [(key, value)] + others.map { ($0, 0) }
     case .compact, .range: []
     }
   }

@@ -117,6 +117,8 @@ struct RevisionChecker {
 
   /// Whether a delete of the key has an unknown outcome.
   private func mayHaveDeleted(_ key: String) -> Bool {
-    history.contains { $0.request == .delete(key: key) && $0.result == nil }
+    history.contains { operation in
+      operation.result == nil && operation.effects.contains { $0 == (key, 0) }
+    }
   }
 }

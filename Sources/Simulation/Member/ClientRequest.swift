@@ -12,6 +12,9 @@ public enum ClientRequest: Sendable, Hashable {
   case compareAndPut(key: String, expected: Int, new: Int)
   /// Puts one value under two keys in one transaction.
   case putBoth(String, String, value: Int)
+  /// Puts one key and deletes all others in one transaction, which compares and reads them all before: done in
+  /// many steps.
+  case keepOnly(String, value: Int, others: [String])
   /// Removes history below a revision.
   case compact(Int64)
   /// Reads everything from a key to the end, or one key.
@@ -45,6 +48,7 @@ public enum ClientRequest: Sendable, Hashable {
     case .putBoth(let first, let second, let value):
       request.txn = Etcdserverpb.TxnRequest(
         success: [first, second].map { Self.putOperation($0, value) })
+    case .keepOnly(let key, let value, _): request.txn = Self.keepOnly(key, value)
     case .compact(let revision):
       request.compaction = Etcdserverpb.CompactionRequest(revision: revision)
     case .range: return nil
@@ -55,6 +59,26 @@ public enum ClientRequest: Sendable, Hashable {
   private static func putOperation(_ key: String, _ value: Int) -> Etcdserverpb.RequestOp {
     Etcdserverpb.RequestOp(
       request: .requestPut(Etcdserverpb.PutRequest(key: Bytes(key), value: bytes(value))))
+  }
+
+  private static func keepOnly(_ key: String, _ value: Int) -> Etcdserverpb.TxnRequest {
+    let behind = Bytes(Array(key.utf8) + [0])
+    func delete(_ start: Bytes, _ end: Bytes) -> Etcdserverpb.RequestOp {
+      Etcdserverpb.RequestOp(
+        request: .requestDeleteRange(
+          Etcdserverpb.DeleteRangeRequest(key: start, rangeEnd: end, prevKv: true)))
+    }
+    return Etcdserverpb.TxnRequest(
+      compare: [
+        Etcdserverpb.Compare(
+          result: .greater, target: .create, key: "k", targetUnion: .createRevision(-1),
+          rangeEnd: "l")
+      ],
+      success: [
+        Etcdserverpb.RequestOp(
+          request: .requestRange(Etcdserverpb.RangeRequest(key: "k", rangeEnd: "l"))),
+        delete("k", Bytes(key)), putOperation(key, value), delete(behind, "l"),
+      ])
   }
 
   private static func compareAndPut(

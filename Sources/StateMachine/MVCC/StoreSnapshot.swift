@@ -15,6 +15,9 @@ public struct StoreSnapshot: Sendable {
   /// Revision below which history is gone; 0 or −1 when nothing was compacted.
   public let compactRevision: Int64
 
+  /// Keys that exist.
+  public var liveKeys: Int { index.liveCount }
+
   /// Reads a range.
   ///
   /// - Throws: `compacted`, `futureRevision`; `damaged` when the backend lacks a row.
