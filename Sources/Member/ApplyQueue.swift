@@ -16,7 +16,7 @@ struct ApplyQueue: Sendable {
 
   /// What is done in steps.
   enum Work: Sendable {
-    case revocation(_ lease: Int64, BulkDelete)
+    case revocation(_ lease: LeaseID, BulkDelete)
     case transaction(Transaction)
     /// Being worked on.
     case taken

@@ -86,7 +86,7 @@ public struct Reply: Sendable {
 public enum Outcome: Sendable {
   case kv(KVResult)
   case alarms([Etcdserverpb.AlarmMember], revision: Int64)
-  case leaseGranted(id: Int64, ttl: Int64, revision: Int64)
+  case leaseGranted(id: LeaseID, ttl: Int64, revision: Int64)
   case leaseRevoked(revision: Int64)
   case lease(LeaseAnswer)
   case members([MemberInfo])

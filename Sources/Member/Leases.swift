@@ -1,18 +1,19 @@
 import Auth
 import Bytes
+import EtcdAPI
 import MVCC
 
 /// A question that the leader's clock of leases answers.
 public struct LeaseQuestion: Sendable {
   public enum Kind: Sendable {
     /// Start the lease's time anew.
-    case renew(Int64)
+    case renew(LeaseID)
     /// What is left of the lease, and on request its keys.
-    case timeToLive(Int64, keys: Bool)
+    case timeToLive(LeaseID, keys: Bool)
     /// All leases, as this member knows them; any member answers.
     case list
     /// The keys of a lease, or of all, as this member knows them; any member answers.
-    case keys(Int64?)
+    case keys(LeaseID?)
   }
 
   /// Unique over all members (`RequestID`).
@@ -40,7 +41,7 @@ public enum LeaseAnswer: Sendable {
 
 /// A lease and when it ends.
 public struct LeaseListing: Sendable, Hashable {
-  public let id: Int64
+  public let id: LeaseID
   /// Milliseconds on the leader's clock; 0 on other members, which do not know.
   public let deadline: Int64
 }
@@ -64,17 +65,17 @@ struct ParkedRenewals: Sendable {
     let tick: Int
   }
 
-  private var byLease: [Int64: [Renewal]] = [:]
+  private var byLease: [LeaseID: [Renewal]] = [:]
   private(set) var count = 0
 
-  func isWaiting(for lease: Int64) -> Bool { byLease[lease] != nil }
+  func isWaiting(for lease: LeaseID) -> Bool { byLease[lease] != nil }
 
-  mutating func park(_ renewal: Renewal, lease: Int64) {
+  mutating func park(_ renewal: Renewal, lease: LeaseID) {
     byLease[lease, default: []].append(renewal)
     count += 1
   }
 
-  mutating func take(_ lease: Int64) -> [Renewal] {
+  mutating func take(_ lease: LeaseID) -> [Renewal] {
     guard count > 0, let taken = byLease.removeValue(forKey: lease) else { return [] }
     count -= taken.count
     return taken

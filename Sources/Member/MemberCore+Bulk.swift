@@ -10,7 +10,8 @@ extension MemberCore {
   ) -> Bool {
     guard let delete = store.beginRevoke(request, over: config.applyStepKeys) else { return false }
     applyQueue.bulk = ApplyQueue.Bulk(
-      entry: entry, id: id, before: store.snapshot(), work: .revocation(request.id, delete))
+      entry: entry, id: id, before: store.snapshot(), work: .revocation(LeaseID(request.id), delete)
+    )
     return true
   }
 

@@ -12,8 +12,8 @@ extension MemberCore {
   private var leaseTime: Int64 { Int64(ticks) * Int64(config.tickMilliseconds) }
 
   /// Leases that exist as far as the log is applied here, in order.
-  public var leaseIDs: [Int64] { store.leases.leases.keys.sorted() }
-  public func holdsLease(_ id: Int64) -> Bool { store.leases.contains(id) }
+  public var leaseIDs: [LeaseID] { store.leases.leases.keys.sorted() }
+  public func holdsLease(_ id: LeaseID) -> Bool { store.leases.contains(id) }
 
   // MARK: Leadership
 
@@ -43,21 +43,20 @@ extension MemberCore {
   ) throws(StoreError) -> Outcome {
     let ttl = try store.apply(grant, minTTL: lessor.config.minTTL)
     out.leases.granted.append(ttl)
-    if let lease = store.leases.leases[grant.id] {
-      lessor.refresh(grant.id, lease, now: leaseTime)
-    }
-    return .leaseGranted(id: grant.id, ttl: ttl, revision: store.revision)
+    let id = LeaseID(grant.id)
+    if let lease = store.leases.leases[id] { lessor.refresh(id, lease, now: leaseTime) }
+    return .leaseGranted(id: id, ttl: ttl, revision: store.revision)
   }
 
   mutating func applyLease(
     _ revoke: Etcdserverpb.LeaseRevokeRequest, _ out: inout MemberOutput
   ) throws(StoreError) -> Outcome {
     try store.apply(revoke)
-    return didRevoke(revoke.id, &out)
+    return didRevoke(LeaseID(revoke.id), &out)
   }
 
   /// A lease is gone, and its keys with it.
-  mutating func didRevoke(_ id: Int64, _ out: inout MemberOutput) -> Outcome {
+  mutating func didRevoke(_ id: LeaseID, _ out: inout MemberOutput) -> Outcome {
     out.leases.revoked += 1
     if lessor.remove(id) { out.leases.expired += 1 }
     fail(parkedRenewals.take(id).map(\.id), .leaseNotFound, &out)
@@ -69,10 +68,9 @@ extension MemberCore {
   ) {
     store.apply(request, persist: persistsCheckpoints)
     for checkpoint in request.checkpoints {
-      lessor.didCheckpoint(checkpoint.id)
-      for renewal in parkedRenewals.take(checkpoint.id) {
-        renew(checkpoint.id, renewal, &out)
-      }
+      let id = LeaseID(checkpoint.id)
+      lessor.didCheckpoint(id)
+      for renewal in parkedRenewals.take(id) { renew(id, renewal, &out) }
     }
   }
 
@@ -105,7 +103,7 @@ extension MemberCore {
     }
   }
 
-  private func leaseKeys(_ lease: Int64?) -> [LeaseKeys] {
+  private func leaseKeys(_ lease: LeaseID?) -> [LeaseKeys] {
     if let lease { return store.leases.leases[lease].map { [$0.keys] } ?? [] }
     return store.leases.leases.values.lazy.map(\.keys).filter { !$0.isEmpty }
   }
@@ -151,7 +149,7 @@ extension MemberCore {
   /// - what a checkpoint recorded as left must be forgotten by a quorum before the lease may count on
   ///   more, or the next leader would end it early.
   private mutating func renew(
-    _ id: Int64, _ renewal: ParkedRenewals.Renewal, _ out: inout MemberOutput
+    _ id: LeaseID, _ renewal: ParkedRenewals.Renewal, _ out: inout MemberOutput
   ) {
     guard lessor.isPrimary else { return fail([renewal.id], .notLeader, &out) }
     guard let lease = store.leases.leases[id] else {
@@ -162,7 +160,7 @@ extension MemberCore {
     }
     if lease.remaining > 0 {
       if !parkedRenewals.isWaiting(for: id) {
-        let forget = Etcdserverpb.LeaseCheckpoint(id: id, remainingTTL: 0)
+        let forget = Etcdserverpb.LeaseCheckpoint(id: id.rawValue, remainingTTL: 0)
         guard proposeCheckpoints([forget]) else { return fail([renewal.id], .notLeader, &out) }
       }
       return parkedRenewals.park(renewal, lease: id)
@@ -198,12 +196,12 @@ extension MemberCore {
   /// the lease is tried again.
   /// - Returns: whether the entries are in this leader's log.
   /// - Source: etcd `revokeExpiredLeases`, `WithRoot`.
-  private mutating func proposeRevocations(_ leases: [Int64]) -> Bool {
+  private mutating func proposeRevocations(_ leases: [LeaseID]) -> Bool {
     let caller: AuthInfo = auth.isEnabled ? auth.rootInfo : .nobody
     return appendOwn(
       leases.map { lease in
         Etcdserverpb.InternalRaftRequest(
-          leaseRevoke: Etcdserverpb.LeaseRevokeRequest(id: lease),
+          leaseRevoke: Etcdserverpb.LeaseRevokeRequest(id: lease.rawValue),
           header: Etcdserverpb.RequestHeader(
             id: readContexts.next(), username: caller.username, authRevision: caller.revision)
         ).encoded()

@@ -29,7 +29,7 @@ import V2Store
   }
 
   private func table(_ ids: ClosedRange<Int64>) -> LeaseTable {
-    LessorTests.table(ids.map { ($0, 10, 0) })
+    LessorTests.table(ids.map { (LeaseID($0), 10, 0) })
   }
 
   @Test func deadlinesOfOtherLeasesAreFound() {

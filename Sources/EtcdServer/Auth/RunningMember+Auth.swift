@@ -124,7 +124,7 @@ extension RunningMember {
   /// - Parameter lease: `nil` = every lease.
   /// - Source: etcd `checkLeaseRenew`, `checkLeaseTimeToLive`, `checkLeaseLeases` (3.5.28 and later).
   func permitLease(
-    _ lease: Int64?, _ kind: AuthStore.Kind, _ caller: Caller,
+    _ lease: LeaseID?, _ kind: AuthStore.Kind, _ caller: Caller,
     _ done: @escaping (EtcdError?) -> Void
   ) {
     guard access.isEnabled else { return done(nil) }

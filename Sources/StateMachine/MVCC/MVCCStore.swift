@@ -174,7 +174,7 @@ public struct MVCCStore: Sendable {
   }
 
   /// Writes a key inside a transaction.
-  mutating func write(_ key: Bytes, _ value: Bytes, lease: Int64) {
+  mutating func write(_ key: Bytes, _ value: Bytes, lease: LeaseID) {
     let main = revision + 1
     let before = index.find(key)?.newest
     let live = before?.isTombstone == false
@@ -182,7 +182,7 @@ public struct MVCCStore: Sendable {
     let version = (live ? before!.version : 0) + 1
     let pair = Mvccpb.KeyValue(
       key: key, createRevision: created, modRevision: main, version: version, value: value,
-      lease: lease)
+      lease: lease.rawValue)
     active.append(
       Row(
         revision: Revision(main: main, sub: Int64(changes)), isTombstone: false,
@@ -217,7 +217,7 @@ public struct MVCCStore: Sendable {
       index.append(
         key,
         KeyRevision(main: main, created: main, version: 0, sub: changes, isTombstone: true))
-      leases.attach(key, to: 0)
+      leases.attach(key, to: .none)
       changes += 1
     }
     return Int64(keys.count)
