@@ -8,7 +8,7 @@ struct ApplyQueue: Sendable {
   struct Bulk: Sendable {
     let entry: Raftpb.Entry
     /// Id of its request.
-    let id: UInt64
+    let id: RequestID
     /// What readers see until it is over.
     let before: StoreSnapshot
     var work: Work

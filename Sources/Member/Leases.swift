@@ -16,11 +16,10 @@ public struct LeaseQuestion: Sendable {
     case keys(LeaseID?)
   }
 
-  /// Unique over all members (`RequestID`).
-  public let id: UInt64
+  public let id: RequestID
   public let kind: Kind
 
-  public init(id: UInt64, _ kind: Kind) {
+  public init(id: RequestID, _ kind: Kind) {
     self.id = id
     self.kind = kind
   }
@@ -61,7 +60,7 @@ public struct LeaseActivity: Sendable {
 /// Renewals that wait until an entry about their lease is applied.
 struct ParkedRenewals: Sendable {
   struct Renewal: Sendable {
-    let id: UInt64
+    let id: RequestID
     let tick: Int
   }
 
@@ -82,7 +81,7 @@ struct ParkedRenewals: Sendable {
   }
 
   /// All of them, in the order of their ids.
-  mutating func takeAll() -> [UInt64] {
+  mutating func takeAll() -> [RequestID] {
     guard count > 0 else { return [] }
     defer {
       byLease.removeAll()
@@ -92,9 +91,9 @@ struct ParkedRenewals: Sendable {
   }
 
   /// Those that waited too long, in the order of their ids.
-  mutating func takeExpired(tick: Int, after limit: Int) -> [UInt64] {
+  mutating func takeExpired(tick: Int, after limit: Int) -> [RequestID] {
     guard count > 0 else { return [] }
-    var expired: [UInt64] = []
+    var expired: [RequestID] = []
     for (lease, renewals) in byLease {
       let left = renewals.filter { tick - $0.tick < limit }
       guard left.count < renewals.count else { continue }

@@ -77,7 +77,7 @@ extension MemberCore {
       didApply(ApplyOperation(request), .done)
       return
     }
-    let id = request.id != 0 ? request.id : request.header?.id ?? 0
+    let id = RequestID(request.id != 0 ? request.id : request.header?.id ?? 0)
     let outcome =
       AuthStore.concerns(request)
       ? applyAuth(request, index: entry.index, &out) : apply(request, entry, id: id, &out)
@@ -138,7 +138,7 @@ extension MemberCore {
 
   /// - Returns: the answer; `nil` when it comes later.
   private mutating func apply(
-    _ request: Etcdserverpb.InternalRaftRequest, _ entry: Raftpb.Entry, id: UInt64,
+    _ request: Etcdserverpb.InternalRaftRequest, _ entry: Raftpb.Entry, id: RequestID,
     _ out: inout MemberOutput
   ) -> Outcome? {
     if let refusal = refusal(of: request) ?? authRefusal(of: request) { return .failed(refusal) }
@@ -295,7 +295,7 @@ struct PhysicalCompaction {
     case committing
   }
 
-  let id: UInt64
+  let id: RequestID
   let revision: Int64
   let result: KVResult
   var stage = Stage.running

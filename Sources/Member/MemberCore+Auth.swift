@@ -43,7 +43,7 @@ extension MemberCore {
     if auth.revision != before { out.tokenEvents.append(.invalidateAll) }
   }
 
-  mutating func awaitApplied(_ index: UInt64, id: UInt64, _ out: inout MemberOutput) {
+  mutating func awaitApplied(_ index: UInt64, id: RequestID, _ out: inout MemberOutput) {
     guard index > applied.index else {
       out.replies.append(Reply(id: id, outcome: .done))
       return

@@ -32,7 +32,7 @@ extension MemberCore {
     fail(parkedRenewals.takeAll(), .notLeader, &out)
   }
 
-  private func fail(_ ids: [UInt64], _ error: EtcdError, _ out: inout MemberOutput) {
+  private func fail(_ ids: [RequestID], _ error: EtcdError, _ out: inout MemberOutput) {
     for id in ids { out.replies.append(Reply(id: id, outcome: .failed(error))) }
   }
 
@@ -114,7 +114,7 @@ extension MemberCore {
 
   /// Answers a question whose round is over.
   mutating func finish(
-    _ kind: LeaseQuestion.Kind, _ id: UInt64, _ result: Result<StoreSnapshot, EtcdError>,
+    _ kind: LeaseQuestion.Kind, _ id: RequestID, _ result: Result<StoreSnapshot, EtcdError>,
     _ out: inout MemberOutput
   ) {
     if case .failure(let error) = result {
@@ -125,7 +125,7 @@ extension MemberCore {
   }
 
   private mutating func answer(
-    _ kind: LeaseQuestion.Kind, _ id: UInt64, _ out: inout MemberOutput
+    _ kind: LeaseQuestion.Kind, _ id: RequestID, _ out: inout MemberOutput
   ) {
     switch kind {
     case .renew(let lease):
@@ -203,7 +203,8 @@ extension MemberCore {
         Etcdserverpb.InternalRaftRequest(
           leaseRevoke: Etcdserverpb.LeaseRevokeRequest(id: lease.rawValue),
           header: Etcdserverpb.RequestHeader(
-            id: readContexts.next(), username: caller.username, authRevision: caller.revision)
+            id: readContexts.next().rawValue, username: caller.username,
+            authRevision: caller.revision)
         ).encoded()
       })
   }
@@ -214,7 +215,7 @@ extension MemberCore {
     appendOwn([
       Etcdserverpb.InternalRaftRequest(
         leaseCheckpoint: Etcdserverpb.LeaseCheckpointRequest(checkpoints: checkpoints),
-        header: Etcdserverpb.RequestHeader(id: readContexts.next())
+        header: Etcdserverpb.RequestHeader(id: readContexts.next().rawValue)
       ).encoded()
     ])
   }

@@ -32,7 +32,7 @@ extension MemberCore {
     } catch {
       // A refused change still takes its place in the log: a change of no member.
       applyToRaft(Raftpb.ConfChange(type: .addNode).asV2, at: entry.index)
-      reply(raw.id, .failed(EtcdError(error)), &out)
+      reply(RequestID(raw.id), .failed(EtcdError(error)), &out)
       return
     }
     applyToRaft(raw.asV2, at: entry.index)
@@ -41,7 +41,7 @@ extension MemberCore {
     if !isReplay { save(change) }
     out.memberChanges.append(change)
     if case .remove(let gone) = change, gone == id { out.removedSelf = true }
-    reply(raw.id, .members(applied.membership.sorted), &out)
+    reply(RequestID(raw.id), .members(applied.membership.sorted), &out)
   }
 
   /// Changes of several members at once, and the entry that leaves the joint configuration.

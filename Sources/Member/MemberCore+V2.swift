@@ -46,7 +46,7 @@ extension MemberCore {
   mutating func applyV2(
     _ request: Etcdserverpb.Request, isReplay: Bool, _ out: inout MemberOutput
   ) {
-    defer { reply(request.id, .done, &out) }
+    defer { reply(RequestID(request.id), .done, &out) }
     if request.isPlainPut {
       if request.path == "/0/version" {
         setClusterVersion(request.val, isReplay: isReplay, &out)

@@ -74,7 +74,7 @@ public struct MemberCore: Sendable {
 
   /// A request whose entry was not applied yet.
   struct Waiting: Sendable {
-    let id: UInt64
+    let id: RequestID
     let startTick: Int
   }
 
@@ -113,7 +113,7 @@ public struct MemberCore: Sendable {
   /// Users and roles.
   public internal(set) var auth = AuthStore()
   /// Callers that wait until an index is applied.
-  var appliedWaits: [(id: UInt64, index: UInt64)] = []
+  var appliedWaits: [(id: RequestID, index: UInt64)] = []
   /// Whether the next step of a compaction waits for its event.
   var compactionPause = false
   /// Compactions whose callers wait until the rows have left the backend.
@@ -122,7 +122,7 @@ public struct MemberCore: Sendable {
   var leaderChanges = 0
   var leaderElectedTick = 0
   var proposalsFailed = 0
-  var readContexts: RequestID
+  var readContexts: RequestIDs
   var lessor: Lessor
   /// Renewals that wait for an entry about their lease.
   var parkedRenewals = ParkedRenewals()
@@ -133,7 +133,7 @@ public struct MemberCore: Sendable {
   /// Messages to peers that had to wait for the log.
   var delayed: [Raftpb.Message] = []
   /// Callers that wait until the backend holds an index.
-  var flushes: [(id: UInt64, index: UInt64, withCompactions: Bool)] = []
+  var flushes: [(id: RequestID, index: UInt64, withCompactions: Bool)] = []
   /// The backend is behind and should be written at the next chance.
   var commitDue = false
   /// Committed entries on their way into the state.
@@ -153,7 +153,7 @@ public struct MemberCore: Sendable {
   /// - Throws: `RaftError.invalidConfig`; `MembershipError` as text in `invalidState`.
   public init(
     _ config: Config, storage: MemoryStorage, snapshot: Raftpb.Snapshot, store: MVCCStore,
-    rows: any CommittedRows, consistentIndex: UInt64, requestIDs: RequestID
+    rows: any CommittedRows, consistentIndex: UInt64, requestIDs: RequestIDs
   ) throws(RaftError) {
     var config = config
     config.raft.applied = snapshot.metadata.index

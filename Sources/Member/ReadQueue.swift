@@ -18,7 +18,7 @@ struct ReadQueue: Sendable {
   }
 
   struct Entry: Sendable {
-    let id: UInt64
+    let id: RequestID
     let tick: Int
     let waiter: Waiter
   }
@@ -38,7 +38,7 @@ struct ReadQueue: Sendable {
   /// Questions about leases that wait.
   var leaseQuestions = 0
 
-  mutating func add(_ ids: [UInt64], tick: Int) {
+  mutating func add(_ ids: [RequestID], tick: Int) {
     for id in ids { next.append(Entry(id: id, tick: tick, waiter: .read)) }
   }
 

@@ -1,4 +1,5 @@
 import Bytes
+import EtcdAPI
 import EtcdConfig
 import EventLoops
 import MVCC

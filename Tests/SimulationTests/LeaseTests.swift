@@ -36,7 +36,8 @@ import Testing
     _ member: SimulatedMember, _ fill: (inout Etcdserverpb.InternalRaftRequest) -> Void
   ) throws -> Outcome {
     let id = member.makeRequestID()
-    var request = Etcdserverpb.InternalRaftRequest(header: Etcdserverpb.RequestHeader(id: id))
+    var request = Etcdserverpb.InternalRaftRequest(
+      header: Etcdserverpb.RequestHeader(id: id.rawValue))
     fill(&request)
     member.post(.propose([Proposal(id: id, data: request.encoded())]))
     return try #require(try member.settle().replies.first { $0.id == id }).outcome

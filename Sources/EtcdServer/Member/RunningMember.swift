@@ -50,7 +50,7 @@ final class RunningMember: @unchecked Sendable {
     self.lane = lane
     requests = RequestTable(
       loop: loop, host: shared.host,
-      ids: RequestID(member: shared.host.memberID, lane: lane, milliseconds: milliseconds))
+      ids: RequestIDs(member: shared.host.memberID, lane: lane, milliseconds: milliseconds))
     leases = LeaseQuestions(shared, requests)
   }
 

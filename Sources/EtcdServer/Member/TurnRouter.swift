@@ -40,7 +40,7 @@ final class TurnRouter: MemberHostDelegate {
     self.shared = shared
     self.onRemoved = onRemoved
     self.onClusterChange = onClusterChange
-    var lanes: [HandOver<Answers>?] = Array(repeating: nil, count: RequestID.lanesMax)
+    var lanes: [HandOver<Answers>?] = Array(repeating: nil, count: RequestIDs.lanesMax)
     for member in members {
       lanes[member.lane] = HandOver(to: member.loop) { [requests = member.requests] in
         requests.answer($0.replies, $0.reads, term: $0.term)
@@ -67,19 +67,19 @@ final class TurnRouter: MemberHostDelegate {
 
   func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
     guard let first = replies.first?.id ?? reads.first?.ids.first else { return }
-    let lane = RequestID.lane(of: first)
+    let lane = first.lane
     let isForOne =
-      replies.allSatisfy { RequestID.lane(of: $0.id) == lane }
-      && reads.allSatisfy { $0.ids.allSatisfy { RequestID.lane(of: $0) == lane } }
+      replies.allSatisfy { $0.id.lane == lane }
+      && reads.allSatisfy { $0.ids.allSatisfy { $0.lane == lane } }
     if isForOne {
       lanes[lane]?.leave(Answers(replies: replies, reads: reads, term: term))
       return
     }
     for (lane, handOver) in lanes.enumerated() {
       guard let handOver else { continue }
-      let replies = replies.filter { RequestID.lane(of: $0.id) == lane }
+      let replies = replies.filter { $0.id.lane == lane }
       let reads = reads.compactMap { batch in
-        batch.part { RequestID.lane(of: $0) == lane }
+        batch.part { $0.lane == lane }
       }
       if replies.isEmpty && reads.isEmpty { continue }
       handOver.leave(Answers(replies: replies, reads: reads, term: term))

@@ -42,7 +42,7 @@ struct LeaseService: Sendable {
     if request.id == 0 {
       // Only positive ids are made up.
       while request.id == 0 {
-        request.id = Int64(truncatingIfNeeded: member.requests.makeID() & (1 << 63 - 1))
+        request.id = Int64(truncatingIfNeeded: member.requests.makeID().rawValue & (1 << 63 - 1))
       }
       bytes = request.encoded()
     }

@@ -98,7 +98,7 @@ enum Bootstrap {
       var core = try MemberCore(
         coreConfig, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,
         rows: opened.rows, consistentIndex: opened.consistentIndex,
-        requestIDs: RequestID(member: opened.memberID, milliseconds: milliseconds))
+        requestIDs: RequestIDs(member: opened.memberID, milliseconds: milliseconds))
       if !founders.isEmpty { try core.bootstrap(founders) }
       return Result(
         core: core, opened: opened, isNew: isNew, others: others,

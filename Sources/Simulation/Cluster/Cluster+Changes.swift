@@ -19,7 +19,7 @@ struct ChangeWorld {
   var change: Change?
   /// Whether the change may be in some log already.
   var isProposed = false
-  var call: (number: UInt64, time: Int, isQuestion: Bool)?
+  var call: (number: RequestID, time: Int, isQuestion: Bool)?
 }
 
 extension Cluster {

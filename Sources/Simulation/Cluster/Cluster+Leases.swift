@@ -17,7 +17,7 @@ struct LeaseWorld {
     var phase = Phase.empty
     var lease = LeaseID.none
     /// The request under way; answers to earlier ones are not listened to.
-    var call: (number: UInt64, time: Int)?
+    var call: (number: RequestID, time: Int)?
   }
 
   /// A lease as clients know it.
@@ -32,7 +32,7 @@ struct LeaseWorld {
 
   var holders: [Holder] = []
   var facts: [LeaseID: Fact] = [:]
-  var holderOf: [UInt64: Int] = [:]
+  var holderOf: [RequestID: Int] = [:]
   var made: Int64 = 0
   /// Leases that a process was seen with.
   var seen: [UInt64: (life: Int, leases: Set<LeaseID>)] = [:]
@@ -108,7 +108,7 @@ extension Cluster {
     post(.askLeases([LeaseQuestion(id: begin(holder, member), kind)]), to: id)
   }
 
-  private func begin(_ holder: Int, _ member: SimulatedMember) -> UInt64 {
+  private func begin(_ holder: Int, _ member: SimulatedMember) -> RequestID {
     let number = member.makeRequestID()
     leaseWorld.holders[holder].call = (number, now)
     leaseWorld.holderOf[number] = holder

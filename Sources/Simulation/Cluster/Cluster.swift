@@ -52,7 +52,7 @@ public final class Cluster {
   // Clients.
   var history: [Operation] = []
   var clock = 0
-  var waiting: [UInt64: [UInt64: Int]] = [:]
+  var waiting: [UInt64: [RequestID: Int]] = [:]
   var clients: [Client] = []
   var nextValue = 0
   var callsAllowed = true

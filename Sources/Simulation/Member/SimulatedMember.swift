@@ -69,7 +69,7 @@ public final class SimulatedMember {
   private let options: Options
   private let log: LogStore
   private let backend: BackendStore
-  private var requestIDs: RequestID
+  private var requestIDs: RequestIDs
   private var inbox = CoreInbox()
   /// Who is to do the next turn.
   private var worker: Worker? = .holds(.core)
@@ -129,12 +129,12 @@ public final class SimulatedMember {
     config.leaseCheckpoint = options.leaseCheckpointInterval != nil
     config.leaseCheckpointInterval = options.leaseCheckpointInterval ?? 0
     config.leaseCheckpointPersist = options.leaseCheckpointPersist
-    requestIDs = RequestID(member: own.id, milliseconds: milliseconds)
+    requestIDs = RequestIDs(member: own.id, milliseconds: milliseconds)
     core = try MemberCore(
       config, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,
       rows: opened.rows, consistentIndex: opened.consistentIndex, requestIDs: requestIDs)
     // The core's own ids go on from the same start: those of requests begin a second later.
-    requestIDs = RequestID(member: own.id, milliseconds: milliseconds + 1000)
+    requestIDs = RequestIDs(member: own.id, milliseconds: milliseconds + 1000)
     if opened.isEmpty, !joins { try core.bootstrap(founders) }
     view = ClientView(core.auth)
     log = opened.log
@@ -170,7 +170,7 @@ public final class SimulatedMember {
   /// Leaves a defragmentation for the storage thread.
   public func defragment() { storageJobs.append(.defragment) }
 
-  public func makeRequestID() -> UInt64 { requestIDs.next() }
+  public func makeRequestID() -> RequestID { requestIDs.next() }
 
   /// The thread at work; the core's, which owns the clock, when none is.
   private var thread: MemberThread {
