@@ -1,3 +1,5 @@
+import Bytes
+
 /// A number that names one thing and no other: what it wraps says how it goes over the wire, its type
 /// says what it names. The generated messages keep bare numbers; who reads or fills one converts.
 ///
@@ -37,4 +39,40 @@ public struct LeaseID: NumericID {
 
   /// What keys without a lease have.
   public static let none: LeaseID = 0
+}
+
+/// Names a member of a cluster; raft knows it as a node by the same number.
+///
+/// - Shape: random-looking (`Identity.memberID`); 0 = none.
+/// - Source: etcd `types.ID`, `raft.None`.
+public struct MemberID: NumericID {
+  public let rawValue: UInt64
+
+  @inlinable @inline(__always)
+  public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+  /// Nobody: no leader, no sender.
+  public static let none: MemberID = 0
+
+  /// As etcd prints it: lower-case hexadecimal without padding.
+  public var hex: String { String(rawValue, radix: 16) }
+
+  /// Parses 1 to 16 hexadecimal digits (leading zeros may make it longer), either case.
+  /// - Returns: `nil` for anything else, such as a sign or a prefix.
+  public init?(hex text: some StringProtocol) {
+    guard !text.isEmpty, text.utf8.count <= 64 else { return nil }
+    var value: UInt64 = 0
+    for byte in text.utf8 {
+      guard let digit = byte.hexValue, value >> 60 == 0 else { return nil }
+      value = value << 4 | UInt64(digit)
+    }
+    self.init(rawValue: value)
+  }
+}
+
+extension Raftpb.Message {
+  /// The member that sends it, where it goes between members.
+  @inlinable public var sender: MemberID { MemberID(from) }
+  /// The member that it is for, where it goes between members.
+  @inlinable public var receiver: MemberID { MemberID(to) }
 }

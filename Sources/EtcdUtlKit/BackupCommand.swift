@@ -20,7 +20,7 @@ extension EtcdUtl {
     ]
     command.run = { (invocation) throws(CommandFailure) in
       let log = UtilityLog(console: invocation.console, now: world.now)
-      var ids = RequestIDs(member: 0, milliseconds: UInt64(clamping: world.now()) &* 1000)
+      var ids = RequestIDs(milliseconds: UInt64(clamping: world.now()) &* 1000)
       let backup = MemberBackup(
         world.fileSystem, dataDirectory: invocation.string("data-dir"),
         walDirectory: invocation.string("wal-dir"),

@@ -37,15 +37,15 @@ public enum MemberEvent: Sendable {
   /// The raft snapshot of this index is in the snapshot directory and the log.
   case snapshotSaved(UInt64)
   /// A peer could not be reached.
-  case unreachable(UInt64)
+  case unreachable(MemberID)
   /// A snapshot sent to a peer arrived, or did not.
-  case snapshotSent(UInt64, failed: Bool)
+  case snapshotSent(MemberID, failed: Bool)
   /// Hand leadership over.
-  case transferLeader(UInt64)
+  case transferLeader(MemberID)
   /// A configuration change; answered with the proposal's id.
   case changeMembers(id: RequestID, Raftpb.ConfChange)
   /// Asks whether a learner holds enough of the log to be promoted; answered with the id.
-  case checkLearner(id: RequestID, learner: UInt64)
+  case checkLearner(id: RequestID, learner: MemberID)
   /// The backend was rewritten without changing a row.
   case replacedBackend(any CommittedRows)
 }
@@ -170,7 +170,7 @@ public struct MemberOutput: Sendable {
 /// Facts about a member core for status, health and metrics.
 public struct MemberStatus: Sendable, Equatable {
   public init() {}
-  public var leader: UInt64 = 0
+  public var leader = MemberID.none
   public var term: UInt64 = 0
   public var commitIndex: UInt64 = 0
   public var appliedIndex: UInt64 = 0

@@ -71,13 +71,13 @@ extension MemberCore {
     case .promote(let id): saveMember(id)
     case .update(let member): saveMember(member.id)
     case .remove(let id):
-      let key = Bytes(String(id, radix: 16))
+      let key = Bytes(id.hex)
       store.put(.members, key, nil)
       store.put(.membersRemoved, key, "removed")
     }
   }
 
-  private mutating func saveMember(_ id: UInt64) {
+  private mutating func saveMember(_ id: MemberID) {
     guard let member = applied.membership.members[id] else { return }
     store.put(.members, Bytes(member.hexID), member.json())
   }
@@ -96,12 +96,12 @@ extension MemberCore {
     _ out: inout MemberOutput
   ) {
     setAttributes(
-      of: request.memberID, name: request.memberAttributes?.name ?? "",
+      of: MemberID(request.memberID), name: request.memberAttributes?.name ?? "",
       clientURLs: request.memberAttributes?.clientURLs ?? [], isReplay: isReplay, &out)
   }
 
   mutating func setAttributes(
-    of member: UInt64, name: String, clientURLs: [String], isReplay: Bool,
+    of member: MemberID, name: String, clientURLs: [String], isReplay: Bool,
     _ out: inout MemberOutput
   ) {
     guard applied.membership.setAttributes(of: member, name: name, clientURLs: clientURLs) else {

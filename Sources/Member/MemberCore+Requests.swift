@@ -60,11 +60,11 @@ extension MemberCore {
   private static let learnerReadyPart = 0.9
 
   /// Says whether a learner is ready; only the leader knows.
-  func checkLearner(_ learner: UInt64, id: RequestID, _ out: inout MemberOutput) {
+  func checkLearner(_ learner: MemberID, id: RequestID, _ out: inout MemberOutput) {
     let status = node.status
     var verdict = Outcome.done
     if let own = status.progress[status.basic.id], isLeader {
-      if let progress = status.progress[learner] {
+      if let progress = status.progress[learner.rawValue] {
         let part = Double(progress.match) / Double(Swift.max(own.match, 1))
         if part < Self.learnerReadyPart { verdict = .failed(.learnerNotReady) }
       } else {
@@ -107,10 +107,10 @@ extension MemberCore {
     return .timeout
   }
 
-  mutating func leaderDidChange(to leader: UInt64, _ out: inout MemberOutput) {
+  mutating func leaderDidChange(to leader: MemberID, _ out: inout MemberOutput) {
     lead = leader
     out.leaderChanged = true
-    if leader != RaftNodeID.none {
+    if leader != .none {
       leaderChanges += 1
       leaderElectedTick = ticks
     }

@@ -10,7 +10,9 @@ import V2Store
 /// raft snapshots, and states that a leader sent.
 extension MemberCore {
   mutating func process(_ ready: Ready, _ out: inout MemberOutput) {
-    if let soft = ready.softState, soft.lead != lead { leaderDidChange(to: soft.lead, &out) }
+    if let soft = ready.softState, MemberID(soft.lead) != lead {
+      leaderDidChange(to: MemberID(soft.lead), &out)
+    }
     for state in ready.readStates { reads.confirm(state.context, index: state.index) }
     for message in ready.messages {
       switch message.to {
@@ -35,7 +37,7 @@ extension MemberCore {
       return
     }
     // A member that just joined would refuse a state in which it is no member, again and again.
-    guard durable.confState.holds(message.to) else {
+    guard durable.confState.holds(message.receiver) else {
       heldSnapshots.removeAll { $0.to == message.to }
       heldSnapshots.append(message)
       commitDue = true
@@ -56,7 +58,7 @@ extension MemberCore {
     guard !heldSnapshots.isEmpty else { return }
     let term = node.basicStatus.hardState.term
     for message in exchange(&heldSnapshots, with: []) {
-      if isLeader && message.term == term && applied.confState.holds(message.to) {
+      if isLeader && message.term == term && applied.confState.holds(message.receiver) {
         send(message, &out)
       } else {
         node.reportSnapshot(message.to, failed: true)
@@ -97,7 +99,7 @@ extension MemberCore {
     node.storage.append(append.entries)
     if let state = append.hardState { node.storage.hardState = state }
     for response in append.responses {
-      if response.to == id { step(response) } else { delayed.append(response) }
+      if response.receiver == id { step(response) } else { delayed.append(response) }
     }
   }
 
@@ -208,8 +210,9 @@ extension MemberCore {
 
 extension Raftpb.ConfState {
   /// Whether a member votes, learns, or is about to leave in this configuration.
-  func holds(_ id: UInt64) -> Bool {
-    voters.contains(id) || learners.contains(id) || votersOutgoing.contains(id)
+  func holds(_ member: MemberID) -> Bool {
+    let id = member.rawValue
+    return voters.contains(id) || learners.contains(id) || votersOutgoing.contains(id)
       || learnersNext.contains(id)
   }
 }

@@ -73,11 +73,11 @@ extension Etcdserverpb.Request {
   }
 
   /// The member whose attributes the request sets.
-  fileprivate var publishedMember: UInt64? {
+  fileprivate var publishedMember: MemberID? {
     let parts = path.split(separator: "/")
     guard parts.count == 4, parts[0] == "0", parts[1] == "members", parts[3] == "attributes" else {
       return nil
     }
-    return UInt64(parts[2], radix: 16)
+    return UInt64(parts[2], radix: 16).map { MemberID($0) }
   }
 }

@@ -118,7 +118,7 @@ public struct MemberCore: Sendable {
   var compactionPause = false
   /// Compactions whose callers wait until the rows have left the backend.
   var physicalCompactions: [PhysicalCompaction] = []
-  var lead: UInt64 = 0
+  var lead = MemberID.none
   var leaderChanges = 0
   var leaderElectedTick = 0
   var proposalsFailed = 0
@@ -179,10 +179,11 @@ public struct MemberCore: Sendable {
   /// Puts the first members into the log of a new cluster.
   /// - Throws: `cannotBootstrap`.
   public mutating func bootstrap(_ members: [MemberInfo]) throws(RaftError) {
-    try node.bootstrap(members.sorted { $0.id < $1.id }.map { (id: $0.id, context: $0.json()) })
+    try node.bootstrap(
+      members.sorted { $0.id < $1.id }.map { (id: $0.id.rawValue, context: $0.json()) })
   }
 
-  public var id: UInt64 { node.id }
+  public var id: MemberID { MemberID(node.id) }
   /// Index of the last applied entry.
   public var appliedIndex: UInt64 { applied.index }
   /// Keys that one step of a compaction visits.
@@ -192,7 +193,7 @@ public struct MemberCore: Sendable {
   public var confState: Raftpb.ConfState { applied.confState }
   /// Whether no other member votes, as far as the log is applied.
   public var isOnlyVoter: Bool {
-    applied.confState.voters == [id] && applied.confState.votersOutgoing.isEmpty
+    applied.confState.voters == [node.id] && applied.confState.votersOutgoing.isEmpty
   }
   public var isLeader: Bool { node.basicStatus.softState.role == .leader }
 
@@ -202,7 +203,7 @@ public struct MemberCore: Sendable {
   public var status: MemberStatus {
     let basic = node.basicStatus
     var status = MemberStatus()
-    status.leader = basic.softState.lead
+    status.leader = MemberID(basic.softState.lead)
     status.term = basic.hardState.term
     status.commitIndex = basic.hardState.commit
     status.appliedIndex = applied.index
@@ -249,9 +250,9 @@ public struct MemberCore: Sendable {
     case .committed(let state): didCommit(state, &out)
     case .installed(let append, let store): didInstall(append, store, &out)
     case .snapshotSaved(let index): didSaveSnapshot(index)
-    case .unreachable(let id): node.reportUnreachable(id)
-    case .snapshotSent(let id, let failed): node.reportSnapshot(id, failed: failed)
-    case .transferLeader(let id): node.transferLeader(to: id)
+    case .unreachable(let id): node.reportUnreachable(id.rawValue)
+    case .snapshotSent(let id, let failed): node.reportSnapshot(id.rawValue, failed: failed)
+    case .transferLeader(let id): node.transferLeader(to: id.rawValue)
     case .changeMembers(let id, let change): propose(change, id: id, &out)
     case .checkLearner(let id, let learner): checkLearner(learner, id: id, &out)
     case .replacedBackend(let state):
@@ -318,7 +319,7 @@ public struct MemberCore: Sendable {
       // What raft refuses otherwise (a stranger's response, a dropped proposal) needs no answer.
       guard case .contradiction(let reason) = error else { return }
       halt(
-        "\(message.type.protoName ?? "message") from \(String(message.from, radix: 16)): \(reason)")
+        "\(message.type.protoName ?? "message") from \(message.sender.hex): \(reason)")
     }
   }
 }

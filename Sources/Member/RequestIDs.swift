@@ -32,11 +32,12 @@ public struct RequestIDs: Sendable {
   private var suffix: UInt64
 
   /// - Parameters:
+  ///   - member: that makes them; none where they need not differ from those of others.
   ///   - lane: below `lanesMax`; answers find their way back by it.
   ///   - milliseconds: time since 1970.
-  public init(member: UInt64, lane: Int = 0, milliseconds: UInt64) {
+  public init(member: MemberID = .none, lane: Int = 0, milliseconds: UInt64) {
     precondition(lane >= 0 && lane < Self.lanesMax, "lane \(lane) of \(Self.lanesMax)")
-    prefix = member << 48 | UInt64(lane) << Self.countBits
+    prefix = member.rawValue << 48 | UInt64(lane) << Self.countBits
     suffix = milliseconds << 8
   }
 

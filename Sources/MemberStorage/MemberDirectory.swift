@@ -46,7 +46,7 @@ public struct MemberDirectory: Sendable {
     public internal(set) var store: MVCCStore
     public internal(set) var rows: BoltRows
     public let consistentIndex: UInt64
-    public let memberID: UInt64
+    public let memberID: MemberID
     public let clusterID: UInt64
     /// Repairs that were made, for the log.
     public let notes: [String]
@@ -84,10 +84,11 @@ public struct MemberDirectory: Sendable {
   }
 
   /// Creates the directories, the log and an empty backend.
-  public func create(memberID: UInt64, clusterID: UInt64) throws(StorageError) -> Opened {
+  public func create(memberID: MemberID, clusterID: UInt64) throws(StorageError) -> Opened {
     try wrap {
       try makeDirectories()
-      let metadata = Etcdserverpb.Metadata(nodeID: memberID, clusterID: clusterID).encoded()
+      let metadata = Etcdserverpb.Metadata(nodeID: memberID.rawValue, clusterID: clusterID)
+        .encoded()
       let backend = try openBackend()
       let rows = try backend.state()
       let store = try MVCCStore.restore(from: rows, workers: workers)
@@ -153,7 +154,7 @@ public struct MemberDirectory: Sendable {
     return Opened(
       log: logStore(wal), backend: backend, storage: storage, snapshot: snapshot,
       store: store, rows: rows, consistentIndex: consistentIndex,
-      memberID: metadata.nodeID, clusterID: metadata.clusterID, notes: notes)
+      memberID: MemberID(metadata.nodeID), clusterID: metadata.clusterID, notes: notes)
   }
 
   private func logStore(_ wal: WAL) -> LogStore {

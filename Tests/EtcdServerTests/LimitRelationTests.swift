@@ -1,3 +1,4 @@
+import EtcdAPI
 import EtcdConfig
 import EventLoops
 import GRPC

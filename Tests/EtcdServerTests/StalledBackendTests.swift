@@ -99,7 +99,7 @@ private final class Answers: MemberHostDelegate {
   func send(_ snapshots: [SnapshotSend]) {}
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent]) {}
   func membershipChanged(_ changes: [Membership.Change]) {}
-  func leaderChanged(to leader: UInt64) {}
+  func leaderChanged(to leader: MemberID) {}
   func clusterVersionChanged(to version: String) {}
   func downgradeChanged(to downgrade: Downgrade) {}
   func compactionBegan(_ compaction: UnhashedCompaction) {}
@@ -113,7 +113,7 @@ private final class Answers: MemberHostDelegate {
     let directory = MemberDirectory(fileSystem, dataDirectory: scratch.path + "/data")
     let own = MemberInfo(id: 1, peerURLs: ["http://127.0.0.1:1"], name: "one")
     let opened = try directory.create(memberID: own.id, clusterID: 2)
-    var raft = RaftConfig(id: own.id)
+    var raft = RaftConfig(id: own.id.rawValue)
     raft.electionTicks = 10
     raft.heartbeatTicks = 1
     raft.maxSizePerMessage = 1 << 20

@@ -9,7 +9,9 @@ import Testing
     var random = SeededGenerator.printed("IDTable")
     var table = IDTable<Int>()
     var model: [RequestID: Int] = [:]
-    var makers = (1...3).map { RequestIDs(member: $0 << 40, milliseconds: 1_700_000_000_000) }
+    var makers = (1...3).map {
+      RequestIDs(member: MemberID($0 << 40), milliseconds: 1_700_000_000_000)
+    }
     var ids: [RequestID] = []
     for step in 0..<20_000 {
       switch Int.random(in: 0..<10, using: &random) {

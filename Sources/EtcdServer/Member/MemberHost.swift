@@ -21,7 +21,7 @@ protocol MemberHostDelegate: AnyObject, Sendable {
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent])
   /// Called before the answers of the same turn.
   func membershipChanged(_ changes: [Membership.Change])
-  func leaderChanged(to leader: UInt64)
+  func leaderChanged(to leader: MemberID)
   func clusterVersionChanged(to version: String)
   func downgradeChanged(to downgrade: Downgrade)
   /// A compaction was applied; its hash is to be computed elsewhere.
@@ -49,7 +49,7 @@ final class MemberHost: @unchecked Sendable {
   let loop: EventLoop
   let backend: BackendStore
   let clusterID: UInt64
-  let memberID: UInt64
+  let memberID: MemberID
   /// Users and roles at start.
   let initialAuth: AuthStore
   private unowned var delegate: (any MemberHostDelegate)?
@@ -392,7 +392,7 @@ extension MemberHost: TurnSink {
         "leader failed to send out heartbeat on time; took too long, leader is overloaded likely "
           + "from slow disk",
         [
-          LogField("to", .string(String(late.to, radix: 16))),
+          LogField("to", .string(late.to.hex)),
           LogField("heartbeat-interval", .duration(tickInterval)),
           LogField("expected-duration", .duration(tickInterval * 2)),
           LogField("exceeded-duration", .duration(.nanoseconds(Int64(clamping: late.exceeded)))),

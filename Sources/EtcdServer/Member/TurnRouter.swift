@@ -86,13 +86,13 @@ final class TurnRouter: MemberHostDelegate {
     }
   }
 
-  func leaderChanged(to leader: UInt64) {
-    let (own, term) = (String(shared.host.memberID, radix: 16), shared.host.status.term)
+  func leaderChanged(to leader: MemberID) {
+    let (own, term) = (shared.host.memberID.hex, shared.host.status.term)
     // Go's line, which is one text without fields.
     shared.logger.named("raft").info(
-      leader == 0
+      leader == .none
         ? "raft.node: \(own) lost leader at term \(term)"
-        : "raft.node: \(own) elected leader \(String(leader, radix: 16)) at term \(term)")
+        : "raft.node: \(own) elected leader \(leader.hex) at term \(term)")
     onClusterChange()
   }
 

@@ -1,3 +1,4 @@
+import EtcdAPI
 import EtcdConfig
 import EventLoops
 import Member
@@ -37,7 +38,7 @@ struct StartLines {
   }
 
   func identity(_ boot: Bootstrap.Result) {
-    let member = String(boot.opened.memberID, radix: 16)
+    let member = boot.opened.memberID.hex
     if !boot.isNew {
       logger.info(
         "server has been already initialized",

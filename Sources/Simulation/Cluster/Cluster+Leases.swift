@@ -35,7 +35,7 @@ struct LeaseWorld {
   var holderOf: [RequestID: Int] = [:]
   var made: Int64 = 0
   /// Leases that a process was seen with.
-  var seen: [UInt64: (life: Int, leases: Set<LeaseID>)] = [:]
+  var seen: [MemberID: (life: Int, leases: Set<LeaseID>)] = [:]
 }
 
 /// A key whose lease was acknowledged as alive within its time is never gone, and every lease that
@@ -163,7 +163,7 @@ extension Cluster {
   // MARK: State of members
 
   /// Looks at which leases a member lost in its last turn.
-  func verifyLeases(_ id: UInt64, _ member: SimulatedMember) {
+  func verifyLeases(_ id: MemberID, _ member: SimulatedMember) {
     let held = Set(member.core.leaseIDs)
     let life = nodes[id]!.life
     if let before = leaseWorld.seen[id], before.life == life {
@@ -176,7 +176,7 @@ extension Cluster {
     for lease in held.sorted() { checkKey(of: lease, at: id, member) }
   }
 
-  private func lost(_ lease: LeaseID, at id: UInt64) {
+  private func lost(_ lease: LeaseID, at id: MemberID) {
     guard var fact = leaseWorld.facts[lease] else { return }
     trace("lease \(lease) is gone at \(name(id))")
     if now < fact.aliveUntil {
@@ -187,7 +187,7 @@ extension Cluster {
     leaseWorld.facts[lease] = fact
   }
 
-  private func checkKey(of lease: LeaseID, at id: UInt64, _ member: SimulatedMember) {
+  private func checkKey(of lease: LeaseID, at id: MemberID, _ member: SimulatedMember) {
     guard let attached = leaseWorld.facts[lease]?.attachedAt,
       attached <= member.core.status.revision
     else { return }
@@ -204,7 +204,7 @@ extension Cluster {
   }
 
   /// Keys go with their leases.
-  func checkNoLeasedKeys(_ id: UInt64) {
+  func checkNoLeasedKeys(_ id: MemberID) {
     guard let member = nodes[id]!.member else { return }
     let request = Etcdserverpb.RangeRequest(key: "a", rangeEnd: "b")
     do throws(StoreError) {

@@ -110,7 +110,7 @@ public final class SimulatedMember {
     guard opened.memberID == own.id else {
       throw MemberFailure("the disk holds member \(opened.memberID), not \(own.id)")
     }
-    var raft = RaftConfig(id: own.id)
+    var raft = RaftConfig(id: own.id.rawValue)
     raft.electionTicks = options.electionTicks
     raft.maxSizePerMessage = 1 << 12
     raft.maxInflightMessages = 16

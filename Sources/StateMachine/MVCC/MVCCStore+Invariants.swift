@@ -143,7 +143,7 @@ extension LeaseTable {
   func checkInvariants() -> String? {
     for (id, lease) in leases {
       for key in lease.keys where leaseOfKey[key] != id {
-        return "1: lease \(id) has \(key), which hangs on \(leaseOfKey[key] ?? .none)"
+        return "1: lease \(id) has \(key), which hangs on \(leaseOfKey[key] ?? LeaseID.none)"
       }
       if let problem = lease.keys.checkInvariants() { return "2: lease \(id) \(problem)" }
       guard id != .none else { return "2: a lease with the id 0" }
