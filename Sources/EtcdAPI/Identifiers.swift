@@ -70,6 +70,42 @@ public struct MemberID: NumericID {
   }
 }
 
+/// Numbers a term: a time that begins with an election and has one leader at most.
+///
+/// - Shape: counts up from 1; 0 = before the first election.
+/// - Source: Raft thesis §3.3; etcd `HardState.Term`.
+public struct Term: NumericID {
+  public let rawValue: UInt64
+
+  @inlinable @inline(__always)
+  public init(rawValue: UInt64) { self.rawValue = rawValue }
+}
+
+/// A place in the log, and the state after the entry there was applied.
+///
+/// - Shape: counts up from 1; 0 = before the first entry.
+/// - Source: Raft thesis §3.5; etcd `Entry.Index`.
+public struct LogIndex: NumericID {
+  public let rawValue: UInt64
+
+  @inlinable @inline(__always)
+  public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+  /// The place behind this one.
+  @inlinable @inline(__always)
+  public var next: LogIndex { LogIndex(rawValue + 1) }
+
+  /// The place `count` entries before; the log must reach that far.
+  @inlinable @inline(__always)
+  public static func - (index: LogIndex, count: UInt64) -> LogIndex {
+    LogIndex(index.rawValue - count)
+  }
+
+  /// Entries behind `earlier`, up to and with this one.
+  @inlinable @inline(__always)
+  public func entries(behind earlier: LogIndex) -> UInt64 { rawValue - earlier.rawValue }
+}
+
 extension Raftpb.Message {
   /// The member that sends it, where it goes between members.
   @inlinable public var sender: MemberID { MemberID(from) }

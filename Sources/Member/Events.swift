@@ -18,7 +18,7 @@ public enum MemberEvent: Sendable {
   /// Questions that the leader's clock of leases answers; each is answered with its id.
   case askLeases([LeaseQuestion])
   /// Wait until an index is applied here; answered with the id.
-  case awaitApplied(id: RequestID, index: UInt64)
+  case awaitApplied(id: RequestID, index: LogIndex)
   /// Bring the backend up to what is applied now; answered with the id once it is durable, and, when
   /// that is asked for, compactions are over and the rows that they took have left the backend.
   case flush(id: RequestID, withCompactions: Bool = false)
@@ -35,7 +35,7 @@ public enum MemberEvent: Sendable {
   /// A snapshot from the leader is in place of backend and log.
   case installed(LogAppend, store: MVCCStore)
   /// The raft snapshot of this index is in the snapshot directory and the log.
-  case snapshotSaved(UInt64)
+  case snapshotSaved(LogIndex)
   /// A peer could not be reached.
   case unreachable(MemberID)
   /// A snapshot sent to a peer arrived, or did not.
@@ -171,9 +171,9 @@ public struct MemberOutput: Sendable {
 public struct MemberStatus: Sendable, Equatable {
   public init() {}
   public var leader = MemberID.none
-  public var term: UInt64 = 0
-  public var commitIndex: UInt64 = 0
-  public var appliedIndex: UInt64 = 0
+  public var term: Term = 0
+  public var commitIndex: LogIndex = 0
+  public var appliedIndex: LogIndex = 0
   public var revision: Int64 = 1
   public var compactRevision: Int64 = -1
   public var keys: Int = 0

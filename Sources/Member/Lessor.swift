@@ -40,7 +40,7 @@ struct Lessor: Sendable {
 
   let config: Config
   /// Term in which this member leads and keeps the deadlines; `nil` when another one does.
-  private(set) var primaryTerm: UInt64?
+  private(set) var primaryTerm: Term?
   private var expiry = DueQueue()
   private var checkpoints = DueQueue()
   /// Leases whose revocation is under way, and when it is given up.
@@ -67,7 +67,7 @@ struct Lessor: Sendable {
 
   /// Begins to keep deadlines: every lease gets what was left at its last checkpoint, or all of its
   /// time, and the extension. A pile of leases that would end together is drawn apart.
-  mutating func promote(term: UInt64, now: Int64, leases: LeaseTable) {
+  mutating func promote(term: Term, now: Int64, leases: LeaseTable) {
     demote()
     primaryTerm = term
     var deadlines: [(id: LeaseID, due: Int64)] = []

@@ -24,10 +24,10 @@ extension MemberCore {
   }
 
   private mutating func apply(_ entry: Raftpb.Entry, _ out: inout MemberOutput) {
-    precondition(
-      entry.index == applied.index + 1, "entry \(entry.index) applied after \(applied.index)")
+    let index = LogIndex(entry.index)
+    precondition(index == applied.index.next, "entry \(index) applied after \(applied.index)")
     // The backend may be ahead of the raft snapshot that the log was read from.
-    let isReplay = entry.index <= replayUntil
+    let isReplay = index <= replayUntil
     switch entry.type {
     case .normal: applyNormal(entry, isReplay: isReplay, &out)
     case .confChange, .confChangeV2: applyConfChange(entry, isReplay: isReplay, &out)
@@ -37,9 +37,9 @@ extension MemberCore {
   }
 
   mutating func didApply(_ entry: Raftpb.Entry) {
-    applied.index = entry.index
-    applied.term = entry.term
-    if entry.index == replayUntil { durable = applied }
+    applied.index = LogIndex(entry.index)
+    applied.term = Term(entry.term)
+    if applied.index == replayUntil { durable = applied }
   }
 
   private mutating func applyNormal(
@@ -47,7 +47,7 @@ extension MemberCore {
   ) {
     if entry.data.isEmpty {
       // The empty entry of a new leader.
-      if !isReplay { promoteLessor(at: entry.term) }
+      if !isReplay { promoteLessor(at: Term(entry.term)) }
       return
     }
     if isReplay {
@@ -80,7 +80,7 @@ extension MemberCore {
     let id = RequestID(request.id != 0 ? request.id : request.header?.id ?? 0)
     let outcome =
       AuthStore.concerns(request)
-      ? applyAuth(request, index: entry.index, &out) : apply(request, entry, id: id, &out)
+      ? applyAuth(request, index: LogIndex(entry.index), &out) : apply(request, entry, id: id, &out)
     if applyQueue.bulk == nil { didApply(ApplyOperation(request), outcome ?? .done) }
     if let outcome { reply(id, outcome, &out) }
   }

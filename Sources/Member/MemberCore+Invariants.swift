@@ -49,7 +49,7 @@ public struct MemberState: Sendable {
   let store: MVCCStore
   let lessor: Lessor
   let applied: MemberCore.Position
-  let durableIndex: UInt64
+  let durableIndex: LogIndex
   let durableRows: any CommittedRows
   /// Whether what the backend held at the start was applied.
   let isReplayed: Bool
@@ -65,7 +65,7 @@ public struct MemberState: Sendable {
     if isReplayed, durableIndex > 0 {
       do throws(StoreError) {
         var reader = ByteReader(try durableRows.value(.meta, "consistent_index") ?? Bytes())
-        let index: UInt64 = reader.readBigEndian() ?? 0
+        let index = LogIndex(reader.readBigEndian() ?? 0)
         if index != durableIndex { return "1: rows of \(index), durable \(durableIndex)" }
       } catch { return "1: \(error)" }
     }

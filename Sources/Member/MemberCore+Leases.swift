@@ -19,15 +19,15 @@ extension MemberCore {
 
   /// The empty entry of a term is applied: if this member leads in it, everything that earlier leaders
   /// did is applied too, and the deadlines begin.
-  mutating func promoteLessor(at term: UInt64) {
-    guard isLeader, node.basicStatus.hardState.term == term else { return }
+  mutating func promoteLessor(at term: Term) {
+    guard isLeader, Term(node.basicStatus.hardState.term) == term else { return }
     lessor.promote(term: term, now: leaseTime, leases: store.leases)
   }
 
   /// Ends the deadlines when this member does not lead any more.
   private mutating func checkLessor(_ out: inout MemberOutput) {
     guard let term = lessor.primaryTerm else { return }
-    if isLeader, node.basicStatus.hardState.term == term { return }
+    if isLeader, Term(node.basicStatus.hardState.term) == term { return }
     lessor.demote()
     fail(parkedRenewals.takeAll(), .notLeader, &out)
   }

@@ -31,11 +31,11 @@ extension MemberCore {
       try applied.membership.validate(change)
     } catch {
       // A refused change still takes its place in the log: a change of no member.
-      applyToRaft(Raftpb.ConfChange(type: .addNode).asV2, at: entry.index)
+      applyToRaft(Raftpb.ConfChange(type: .addNode).asV2, at: LogIndex(entry.index))
       reply(RequestID(raw.id), .failed(EtcdError(error)), &out)
       return
     }
-    applyToRaft(raw.asV2, at: entry.index)
+    applyToRaft(raw.asV2, at: LogIndex(entry.index))
     applied.membership.apply(change)
     applied.membership.record(change, in: &applied.v2)
     if !isReplay { save(change) }
@@ -47,14 +47,14 @@ extension MemberCore {
   /// Changes of several members at once, and the entry that leaves the joint configuration.
   private mutating func applyJointChange(_ entry: Raftpb.Entry) {
     do throws(RaftError) {
-      if let change = try entry.confChange() { applyToRaft(change, at: entry.index) }
+      if let change = try entry.confChange() { applyToRaft(change, at: LogIndex(entry.index)) }
     } catch { halt("entry \(entry.index): \(error)") }
   }
 
   /// - Parameter index: of the entry that holds the change.
-  private mutating func applyToRaft(_ change: Raftpb.ConfChangeV2, at index: UInt64) {
+  private mutating func applyToRaft(_ change: Raftpb.ConfChangeV2, at index: LogIndex) {
     do throws(RaftError) {
-      applied.confState = try node.applyConfChange(change, at: index)
+      applied.confState = try node.applyConfChange(change, at: index.rawValue)
     } catch {
       halt("configuration change at index \(index): \(error)")
     }

@@ -13,7 +13,7 @@ extension MemberCore {
     if let soft = ready.softState, MemberID(soft.lead) != lead {
       leaderDidChange(to: MemberID(soft.lead), &out)
     }
-    for state in ready.readStates { reads.confirm(state.context, index: state.index) }
+    for state in ready.readStates { reads.confirm(state.context, index: LogIndex(state.index)) }
     for message in ready.messages {
       switch message.to {
       case RaftNodeID.appendThread:
@@ -48,7 +48,8 @@ extension MemberCore {
     message.snapshot = Raftpb.Snapshot(
       data: durable.v2.document(),
       metadata: Raftpb.SnapshotMetadata(
-        confState: durable.confState, index: durable.index, term: durable.term))
+        confState: durable.confState, index: durable.index.rawValue,
+        term: durable.term.rawValue))
     out.sendSnapshots.append(SnapshotSend(message: message, state: durableRows))
   }
 
@@ -107,7 +108,7 @@ extension MemberCore {
   mutating func releaseFlushes(_ out: inout MemberOutput) {
     guard !flushes.isEmpty else { return }
     let isSettled = !store.isCompacting && store.droppedRows == 0 && !store.isCommitting
-    func isOver(_ index: UInt64, _ withCompactions: Bool) -> Bool {
+    func isOver(_ index: LogIndex, _ withCompactions: Bool) -> Bool {
       index <= durable.index && (isSettled || !withCompactions)
     }
     for flush in flushes where isOver(flush.index, flush.withCompactions) {
@@ -153,7 +154,7 @@ extension MemberCore {
 
   mutating func maybeSnapshot(_ out: inout MemberOutput) {
     guard savingSnapshot == nil, !isInstalling, durable.index > snapshotIndex,
-      durable.index - snapshotIndex >= config.snapshotCount
+      durable.index.entries(behind: snapshotIndex) >= config.snapshotCount
     else { return }
     // A snapshot is good only when the log knows that it was committed.
     writeNews(&out)
@@ -161,18 +162,19 @@ extension MemberCore {
     out.saveSnapshot = Raftpb.Snapshot(
       data: durable.v2.document(),
       metadata: Raftpb.SnapshotMetadata(
-        confState: durable.confState, index: durable.index, term: durable.term))
+        confState: durable.confState, index: durable.index.rawValue,
+        term: durable.term.rawValue))
   }
 
-  mutating func didSaveSnapshot(_ index: UInt64) {
+  mutating func didSaveSnapshot(_ index: LogIndex) {
     guard let position = savingSnapshot, position.index == index else { return }
     savingSnapshot = nil
     do throws(RaftStorageError) {
       _ = try node.storage.createSnapshot(
-        at: index, confState: position.confState, data: Bytes())
+        at: index.rawValue, confState: position.confState, data: Bytes())
       snapshotIndex = index
       let keep = config.catchUpEntries
-      if index > keep { try node.storage.compact(to: index - keep) }
+      if index.rawValue > keep { try node.storage.compact(to: (index - keep).rawValue) }
     } catch { _ = error }  // A newer snapshot was installed, or the log is compacted that far.
   }
 
@@ -196,7 +198,7 @@ extension MemberCore {
       freezing = nil
       savingSnapshot = nil
       heldSnapshots.removeAll()
-      snapshotIndex = snapshot.metadata.index
+      snapshotIndex = LogIndex(snapshot.metadata.index)
       // Their rows went with the old state.
       answerCompactions(&out) { _ in true }
       let membership = applied.membership

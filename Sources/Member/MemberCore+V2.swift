@@ -32,8 +32,8 @@ extension MemberCore.Position {
     do throws(MembershipError) { membership = try Membership(v2) } catch {
       throw .membership(error)
     }
-    index = snapshot.metadata.index
-    term = snapshot.metadata.term
+    index = LogIndex(snapshot.metadata.index)
+    term = Term(snapshot.metadata.term)
     confState = snapshot.metadata.confState
   }
 }

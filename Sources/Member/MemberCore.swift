@@ -64,8 +64,8 @@ public struct MemberCore: Sendable {
 
   /// A position in the log with everything that belongs to it.
   struct Position: Sendable {
-    var index: UInt64 = 0
-    var term: UInt64 = 0
+    var index: LogIndex = 0
+    var term: Term = 0
     var confState = Raftpb.ConfState()
     var membership = Membership()
     /// Holds the membership too, and what users of the v2 API wrote.
@@ -90,9 +90,9 @@ public struct MemberCore: Sendable {
   /// State of the backend at `durable`; snapshots for peers are taken from it.
   var durableRows: any CommittedRows
   /// Entries up to here are in the backend already and only change the configuration.
-  var replayUntil: UInt64
+  var replayUntil: LogIndex
   /// Index of the newest raft snapshot, and of one being saved.
-  var snapshotIndex: UInt64
+  var snapshotIndex: LogIndex
   var savingSnapshot: Position?
   /// A snapshot from the leader is being installed: the backend is not ours to write.
   var isInstalling: Bool { installations > 0 }
@@ -113,7 +113,7 @@ public struct MemberCore: Sendable {
   /// Users and roles.
   public internal(set) var auth = AuthStore()
   /// Callers that wait until an index is applied.
-  var appliedWaits: [(id: RequestID, index: UInt64)] = []
+  var appliedWaits: [(id: RequestID, index: LogIndex)] = []
   /// Whether the next step of a compaction waits for its event.
   var compactionPause = false
   /// Compactions whose callers wait until the rows have left the backend.
@@ -133,7 +133,7 @@ public struct MemberCore: Sendable {
   /// Messages to peers that had to wait for the log.
   var delayed: [Raftpb.Message] = []
   /// Callers that wait until the backend holds an index.
-  var flushes: [(id: RequestID, index: UInt64, withCompactions: Bool)] = []
+  var flushes: [(id: RequestID, index: LogIndex, withCompactions: Bool)] = []
   /// The backend is behind and should be written at the next chance.
   var commitDue = false
   /// Committed entries on their way into the state.
@@ -153,7 +153,7 @@ public struct MemberCore: Sendable {
   /// - Throws: `RaftError.invalidConfig`; `MembershipError` as text in `invalidState`.
   public init(
     _ config: Config, storage: MemoryStorage, snapshot: Raftpb.Snapshot, store: MVCCStore,
-    rows: any CommittedRows, consistentIndex: UInt64, requestIDs: RequestIDs
+    rows: any CommittedRows, consistentIndex: LogIndex, requestIDs: RequestIDs
   ) throws(RaftError) {
     var config = config
     config.raft.applied = snapshot.metadata.index
@@ -167,7 +167,7 @@ public struct MemberCore: Sendable {
     durable = applied
     durableRows = rows
     replayUntil = consistentIndex
-    snapshotIndex = snapshot.metadata.index
+    snapshotIndex = LogIndex(snapshot.metadata.index)
     readContexts = requestIDs
     do throws(StoreError) {
       try alarms.restore(from: store)
@@ -185,7 +185,7 @@ public struct MemberCore: Sendable {
 
   public var id: MemberID { MemberID(node.id) }
   /// Index of the last applied entry.
-  public var appliedIndex: UInt64 { applied.index }
+  public var appliedIndex: LogIndex { applied.index }
   /// Keys that one step of a compaction visits.
   public var compactionStepKeys: Int { config.compactionStepKeys }
   public var membership: Membership { applied.membership }
@@ -204,8 +204,8 @@ public struct MemberCore: Sendable {
     let basic = node.basicStatus
     var status = MemberStatus()
     status.leader = MemberID(basic.softState.lead)
-    status.term = basic.hardState.term
-    status.commitIndex = basic.hardState.commit
+    status.term = Term(basic.hardState.term)
+    status.commitIndex = LogIndex(basic.hardState.commit)
     status.appliedIndex = applied.index
     status.revision = store.revision
     status.compactRevision = store.compactRevision

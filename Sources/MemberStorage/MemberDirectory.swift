@@ -45,7 +45,7 @@ public struct MemberDirectory: Sendable {
     public let snapshot: Raftpb.Snapshot
     public internal(set) var store: MVCCStore
     public internal(set) var rows: BoltRows
-    public let consistentIndex: UInt64
+    public let consistentIndex: LogIndex
     public let memberID: MemberID
     public let clusterID: UInt64
     /// Repairs that were made, for the log.
@@ -135,7 +135,7 @@ public struct MemberDirectory: Sendable {
     let rows = try backend.state()
     let store = try MVCCStore.restore(from: rows, workers: workers)
     let consistentIndex = try store.consistentIndex()
-    guard consistentIndex >= snapshot.metadata.index else {
+    guard consistentIndex.rawValue >= snapshot.metadata.index else {
       throw StorageError(
         "failed to recover v3 backend from snapshot: failed to find database snapshot file (snap: "
           + "snapshot file doesn't exist): the database in \(snapDirectory) is at index "
@@ -194,7 +194,9 @@ public struct MemberDirectory: Sendable {
     _ notes: inout [String]
   ) throws {
     let index = snapshot.metadata.index
-    guard try MVCCStore(committed: backend.state()).consistentIndex() < index else { return }
+    guard try MVCCStore(committed: backend.state()).consistentIndex().rawValue < index else {
+      return
+    }
     let received = snapshotter.databasePath(index: index)
     guard try fileSystem.kind(received) != nil else { return }
     _ = try backend.install(databaseAt: received)
@@ -202,19 +204,19 @@ public struct MemberDirectory: Sendable {
   }
 
   private func memoryStorage(
-    _ snapshot: Raftpb.Snapshot, _ contents: WALContents, _ consistentIndex: UInt64
+    _ snapshot: Raftpb.Snapshot, _ contents: WALContents, _ consistentIndex: LogIndex
   ) throws -> MemoryStorage {
     var storage = MemoryStorage()
     if snapshot.metadata.index > 0 { try storage.applySnapshot(snapshot) }
     storage.append(contents.entries)
-    guard consistentIndex <= storage.lastIndex else {
+    guard consistentIndex.rawValue <= storage.lastIndex else {
       throw StorageError(
         "backend of \(snapDirectory) is at index \(consistentIndex), the log in \(walDirectory) "
           + "ends at \(storage.lastIndex)")
     }
     var state = contents.state
     // What the backend holds was committed, even if the log did not learn it before the crash.
-    state.commit = Swift.max(state.commit, consistentIndex, snapshot.metadata.index)
+    state.commit = Swift.max(state.commit, consistentIndex.rawValue, snapshot.metadata.index)
     storage.hardState = state
     return storage
   }

@@ -92,7 +92,7 @@ private final class Answers: MemberHostDelegate {
 
   func outcome(_ id: RequestID) -> Outcome? { found.withLock { $0[id] } }
 
-  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term) {
     found.withLock { found in for reply in replies { found[reply.id] = reply.outcome } }
   }
   func send(_ messages: [Raftpb.Message]) {}

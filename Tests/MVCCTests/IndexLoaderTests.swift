@@ -150,7 +150,8 @@ import Testing
         while store.compactStep(limit: 100, dropsMax: .max) == nil {}
       }
       if step % 50 == 0 {
-        store.didCommit(try backend.commit(store.freeze(appliedIndex: UInt64(step), term: 1)))
+        store.didCommit(
+          try backend.commit(store.freeze(appliedIndex: LogIndex(UInt64(step)), term: 1)))
       }
     }
     for width in [1, 3] {

@@ -40,7 +40,7 @@ import Testing
   @Test func aContradictionEndsTheMemberWithItsReason() throws {
     let disk = SimulatedFileSystem()
     let member = try start(disk)
-    let term = member.core.status.term
+    let term = member.core.status.term.rawValue
     _ = put(member, "a")
     member.post(
       .receive([Raftpb.Message(type: .heartbeat, to: 1, from: 2, term: term + 1, commit: 9999)]))
@@ -124,7 +124,7 @@ import Testing
       member.post(
         .receive([
           Raftpb.Message(
-            type: .appResp, to: 1, from: 2, term: status.term, index: probe, reject: true,
+            type: .appResp, to: 1, from: 2, term: status.term.rawValue, index: probe, reject: true,
             rejectHint: 0)
         ]))
       member.post(.tick)

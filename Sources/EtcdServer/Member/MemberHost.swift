@@ -16,7 +16,7 @@ import Synchronization
 protocol MemberHostDelegate: AnyObject, Sendable {
   func send(_ messages: [Raftpb.Message])
   func send(_ snapshots: [SnapshotSend])
-  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64)
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term)
   /// Called before the answers of the same turn.
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent])
   /// Called before the answers of the same turn.
@@ -213,7 +213,9 @@ final class MemberHost: @unchecked Sendable {
     verify(events, &out)
     carryOut(out)
     if took > pace.slowTurn {
-      warn(.nanoseconds(Int64(clamping: took)), events, applied: core.appliedIndex &- before)
+      warn(
+        .nanoseconds(Int64(clamping: took)), events,
+        applied: core.appliedIndex.rawValue &- before.rawValue)
     }
     if events.contains(where: { if case .snapshotSaved = $0 { true } else { false } }) {
       // The core has let go of the entries before the snapshot.
@@ -315,7 +317,7 @@ final class MemberHost: @unchecked Sendable {
     }
     metrics.disk.snapSave.observe(ContinuousClock.now - start)
     logger.info("saved snapshot", [LogField("snapshot-index", .uint(index))])
-    post(.snapshotSaved(index))
+    post(.snapshotSaved(LogIndex(index)))
   }
 
   // MARK: Backend
@@ -438,7 +440,7 @@ extension MemberHost: TurnSink {
     delegate?.authChanged(store, events)
   }
 
-  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term) {
     delegate?.answer(replies, reads, term: term)
   }
 

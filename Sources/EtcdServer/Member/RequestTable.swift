@@ -12,8 +12,8 @@ import Member
 final class RequestTable: @unchecked Sendable {
   // @unchecked: confined to `loop`, asserted where requests enter and answers arrive.
 
-  typealias OutcomeHandler = (Outcome, _ term: UInt64) -> Void
-  typealias ReadHandler = (Result<ReadState, EtcdError>, _ term: UInt64) -> Void
+  typealias OutcomeHandler = (Outcome, _ term: Term) -> Void
+  typealias ReadHandler = (Result<ReadState, EtcdError>, _ term: Term) -> Void
 
   let loop: EventLoop
   private let host: MemberHost
@@ -89,7 +89,7 @@ final class RequestTable: @unchecked Sendable {
   }
 
   /// Answers of one core turn.
-  func answer(_ replies: [Reply], _ batches: [ReadBatch], term: UInt64) {
+  func answer(_ replies: [Reply], _ batches: [ReadBatch], term: Term) {
     loop.preconditionCurrent()
     for reply in replies {
       outcomes.remove(reply.id)?(reply.outcome, term)

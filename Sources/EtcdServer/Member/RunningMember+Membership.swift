@@ -6,7 +6,7 @@ import Membership
 
 /// Changes of the members. On the member's loop.
 extension RunningMember {
-  typealias MembersHandler = (Result<[MemberInfo], EtcdError>, _ term: UInt64) -> Void
+  typealias MembersHandler = (Result<[MemberInfo], EtcdError>, _ term: Term) -> Void
 
   /// Time that a member must have been connected to count as healthy.
   /// - Source: etcd `HealthInterval`.

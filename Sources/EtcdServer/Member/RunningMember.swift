@@ -57,10 +57,10 @@ final class RunningMember: @unchecked Sendable {
   // MARK: For services
 
   /// Header of a response; its revision is set by the answer.
-  func header(term: UInt64, revision: Int64 = 0) -> Etcdserverpb.ResponseHeader {
+  func header(term: Term, revision: Int64 = 0) -> Etcdserverpb.ResponseHeader {
     Etcdserverpb.ResponseHeader(
       clusterID: host.clusterID, memberID: host.memberID.rawValue, revision: revision,
-      raftTerm: term)
+      raftTerm: term.rawValue)
   }
 
   /// Header with what is current now.

@@ -13,7 +13,7 @@ final class TurnRouter: MemberHostDelegate {
   struct Answers: Sendable {
     let replies: [Reply]
     let reads: [ReadBatch]
-    let term: UInt64
+    let term: Term
   }
 
   /// What a turn has for the peers' loop.
@@ -65,7 +65,7 @@ final class TurnRouter: MemberHostDelegate {
     shared.access.update(store, events)
   }
 
-  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term) {
     guard let first = replies.first?.id ?? reads.first?.ids.first else { return }
     let lane = first.lane
     let isForOne =

@@ -64,10 +64,10 @@ final class ServerMetrics: Sendable {
     }
     gauge(
       "etcd_server_proposals_committed_total", "The total number of consensus proposals committed."
-    ) { Double($0.status.commitIndex) }
+    ) { Double($0.status.commitIndex.rawValue) }
     gauge(
       "etcd_server_proposals_applied_total", "The total number of consensus proposals applied."
-    ) { Double($0.status.appliedIndex) }
+    ) { Double($0.status.appliedIndex.rawValue) }
     gauge("etcd_server_proposals_pending", "The current number of pending proposals to commit.") {
       Double($0.status.proposalsPending)
     }

@@ -33,7 +33,7 @@ struct HeartbeatClock {
   /// By member: when one left last.
   private var last: [MemberID: UInt64] = [:]
   /// Term of the newest heartbeat.
-  private var term: UInt64 = 0
+  private var term: Term = 0
 
   init(interval: Duration) { limit = 2 * interval.nanoseconds }
 
@@ -43,10 +43,10 @@ struct HeartbeatClock {
   ) -> (to: MemberID, exceeded: UInt64)? {
     var worst: (to: MemberID, exceeded: UInt64)?
     for message in messages where message.type == .heartbeat {
-      if message.term != term {
+      if Term(message.term) != term {
         // Another leadership: what lies between is nobody's delay.
         last.removeAll()
-        term = message.term
+        term = Term(message.term)
       }
       if let before = last[message.receiver], now &- before > limit {
         let exceeded = now &- before &- limit

@@ -43,7 +43,7 @@ struct ClusterService: Sendable {
     }
   }
 
-  private func answerList(_ call: UnaryCall, term: UInt64) {
+  private func answerList(_ call: UnaryCall, term: Term) {
     call.respond(
       Etcdserverpb.MemberListResponse(
         header: member.header(term: term), members: member.host.membership.sorted.map(\.message)))

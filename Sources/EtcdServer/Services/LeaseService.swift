@@ -73,7 +73,7 @@ struct LeaseService: Sendable {
 
   private func propose(
     _ call: UnaryCall, _ field: RaftRequest.Field, _ bytes: Bytes,
-    _ encode: @escaping (Outcome, _ term: UInt64) -> Bytes?
+    _ encode: @escaping (Outcome, _ term: Term) -> Bytes?
   ) {
     member.propose(field, bytes, for: call.caller) { outcome, term in
       if let answer = encode(outcome, term) { return call.respond(.bytes(answer)) }

@@ -66,8 +66,8 @@ struct MaintenanceService: Sendable {
     var response = Etcdserverpb.StatusResponse(
       header: member.header(term: status.term, revision: status.revision),
       version: ServerVersion.etcd, dbSize: Int64(sizes.total), leader: status.leader.rawValue,
-      raftIndex: status.commitIndex, raftTerm: status.term,
-      raftAppliedIndex: status.appliedIndex, dbSizeInUse: Int64(sizes.inUse),
+      raftIndex: status.commitIndex.rawValue, raftTerm: status.term.rawValue,
+      raftAppliedIndex: status.appliedIndex.rawValue, dbSizeInUse: Int64(sizes.inUse),
       isLearner: status.isLearner)
     if status.leader == .none { response.errors.append(EtcdError.noLeader.message) }
     for alarm in status.alarms {

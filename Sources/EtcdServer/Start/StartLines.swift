@@ -49,7 +49,7 @@ struct StartLines {
       [
         LogField("cluster-id", .string(String(boot.opened.clusterID, radix: 16))),
         LogField("local-member-id", .string(member)),
-        LogField("consistent-index", .uint(boot.opened.consistentIndex)),
+        LogField("consistent-index", .uint(boot.opened.consistentIndex.rawValue)),
       ])
     logger.info(
       "starting etcd server",

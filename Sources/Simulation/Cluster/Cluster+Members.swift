@@ -179,7 +179,7 @@ extension Cluster {
 
   private func verify(_ id: MemberID, _ member: SimulatedMember, before: MemberStatus) {
     let status = member.core.status
-    note(status.appliedIndex)
+    note(status.appliedIndex.rawValue)
     note(UInt64(bitPattern: status.revision))
     if let problem = facts.check(
       status, member.core.auth, of: id, isReplaying: status.appliedIndex < member.consistentIndex)

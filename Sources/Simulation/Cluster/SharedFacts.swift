@@ -25,9 +25,9 @@ struct SharedFacts {
     let compactRevision: Int64
   }
 
-  private var leaders: [UInt64: MemberID] = [:]
-  private var states: [UInt64: StateFact] = [:]
-  private var configurations: [UInt64: ConfigurationFact] = [:]
+  private var leaders: [Term: MemberID] = [:]
+  private var states: [LogIndex: StateFact] = [:]
+  private var configurations: [LogIndex: ConfigurationFact] = [:]
   private var hashes: [HashPlace: UInt32] = [:]
 
   /// Terms that had a leader.

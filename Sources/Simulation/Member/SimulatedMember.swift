@@ -63,7 +63,7 @@ public final class SimulatedMember {
   public let snapDirectory: String
   public private(set) var core: MemberCore
   /// Index that the backend held at the start; entries up to it are replayed.
-  public let consistentIndex: UInt64
+  public let consistentIndex: LogIndex
   /// Repairs made at the start.
   public let notes: [String]
   private let options: Options
@@ -257,7 +257,7 @@ public final class SimulatedMember {
       if let append { storageJobs.append(.install(append)) }
     case .save(let snapshot):
       try log.save(snapshot)
-      post(.snapshotSaved(snapshot.metadata.index), by: .log)
+      post(.snapshotSaved(LogIndex(snapshot.metadata.index)), by: .log)
     case nil: break
     }
   }
@@ -324,7 +324,7 @@ extension SimulatedMember: TurnSink {
   public func send(_ messages: [Raftpb.Message]) { handOver(.messages(messages)) }
   public func send(_ snapshots: [SnapshotSend]) { handOver(.snapshots(snapshots)) }
   public func membershipChanged(_ changes: [Membership.Change]) { handOver(.membership(changes)) }
-  public func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
+  public func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term) {
     handOver(.answers(replies, reads))
   }
 
