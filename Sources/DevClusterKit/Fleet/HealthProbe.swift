@@ -15,14 +15,16 @@ final class HealthProbe {
   func complete(_ reports: [MemberReport], _ done: @escaping ([MemberReport]) -> Void) {
     let round = Round(reports, done)
     for (index, report) in reports.enumerated() where report.state == .unhealthy {
-      get(report.plan.clientPort, "/health", round) { body in
-        if Self.isHealthy(body) { round.reports[index].state = .healthy }
-      }
-      get(report.plan.clientPort, "/metrics", round) { body in
-        round.reports[index].isLeader = Self.saysLeader(body)
-      }
-      get(report.plan.peerPort, "/members", round) { body in
-        round.reports[index].id = Self.id(of: report.plan.peerURL, in: body)
+      get(report.plan.clientPort, "/health", round) { [self] body in
+        guard Self.isHealthy(body) else { return }
+        round.reports[index].state = .healthy
+        // Only now: a member that is catching up may not know its cluster yet.
+        get(report.plan.clientPort, "/metrics", round) { body in
+          round.reports[index].isLeader = Self.saysLeader(body)
+        }
+        get(report.plan.peerPort, "/members", round) { body in
+          round.reports[index].id = Self.id(of: report.plan.peerURL, in: body)
+        }
       }
     }
     round.finishedOne()
