@@ -1,6 +1,5 @@
 import Bolt
 import Bytes
-import EtcdAPI
 import FileSystem
 import MVCC
 

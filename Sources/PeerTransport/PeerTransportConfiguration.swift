@@ -1,10 +1,9 @@
-import EtcdAPI
 import EventLoops
 import HTTP
 
 /// Who the local member is, and the limits of its connections to the others.
 public struct PeerTransportConfiguration: Sendable {
-  public var localID: MemberID
+  public var localID: UInt64
   public var clusterID: UInt64
   /// The local member's advertised peer URLs, sent with every request.
   public var peerURLs: [String]
@@ -56,7 +55,7 @@ public struct PeerTransportConfiguration: Sendable {
   public var dial: HTTPClient.Dial = HTTPClient.plainDial
 
   public init(
-    localID: MemberID, clusterID: UInt64, peerURLs: [String], serverVersion: String
+    localID: UInt64, clusterID: UInt64, peerURLs: [String], serverVersion: String
   ) {
     self.localID = localID
     self.clusterID = clusterID

@@ -1,5 +1,4 @@
 import Bytes
-import EtcdAPI
 import Testing
 
 @testable import Member

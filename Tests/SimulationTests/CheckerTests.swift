@@ -1,4 +1,3 @@
-import EtcdAPI
 import Testing
 
 @testable import Simulation

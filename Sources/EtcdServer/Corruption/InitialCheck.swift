@@ -30,7 +30,7 @@ enum InitialCheck {
     _ boot: borrowing Bootstrap.Result, _ config: ServerConfig, loop: EventLoop, logger: Logger
   ) throws(StorageError) {
     let opened = boot.opened
-    let name = opened.memberID.hex
+    let name = String(opened.memberID, radix: 16)
     logger.info(
       "starting initial corruption check",
       [

@@ -23,11 +23,11 @@ struct PeerHash: Sendable {
     }
   }
 
-  let id: MemberID
+  let id: UInt64
   let endpoints: [String]
   let result: Result<MemberHash, Failure>
 
-  var hexID: String { id.hex }
+  var hexID: String { String(id, radix: 16) }
   var hash: MemberHash? { try? result.get() }
 
   /// Reads an answer.

@@ -1,4 +1,3 @@
-import EtcdAPI
 import EtcdConfig
 import EventLoops
 import Member
@@ -38,7 +37,7 @@ struct StartLines {
   }
 
   func identity(_ boot: Bootstrap.Result) {
-    let member = boot.opened.memberID.hex
+    let member = String(boot.opened.memberID, radix: 16)
     if !boot.isNew {
       logger.info(
         "server has been already initialized",
@@ -49,7 +48,7 @@ struct StartLines {
       [
         LogField("cluster-id", .string(String(boot.opened.clusterID, radix: 16))),
         LogField("local-member-id", .string(member)),
-        LogField("consistent-index", .uint(boot.opened.consistentIndex.rawValue)),
+        LogField("consistent-index", .uint(boot.opened.consistentIndex)),
       ])
     logger.info(
       "starting etcd server",

@@ -21,12 +21,12 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   private let refuse: (Int, String) -> Void
   private let ended: (SnapshotReceiver, Raftpb.Message?) -> Void
   /// Who the request says sends it.
-  let claimedSender: MemberID?
+  let claimedSender: UInt64?
   /// When something came last, on the loop's clock.
   private(set) var lastInput: UInt64
   private var decoder: StreamDecoder
   private var phase = Phase.message
-  private var sender: MemberID?
+  private var sender: UInt64?
   private var metrics: SnapshotMetrics?
   private var size = 0
   private var ignored = 0
@@ -42,7 +42,7 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   ///   - refuse: answers with a status and text.
   ///   - ended: called once; with the message when the database was saved.
   init(
-    _ exchange: HTTPExchange, _ context: PeerContext, sender: MemberID?,
+    _ exchange: HTTPExchange, _ context: PeerContext, sender: UInt64?,
     admit: @escaping (Raftpb.Message) -> Bool, refuse: @escaping (Int, String) -> Void,
     ended: @escaping (SnapshotReceiver, Raftpb.Message?) -> Void
   ) {
@@ -56,17 +56,14 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
     lastInput = startedAt
     claimedSender = sender
     decoder = StreamDecoder(
-      .message, local: context.localID, remote: sender ?? MemberID.none,
+      .message, local: context.localID, remote: sender ?? 0,
       limit: context.configuration.messageLimit)
   }
 
   func start() { exchange.streamBody(self) }
 
   private var ids: [LogField] {
-    [
-      .id("local-member-id", context.localID),
-      .id("remote-snapshot-sender-id", sender ?? MemberID.none),
-    ]
+    [.id("local-member-id", context.localID), .id("remote-snapshot-sender-id", sender ?? 0)]
   }
 
   private func indexField(_ message: Raftpb.Message) -> LogField {
@@ -140,8 +137,8 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   // MARK: steps
 
   private func begin(_ message: Raftpb.Message) {
-    sender = message.sender
-    let metrics = SnapshotMetrics.receiving(context.configuration.metrics, from: message.sender)
+    sender = message.from
+    let metrics = SnapshotMetrics.receiving(context.configuration.metrics, from: message.from)
     guard message.type == .snap, message.snapshot != nil else {
       context.logger.warn(
         "unexpected Raft message type",
@@ -179,7 +176,7 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   private func undecodable(_ reason: String) {
     context.logger.warn("failed to decode Raft message", ids + [.error(reason)])
     SnapshotMetrics.receiveFailures(
-      context.configuration.metrics, from: (sender ?? MemberID.none).hex
+      context.configuration.metrics, from: MemberID.text(sender ?? 0)
     ).add()
     refuse(400, "failed to decode raft message (\(reason))")
     end(nil)

@@ -1,4 +1,3 @@
-import EtcdAPI
 import EventLoops
 import HTTP
 
@@ -9,7 +8,7 @@ enum PeerRequestError: Error, CustomStringConvertible {
   case clusterMismatch
   case memberRemoved
   case unsupportedStream
-  case localUnknown(peer: MemberID, local: MemberID)
+  case localUnknown(peer: UInt64, local: UInt64)
   case precondition(String)
   case status(Int)
   case unexpectedStatus(Int, url: String)
@@ -26,7 +25,7 @@ enum PeerRequestError: Error, CustomStringConvertible {
     case .memberRemoved: "the member has been permanently removed from the cluster"
     case .unsupportedStream: "unsupported stream type"
     case .localUnknown(let peer, let local):
-      "peer \(peer.hex) failed to find local node \(local.hex)"
+      "peer \(MemberID.text(peer)) failed to find local node \(MemberID.text(local))"
     case .precondition(let text): "unhandled error \"\(text)\" when precondition failed"
     case .status(let status): "unhandled http status \(status)"
     case .unexpectedStatus(let status, let url):
@@ -52,14 +51,14 @@ enum PeerRequestError: Error, CustomStringConvertible {
 
 extension PeerContext {
   /// The fields every request carries.
-  func headers(to peer: MemberID? = nil, contentType: String? = nil) -> HTTPHeaders {
+  func headers(to peer: UInt64? = nil, contentType: String? = nil) -> HTTPHeaders {
     var headers = HTTPHeaders()
     if let contentType { headers.add("Content-Type", contentType) }
-    headers.add("X-Server-From", localID.hex)
+    headers.add("X-Server-From", MemberID.text(localID))
     headers.add("X-Server-Version", configuration.serverVersion)
     headers.add("X-Min-Cluster-Version", configuration.minClusterVersion)
     headers.add(PeerField.clusterID, clusterText)
-    if let peer { headers.add("X-Raft-To", peer.hex) }
+    if let peer { headers.add("X-Raft-To", MemberID.text(peer)) }
     if !configuration.peerURLs.isEmpty {
       headers.add("X-PeerURLs", configuration.peerURLs.joined(separator: ","))
     }
@@ -68,7 +67,7 @@ extension PeerContext {
 
   /// What the answer to a posted message or snapshot means; logs as etcd does.
   func checkPost(
-    _ head: HTTPResponseHead, body: String, url: String, to peer: MemberID
+    _ head: HTTPResponseHead, body: String, url: String, to peer: UInt64
   ) -> PeerRequestError? {
     switch head.status {
     case 204: return nil

@@ -1,5 +1,4 @@
 import Bytes
-import EtcdAPI
 import EventLoops
 import GoText
 import HTTP

@@ -1,4 +1,3 @@
-import EtcdAPI
 import Member
 import Membership
 
@@ -39,8 +38,8 @@ extension Cluster {
   }
 
   private var hasSettledLeader: Bool {
-    let leaders = Set(ids.map { nodes[$0]!.member?.core.status.leader ?? MemberID.none })
-    return leaders.count == 1 && !leaders.contains(MemberID.none)
+    let leaders = Set(ids.map { nodes[$0]!.member?.core.status.leader ?? 0 })
+    return leaders.count == 1 && !leaders.contains(0)
   }
 
   /// A write and a read of everything at every member.

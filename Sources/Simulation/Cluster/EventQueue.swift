@@ -3,13 +3,13 @@ import EtcdAPI
 /// Things that are going to happen, ordered by time and, at one time, by when they were planned.
 struct EventQueue {
   enum Action {
-    case tick(MemberID, life: Int)
+    case tick(UInt64, life: Int)
     /// The core handles what waits in its inbox.
-    case turn(MemberID, life: Int)
-    case log(MemberID, life: Int)
-    case storage(MemberID, life: Int)
+    case turn(UInt64, life: Int)
+    case log(UInt64, life: Int)
+    case storage(UInt64, life: Int)
     /// The loop of clients and peers sees what turns gave.
-    case loop(MemberID, life: Int)
+    case loop(UInt64, life: Int)
     case deliver(Raftpb.Message)
     /// The next piece of a snapshot on its way.
     case transfer(Int)
@@ -21,9 +21,9 @@ struct EventQueue {
     case authStep
     case changeStep
     /// A removed member ends.
-    case retire(MemberID, life: Int)
+    case retire(UInt64, life: Int)
     case fault
-    case restart(MemberID, life: Int)
+    case restart(UInt64, life: Int)
     case mend
   }
 

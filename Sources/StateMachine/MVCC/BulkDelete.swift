@@ -12,7 +12,7 @@ public struct BulkDelete: Sendable {
     /// What is left of an interval; `nil` = done.
     case interval(next: Bytes?, end: Bytes?)
     /// Parts of a lease's keys: those still to be sorted, and then merged.
-    case lease(LeaseID, KeyMerge)
+    case lease(id: Int64, KeyMerge)
   }
 
   /// Keys between two looks at the budget.
@@ -90,11 +90,10 @@ extension MVCCStore {
   public mutating func beginRevoke(
     _ request: Etcdserverpb.LeaseRevokeRequest, over limit: Int
   ) -> BulkDelete? {
-    let id = LeaseID(request.id)
-    guard let lease = leases.leases[id], lease.keys.count > limit else { return nil }
+    guard let lease = leases.leases[request.id], lease.keys.count > limit else { return nil }
     beginTransaction()
-    leases.forget(id)
-    return BulkDelete(source: .lease(id, KeyMerge(lease.keys)))
+    leases.forget(request.id)
+    return BulkDelete(source: .lease(id: request.id, KeyMerge(lease.keys)))
   }
 
   /// Deletes some more keys.
@@ -128,7 +127,7 @@ extension MVCCStore {
         bulk.deleted += delete(KeyInterval(key: key, rangeEnd: Bytes()))
         left -= 1
       }
-      bulk.source = .lease(id, merge)
+      bulk.source = .lease(id: id, merge)
     }
   }
 

@@ -14,24 +14,22 @@ extension MVCCStore {
   public mutating func apply(
     _ request: Etcdserverpb.LeaseGrantRequest, minTTL: Int64
   ) throws(StoreError) -> Int64 {
-    let id = LeaseID(request.id)
-    guard id != .none else { throw .leaseNotFound }
+    guard request.id != 0 else { throw .leaseNotFound }
     guard request.ttl <= Self.leaseTTLMax else { throw .leaseTTLTooLarge }
     let ttl = Swift.max(request.ttl, minTTL)
-    guard leases.grant(id, ttl: ttl) else { throw .leaseExists }
-    saveLease(id)
+    guard leases.grant(request.id, ttl: ttl) else { throw .leaseExists }
+    saveLease(request.id)
     return ttl
   }
 
   /// Applies a revocation: the keys of the lease are deleted in one revision, in key order.
   /// - Throws: `leaseNotFound`.
   public mutating func apply(_ request: Etcdserverpb.LeaseRevokeRequest) throws(StoreError) {
-    let id = LeaseID(request.id)
-    guard let keys = leases.revoke(id) else { throw .leaseNotFound }
+    guard let keys = leases.revoke(request.id) else { throw .leaseNotFound }
     try transact { (store) throws(StoreError) in
       for key in keys { _ = store.delete(KeyInterval(key: key, rangeEnd: Bytes())) }
     }
-    put(.lease, Self.leaseKey(id), nil)
+    put(.lease, Self.leaseKey(request.id), nil)
   }
 
   /// Applies remaining times; leases that are gone are passed over.
@@ -40,23 +38,21 @@ extension MVCCStore {
   public mutating func apply(
     _ request: Etcdserverpb.LeaseCheckpointRequest, persist: Bool
   ) {
-    for checkpoint in request.checkpoints {
-      let id = LeaseID(checkpoint.id)
-      guard leases.contains(id) else { continue }
-      leases.setRemaining(checkpoint.remainingTTL, of: id)
-      if persist || checkpoint.remainingTTL == 0 { saveLease(id) }
+    for checkpoint in request.checkpoints where leases.contains(checkpoint.id) {
+      leases.setRemaining(checkpoint.remainingTTL, of: checkpoint.id)
+      if persist || checkpoint.remainingTTL == 0 { saveLease(checkpoint.id) }
     }
   }
 
-  private mutating func saveLease(_ id: LeaseID) {
+  private mutating func saveLease(_ id: Int64) {
     guard let lease = leases.leases[id] else { return }
-    let row = Leasepb.Lease(id: id.rawValue, ttl: lease.ttl, remainingTTL: lease.remaining)
+    let row = Leasepb.Lease(id: id, ttl: lease.ttl, remainingTTL: lease.remaining)
     put(.lease, Self.leaseKey(id), row.encoded())
   }
 
-  static func leaseKey(_ id: LeaseID) -> Bytes {
+  static func leaseKey(_ id: Int64) -> Bytes {
     var writer = ByteWriter(capacity: 8)
-    writer.appendBigEndian(id.rawValue)
+    writer.appendBigEndian(id)
     return writer.finish()
   }
 }

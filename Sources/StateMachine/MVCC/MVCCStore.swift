@@ -64,13 +64,13 @@ public struct MVCCStore: Sendable {
 
   /// Takes everything written so far as one batch, with the raft position it brings the store to.
   /// - Traps: while another batch is being committed.
-  public mutating func freeze(appliedIndex: LogIndex, term: Term) -> FrozenBatch {
+  public mutating func freeze(appliedIndex: UInt64, term: UInt64) -> FrozenBatch {
     precondition(frozen == nil, "a batch is being committed already")
     var writer = ByteWriter(capacity: 8)
-    writer.appendBigEndian(appliedIndex.rawValue)
+    writer.appendBigEndian(appliedIndex)
     put(.meta, "consistent_index", writer.finish())
     writer = ByteWriter(capacity: 8)
-    writer.appendBigEndian(term.rawValue)
+    writer.appendBigEndian(term)
     put(.meta, "term", writer.finish())
     let batch = FrozenBatch(
       rows: active, dropped: dropped, small: small, appliedIndex: appliedIndex, appliedTerm: term)
@@ -120,13 +120,13 @@ public struct MVCCStore: Sendable {
   }
 
   /// Raft index of the last entry that the committed state holds; 0 when it is empty.
-  public func consistentIndex() throws(StoreError) -> LogIndex {
+  public func consistentIndex() throws(StoreError) -> UInt64 {
     guard let value = try committed.value(.meta, "consistent_index") else { return 0 }
     var reader = ByteReader(value)
     guard let index: UInt64 = reader.readBigEndian() else {
       throw .damaged("consistent_index has \(value.count) bytes, needs 8")
     }
-    return LogIndex(index)
+    return index
   }
 
   /// All rows of a bucket other than `key`, pending writes included, in order.
@@ -174,7 +174,7 @@ public struct MVCCStore: Sendable {
   }
 
   /// Writes a key inside a transaction.
-  mutating func write(_ key: Bytes, _ value: Bytes, lease: LeaseID) {
+  mutating func write(_ key: Bytes, _ value: Bytes, lease: Int64) {
     let main = revision + 1
     let before = index.find(key)?.newest
     let live = before?.isTombstone == false
@@ -182,7 +182,7 @@ public struct MVCCStore: Sendable {
     let version = (live ? before!.version : 0) + 1
     let pair = Mvccpb.KeyValue(
       key: key, createRevision: created, modRevision: main, version: version, value: value,
-      lease: lease.rawValue)
+      lease: lease)
     active.append(
       Row(
         revision: Revision(main: main, sub: Int64(changes)), isTombstone: false,
@@ -217,7 +217,7 @@ public struct MVCCStore: Sendable {
       index.append(
         key,
         KeyRevision(main: main, created: main, version: 0, sub: changes, isTombstone: true))
-      leases.attach(key, to: .none)
+      leases.attach(key, to: 0)
       changes += 1
     }
     return Int64(keys.count)
