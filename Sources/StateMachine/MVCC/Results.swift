@@ -23,7 +23,7 @@ public enum KVResult: Sendable {
   case txn(revision: Int64, succeeded: Bool, responses: [KVResult])
   case compaction(revision: Int64)
   /// A range, or a deletion with its pairs, of very many keys inside a transaction; see `completed`.
-  case pending(PendingRead)
+  indirect case pending(PendingRead)
 
   /// Revision for the response header.
   public var revision: Int64 {
