@@ -1,7 +1,7 @@
 import EtcdAPI
 
 /// Hears how long it took to apply requests: the core has no clock. Called by whoever works at the core.
-public protocol ApplyObserver: Sendable {
+public protocol ApplyObserver: AnyObject, Sendable {
   /// Nanoseconds on a clock that only goes forward.
   var now: UInt64 { get }
   func applied(_ operation: ApplyOperation, succeeded: Bool, nanoseconds: UInt64)

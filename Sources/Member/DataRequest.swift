@@ -14,17 +14,24 @@ struct DataRequest: WireDecodable {
   private var topID: UInt64 = 0
   private var header = Etcdserverpb.RequestHeader()
   private var holdsOther = false
+  // Comparing `put` and `txn` with nil copies them; every entry asks.
+  private(set) var isPut = false
+  private var isTxn = false
 
   /// Whether the entry holds one put or one transaction and nothing else.
-  var isComplete: Bool { !holdsOther && (put != nil) != (txn != nil) }
+  var isComplete: Bool { !holdsOther && isPut != isTxn }
 
   mutating func merge(
     field number: UInt32, from reader: inout WireReader
   ) throws(ProtobufError) {
     switch number {
     case 1: topID = try reader.varint()
-    case 4: try reader.message(into: &put)
-    case 6: try reader.message(into: &txn)
+    case 4:
+      isPut = true
+      try reader.message(into: &put)
+    case 6:
+      isTxn = true
+      try reader.message(into: &txn)
     case 100: try reader.message(into: &header)
     default:
       holdsOther = true

@@ -57,7 +57,7 @@ extension MemberCore {
     if let request = try? DataRequest.decode(entry.data), request.isComplete {
       let outcome = apply(request, entry)
       if applyQueue.bulk == nil {
-        didApply(request.put != nil ? .put : .txn, outcome ?? .done)
+        didApply(request.isPut ? .put : .txn, outcome ?? .done)
       }
       if let outcome { reply(request.id, outcome, &out) }
       return
@@ -120,7 +120,7 @@ extension MemberCore {
   /// - Returns: the answer; `nil` when it comes later.
   private mutating func apply(_ request: DataRequest, _ entry: Raftpb.Entry) -> Outcome? {
     if alarms.isRaised(.corrupt) { return .failed(.corrupt) }
-    if alarms.isRaised(.nospace), request.put != nil || request.txn?.containsPut == true {
+    if alarms.isRaised(.nospace), request.isPut || request.txn?.containsPut == true {
       return .failed(.noSpace)
     }
     if auth.isEnabled, let refusal = authRefusal(of: request) { return .failed(refusal) }
