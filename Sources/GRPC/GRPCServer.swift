@@ -1,7 +1,6 @@
 import Bytes
 import Calls
 import EventLoops
-import Synchronization
 
 /// Limits and timing of a gRPC server. The defaults are etcd's where it has any.
 public struct GRPCServerConfiguration: Sendable {
@@ -35,12 +34,7 @@ public final class GRPCServer: Sendable {
   public let configuration: GRPCServerConfiguration
   let router: CallRouter
 
-  private struct State {
-    var connections: [ObjectIdentifier: GRPCServerConnection] = [:]
-    var drained: [CheckedContinuation<Void, Never>] = []
-    var isDraining = false
-  }
-  private let state = Mutex(State())
+  private let connections = OpenConnections<GRPCServerConnection>()
 
   public init(_ router: CallRouter, _ configuration: GRPCServerConfiguration = .init()) {
     self.router = router
@@ -48,50 +42,29 @@ public final class GRPCServer: Sendable {
   }
 
   /// Open connections.
-  public var connectionCount: Int { state.withLock { $0.connections.count } }
+  public var connectionCount: Int { connections.count }
 
   /// Serves a channel, on its loop.
   /// - Parameter initial: bytes that protocol detection has read.
   public func accept(_ channel: any ByteChannel, initial: Bytes = Bytes()) {
     channel.loop.preconditionCurrent()
     let connection = GRPCServerConnection(server: self, channel: channel)
-    let isWelcome = state.withLock { state in
-      guard !state.isDraining, state.connections.count < configuration.connectionsMax else {
-        return false
-      }
-      state.connections[ObjectIdentifier(connection)] = connection
-      return true
+    let (isOpen, _) = connections.add(connection) { count, isDraining in
+      !isDraining && count < configuration.connectionsMax
     }
-    guard isWelcome else {
-      channel.abort()
-      return
-    }
+    guard isOpen else { return channel.abort() }
     if !initial.isEmpty { connection.channelRead(initial) }
   }
 
   func closed(_ connection: GRPCServerConnection) {
-    let waiting = state.withLock { state in
-      state.connections[ObjectIdentifier(connection)] = nil
-      guard state.connections.isEmpty else { return [CheckedContinuation<Void, Never>]() }
-      defer { state.drained = [] }
-      return state.drained
-    }
-    for continuation in waiting { continuation.resume() }
+    connections.remove(ObjectIdentifier(connection))
   }
 
   /// Lets running calls end: GOAWAY to every client, no new connections or streams. What is still
   /// open after `grace` is aborted. Returns when all connections are closed.
   public func shutDown(grace: Duration) async {
-    await withCheckedContinuation { done in
-      let connections = state.withLock { state -> [GRPCServerConnection] in
-        state.isDraining = true
-        if !state.connections.isEmpty { state.drained.append(done) }
-        return Array(state.connections.values)
-      }
-      if connections.isEmpty { done.resume() }
-      for connection in connections {
-        connection.loop.execute { connection.drain(grace: grace) }
-      }
+    await connections.drain { connection in
+      connection.loop.execute { connection.drain(grace: grace) }
     }
   }
 }
