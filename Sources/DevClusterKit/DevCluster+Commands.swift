@@ -91,9 +91,11 @@ extension DevCluster {
       }
     }
     options.detach = call.bool("detach")
-    options.wait = Int(call.signed("wait"))
-    if call.isGiven("base-port") { options.basePort = Int(call.signed("base-port")) }
-    if call.isGiven("report-fd") { options.reportDescriptor = Int32(call.signed("report-fd")) }
+    // As they were checked, in decimal: pflag's numbers read 010 as eight.
+    options.wait = Int(call.string("wait")) ?? options.wait
+    options.basePort = call.isGiven("base-port") ? Int(call.string("base-port")) : nil
+    options.reportDescriptor =
+      call.isGiven("report-fd") ? Int32(call.string("report-fd")) : nil
     return options
   }
 

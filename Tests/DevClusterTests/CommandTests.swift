@@ -28,6 +28,14 @@ import Testing
     }
   }
 
+  /// Numbers are decimal, as they are checked: 010 is ten, and 09 no broken octal number.
+  @Test func numbersAreDecimal() {
+    var up = UpOptions()
+    up.wait = 10
+    up.basePort = 9_999
+    #expect(run("up --wait 010 --base-port 09999").order == .up(up))
+  }
+
   @Test func commandsAreRead() {
     var up = UpOptions()
     #expect(run("up").order == .up(up))
