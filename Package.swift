@@ -189,7 +189,7 @@ let package = Package(
       [
         "Bytes", "GoText", "JSON", "FileSystem", "MVCC", "Membership", "Member",
         "MemberStorage", "Bolt",
-        "EtcdConfig", "EventLoops", "CommandLineTool",
+        "EtcdConfig", "CommandLineTool",
       ]),
     .executableTarget(
       name: "etcdutl", dependencies: ["EtcdUtlKit", "CommandLineTool", "FileSystem", "Platform"],

@@ -23,6 +23,11 @@ public protocol CallOrigin: AnyObject {
   func addMetadata(_ name: String, _ value: Bytes)
 }
 
+extension CallOrigin {
+  /// Metadata and certificate of the client.
+  public var caller: Caller { Caller(metadata: metadata, certificate: certificate) }
+}
+
 /// A call with one request and one answer.
 public protocol UnaryOrigin: CallOrigin {
   /// Called once when the client gives up before the answer; cleared by the answer.

@@ -43,7 +43,7 @@ public final class ServerStream: @unchecked Sendable {
 
   public var metadata: Metadata { origin.metadata }
   /// Metadata and certificate of the client.
-  public var caller: Caller { Caller(metadata: origin.metadata, certificate: origin.certificate) }
+  public var caller: Caller { origin.caller }
   public var path: String { origin.path }
   public var remoteAddress: SocketAddress? { origin.remoteAddress }
   /// When the client stops waiting, in the loop's monotonic nanoseconds.

@@ -15,7 +15,7 @@ public struct UnaryCall: @unchecked Sendable {
   public var loop: EventLoop { origin.loop }
   public var metadata: Metadata { origin.metadata }
   /// Metadata and certificate of the client.
-  public var caller: Caller { Caller(metadata: origin.metadata, certificate: origin.certificate) }
+  public var caller: Caller { origin.caller }
   public var path: String { origin.path }
   public var remoteAddress: SocketAddress? { origin.remoteAddress }
   /// When the client stops waiting, in the loop's monotonic nanoseconds.

@@ -71,11 +71,3 @@ public struct LogQueue: Sendable {
     isInstalling = false
   }
 }
-
-/// Puts a new value in place and returns the old one.
-@inline(__always)
-public func exchange<T>(_ place: inout T, with new: T) -> T {
-  let old = place
-  place = new
-  return old
-}

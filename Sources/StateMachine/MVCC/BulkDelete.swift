@@ -124,7 +124,7 @@ extension MVCCStore {
           put(.lease, Self.leaseKey(id), nil)
           break
         }
-        bulk.deleted += delete(KeyInterval(key: key, rangeEnd: Bytes()))
+        bulk.deleted += delete(key)
         left -= 1
       }
       bulk.source = .lease(id: id, merge)
@@ -136,7 +136,7 @@ extension MVCCStore {
     from start: Bytes, to end: Bytes?, _ limit: Int, _ bulk: inout BulkDelete
   ) -> Bytes? {
     let page = index.page(from: start, to: end, limit) { $0.isLive ? $0.newest : nil }
-    for key in page.keys { bulk.deleted += delete(KeyInterval(key: key, rangeEnd: Bytes())) }
+    for key in page.keys { bulk.deleted += delete(key) }
     if page.next == nil { bulk.isDone = true }
     return page.next
   }

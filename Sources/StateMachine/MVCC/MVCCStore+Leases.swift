@@ -27,7 +27,7 @@ extension MVCCStore {
   public mutating func apply(_ request: Etcdserverpb.LeaseRevokeRequest) throws(StoreError) {
     guard let keys = leases.revoke(request.id) else { throw .leaseNotFound }
     try transact { (store) throws(StoreError) in
-      for key in keys { _ = store.delete(KeyInterval(key: key, rangeEnd: Bytes())) }
+      for key in keys { _ = store.delete(key) }
     }
     put(.lease, Self.leaseKey(request.id), nil)
   }

@@ -196,30 +196,19 @@ public struct MVCCStore: Sendable {
     changes += 1
   }
 
-  /// Deletes the existing keys of an interval inside a transaction, in key order.
-  /// - Returns: their number.
-  mutating func delete(_ interval: KeyInterval) -> Int64 {
-    var keys: [Bytes] = []
-    if interval.isSingle {
-      if index.find(interval.start)?.isLive == true { keys.append(interval.start) }
-    } else {
-      index.scan(from: interval.start, to: interval.end) { entry in
-        if entry.history.isLive { keys.append(entry.key.bytes) }
-        return true
-      }
-    }
+  /// Deletes a key inside a transaction.
+  /// - Returns: how many keys that were: 0 when it did not exist.
+  mutating func delete(_ key: Bytes) -> Int64 {
+    guard index.find(key)?.isLive == true else { return 0 }
     let main = revision + 1
-    for key in keys {
-      active.append(
-        Row(
-          revision: Revision(main: main, sub: Int64(changes)), isTombstone: true,
-          value: Mvccpb.KeyValue(key: key).encoded()))
-      index.append(
-        key,
-        KeyRevision(main: main, created: main, version: 0, sub: changes, isTombstone: true))
-      leases.attach(key, to: 0)
-      changes += 1
-    }
-    return Int64(keys.count)
+    active.append(
+      Row(
+        revision: Revision(main: main, sub: Int64(changes)), isTombstone: true,
+        value: Mvccpb.KeyValue(key: key).encoded()))
+    index.append(
+      key, KeyRevision(main: main, created: main, version: 0, sub: changes, isTombstone: true))
+    leases.attach(key, to: 0)
+    changes += 1
+    return 1
   }
 }

@@ -236,9 +236,9 @@ extension MVCCStore {
     within budget: inout Int
   ) throws(StoreError) -> KVResult? {
     let interval = KeyInterval(key: request.key, rangeEnd: request.rangeEnd)
-    if interval.isSingle || interval.isEmpty {
-      let pair = request.prevKv && !interval.isEmpty ? try current(request.key) : nil
-      let deleted = delete(interval)
+    if interval.isSingle {
+      let pair = request.prevKv ? try current(request.key) : nil
+      let deleted = delete(request.key)
       return .deleteRange(
         revision: currentRevision, deleted: deleted, previous: pair.map { [$0] } ?? [])
     }
