@@ -122,7 +122,7 @@ let package = Package(
     system("CNghttp2", "libnghttp2", "libnghttp2-dev"),
     system("CZlib", "zlib", "zlib1g-dev"),
     library("EventLoops", ["Bytes", "Platform", "GoText", "JSON", "CUV", "CZlib"]),
-    tests("EventLoopsTests", ["TestSupport", "EventLoops", "Bytes"]),
+    tests("EventLoopsTests", ["TestSupport", "EventLoops", "GoText", "Bytes"]),
     library("HTTP", ["Bytes", "Platform", "GoText", "EventLoops", "CZlib"]),
     tests("HTTPTests", ["TestSupport", "HTTP", "EventLoops", "Bytes"]),
     // Calls as services see them; gRPC over HTTP/2 is one way to bring them.

@@ -197,17 +197,42 @@ final class LogLines: Sendable {
   var all: [String] { lines.withLock { $0 } }
 }
 
+/// How many servers run at a time. Each has some forty descriptors, and starting a program from a process with
+/// more than 1,300 of them is not safe: to read their names, Foundation's `Process.run` copies directory
+/// entries of full length, those at the end of a buffer, too.
+private actor Seats {
+  static let shared = Seats()
+  private var free = 6
+  private var waiting: [CheckedContinuation<Void, Never>] = []
+
+  func take() async {
+    if free > 0 {
+      free -= 1
+    } else {
+      await withCheckedContinuation { waiting.append($0) }
+    }
+  }
+
+  func giveBack() {
+    if waiting.isEmpty { free += 1 } else { waiting.removeFirst().resume() }
+  }
+}
+
 /// Runs `body` with a member that serves clients, and stops it.
 func withServer(
   _ config: ServerConfig = ServerConfig(), _ body: (ServerUnderTest) async throws -> Void
 ) async throws {
-  let server = try ServerUnderTest(config)
+  await Seats.shared.take()
+  let result: Result<Void, any Error>
   do {
-    try await server.waitFor("ready to serve client requests")
-    try await body(server)
-  } catch {
+    let server = try ServerUnderTest(config)
+    do {
+      try await server.waitFor("ready to serve client requests")
+      try await body(server)
+      result = .success(())
+    } catch { result = .failure(error) }
     await server.stop()
-    throw error
-  }
-  await server.stop()
+  } catch { result = .failure(error) }
+  await Seats.shared.giveBack()
+  try result.get()
 }

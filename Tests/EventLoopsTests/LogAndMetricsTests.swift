@@ -1,5 +1,6 @@
 import Bytes
 import EventLoops
+import GoText
 import Synchronization
 import Testing
 

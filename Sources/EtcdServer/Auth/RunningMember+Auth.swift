@@ -13,8 +13,8 @@ import Member
 extension RunningMember {
   typealias CallerHandler = (Result<AuthInfo?, EtcdError>) -> Void
 
-  /// Who calls: `nil` without a token or a name in a certificate, or while auth is off. Waits when the token may be newer than
-  /// what is applied here.
+  /// Who calls: `nil` without a token or a name in a certificate, or while auth is off. Waits when the
+  /// token may be newer than what is applied here.
   func identify(_ caller: Caller, _ done: @escaping CallerHandler) {
     guard access.isEnabled else { return done(.success(nil)) }
     guard let token = AccessControl.token(in: caller.metadata) else {

@@ -1,4 +1,5 @@
 import Bytes
+import GoText
 import Synchronization
 
 /// All metrics of a process, and their text form.
