@@ -9,6 +9,7 @@ public enum FloatText {
     let text = value.magnitude.description
     for (offset, character) in text.enumerated() {
       if character == "e" {
+        // checked: the text is a Double's own description
         exponent = Int(text.dropFirst(offset + 1)) ?? 0
         break
       }

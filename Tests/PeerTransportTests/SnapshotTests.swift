@@ -130,7 +130,8 @@ func snapshotMessage(from: UInt64, to: UInt64, term: UInt64 = 3) -> Raftpb.Messa
     // Far more than can be sent before the cut, however late it comes.
     let source = RandomSource(400_000_000_000, &random)
     a.transport.sendSnapshot(snapshotMessage(from: a.id, to: b.id), source: source)
-    try await eventually("the start") { source.offset.withLock { $0 } > 1 << 20 }
+    // Bytes may be on their way before the receiver has taken the connection that is to be cut.
+    try await eventually("the start") { b.state.withLock { !$0.sinks.isEmpty } }
     b.front.killConnections()
     #expect(try await result(a))
     // The two sides hear of it on loops of their own.

@@ -5,6 +5,8 @@ public final class SignalSource: LoopResource, @unchecked Sendable {
   // @unchecked: confined to `loop`, asserted in init and `cancel()`.
   private let handle = UVHandle<uv_signal_t>()
   private let body: (Int32) -> Void
+  /// The handle's memory goes soon after it is closed.
+  private var isClosed = false
 
   fileprivate init(loop: EventLoop, number: Int32, body: @escaping (Int32) -> Void) throws(UVError)
   {
@@ -27,10 +29,16 @@ public final class SignalSource: LoopResource, @unchecked Sendable {
   /// Ends the subscription; the signal's default action is back when it was the last one.
   public func cancel() {
     loop.preconditionCurrent()
-    handle.close()
+    close()
   }
 
-  override func loopStopping() { handle.close() }
+  override func loopStopping() { close() }
+
+  private func close() {
+    guard !isClosed else { return }
+    isClosed = true
+    handle.close()
+  }
 }
 
 extension EventLoop {
