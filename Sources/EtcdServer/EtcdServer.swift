@@ -67,7 +67,7 @@ public final class EtcdServer: @unchecked Sendable {
   }
 
   /// As `--experimental-client-loops` says; with the core's lane and the peers' fewer than
-  /// `RequestID.lanesMax`.
+  /// `RequestIDs.lanesMax`.
   static let clientLoopsMax = 8
 
   private var loops: [EventLoop] { clientLoops + [peerLoop] }

@@ -20,13 +20,13 @@ extension EtcdUtl {
     ]
     command.run = { (invocation) throws(CommandFailure) in
       let log = UtilityLog(console: invocation.console, now: world.now)
-      var ids = RequestID(member: 0, milliseconds: UInt64(clamping: world.now()) &* 1000)
+      var ids = RequestIDs(milliseconds: UInt64(clamping: world.now()) &* 1000)
       let backup = MemberBackup(
         world.fileSystem, dataDirectory: invocation.string("data-dir"),
         walDirectory: invocation.string("wal-dir"),
         backupDirectory: invocation.string("backup-dir"),
         backupWALDirectory: invocation.string("backup-wal-dir"),
-        withV3: invocation.bool("with-v3"), memberID: ids.next())
+        withV3: invocation.bool("with-v3"), memberID: ids.next().rawValue)
       do throws(MemberBackup.Failure) {
         try backup.run(tag: world.random(), pause: world.pause) { describe($0, backup, log) }
       } catch {

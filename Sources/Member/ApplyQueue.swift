@@ -8,7 +8,7 @@ struct ApplyQueue: Sendable {
   struct Bulk: Sendable {
     let entry: Raftpb.Entry
     /// Id of its request.
-    let id: UInt64
+    let id: RequestID
     /// What readers see until it is over.
     let before: StoreSnapshot
     var work: Work
@@ -16,7 +16,7 @@ struct ApplyQueue: Sendable {
 
   /// What is done in steps.
   enum Work: Sendable {
-    case revocation(_ lease: Int64, BulkDelete)
+    case revocation(_ lease: LeaseID, BulkDelete)
     case transaction(Transaction)
     /// Being worked on.
     case taken

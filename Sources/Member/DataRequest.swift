@@ -6,7 +6,7 @@ import Protobuf
 /// fields: that message has more than 1000 bytes, which every entry would set up and take down.
 struct DataRequest: WireDecodable {
   /// From field `ID`, or else from the header.
-  var id: UInt64 { topID != 0 ? topID : header.id }
+  var id: RequestID { RequestID(topID != 0 ? topID : header.id) }
   private(set) var put: Etcdserverpb.PutRequest?
   private(set) var txn: Etcdserverpb.TxnRequest?
   /// Who proposed it; asked for only while auth is on.

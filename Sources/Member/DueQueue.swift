@@ -1,3 +1,5 @@
+import EtcdAPI
+
 /// Leases by the time at which something is due for them. Setting a later time costs one dictionary
 /// write: the queue keeps the old place, which is corrected when it comes up.
 ///
@@ -5,7 +7,7 @@
 struct DueQueue: Sendable {
   struct Place: Sendable {
     let time: Int64
-    let id: Int64
+    let id: LeaseID
 
     func precedes(_ other: Place) -> Bool {
       time == other.time ? id < other.id : time < other.time
@@ -18,14 +20,14 @@ struct DueQueue: Sendable {
     var queued: Int64
   }
 
-  private var entries: [Int64: Entry] = [:]
+  private var entries: [LeaseID: Entry] = [:]
   /// Binary heap, earliest first.
   var heap: [Place] = []
 
   init() {}
 
   /// - Parameter sorted: each id once, by time.
-  init(sorted: [(id: Int64, due: Int64)]) {
+  init(sorted: [(id: LeaseID, due: Int64)]) {
     entries.reserveCapacity(sorted.count)
     heap.reserveCapacity(sorted.count)
     for (id, due) in sorted {
@@ -39,9 +41,9 @@ struct DueQueue: Sendable {
   /// Places in memory, void ones included.
   var places: Int { heap.count }
 
-  func due(of id: Int64) -> Int64? { entries[id]?.due }
+  func due(of id: LeaseID) -> Int64? { entries[id]?.due }
 
-  mutating func set(_ id: Int64, due: Int64) {
+  mutating func set(_ id: LeaseID, due: Int64) {
     guard let entry = entries[id] else {
       entries[id] = Entry(due: due, queued: due)
       push(Place(time: due, id: id))
@@ -55,14 +57,14 @@ struct DueQueue: Sendable {
     }
   }
 
-  mutating func remove(_ id: Int64) {
+  mutating func remove(_ id: LeaseID) {
     guard entries.removeValue(forKey: id) != nil else { return }
     if heap.count > 2 * entries.count + Self.voidPlacesMax { rebuild() }
   }
 
   /// The next id that is due. It stays, is not due before `again` a second time, and keeps its time.
   /// - Parameter steps: places that may still be looked at; counted down.
-  mutating func takeDue(now: Int64, again: Int64, steps: inout Int) -> Int64? {
+  mutating func takeDue(now: Int64, again: Int64, steps: inout Int) -> LeaseID? {
     while steps > 0, let first = heap.first, first.time <= now {
       steps -= 1
       guard let entry = entries[first.id], entry.queued == first.time else {
@@ -78,7 +80,7 @@ struct DueQueue: Sendable {
   }
 
   /// Brings an id up again at `time`, earlier than `takeDue` promised.
-  mutating func recall(_ id: Int64, at time: Int64) {
+  mutating func recall(_ id: LeaseID, at time: Int64) {
     guard let entry = entries[id], time < entry.queued else { return }
     entries[id]!.queued = time
     push(Place(time: time, id: id))

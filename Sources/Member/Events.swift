@@ -12,16 +12,16 @@ public enum MemberEvent: Sendable {
   /// Requests to put into the log; the answer comes as `Reply` with the same id.
   case propose([Proposal])
   /// Linearizable reads: answered as one `ReadBatch` once the state is fresh enough.
-  case read([UInt64])
+  case read([RequestID])
   /// Reads of the state as it is here, without asking the leader.
-  case readLocal([UInt64])
+  case readLocal([RequestID])
   /// Questions that the leader's clock of leases answers; each is answered with its id.
   case askLeases([LeaseQuestion])
   /// Wait until an index is applied here; answered with the id.
-  case awaitApplied(id: UInt64, index: UInt64)
+  case awaitApplied(id: RequestID, index: LogIndex)
   /// Bring the backend up to what is applied now; answered with the id once it is durable, and, when
   /// that is asked for, compactions are over and the rows that they took have left the backend.
-  case flush(id: UInt64, withCompactions: Bool = false)
+  case flush(id: RequestID, withCompactions: Bool = false)
   /// Go on with work that `wantsMore` announced.
   case resume
   /// Go on with the compaction that `wantsCompaction` announced.
@@ -35,29 +35,28 @@ public enum MemberEvent: Sendable {
   /// A snapshot from the leader is in place of backend and log.
   case installed(LogAppend, store: MVCCStore)
   /// The raft snapshot of this index is in the snapshot directory and the log.
-  case snapshotSaved(UInt64)
+  case snapshotSaved(LogIndex)
   /// A peer could not be reached.
-  case unreachable(UInt64)
+  case unreachable(MemberID)
   /// A snapshot sent to a peer arrived, or did not.
-  case snapshotSent(UInt64, failed: Bool)
+  case snapshotSent(MemberID, failed: Bool)
   /// Hand leadership over.
-  case transferLeader(UInt64)
+  case transferLeader(MemberID)
   /// A configuration change; answered with the proposal's id.
-  case changeMembers(id: UInt64, Raftpb.ConfChange)
+  case changeMembers(id: RequestID, Raftpb.ConfChange)
   /// Asks whether a learner holds enough of the log to be promoted; answered with the id.
-  case checkLearner(id: UInt64, learner: UInt64)
+  case checkLearner(id: RequestID, learner: MemberID)
   /// The backend was rewritten without changing a row.
   case replacedBackend(any CommittedRows)
 }
 
 /// A request on its way into the log.
 public struct Proposal: Sendable {
-  /// Unique over all members (`RequestID`).
-  public let id: UInt64
+  public let id: RequestID
   /// Encoded InternalRaftRequest or v2 Request.
   public let data: Bytes
 
-  public init(id: UInt64, data: Bytes) {
+  public init(id: RequestID, data: Bytes) {
     self.id = id
     self.data = data
   }
@@ -78,7 +77,7 @@ public struct LogAppend: Sendable {
 
 /// The answer to a proposal.
 public struct Reply: Sendable {
-  public let id: UInt64
+  public let id: RequestID
   public let outcome: Outcome
 }
 
@@ -86,7 +85,7 @@ public struct Reply: Sendable {
 public enum Outcome: Sendable {
   case kv(KVResult)
   case alarms([Etcdserverpb.AlarmMember], revision: Int64)
-  case leaseGranted(id: Int64, ttl: Int64, revision: Int64)
+  case leaseGranted(id: LeaseID, ttl: Int64, revision: Int64)
   case leaseRevoked(revision: Int64)
   case lease(LeaseAnswer)
   case members([MemberInfo])
@@ -105,11 +104,11 @@ public struct ReadState: Sendable {
 
 /// Linearizable reads that may run on a snapshot now, or failed together.
 public struct ReadBatch: Sendable {
-  public let ids: [UInt64]
+  public let ids: [RequestID]
   public let result: Result<ReadState, EtcdError>
 
   /// The batch with some of its reads alone; `nil` when it has none of them.
-  public func part(_ holds: (UInt64) -> Bool) -> ReadBatch? {
+  public func part(_ holds: (RequestID) -> Bool) -> ReadBatch? {
     let ids = ids.filter(holds)
     return ids.isEmpty ? nil : ReadBatch(ids: ids, result: result)
   }
@@ -171,10 +170,10 @@ public struct MemberOutput: Sendable {
 /// Facts about a member core for status, health and metrics.
 public struct MemberStatus: Sendable, Equatable {
   public init() {}
-  public var leader: UInt64 = 0
-  public var term: UInt64 = 0
-  public var commitIndex: UInt64 = 0
-  public var appliedIndex: UInt64 = 0
+  public var leader = MemberID.none
+  public var term: Term = 0
+  public var commitIndex: LogIndex = 0
+  public var appliedIndex: LogIndex = 0
   public var revision: Int64 = 1
   public var compactRevision: Int64 = -1
   public var keys: Int = 0

@@ -1,4 +1,6 @@
-/// What waits under ids of `RequestID`: a hash table with open addressing.
+import EtcdAPI
+
+/// What waits under ids of requests: a hash table with open addressing.
 ///
 /// Such ids are spread well by one multiplication; a general dictionary would hash each of them four
 /// times on the way of a request. Values and ids lie side by side; the table is at most half full.
@@ -6,7 +8,7 @@
 /// - Complexity: every operation is O(1) on average; memory follows the largest number that waited.
 public struct IDTable<Value> {
   fileprivate struct Slot {
-    var id: UInt64 = 0
+    var id: RequestID = 0
     var value: Value?
   }
 
@@ -22,21 +24,21 @@ public struct IDTable<Value> {
 
   private var mask: Int { slots.count - 1 }
 
-  private func home(_ id: UInt64) -> Int {
-    Int(truncatingIfNeeded: (id &* 0x9e37_79b9_7f4a_7c15) >> UInt64(shift))
+  private func home(_ id: RequestID) -> Int {
+    Int(truncatingIfNeeded: (id.rawValue &* 0x9e37_79b9_7f4a_7c15) >> UInt64(shift))
   }
 
   /// Place of an id, or the free place where its search ends.
-  private func place(_ id: UInt64) -> Int {
+  private func place(_ id: RequestID) -> Int {
     var place = home(id)
     while slots[place].value != nil && slots[place].id != id { place = (place + 1) & mask }
     return place
   }
 
-  public subscript(id: UInt64) -> Value? { slots.isEmpty ? nil : slots[place(id)].value }
+  public subscript(id: RequestID) -> Value? { slots.isEmpty ? nil : slots[place(id)].value }
 
   /// Puts a value under an id, in place of an earlier one.
-  public mutating func insert(_ value: Value, for id: UInt64) {
+  public mutating func insert(_ value: Value, for id: RequestID) {
     if (count + 1) * 2 > slots.count { grow() }
     let place = place(id)
     if slots[place].value == nil { count += 1 }
@@ -45,7 +47,7 @@ public struct IDTable<Value> {
 
   /// Takes a value out.
   @discardableResult
-  public mutating func remove(_ id: UInt64) -> Value? {
+  public mutating func remove(_ id: RequestID) -> Value? {
     guard count > 0 else { return nil }
     var hole = place(id)
     guard let taken = slots[hole].value else { return nil }

@@ -1,25 +1,25 @@
 import Auth
 import Bytes
+import EtcdAPI
 import MVCC
 
 /// A question that the leader's clock of leases answers.
 public struct LeaseQuestion: Sendable {
   public enum Kind: Sendable {
     /// Start the lease's time anew.
-    case renew(Int64)
+    case renew(LeaseID)
     /// What is left of the lease, and on request its keys.
-    case timeToLive(Int64, keys: Bool)
+    case timeToLive(LeaseID, keys: Bool)
     /// All leases, as this member knows them; any member answers.
     case list
     /// The keys of a lease, or of all, as this member knows them; any member answers.
-    case keys(Int64?)
+    case keys(LeaseID?)
   }
 
-  /// Unique over all members (`RequestID`).
-  public let id: UInt64
+  public let id: RequestID
   public let kind: Kind
 
-  public init(id: UInt64, _ kind: Kind) {
+  public init(id: RequestID, _ kind: Kind) {
     self.id = id
     self.kind = kind
   }
@@ -40,7 +40,7 @@ public enum LeaseAnswer: Sendable {
 
 /// A lease and when it ends.
 public struct LeaseListing: Sendable, Hashable {
-  public let id: Int64
+  public let id: LeaseID
   /// Milliseconds on the leader's clock; 0 on other members, which do not know.
   public let deadline: Int64
 }
@@ -60,26 +60,26 @@ public struct LeaseActivity: Sendable {
 /// Renewals that wait until an entry about their lease is applied.
 struct ParkedRenewals: Sendable {
   struct Renewal: Sendable {
-    let id: UInt64
+    let id: RequestID
     let tick: Int
   }
 
-  private var byLease: [Int64: [Renewal]] = [:]
+  private var byLease: [LeaseID: [Renewal]] = [:]
   private(set) var count = 0
 
-  mutating func park(_ renewal: Renewal, lease: Int64) {
+  mutating func park(_ renewal: Renewal, lease: LeaseID) {
     byLease[lease, default: []].append(renewal)
     count += 1
   }
 
-  mutating func take(_ lease: Int64) -> [Renewal] {
+  mutating func take(_ lease: LeaseID) -> [Renewal] {
     guard count > 0, let taken = byLease.removeValue(forKey: lease) else { return [] }
     count -= taken.count
     return taken
   }
 
   /// All of them, in the order of their ids.
-  mutating func takeAll() -> [UInt64] {
+  mutating func takeAll() -> [RequestID] {
     guard count > 0 else { return [] }
     defer {
       byLease.removeAll()
@@ -89,9 +89,9 @@ struct ParkedRenewals: Sendable {
   }
 
   /// Those that waited too long, in the order of their ids.
-  mutating func takeExpired(tick: Int, after limit: Int) -> [UInt64] {
+  mutating func takeExpired(tick: Int, after limit: Int) -> [RequestID] {
     guard count > 0 else { return [] }
-    var expired: [UInt64] = []
+    var expired: [RequestID] = []
     for (lease, renewals) in byLease {
       let left = renewals.filter { tick - $0.tick < limit }
       guard left.count < renewals.count else { continue }

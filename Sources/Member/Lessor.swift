@@ -40,14 +40,14 @@ struct Lessor: Sendable {
 
   let config: Config
   /// Term in which this member leads and keeps the deadlines; `nil` when another one does.
-  private(set) var primaryTerm: UInt64?
+  private(set) var primaryTerm: Term?
   private var expiry = DueQueue()
   private var checkpoints = DueQueue()
   /// Leases whose revocation is under way, and when it is given up.
-  private var revoking: [Int64: Int64] = [:]
+  private var revoking: [LeaseID: Int64] = [:]
   /// Leases in checkpoints that are in the log and not applied; one a lease at a time, or a renewal that waits
   /// for one would be overtaken by the next.
-  private var checkpointing: Set<Int64> = []
+  private var checkpointing: Set<LeaseID> = []
   /// Thousandths of revocations that may be made now.
   private var credit: Int64 = 0
   private var steps = 0
@@ -68,10 +68,10 @@ struct Lessor: Sendable {
 
   /// Begins to keep deadlines: every lease gets what was left at its last checkpoint, or all of its
   /// time, and the extension. A pile of leases that would end together is drawn apart.
-  mutating func promote(term: UInt64, now: Int64, leases: LeaseTable) {
+  mutating func promote(term: Term, now: Int64, leases: LeaseTable) {
     demote()
     primaryTerm = term
-    var deadlines: [(id: Int64, due: Int64)] = []
+    var deadlines: [(id: LeaseID, due: Int64)] = []
     deadlines.reserveCapacity(leases.leases.count)
     for (id, lease) in leases.leases {
       let seconds =
@@ -86,7 +86,7 @@ struct Lessor: Sendable {
 
   /// Puts deadlines so far apart that the piled up ones use three quarters of the revocations that
   /// are possible, and leave the rest to those that come.
-  private func spread(_ deadlines: inout [(id: Int64, due: Int64)]) {
+  private func spread(_ deadlines: inout [(id: LeaseID, due: Int64)]) {
     let gap = 1_000_000 / (config.revokesPerSecond * 3 / 4)  // microseconds
     var next = Int64.min
     for position in deadlines.indices {
@@ -114,14 +114,14 @@ struct Lessor: Sendable {
   }
 
   /// Starts a lease's time anew: granted or renewed. Without effect unless primary.
-  mutating func refresh(_ id: Int64, _ lease: LeaseTable.Lease, now: Int64) {
+  mutating func refresh(_ id: LeaseID, _ lease: LeaseTable.Lease, now: Int64) {
     guard isPrimary else { return }
     expiry.set(id, due: deadline(ttl(of: lease), now))
     if checkpoints.due(of: id) == nil { scheduleCheckpoint(id, seconds: ttl(of: lease), now: now) }
   }
 
   /// The lease is gone. - Returns: whether it was revoked because it was overdue.
-  mutating func remove(_ id: Int64) -> Bool {
+  mutating func remove(_ id: LeaseID) -> Bool {
     guard isPrimary else { return false }
     expiry.remove(id)
     checkpoints.remove(id)
@@ -129,20 +129,20 @@ struct Lessor: Sendable {
     return revoking.removeValue(forKey: id) != nil
   }
 
-  func isOverdue(_ id: Int64, now: Int64) -> Bool {
+  func isOverdue(_ id: LeaseID, now: Int64) -> Bool {
     guard let due = expiry.due(of: id) else { return false }
     return due <= now
   }
 
   /// Whole seconds that are left at least; 0 when overdue, `nil` when not primary.
-  func remaining(_ id: Int64, now: Int64) -> Int64? {
+  func remaining(_ id: LeaseID, now: Int64) -> Int64? {
     guard let due = expiry.due(of: id) else { return nil }
     // Up to a tick has passed since `now`.
     return Swift.max(due - config.tick - now - 1, 0) / 1000
   }
 
   /// When the lease ends; `nil` when not primary.
-  func deadline(of id: Int64) -> Int64? { expiry.due(of: id) }
+  func deadline(of id: LeaseID) -> Int64? { expiry.due(of: id) }
 
   // MARK: Work
 
@@ -155,9 +155,9 @@ struct Lessor: Sendable {
   }
 
   /// Overdue leases to revoke now, within the rate and the number that may be under way.
-  mutating func takeOverdue(now: Int64) -> [Int64] {
+  mutating func takeOverdue(now: Int64) -> [LeaseID] {
     guard isPrimary, credit >= 1000, steps > 0 else { return [] }
-    var taken: [Int64] = []
+    var taken: [LeaseID] = []
     while credit >= 1000, revoking.count < config.revokesInFlight,
       let id = expiry.takeDue(now: now, again: now + config.retry, steps: &steps)
     {
@@ -169,7 +169,7 @@ struct Lessor: Sendable {
   }
 
   /// Revocations could not be put into the log: they are tried at the next tick.
-  mutating func giveBack(_ ids: [Int64], now: Int64) {
+  mutating func giveBack(_ ids: [LeaseID], now: Int64) {
     for id in ids {
       revoking[id] = nil
       expiry.recall(id, at: now + config.tick)
@@ -178,16 +178,16 @@ struct Lessor: Sendable {
 
   // MARK: Checkpoints
 
-  private mutating func scheduleCheckpoint(_ id: Int64, seconds: Int64, now: Int64) {
+  private mutating func scheduleCheckpoint(_ id: LeaseID, seconds: Int64, now: Int64) {
     guard let interval = config.checkpointInterval, seconds * 1000 > interval else { return }
     checkpoints.set(id, due: now + interval)
   }
 
   /// Whether a checkpoint of the lease is on its way: a renewal must not overtake it.
-  func isCheckpointing(_ id: Int64) -> Bool { checkpointing.contains(id) }
+  func isCheckpointing(_ id: LeaseID) -> Bool { checkpointing.contains(id) }
 
   /// A checkpoint that forgets what an earlier one recorded is in the log.
-  mutating func willForget(_ id: Int64) {
+  mutating func willForget(_ id: LeaseID) {
     precondition(checkpointing.insert(id).inserted, "two checkpoints of lease \(id) at a time")
   }
 
@@ -210,7 +210,7 @@ struct Lessor: Sendable {
       guard seconds < ttl(of: lease), !isCheckpointing(id) else { continue }
       if seconds * 1000 <= interval { checkpoints.remove(id) }
       checkpointing.insert(id)
-      taken.append(Etcdserverpb.LeaseCheckpoint(id: id, remainingTTL: seconds))
+      taken.append(Etcdserverpb.LeaseCheckpoint(id: id.rawValue, remainingTTL: seconds))
     }
     return taken
   }
@@ -218,12 +218,13 @@ struct Lessor: Sendable {
   /// Checkpoints could not be put into the log.
   mutating func giveBack(_ taken: [Etcdserverpb.LeaseCheckpoint], now: Int64) {
     for checkpoint in taken {
-      checkpointing.remove(checkpoint.id)
-      checkpoints.set(checkpoint.id, due: now + config.tick)
+      let id = LeaseID(checkpoint.id)
+      checkpointing.remove(id)
+      checkpoints.set(id, due: now + config.tick)
     }
   }
 
-  mutating func didCheckpoint(_ id: Int64) { checkpointing.remove(id) }
+  mutating func didCheckpoint(_ id: LeaseID) { checkpointing.remove(id) }
 
   // MARK: Invariants
 

@@ -24,10 +24,10 @@ extension MemberCore {
   }
 
   private mutating func apply(_ entry: Raftpb.Entry, _ out: inout MemberOutput) {
-    precondition(
-      entry.index == applied.index + 1, "entry \(entry.index) applied after \(applied.index)")
+    let index = LogIndex(entry.index)
+    precondition(index == applied.index.next, "entry \(index) applied after \(applied.index)")
     // The backend may be ahead of the raft snapshot that the log was read from.
-    let isReplay = entry.index <= replayUntil
+    let isReplay = index <= replayUntil
     switch entry.type {
     case .normal: applyNormal(entry, isReplay: isReplay, &out)
     case .confChange, .confChangeV2: applyConfChange(entry, isReplay: isReplay, &out)
@@ -37,9 +37,9 @@ extension MemberCore {
   }
 
   mutating func didApply(_ entry: Raftpb.Entry) {
-    applied.index = entry.index
-    applied.term = entry.term
-    if entry.index == replayUntil { durable = applied }
+    applied.index = LogIndex(entry.index)
+    applied.term = Term(entry.term)
+    if applied.index == replayUntil { durable = applied }
   }
 
   private mutating func applyNormal(
@@ -47,7 +47,7 @@ extension MemberCore {
   ) {
     if entry.data.isEmpty {
       // The empty entry of a new leader.
-      if !isReplay { promoteLessor(at: entry.term) }
+      if !isReplay { promoteLessor(at: Term(entry.term)) }
       return
     }
     if isReplay {
@@ -77,10 +77,10 @@ extension MemberCore {
       didApply(ApplyOperation(request), .done)
       return
     }
-    let id = request.id != 0 ? request.id : request.header?.id ?? 0
+    let id = RequestID(request.id != 0 ? request.id : request.header?.id ?? 0)
     let outcome =
       AuthStore.concerns(request)
-      ? applyAuth(request, index: entry.index, &out) : apply(request, entry, id: id, &out)
+      ? applyAuth(request, index: LogIndex(entry.index), &out) : apply(request, entry, id: id, &out)
     if applyQueue.bulk == nil { didApply(ApplyOperation(request), outcome ?? .done) }
     if let outcome { reply(id, outcome, &out) }
   }
@@ -138,7 +138,7 @@ extension MemberCore {
 
   /// - Returns: the answer; `nil` when it comes later.
   private mutating func apply(
-    _ request: Etcdserverpb.InternalRaftRequest, _ entry: Raftpb.Entry, id: UInt64,
+    _ request: Etcdserverpb.InternalRaftRequest, _ entry: Raftpb.Entry, id: RequestID,
     _ out: inout MemberOutput
   ) -> Outcome? {
     if let refusal = refusal(of: request) ?? authRefusal(of: request) { return .failed(refusal) }
@@ -295,7 +295,7 @@ struct PhysicalCompaction {
     case committing
   }
 
-  let id: UInt64
+  let id: RequestID
   let revision: Int64
   let result: KVResult
   var stage = Stage.running

@@ -5,13 +5,13 @@ import MVCC
 /// Users and roles: their entries, and who may have other entries applied.
 extension MemberCore {
   mutating func applyAuth(
-    _ request: Etcdserverpb.InternalRaftRequest, index: UInt64, _ out: inout MemberOutput
+    _ request: Etcdserverpb.InternalRaftRequest, index: LogIndex, _ out: inout MemberOutput
   ) -> Outcome {
     do throws(EtcdError) {
       let before = auth.revision
       let wasEnabled = auth.isEnabled
       let (result, event) = try auth.apply(
-        request, index: index, to: &store, hash: config.hashPassword)
+        request, index: index.rawValue, to: &store, hash: config.hashPassword)
       if auth.revision != before || auth.isEnabled != wasEnabled { out.auth = auth }
       if let event { out.tokenEvents.append(event) }
       return .auth(result, revision: store.revision)
@@ -43,7 +43,7 @@ extension MemberCore {
     if auth.revision != before { out.tokenEvents.append(.invalidateAll) }
   }
 
-  mutating func awaitApplied(_ index: UInt64, id: UInt64, _ out: inout MemberOutput) {
+  mutating func awaitApplied(_ index: LogIndex, id: RequestID, _ out: inout MemberOutput) {
     guard index > applied.index else {
       out.replies.append(Reply(id: id, outcome: .done))
       return

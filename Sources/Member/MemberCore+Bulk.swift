@@ -6,11 +6,12 @@ import Raft
 extension MemberCore {
   /// Begins a revocation that is to be done in steps. - Returns: false when it is none.
   mutating func beginRevocation(
-    _ request: Etcdserverpb.LeaseRevokeRequest, _ entry: Raftpb.Entry, id: UInt64
+    _ request: Etcdserverpb.LeaseRevokeRequest, _ entry: Raftpb.Entry, id: RequestID
   ) -> Bool {
     guard let delete = store.beginRevoke(request, over: config.applyStepKeys) else { return false }
     applyQueue.bulk = ApplyQueue.Bulk(
-      entry: entry, id: id, before: store.snapshot(), work: .revocation(request.id, delete))
+      entry: entry, id: id, before: store.snapshot(), work: .revocation(LeaseID(request.id), delete)
+    )
     return true
   }
 
@@ -18,7 +19,7 @@ extension MemberCore {
   /// - Returns: the answer; `nil` when it comes later.
   /// - Throws: what the transaction is refused with.
   mutating func apply(
-    _ request: Etcdserverpb.TxnRequest, _ entry: Raftpb.Entry, id: UInt64
+    _ request: Etcdserverpb.TxnRequest, _ entry: Raftpb.Entry, id: RequestID
   ) throws(StoreError) -> KVResult? {
     guard request.hasIntervals else { return try store.apply(request) }
     return try begin(Transaction(request), entry, id: id)
@@ -26,14 +27,14 @@ extension MemberCore {
 
   /// The same for a deletion.
   mutating func apply(
-    _ request: Etcdserverpb.DeleteRangeRequest, _ entry: Raftpb.Entry, id: UInt64
+    _ request: Etcdserverpb.DeleteRangeRequest, _ entry: Raftpb.Entry, id: RequestID
   ) throws(StoreError) -> KVResult? {
     guard !request.rangeEnd.isEmpty else { return try store.apply(request) }
     return try begin(Transaction(deleting: request), entry, id: id)
   }
 
   private mutating func begin(
-    _ transaction: Transaction, _ entry: Raftpb.Entry, id: UInt64
+    _ transaction: Transaction, _ entry: Raftpb.Entry, id: RequestID
   ) throws(StoreError) -> KVResult? {
     let before = store.snapshot()
     var transaction = transaction

@@ -49,7 +49,7 @@ public struct MemberState: Sendable {
   let store: MVCCStore
   let lessor: Lessor
   let applied: MemberCore.Position
-  let durableIndex: UInt64
+  let durableIndex: LogIndex
   let durableRows: any CommittedRows
   /// Whether what the backend held at the start was applied.
   let isReplayed: Bool
@@ -65,7 +65,7 @@ public struct MemberState: Sendable {
     if isReplayed, durableIndex > 0 {
       do throws(StoreError) {
         var reader = ByteReader(try durableRows.value(.meta, "consistent_index") ?? Bytes())
-        let index: UInt64 = reader.readBigEndian() ?? 0
+        let index = LogIndex(reader.readBigEndian() ?? 0)
         if index != durableIndex { return "1: rows of \(index), durable \(durableIndex)" }
       } catch { return "1: \(error)" }
     }
@@ -84,12 +84,13 @@ extension MemberCore.Position {
   /// - Returns: the first one that does not hold.
   func checkInvariants() -> String? {
     guard (index == 0) == (term == 0) else { return "1: index \(index) in term \(term)" }
-    let named = Set(confState.voters + confState.learners + confState.votersOutgoing)
+    let named = Set(
+      (confState.voters + confState.learners + confState.votersOutgoing).map { MemberID($0) })
     guard named == Set(membership.members.keys) else {
       return "2: the configuration names \(named.sorted()), members are "
         + "\(membership.members.keys.sorted())"
     }
-    let learners = Set(confState.learners + confState.learnersNext)
+    let learners = Set((confState.learners + confState.learnersNext).map { MemberID($0) })
     for member in membership.sorted where member.isLearner != learners.contains(member.id) {
       return "2: member \(member.id) learns: \(member.isLearner), learners \(learners.sorted())"
     }
@@ -105,7 +106,7 @@ extension MemberCore.Position {
   /// What the v2 store has too. Names and client URLs come there when a member publishes them.
   private static func facts(of membership: Membership) -> [String] {
     membership.sorted.map { "\($0.hexID) \($0.peerURLs) \($0.isLearner)" }
-      + membership.removed.sorted().map { "removed \(String($0, radix: 16))" }
+      + membership.removed.sorted().map { "removed \($0.hex)" }
       + [membership.clusterVersion ?? "no version"]
   }
 }

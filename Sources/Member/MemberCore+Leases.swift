@@ -12,27 +12,27 @@ extension MemberCore {
   private var leaseTime: Int64 { Int64(ticks) * Int64(config.tickMilliseconds) }
 
   /// Leases that exist as far as the log is applied here, in order.
-  public var leaseIDs: [Int64] { store.leases.leases.keys.sorted() }
-  public func holdsLease(_ id: Int64) -> Bool { store.leases.contains(id) }
+  public var leaseIDs: [LeaseID] { store.leases.leases.keys.sorted() }
+  public func holdsLease(_ id: LeaseID) -> Bool { store.leases.contains(id) }
 
   // MARK: Leadership
 
   /// The empty entry of a term is applied: if this member leads in it, everything that earlier leaders
   /// did is applied too, and the deadlines begin.
-  mutating func promoteLessor(at term: UInt64) {
-    guard isLeader, node.basicStatus.hardState.term == term else { return }
+  mutating func promoteLessor(at term: Term) {
+    guard isLeader, Term(node.basicStatus.hardState.term) == term else { return }
     lessor.promote(term: term, now: leaseTime, leases: store.leases)
   }
 
   /// Ends the deadlines when this member does not lead any more.
   private mutating func checkLessor(_ out: inout MemberOutput) {
     guard let term = lessor.primaryTerm else { return }
-    if isLeader, node.basicStatus.hardState.term == term { return }
+    if isLeader, Term(node.basicStatus.hardState.term) == term { return }
     lessor.demote()
     fail(parkedRenewals.takeAll(), .notLeader, &out)
   }
 
-  private func fail(_ ids: [UInt64], _ error: EtcdError, _ out: inout MemberOutput) {
+  private func fail(_ ids: [RequestID], _ error: EtcdError, _ out: inout MemberOutput) {
     for id in ids { out.replies.append(Reply(id: id, outcome: .failed(error))) }
   }
 
@@ -43,21 +43,20 @@ extension MemberCore {
   ) throws(StoreError) -> Outcome {
     let ttl = try store.apply(grant, minTTL: lessor.config.minTTL)
     out.leases.granted.append(ttl)
-    if let lease = store.leases.leases[grant.id] {
-      lessor.refresh(grant.id, lease, now: leaseTime)
-    }
-    return .leaseGranted(id: grant.id, ttl: ttl, revision: store.revision)
+    let id = LeaseID(grant.id)
+    if let lease = store.leases.leases[id] { lessor.refresh(id, lease, now: leaseTime) }
+    return .leaseGranted(id: id, ttl: ttl, revision: store.revision)
   }
 
   mutating func applyLease(
     _ revoke: Etcdserverpb.LeaseRevokeRequest, _ out: inout MemberOutput
   ) throws(StoreError) -> Outcome {
     try store.apply(revoke)
-    return didRevoke(revoke.id, &out)
+    return didRevoke(LeaseID(revoke.id), &out)
   }
 
   /// A lease is gone, and its keys with it.
-  mutating func didRevoke(_ id: Int64, _ out: inout MemberOutput) -> Outcome {
+  mutating func didRevoke(_ id: LeaseID, _ out: inout MemberOutput) -> Outcome {
     out.leases.revoked += 1
     if lessor.remove(id) { out.leases.expired += 1 }
     fail(parkedRenewals.take(id).map(\.id), .leaseNotFound, &out)
@@ -69,10 +68,9 @@ extension MemberCore {
   ) {
     store.apply(request, persist: persistsCheckpoints)
     for checkpoint in request.checkpoints {
-      lessor.didCheckpoint(checkpoint.id)
-      for renewal in parkedRenewals.take(checkpoint.id) {
-        renew(checkpoint.id, renewal, &out)
-      }
+      let id = LeaseID(checkpoint.id)
+      lessor.didCheckpoint(id)
+      for renewal in parkedRenewals.take(id) { renew(id, renewal, &out) }
     }
   }
 
@@ -112,7 +110,7 @@ extension MemberCore {
     }
   }
 
-  private func keysOf(_ lease: Int64) -> [LeaseKeys] {
+  private func keysOf(_ lease: LeaseID) -> [LeaseKeys] {
     store.leases.leases[lease].map { [$0.keys] } ?? []
   }
 
@@ -126,7 +124,7 @@ extension MemberCore {
 
   /// Answers a question whose round is over.
   mutating func finish(
-    _ kind: LeaseQuestion.Kind, _ id: UInt64, _ result: Result<StoreSnapshot, EtcdError>,
+    _ kind: LeaseQuestion.Kind, _ id: RequestID, _ result: Result<StoreSnapshot, EtcdError>,
     _ out: inout MemberOutput
   ) {
     if case .failure(let error) = result {
@@ -137,7 +135,7 @@ extension MemberCore {
   }
 
   private mutating func answer(
-    _ kind: LeaseQuestion.Kind, _ id: UInt64, _ out: inout MemberOutput
+    _ kind: LeaseQuestion.Kind, _ id: RequestID, _ out: inout MemberOutput
   ) {
     switch kind {
     case .renew(let lease):
@@ -161,7 +159,7 @@ extension MemberCore {
   /// - what a checkpoint recorded as left must be forgotten by a quorum before the lease may count on
   ///   more, or the next leader would end it early.
   private mutating func renew(
-    _ id: Int64, _ renewal: ParkedRenewals.Renewal, _ out: inout MemberOutput
+    _ id: LeaseID, _ renewal: ParkedRenewals.Renewal, _ out: inout MemberOutput
   ) {
     guard lessor.isPrimary else { return fail([renewal.id], .notLeader, &out) }
     guard let lease = store.leases.leases[id] else {
@@ -171,7 +169,7 @@ extension MemberCore {
       return parkedRenewals.park(renewal, lease: id)
     }
     if lease.remaining > 0 {
-      let forget = Etcdserverpb.LeaseCheckpoint(id: id, remainingTTL: 0)
+      let forget = Etcdserverpb.LeaseCheckpoint(id: id.rawValue, remainingTTL: 0)
       guard proposeCheckpoints([forget]) else { return fail([renewal.id], .notLeader, &out) }
       lessor.willForget(id)
       return parkedRenewals.park(renewal, lease: id)
@@ -207,14 +205,15 @@ extension MemberCore {
   /// the lease is tried again.
   /// - Returns: whether the entries are in this leader's log.
   /// - Source: etcd `revokeExpiredLeases`, `WithRoot`.
-  private mutating func proposeRevocations(_ leases: [Int64]) -> Bool {
+  private mutating func proposeRevocations(_ leases: [LeaseID]) -> Bool {
     let caller: AuthInfo = auth.isEnabled ? auth.rootInfo : .nobody
     return appendOwn(
       leases.map { lease in
         Etcdserverpb.InternalRaftRequest(
-          leaseRevoke: Etcdserverpb.LeaseRevokeRequest(id: lease),
+          leaseRevoke: Etcdserverpb.LeaseRevokeRequest(id: lease.rawValue),
           header: Etcdserverpb.RequestHeader(
-            id: readContexts.next(), username: caller.username, authRevision: caller.revision)
+            id: readContexts.next().rawValue, username: caller.username,
+            authRevision: caller.revision)
         ).encoded()
       })
   }
@@ -225,7 +224,7 @@ extension MemberCore {
     appendOwn([
       Etcdserverpb.InternalRaftRequest(
         leaseCheckpoint: Etcdserverpb.LeaseCheckpointRequest(checkpoints: checkpoints),
-        header: Etcdserverpb.RequestHeader(id: readContexts.next())
+        header: Etcdserverpb.RequestHeader(id: readContexts.next().rawValue)
       ).encoded()
     ])
   }

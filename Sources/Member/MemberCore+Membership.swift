@@ -31,30 +31,30 @@ extension MemberCore {
       try applied.membership.validate(change)
     } catch {
       // A refused change still takes its place in the log: a change of no member.
-      applyToRaft(Raftpb.ConfChange(type: .addNode).asV2, at: entry.index)
-      reply(raw.id, .failed(EtcdError(error)), &out)
+      applyToRaft(Raftpb.ConfChange(type: .addNode).asV2, at: LogIndex(entry.index))
+      reply(RequestID(raw.id), .failed(EtcdError(error)), &out)
       return
     }
-    applyToRaft(raw.asV2, at: entry.index)
+    applyToRaft(raw.asV2, at: LogIndex(entry.index))
     applied.membership.apply(change)
     applied.membership.record(change, in: &applied.v2)
     if !isReplay { save(change) }
     out.memberChanges.append(change)
     if case .remove(let gone) = change, gone == id { out.removedSelf = true }
-    reply(raw.id, .members(applied.membership.sorted), &out)
+    reply(RequestID(raw.id), .members(applied.membership.sorted), &out)
   }
 
   /// Changes of several members at once, and the entry that leaves the joint configuration.
   private mutating func applyJointChange(_ entry: Raftpb.Entry) {
     do throws(RaftError) {
-      if let change = try entry.confChange() { applyToRaft(change, at: entry.index) }
+      if let change = try entry.confChange() { applyToRaft(change, at: LogIndex(entry.index)) }
     } catch { halt("entry \(entry.index): \(error)") }
   }
 
   /// - Parameter index: of the entry that holds the change.
-  private mutating func applyToRaft(_ change: Raftpb.ConfChangeV2, at index: UInt64) {
+  private mutating func applyToRaft(_ change: Raftpb.ConfChangeV2, at index: LogIndex) {
     do throws(RaftError) {
-      applied.confState = try node.applyConfChange(change, at: index)
+      applied.confState = try node.applyConfChange(change, at: index.rawValue)
     } catch {
       halt("configuration change at index \(index): \(error)")
     }
@@ -71,13 +71,13 @@ extension MemberCore {
     case .promote(let id): saveMember(id)
     case .update(let member): saveMember(member.id)
     case .remove(let id):
-      let key = Bytes(String(id, radix: 16))
+      let key = Bytes(id.hex)
       store.put(.members, key, nil)
       store.put(.membersRemoved, key, "removed")
     }
   }
 
-  private mutating func saveMember(_ id: UInt64) {
+  private mutating func saveMember(_ id: MemberID) {
     guard let member = applied.membership.members[id] else { return }
     store.put(.members, Bytes(member.hexID), member.json())
   }
@@ -96,12 +96,12 @@ extension MemberCore {
     _ out: inout MemberOutput
   ) {
     setAttributes(
-      of: request.memberID, name: request.memberAttributes?.name ?? "",
+      of: MemberID(request.memberID), name: request.memberAttributes?.name ?? "",
       clientURLs: request.memberAttributes?.clientURLs ?? [], isReplay: isReplay, &out)
   }
 
   mutating func setAttributes(
-    of member: UInt64, name: String, clientURLs: [String], isReplay: Bool,
+    of member: MemberID, name: String, clientURLs: [String], isReplay: Bool,
     _ out: inout MemberOutput
   ) {
     guard applied.membership.setAttributes(of: member, name: name, clientURLs: clientURLs) else {

@@ -19,7 +19,7 @@ extension MemberCore {
     proposeParked(&out)
   }
 
-  mutating func wait(for id: UInt64) {
+  mutating func wait(for id: RequestID) {
     waiting.insert(ticks, for: id)
     waitingOrder.append(Waiting(id: id, startTick: ticks))
   }
@@ -44,10 +44,10 @@ extension MemberCore {
     }
   }
 
-  mutating func propose(_ change: Raftpb.ConfChange, id: UInt64, _ out: inout MemberOutput) {
+  mutating func propose(_ change: Raftpb.ConfChange, id: RequestID, _ out: inout MemberOutput) {
     wait(for: id)
     var change = change
-    change.id = id
+    change.id = id.rawValue
     do throws(RaftError) { try node.proposeConfChange(.v1(change)) } catch {
       proposalsFailed += 1
       waiting.remove(id)
@@ -60,11 +60,11 @@ extension MemberCore {
   private static let learnerReadyPart = 0.9
 
   /// Says whether a learner is ready; only the leader knows.
-  func checkLearner(_ learner: UInt64, id: UInt64, _ out: inout MemberOutput) {
+  func checkLearner(_ learner: MemberID, id: RequestID, _ out: inout MemberOutput) {
     let status = node.status
     var verdict = Outcome.done
     if let own = status.progress[status.basic.id], isLeader {
-      if let progress = status.progress[learner] {
+      if let progress = status.progress[learner.rawValue] {
         let part = Double(progress.match) / Double(Swift.max(own.match, 1))
         if part < Self.learnerReadyPart { verdict = .failed(.learnerNotReady) }
       } else {
@@ -77,7 +77,7 @@ extension MemberCore {
   }
 
   /// Answers a request when its entry was applied here.
-  mutating func reply(_ id: UInt64, _ outcome: Outcome, _ out: inout MemberOutput) {
+  mutating func reply(_ id: RequestID, _ outcome: Outcome, _ out: inout MemberOutput) {
     guard waiting.remove(id) != nil else { return }
     out.replies.append(Reply(id: id, outcome: outcome))
   }
@@ -107,10 +107,10 @@ extension MemberCore {
     return .timeout
   }
 
-  mutating func leaderDidChange(to leader: UInt64, _ out: inout MemberOutput) {
+  mutating func leaderDidChange(to leader: MemberID, _ out: inout MemberOutput) {
     lead = leader
     out.leaderChanged = true
-    if leader != RaftNodeID.none {
+    if leader != .none {
       leaderChanges += 1
       leaderElectedTick = ticks
     }
@@ -121,7 +121,7 @@ extension MemberCore {
   mutating func askForReads() {
     guard reads.wantsRound, node.basicStatus.softState.lead != RaftNodeID.none else { return }
     var writer = ByteWriter(capacity: 8)
-    writer.appendBigEndian(readContexts.next())
+    writer.appendBigEndian(readContexts.next().rawValue)
     reads.begin(context: writer.finish(), tick: ticks)
     node.readIndex(context: reads.context)
   }
@@ -131,7 +131,7 @@ extension MemberCore {
   private var readResult: Result<StoreSnapshot, EtcdError> { .success(snapshot()) }
 
   /// Reads that accept the state of this member.
-  func readLocal(_ ids: [UInt64], _ out: inout MemberOutput) {
+  func readLocal(_ ids: [RequestID], _ out: inout MemberOutput) {
     out.reads.append(batch(ids, readResult))
   }
 
@@ -146,7 +146,7 @@ extension MemberCore {
     _ entries: [ReadQueue.Entry], _ result: Result<StoreSnapshot, EtcdError>,
     _ out: inout MemberOutput
   ) {
-    var ids: [UInt64] = []
+    var ids: [RequestID] = []
     ids.reserveCapacity(entries.count)
     for entry in entries {
       switch entry.waiter {
@@ -157,7 +157,7 @@ extension MemberCore {
     if !ids.isEmpty { out.reads.append(batch(ids, result)) }
   }
 
-  private func batch(_ ids: [UInt64], _ result: Result<StoreSnapshot, EtcdError>) -> ReadBatch {
+  private func batch(_ ids: [RequestID], _ result: Result<StoreSnapshot, EtcdError>) -> ReadBatch {
     ReadBatch(ids: ids, result: result.map { ReadState(snapshot: $0, auth: auth) })
   }
 }

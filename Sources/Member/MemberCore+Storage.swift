@@ -10,8 +10,10 @@ import V2Store
 /// raft snapshots, and states that a leader sent.
 extension MemberCore {
   mutating func process(_ ready: Ready, _ out: inout MemberOutput) {
-    if let soft = ready.softState, soft.lead != lead { leaderDidChange(to: soft.lead, &out) }
-    for state in ready.readStates { reads.confirm(state.context, index: state.index) }
+    if let soft = ready.softState, MemberID(soft.lead) != lead {
+      leaderDidChange(to: MemberID(soft.lead), &out)
+    }
+    for state in ready.readStates { reads.confirm(state.context, index: LogIndex(state.index)) }
     for message in ready.messages {
       switch message.to {
       case RaftNodeID.appendThread:
@@ -35,7 +37,7 @@ extension MemberCore {
       return
     }
     // A member that just joined would refuse a state in which it is no member, again and again.
-    guard durable.confState.holds(message.to) else {
+    guard durable.confState.holds(message.receiver) else {
       heldSnapshots.removeAll { $0.to == message.to }
       heldSnapshots.append(message)
       commitDue = true
@@ -46,7 +48,8 @@ extension MemberCore {
     message.snapshot = Raftpb.Snapshot(
       data: durable.v2.document(),
       metadata: Raftpb.SnapshotMetadata(
-        confState: durable.confState, index: durable.index, term: durable.term))
+        confState: durable.confState, index: durable.index.rawValue,
+        term: durable.term.rawValue))
     out.sendSnapshots.append(SnapshotSend(message: message, state: durableRows))
   }
 
@@ -56,7 +59,7 @@ extension MemberCore {
     guard !heldSnapshots.isEmpty else { return }
     let term = node.basicStatus.hardState.term
     for message in exchange(&heldSnapshots, with: []) {
-      if isLeader && message.term == term && applied.confState.holds(message.to) {
+      if isLeader && message.term == term && applied.confState.holds(message.receiver) {
         send(message, &out)
       } else {
         node.reportSnapshot(message.to, failed: true)
@@ -97,7 +100,7 @@ extension MemberCore {
     node.storage.append(append.entries)
     if let state = append.hardState { node.storage.hardState = state }
     for response in append.responses {
-      if response.to == id { step(response) } else { delayed.append(response) }
+      if response.receiver == id { step(response) } else { delayed.append(response) }
     }
   }
 
@@ -105,7 +108,7 @@ extension MemberCore {
   mutating func releaseFlushes(_ out: inout MemberOutput) {
     guard !flushes.isEmpty else { return }
     let isSettled = !store.isCompacting && store.droppedRows == 0 && !store.isCommitting
-    func isOver(_ index: UInt64, _ withCompactions: Bool) -> Bool {
+    func isOver(_ index: LogIndex, _ withCompactions: Bool) -> Bool {
       index <= durable.index && (isSettled || !withCompactions)
     }
     for flush in flushes where isOver(flush.index, flush.withCompactions) {
@@ -151,7 +154,7 @@ extension MemberCore {
 
   mutating func maybeSnapshot(_ out: inout MemberOutput) {
     guard savingSnapshot == nil, !isInstalling, durable.index > snapshotIndex,
-      durable.index - snapshotIndex >= config.snapshotCount
+      durable.index.entries(behind: snapshotIndex) >= config.snapshotCount
     else { return }
     // A snapshot is good only when the log knows that it was committed.
     writeNews(&out)
@@ -159,18 +162,19 @@ extension MemberCore {
     out.saveSnapshot = Raftpb.Snapshot(
       data: durable.v2.document(),
       metadata: Raftpb.SnapshotMetadata(
-        confState: durable.confState, index: durable.index, term: durable.term))
+        confState: durable.confState, index: durable.index.rawValue,
+        term: durable.term.rawValue))
   }
 
-  mutating func didSaveSnapshot(_ index: UInt64) {
+  mutating func didSaveSnapshot(_ index: LogIndex) {
     guard let position = savingSnapshot, position.index == index else { return }
     savingSnapshot = nil
     do throws(RaftStorageError) {
       _ = try node.storage.createSnapshot(
-        at: index, confState: position.confState, data: Bytes())
+        at: index.rawValue, confState: position.confState, data: Bytes())
       snapshotIndex = index
       let keep = config.catchUpEntries
-      if index > keep { try node.storage.compact(to: index - keep) }
+      if index.rawValue > keep { try node.storage.compact(to: (index - keep).rawValue) }
     } catch { _ = error }  // A newer snapshot was installed, or the log is compacted that far.
   }
 
@@ -194,7 +198,7 @@ extension MemberCore {
       freezing = nil
       savingSnapshot = nil
       heldSnapshots.removeAll()
-      snapshotIndex = snapshot.metadata.index
+      snapshotIndex = LogIndex(snapshot.metadata.index)
       // Their rows went with the old state.
       answerCompactions(&out) { _ in true }
       let membership = applied.membership
@@ -208,8 +212,9 @@ extension MemberCore {
 
 extension Raftpb.ConfState {
   /// Whether a member votes, learns, or is about to leave in this configuration.
-  func holds(_ id: UInt64) -> Bool {
-    voters.contains(id) || learners.contains(id) || votersOutgoing.contains(id)
+  func holds(_ member: MemberID) -> Bool {
+    let id = member.rawValue
+    return voters.contains(id) || learners.contains(id) || votersOutgoing.contains(id)
       || learnersNext.contains(id)
   }
 }

@@ -32,8 +32,8 @@ extension MemberCore.Position {
     do throws(MembershipError) { membership = try Membership(v2) } catch {
       throw .membership(error)
     }
-    index = snapshot.metadata.index
-    term = snapshot.metadata.term
+    index = LogIndex(snapshot.metadata.index)
+    term = Term(snapshot.metadata.term)
     confState = snapshot.metadata.confState
   }
 }
@@ -46,7 +46,7 @@ extension MemberCore {
   mutating func applyV2(
     _ request: Etcdserverpb.Request, isReplay: Bool, _ out: inout MemberOutput
   ) {
-    defer { reply(request.id, .done, &out) }
+    defer { reply(RequestID(request.id), .done, &out) }
     if request.isPlainPut {
       if request.path == "/0/version" {
         setClusterVersion(request.val, isReplay: isReplay, &out)
@@ -73,11 +73,11 @@ extension Etcdserverpb.Request {
   }
 
   /// The member whose attributes the request sets.
-  fileprivate var publishedMember: UInt64? {
+  fileprivate var publishedMember: MemberID? {
     let parts = path.split(separator: "/")
     guard parts.count == 4, parts[0] == "0", parts[1] == "members", parts[3] == "attributes" else {
       return nil
     }
-    return UInt64(parts[2], radix: 16)
+    return UInt64(parts[2], radix: 16).map { MemberID($0) }
   }
 }

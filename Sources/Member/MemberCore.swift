@@ -64,8 +64,8 @@ public struct MemberCore: Sendable {
 
   /// A position in the log with everything that belongs to it.
   struct Position: Sendable {
-    var index: UInt64 = 0
-    var term: UInt64 = 0
+    var index: LogIndex = 0
+    var term: Term = 0
     var confState = Raftpb.ConfState()
     var membership = Membership()
     /// Holds the membership too, and what users of the v2 API wrote.
@@ -74,7 +74,7 @@ public struct MemberCore: Sendable {
 
   /// A request whose entry was not applied yet.
   struct Waiting: Sendable {
-    let id: UInt64
+    let id: RequestID
     let startTick: Int
   }
 
@@ -90,9 +90,9 @@ public struct MemberCore: Sendable {
   /// State of the backend at `durable`; snapshots for peers are taken from it.
   var durableRows: any CommittedRows
   /// Entries up to here are in the backend already and only change the configuration.
-  var replayUntil: UInt64
+  var replayUntil: LogIndex
   /// Index of the newest raft snapshot, and of one being saved.
-  var snapshotIndex: UInt64
+  var snapshotIndex: LogIndex
   var savingSnapshot: Position?
   /// A snapshot from the leader is being installed: the backend is not ours to write.
   var isInstalling: Bool { installations > 0 }
@@ -113,16 +113,16 @@ public struct MemberCore: Sendable {
   /// Users and roles.
   public internal(set) var auth = AuthStore()
   /// Callers that wait until an index is applied.
-  var appliedWaits: [(id: UInt64, index: UInt64)] = []
+  var appliedWaits: [(id: RequestID, index: LogIndex)] = []
   /// Whether the next step of a compaction waits for its event.
   var compactionPause = false
   /// Compactions whose callers wait until the rows have left the backend.
   var physicalCompactions: [PhysicalCompaction] = []
-  var lead: UInt64 = 0
+  var lead = MemberID.none
   var leaderChanges = 0
   var leaderElectedTick = 0
   var proposalsFailed = 0
-  var readContexts: RequestID
+  var readContexts: RequestIDs
   var lessor: Lessor
   /// Renewals that wait for an entry about their lease.
   var parkedRenewals = ParkedRenewals()
@@ -133,7 +133,7 @@ public struct MemberCore: Sendable {
   /// Messages to peers that had to wait for the log.
   var delayed: [Raftpb.Message] = []
   /// Callers that wait until the backend holds an index.
-  var flushes: [(id: UInt64, index: UInt64, withCompactions: Bool)] = []
+  var flushes: [(id: RequestID, index: LogIndex, withCompactions: Bool)] = []
   /// The backend is behind and should be written at the next chance.
   var commitDue = false
   /// Committed entries on their way into the state.
@@ -153,7 +153,7 @@ public struct MemberCore: Sendable {
   /// - Throws: `RaftError.invalidConfig`; `MembershipError` as text in `invalidState`.
   public init(
     _ config: Config, storage: MemoryStorage, snapshot: Raftpb.Snapshot, store: MVCCStore,
-    rows: any CommittedRows, consistentIndex: UInt64, requestIDs: RequestID
+    rows: any CommittedRows, consistentIndex: LogIndex, requestIDs: RequestIDs
   ) throws(RaftError) {
     var config = config
     config.raft.applied = snapshot.metadata.index
@@ -167,7 +167,7 @@ public struct MemberCore: Sendable {
     durable = applied
     durableRows = rows
     replayUntil = consistentIndex
-    snapshotIndex = snapshot.metadata.index
+    snapshotIndex = LogIndex(snapshot.metadata.index)
     readContexts = requestIDs
     do throws(StoreError) {
       try alarms.restore(from: store)
@@ -179,12 +179,13 @@ public struct MemberCore: Sendable {
   /// Puts the first members into the log of a new cluster.
   /// - Throws: `cannotBootstrap`.
   public mutating func bootstrap(_ members: [MemberInfo]) throws(RaftError) {
-    try node.bootstrap(members.sorted { $0.id < $1.id }.map { (id: $0.id, context: $0.json()) })
+    try node.bootstrap(
+      members.sorted { $0.id < $1.id }.map { (id: $0.id.rawValue, context: $0.json()) })
   }
 
-  public var id: UInt64 { node.id }
+  public var id: MemberID { MemberID(node.id) }
   /// Index of the last applied entry.
-  public var appliedIndex: UInt64 { applied.index }
+  public var appliedIndex: LogIndex { applied.index }
   /// Keys that one step of a compaction visits.
   public var compactionStepKeys: Int { config.compactionStepKeys }
   public var membership: Membership { applied.membership }
@@ -192,7 +193,7 @@ public struct MemberCore: Sendable {
   public var confState: Raftpb.ConfState { applied.confState }
   /// Whether no other member votes, as far as the log is applied.
   public var isOnlyVoter: Bool {
-    applied.confState.voters == [id] && applied.confState.votersOutgoing.isEmpty
+    applied.confState.voters == [node.id] && applied.confState.votersOutgoing.isEmpty
   }
   public var isLeader: Bool { node.basicStatus.softState.role == .leader }
 
@@ -202,9 +203,9 @@ public struct MemberCore: Sendable {
   public var status: MemberStatus {
     let basic = node.basicStatus
     var status = MemberStatus()
-    status.leader = basic.softState.lead
-    status.term = basic.hardState.term
-    status.commitIndex = basic.hardState.commit
+    status.leader = MemberID(basic.softState.lead)
+    status.term = Term(basic.hardState.term)
+    status.commitIndex = LogIndex(basic.hardState.commit)
     status.appliedIndex = applied.index
     status.revision = store.revision
     status.compactRevision = store.compactRevision
@@ -249,9 +250,9 @@ public struct MemberCore: Sendable {
     case .committed(let state): didCommit(state, &out)
     case .installed(let append, let store): didInstall(append, store, &out)
     case .snapshotSaved(let index): didSaveSnapshot(index)
-    case .unreachable(let id): node.reportUnreachable(id)
-    case .snapshotSent(let id, let failed): node.reportSnapshot(id, failed: failed)
-    case .transferLeader(let id): node.transferLeader(to: id)
+    case .unreachable(let id): node.reportUnreachable(id.rawValue)
+    case .snapshotSent(let id, let failed): node.reportSnapshot(id.rawValue, failed: failed)
+    case .transferLeader(let id): node.transferLeader(to: id.rawValue)
     case .changeMembers(let id, let change): propose(change, id: id, &out)
     case .checkLearner(let id, let learner): checkLearner(learner, id: id, &out)
     case .replacedBackend(let state):
@@ -318,7 +319,7 @@ public struct MemberCore: Sendable {
       // What raft refuses otherwise (a stranger's response, a dropped proposal) needs no answer.
       guard case .contradiction(let reason) = error else { return }
       halt(
-        "\(message.type.protoName ?? "message") from \(String(message.from, radix: 16)): \(reason)")
+        "\(message.type.protoName ?? "message") from \(message.sender.hex): \(reason)")
     }
   }
 }

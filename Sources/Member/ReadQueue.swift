@@ -18,7 +18,7 @@ struct ReadQueue: Sendable {
   }
 
   struct Entry: Sendable {
-    let id: UInt64
+    let id: RequestID
     let tick: Int
     let waiter: Waiter
   }
@@ -30,7 +30,7 @@ struct ReadQueue: Sendable {
   private(set) var context = Bytes()
   private var askedTick = 0
   /// Confirmed at an index that is not applied yet.
-  private var confirmed: [(index: UInt64, entries: [Entry])] = []
+  private var confirmed: [(index: LogIndex, entries: [Entry])] = []
   /// Rounds that had to be asked again.
   private(set) var slow = 0
   /// Rounds that ended without an answer.
@@ -38,7 +38,7 @@ struct ReadQueue: Sendable {
   /// Questions about leases that wait.
   var leaseQuestions = 0
 
-  mutating func add(_ ids: [UInt64], tick: Int) {
+  mutating func add(_ ids: [RequestID], tick: Int) {
     for id in ids { next.append(Entry(id: id, tick: tick, waiter: .read)) }
   }
 
@@ -57,13 +57,13 @@ struct ReadQueue: Sendable {
   }
 
   /// Raft answered a round: what waits for it may go once `index` is applied.
-  mutating func confirm(_ context: Bytes, index: UInt64) {
+  mutating func confirm(_ context: Bytes, index: LogIndex) {
     guard !asked.isEmpty, context == self.context else { return }
     confirmed.append((index, exchange(&asked, with: [])))
   }
 
   /// Takes what is confirmed at an index that is applied.
-  mutating func release(applied: UInt64) -> [Entry] {
+  mutating func release(applied: LogIndex) -> [Entry] {
     guard !confirmed.isEmpty else { return [] }
     var released: [Entry] = []
     confirmed.removeAll { round in
@@ -112,7 +112,7 @@ struct ReadQueue: Sendable {
   /// 2. What is confirmed waits for an index that is not applied.
   /// 3. `leaseQuestions` counts the questions about leases.
   /// - Returns: the first one that does not hold.
-  func checkInvariants(applied: UInt64) -> String? {
+  func checkInvariants(applied: LogIndex) -> String? {
     guard asked.isEmpty || !context.isEmpty else { return "1: a round without a context" }
     for round in confirmed where round.entries.isEmpty || round.index <= applied {
       return "2: \(round.entries.count) wait for \(round.index), applied \(applied)"

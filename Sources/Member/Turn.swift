@@ -21,7 +21,7 @@ public protocol TurnSink {
   /// Users and roles, when they changed, and what that means for tokens.
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent])
   /// Answers to requests.
-  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64)
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term)
   /// Members that came, changed or went.
   func membershipChanged(_ changes: [Membership.Change])
   /// Everything that is news and nothing more: leader, version, leases, compaction, removal.

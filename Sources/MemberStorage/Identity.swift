@@ -1,4 +1,5 @@
 import Bytes
+import EtcdAPI
 import Membership
 
 /// Ids of members and clusters, derived as Go etcd derives them.
@@ -7,16 +8,16 @@ import Membership
 public enum Identity {
   /// First 8 bytes, big-endian, of SHA-1(sorted peer URLs joined + token + decimal unix seconds).
   /// - Parameter seconds: only for members added to a running cluster.
-  public static func memberID(peerURLs: [String], token: String, seconds: Int? = nil) -> UInt64 {
+  public static func memberID(peerURLs: [String], token: String, seconds: Int? = nil) -> MemberID {
     var text = peerURLs.sorted().joined() + token
     if let seconds { text += String(seconds) }
-    return first8(Digest.sha1(Bytes(text)))
+    return MemberID(first8(Digest.sha1(Bytes(text))))
   }
 
   /// First 8 bytes, big-endian, of SHA-1(member ids as 8 bytes each, ascending).
-  public static func clusterID(members: [UInt64]) -> UInt64 {
+  public static func clusterID(members: [MemberID]) -> UInt64 {
     var writer = ByteWriter(capacity: members.count * 8)
-    for id in members.sorted() { writer.appendBigEndian(id) }
+    for id in members.sorted() { writer.appendBigEndian(id.rawValue) }
     return first8(Digest.sha1(writer.finish()))
   }
 

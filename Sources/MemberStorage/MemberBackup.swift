@@ -45,7 +45,7 @@ public struct MemberBackup: Sendable {
     self.backupWALDirectory = backupWALDirectory
     self.withV3 = withV3
     member = MemberInfo(
-      id: memberID, peerURLs: ["http://use-flag--force-new-cluster:2080"],
+      id: MemberID(memberID), peerURLs: ["http://use-flag--force-new-cluster:2080"],
       name: "etcdctl-v2-backup")
   }
 
@@ -68,7 +68,7 @@ public struct MemberBackup: Sendable {
   }
 
   private var snapDirectory: String { dataDirectory + "/member/snap" }
-  private var confState: Raftpb.ConfState { Raftpb.ConfState(voters: [member.id]) }
+  private var confState: Raftpb.ConfState { Raftpb.ConfState(voters: [member.id.rawValue]) }
 
   /// Makes the backup.
   /// - Parameters:

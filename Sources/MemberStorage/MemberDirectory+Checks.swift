@@ -1,5 +1,6 @@
 import Bolt
 import Bytes
+import EtcdAPI
 import FileSystem
 import MVCC
 

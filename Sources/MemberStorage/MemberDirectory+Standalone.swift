@@ -19,7 +19,7 @@ public struct StandaloneLog: Sendable {
   /// - Parameter committed: entries behind the snapshot, up to the commit index.
   /// - Throws: `StorageError` when a configuration change cannot be read.
   public init(
-    own: UInt64, confState: Raftpb.ConfState, committed: [Raftpb.Entry],
+    own: MemberID, confState: Raftpb.ConfState, committed: [Raftpb.Entry],
     hardState: Raftpb.HardState
   ) throws(StorageError) {
     var voters = Set(confState.voters + confState.votersOutgoing)
@@ -40,16 +40,17 @@ public struct StandaloneLog: Sendable {
     }
     var changes: [Raftpb.ConfChange] = []
     // Raft is never left without a voter: this member comes before the others go.
-    if learners.contains(own) {
+    let node = own.rawValue
+    if learners.contains(node) {
       let info = MemberInfo(id: own, peerURLs: [])
       changes.append(
-        Raftpb.ConfChange(type: .addNode, nodeID: own, context: info.json(isPromote: true)))
-    } else if !voters.contains(own) {
+        Raftpb.ConfChange(type: .addNode, nodeID: node, context: info.json(isPromote: true)))
+    } else if !voters.contains(node) {
       let info = MemberInfo(id: own, peerURLs: ["http://localhost:2380"])
       changes.append(
-        Raftpb.ConfChange(type: .addNode, nodeID: own, context: info.json(isPromote: false)))
+        Raftpb.ConfChange(type: .addNode, nodeID: node, context: info.json(isPromote: false)))
     }
-    for other in voters.union(learners).sorted() where other != own {
+    for other in voters.union(learners).sorted() where other != node {
       changes.append(Raftpb.ConfChange(type: .removeNode, nodeID: other))
     }
     var index = hardState.commit

@@ -45,8 +45,8 @@ public struct MemberDirectory: Sendable {
     public let snapshot: Raftpb.Snapshot
     public internal(set) var store: MVCCStore
     public internal(set) var rows: BoltRows
-    public let consistentIndex: UInt64
-    public let memberID: UInt64
+    public let consistentIndex: LogIndex
+    public let memberID: MemberID
     public let clusterID: UInt64
     /// Repairs that were made, for the log.
     public let notes: [String]
@@ -86,10 +86,11 @@ public struct MemberDirectory: Sendable {
   }
 
   /// Creates the directories, the log and an empty backend.
-  public func create(memberID: UInt64, clusterID: UInt64) throws(StorageError) -> Opened {
+  public func create(memberID: MemberID, clusterID: UInt64) throws(StorageError) -> Opened {
     try wrap {
       try makeDirectories()
-      let metadata = Etcdserverpb.Metadata(nodeID: memberID, clusterID: clusterID).encoded()
+      let metadata = Etcdserverpb.Metadata(nodeID: memberID.rawValue, clusterID: clusterID)
+        .encoded()
       let backend = try openBackend()
       let rows = try backend.state()
       let store = try MVCCStore.restore(from: rows, workers: workers)
@@ -136,7 +137,7 @@ public struct MemberDirectory: Sendable {
     let rows = try backend.state()
     let store = try MVCCStore.restore(from: rows, workers: workers)
     let consistentIndex = try store.consistentIndex()
-    guard consistentIndex >= snapshot.metadata.index else {
+    guard consistentIndex.rawValue >= snapshot.metadata.index else {
       throw StorageError(
         "failed to recover v3 backend from snapshot: failed to find database snapshot file (snap: "
           + "snapshot file doesn't exist): the database in \(snapDirectory) is at index "
@@ -155,7 +156,7 @@ public struct MemberDirectory: Sendable {
     return Opened(
       log: logStore(wal), backend: backend, storage: storage, snapshot: snapshot,
       store: store, rows: rows, consistentIndex: consistentIndex,
-      memberID: metadata.nodeID, clusterID: metadata.clusterID, notes: notes)
+      memberID: MemberID(metadata.nodeID), clusterID: metadata.clusterID, notes: notes)
   }
 
   private func logStore(_ wal: WAL) -> LogStore {
@@ -195,7 +196,9 @@ public struct MemberDirectory: Sendable {
     _ notes: inout [String]
   ) throws {
     let index = snapshot.metadata.index
-    guard try MVCCStore(committed: backend.state()).consistentIndex() < index else { return }
+    guard try MVCCStore(committed: backend.state()).consistentIndex().rawValue < index else {
+      return
+    }
     let received = snapshotter.databasePath(index: index)
     guard try fileSystem.kind(received) != nil else { return }
     _ = try backend.install(databaseAt: received)
@@ -203,19 +206,19 @@ public struct MemberDirectory: Sendable {
   }
 
   private func memoryStorage(
-    _ snapshot: Raftpb.Snapshot, _ contents: WALContents, _ consistentIndex: UInt64
+    _ snapshot: Raftpb.Snapshot, _ contents: WALContents, _ consistentIndex: LogIndex
   ) throws -> MemoryStorage {
     var storage = MemoryStorage()
     if snapshot.metadata.index > 0 { try storage.applySnapshot(snapshot) }
     storage.append(contents.entries)
-    guard consistentIndex <= storage.lastIndex else {
+    guard consistentIndex.rawValue <= storage.lastIndex else {
       throw StorageError(
         "backend of \(snapDirectory) is at index \(consistentIndex), the log in \(walDirectory) "
           + "ends at \(storage.lastIndex)")
     }
     var state = contents.state
     // What the backend holds was committed, even if the log did not learn it before the crash.
-    state.commit = Swift.max(state.commit, consistentIndex, snapshot.metadata.index)
+    state.commit = Swift.max(state.commit, consistentIndex.rawValue, snapshot.metadata.index)
     storage.hardState = state
     return storage
   }

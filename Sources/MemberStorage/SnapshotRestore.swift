@@ -59,7 +59,7 @@ public struct SnapshotRestore: Sendable {
 
   private var term: UInt64 { 1 }
   private var commit: UInt64 { UInt64(members.count) }
-  private var confState: Raftpb.ConfState { Raftpb.ConfState(voters: members.map(\.id)) }
+  private var confState: Raftpb.ConfState { Raftpb.ConfState(voters: members.map(\.id.rawValue)) }
 
   /// - Throws: `StorageError` when a directory is in the way, in etcd's words.
   public func checkDirectories() throws(StorageError) {
@@ -229,7 +229,7 @@ public struct SnapshotRestore: Sendable {
     guard let own = members.first(where: { $0.name == name }) else {
       throw StorageError("no member is called \(name)")
     }
-    let metadata = Etcdserverpb.Metadata(nodeID: own.id, clusterID: clusterID).encoded()
+    let metadata = Etcdserverpb.Metadata(nodeID: own.id.rawValue, clusterID: clusterID).encoded()
     let wal = try WAL.create(fileSystem, directory: staging.wal, metadata: metadata)
     do {
       try write(to: wal, staging)
@@ -244,12 +244,13 @@ public struct SnapshotRestore: Sendable {
   private func write(to wal: WAL, _ staging: RestoreStaging) throws {
     let entries = members.enumerated().map { position, member in
       let change = Raftpb.ConfChange(
-        type: .addNode, nodeID: member.id, context: member.json())
+        type: .addNode, nodeID: member.id.rawValue, context: member.json())
       return Raftpb.Entry(
         type: .confChange, term: term, index: UInt64(position + 1), data: change.encoded())
     }
     wal.append(
-      state: Raftpb.HardState(term: term, vote: members[0].id, commit: commit), entries: entries)
+      state: Raftpb.HardState(term: term, vote: members[0].id.rawValue, commit: commit),
+      entries: entries)
     try wal.flush()
     var store = V2Store()
     Membership(members: members).replace(in: &store)

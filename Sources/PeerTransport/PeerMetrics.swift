@@ -1,3 +1,4 @@
+import EtcdAPI
 import EventLoops
 
 /// Counters about one other member; made once, so that counting is one addition.
@@ -10,8 +11,8 @@ struct PeerMetrics: Sendable {
   let disconnectedPeers: Counter
   let roundTrip: Histogram
 
-  init(_ registry: MetricsRegistry, local: UInt64, remote: UInt64) {
-    let (id, own) = (MemberID.text(remote), MemberID.text(local))
+  init(_ registry: MetricsRegistry, local: MemberID, remote: MemberID) {
+    let (id, own) = (remote.hex, local.hex)
     sentBytes = registry.counter(
       "etcd_network_peer_sent_bytes_total", "The total number of bytes sent to peers.", ["To": id])
     receivedBytes = registry.counter(
@@ -42,8 +43,8 @@ struct SnapshotMetrics: Sendable {
   let inFlight: Gauge
   let duration: Histogram
 
-  static func sending(_ registry: MetricsRegistry, to id: UInt64) -> SnapshotMetrics {
-    let labels: MetricsRegistry.Labels = ["To": MemberID.text(id)]
+  static func sending(_ registry: MetricsRegistry, to id: MemberID) -> SnapshotMetrics {
+    let labels: MetricsRegistry.Labels = ["To": id.hex]
     return SnapshotMetrics(
       success: registry.counter(
         "etcd_network_snapshot_send_success", "Total number of successful snapshot sends", labels),
@@ -57,13 +58,13 @@ struct SnapshotMetrics: Sendable {
         "Total latency distributions of v3 snapshot sends", labels, bounds: bounds))
   }
 
-  static func receiving(_ registry: MetricsRegistry, from id: UInt64) -> SnapshotMetrics {
-    let labels: MetricsRegistry.Labels = ["From": MemberID.text(id)]
+  static func receiving(_ registry: MetricsRegistry, from id: MemberID) -> SnapshotMetrics {
+    let labels: MetricsRegistry.Labels = ["From": id.hex]
     return SnapshotMetrics(
       success: registry.counter(
         "etcd_network_snapshot_receive_success", "Total number of successful snapshot receives",
         labels),
-      failures: receiveFailures(registry, from: MemberID.text(id)),
+      failures: receiveFailures(registry, from: id.hex),
       inFlight: registry.gauge(
         "etcd_network_snapshot_receive_inflights_total",
         "Total number of inflight snapshot receives", labels),

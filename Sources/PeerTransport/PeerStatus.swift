@@ -1,18 +1,19 @@
+import EtcdAPI
 import EventLoops
 import Synchronization
 
 /// Since when each active peer has been active; read by any thread.
 final class ActivePeers: Sendable {
-  private let since = Mutex<[UInt64: UInt64]>([:])
+  private let since = Mutex<[MemberID: UInt64]>([:])
 
-  func set(_ id: UInt64, _ time: UInt64?) { since.withLock { $0[id] = time } }
-  func time(_ id: UInt64) -> UInt64? { since.withLock { $0[id] } }
+  func set(_ id: MemberID, _ time: UInt64?) { since.withLock { $0[id] = time } }
+  func time(_ id: MemberID) -> UInt64? { since.withLock { $0[id] } }
   var count: Int { since.withLock { $0.count } }
 }
 
 /// Whether a peer can be reached. Confined to the transport's loop.
 final class PeerStatus {
-  private let id: UInt64
+  private let id: MemberID
   private let logger: Logger
   private let loop: EventLoop
   private let metrics: PeerMetrics
@@ -21,7 +22,7 @@ final class PeerStatus {
   private(set) var isActive = false
 
   init(
-    id: UInt64, loop: EventLoop, logger: Logger, metrics: PeerMetrics, active: ActivePeers?
+    id: MemberID, loop: EventLoop, logger: Logger, metrics: PeerMetrics, active: ActivePeers?
   ) {
     self.id = id
     self.loop = loop
@@ -42,7 +43,7 @@ final class PeerStatus {
   ///   - source: what failed, such as a stream's name.
   ///   - action: what it was doing.
   func deactivate(source: String, action: String, reason: String) {
-    let text = "failed to \(action) \(MemberID.text(id)) on \(source) (\(reason))"
+    let text = "failed to \(action) \(id.hex) on \(source) (\(reason))"
     guard isActive else {
       logger.debug(
         "peer deactivated again", [.id("peer-id", id), LogField("error", .string(text))])
@@ -68,8 +69,8 @@ final class PeerStatus {
 
 extension LogField {
   /// A member or cluster ID.
-  static func id(_ key: String, _ id: UInt64) -> LogField {
-    LogField(key, .string(MemberID.text(id)))
+  static func id(_ key: String, _ id: MemberID) -> LogField {
+    LogField(key, .string(id.hex))
   }
   static func error(_ error: any Error) -> LogField { LogField("error", .error(error)) }
   static func error(_ text: String) -> LogField { LogField("error", .string(text)) }

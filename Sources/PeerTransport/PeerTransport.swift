@@ -16,8 +16,8 @@ public final class PeerTransport: @unchecked Sendable {
   private let context: PeerContext
   private let active: ActivePeers
   private var handler: PeerRequestHandler!
-  private var peers: [UInt64: Peer] = [:]
-  private var remotes: [UInt64: PeerLink] = [:]
+  private var peers: [MemberID: Peer] = [:]
+  private var remotes: [MemberID: PeerLink] = [:]
   private var snapshots = 0
   private var stopped = false
 
@@ -41,9 +41,9 @@ public final class PeerTransport: @unchecked Sendable {
 
   /// Starts streams to a member of the cluster. Known members and URLs that cannot be used are
   /// ignored; the latter are logged.
-  public func addPeer(id: UInt64, urls: [String]) {
+  public func addPeer(id: MemberID, urls: [String]) {
     onLoop { [self] in
-      guard !stopped, peers[id] == nil, id != 0, id != context.localID,
+      guard !stopped, peers[id] == nil, id != .none, id != context.localID,
         let parsed = parse(id, urls)
       else { return }
       remotes.removeValue(forKey: id)?.stop()
@@ -58,7 +58,7 @@ public final class PeerTransport: @unchecked Sendable {
   }
 
   /// Changes a member's URLs; connections that work stay.
-  public func updatePeer(id: UInt64, urls: [String]) {
+  public func updatePeer(id: MemberID, urls: [String]) {
     onLoop { [self] in
       guard let peer = peers[id], let parsed = parse(id, urls) else { return }
       peer.update(parsed)
@@ -72,7 +72,7 @@ public final class PeerTransport: @unchecked Sendable {
   }
 
   /// Closes the streams of a member.
-  public func removePeer(id: UInt64) {
+  public func removePeer(id: MemberID) {
     onLoop { [self] in
       guard let peer = peers.removeValue(forKey: id) else { return }
       peer.stop()
@@ -84,9 +84,9 @@ public final class PeerTransport: @unchecked Sendable {
 
   /// Makes a member reachable by posts only: one that helps this one to catch up, or that is not in
   /// the configuration yet.
-  public func addRemote(id: UInt64, urls: [String]) {
+  public func addRemote(id: MemberID, urls: [String]) {
     onLoop { [self] in
-      guard !stopped, peers[id] == nil, remotes[id] == nil, id != 0, id != context.localID,
+      guard !stopped, peers[id] == nil, remotes[id] == nil, id != .none, id != context.localID,
         remotes.count < context.configuration.remotesMax, let parsed = parse(id, urls)
       else { return }
       remotes[id] = PeerLink(id: id, urls: parsed, context: context, active: nil)
@@ -127,7 +127,7 @@ public final class PeerTransport: @unchecked Sendable {
     for link in ending { link.stop() }
   }
 
-  private func parse(_ id: UInt64, _ urls: [String]) -> [PeerURL]? {
+  private func parse(_ id: MemberID, _ urls: [String]) -> [PeerURL]? {
     if let parsed = PeerURL.list(urls) { return parsed }
     context.logger.warn(
       "failed to parse peer URLs",
@@ -144,21 +144,21 @@ public final class PeerTransport: @unchecked Sendable {
   public func send(_ messages: [Raftpb.Message]) {
     guard !messages.isEmpty else { return }
     onLoop { [self] in
-      for message in messages where message.to != 0 { send(message) }
+      for message in messages where message.receiver != .none { send(message) }
     }
   }
 
   private func send(_ message: Raftpb.Message) {
-    if let peer = peers[message.to] {
+    if let peer = peers[message.receiver] {
       peer.send(message)
-    } else if let remote = remotes[message.to] {
+    } else if let remote = remotes[message.receiver] {
       remote.send(message)
     } else {
       context.logger.debug(
         "ignored message send request; unknown remote peer target",
         [
           LogField("type", .string(message.type.logName)),
-          .id("unknown-target-peer-id", message.to),
+          .id("unknown-target-peer-id", message.receiver),
         ])
     }
   }
@@ -166,14 +166,14 @@ public final class PeerTransport: @unchecked Sendable {
   /// Sends a MsgSnap and the database behind it; the delegate hears how it ended.
   public func sendSnapshot(_ message: Raftpb.Message, source: any SnapshotSource) {
     onLoop { [self] in
-      guard !stopped, let peer = peers[message.to], !peer.isPaused,
+      guard !stopped, let peer = peers[message.receiver], !peer.isPaused,
         snapshots < context.configuration.snapshotsInFlight
       else {
         context.logger.warn(
           "dropped database snapshot; unknown member or too many snapshots in flight",
-          [.id("remote-peer-id", message.to), LogField("in-flight", .int(snapshots))])
+          [.id("remote-peer-id", message.receiver), LogField("in-flight", .int(snapshots))])
         source.close()
-        context.delegate?.reportSnapshot(message.to, failed: true)
+        context.delegate?.reportSnapshot(message.receiver, failed: true)
         return
       }
       snapshots += 1
@@ -185,18 +185,18 @@ public final class PeerTransport: @unchecked Sendable {
 
   /// Monotonic nanoseconds (`EventLoop.now`) since when a member can be reached; `nil` when it
   /// cannot, or is unknown. Any thread, at once.
-  public func activeSince(_ id: UInt64) -> UInt64? { active.time(id) }
+  public func activeSince(_ id: MemberID) -> UInt64? { active.time(id) }
 
   /// Members that can be reached. Any thread, at once.
   public var activePeers: Int { active.count }
 
   /// Drops everything to and from a member, as a broken network would.
-  public func pausePeer(id: UInt64) { setPaused(id, true) }
+  public func pausePeer(id: MemberID) { setPaused(id, true) }
 
   /// Undoes `pausePeer`.
-  public func resumePeer(id: UInt64) { setPaused(id, false) }
+  public func resumePeer(id: MemberID) { setPaused(id, false) }
 
-  private func setPaused(_ id: UInt64, _ paused: Bool) {
+  private func setPaused(_ id: MemberID, _ paused: Bool) {
     onLoop { [self] in
       peers[id]?.isPaused = paused
       remotes[id]?.isPaused = paused
@@ -217,20 +217,20 @@ public final class PeerTransport: @unchecked Sendable {
   }
 
   /// A member of the cluster. On the loop.
-  func peer(_ id: UInt64) -> Peer? { peers[id] }
+  func peer(_ id: MemberID) -> Peer? { peers[id] }
 
   /// A member of the cluster or a remote. On the loop.
-  func link(_ id: UInt64) -> PeerLink? { peers[id] ?? remotes[id] }
+  func link(_ id: MemberID) -> PeerLink? { peers[id] ?? remotes[id] }
 
   /// A request told the URLs of its sender. On the loop.
-  func rememberRemote(_ id: UInt64, _ urls: [String]) {
+  func rememberRemote(_ id: MemberID, _ urls: [String]) {
     guard PeerURL.list(urls) != nil else { return }
     addRemote(id: id, urls: urls)
     context.delegate?.memberURLsSeen(id, urls)
   }
 
   /// On the loop. Senders are told apart only when known, so that labels stay bounded.
-  func countReceiveFailure(_ from: UInt64?) {
+  func countReceiveFailure(_ from: MemberID?) {
     if let link = from.flatMap(link) {
       link.metrics.receivedFailures.add()
     } else {

@@ -1,9 +1,10 @@
+import EtcdAPI
 import EventLoops
 import HTTP
 
 /// Who the local member is, and the limits of its connections to the others.
 public struct PeerTransportConfiguration: Sendable {
-  public var localID: UInt64
+  public var localID: MemberID
   public var clusterID: UInt64
   /// The local member's advertised peer URLs, sent with every request.
   public var peerURLs: [String]
@@ -55,7 +56,7 @@ public struct PeerTransportConfiguration: Sendable {
   public var dial: HTTPClient.Dial = HTTPClient.plainDial
 
   public init(
-    localID: UInt64, clusterID: UInt64, peerURLs: [String], serverVersion: String
+    localID: MemberID, clusterID: UInt64, peerURLs: [String], serverVersion: String
   ) {
     self.localID = localID
     self.clusterID = clusterID

@@ -7,15 +7,15 @@ public protocol PeerTransportDelegate: AnyObject, Sendable {
   /// cannot take it drops: raft sends again.
   func received(_ messages: [Raftpb.Message])
   /// Messages to a member were lost.
-  func reportUnreachable(_ id: UInt64)
+  func reportUnreachable(_ id: MemberID)
   /// A snapshot has been taken by a member, or was lost.
-  func reportSnapshot(_ id: UInt64, failed: Bool)
+  func reportSnapshot(_ id: MemberID, failed: Bool)
   /// Whether a member was removed from the cluster for good.
-  func isRemoved(_ id: UInt64) -> Bool
+  func isRemoved(_ id: MemberID) -> Bool
   /// Another member says that this one was removed. Called once.
   func localMemberWasRemoved()
   /// A member told its URLs with a request.
-  func memberURLsSeen(_ id: UInt64, _ urls: [String])
+  func memberURLsSeen(_ id: MemberID, _ urls: [String])
   /// Where the database that follows `message` goes.
   /// - Parameter resume: called after the sink was full, from any thread.
   /// - Throws: the database cannot be taken.
@@ -24,11 +24,11 @@ public protocol PeerTransportDelegate: AnyObject, Sendable {
   ) throws(SnapshotError) -> any SnapshotSink
   /// A MsgApp went out, `latency` nanoseconds after it was taken up; `nil` when it failed. For the
   /// leader's statistics.
-  func appendSent(to id: UInt64, bytes: Int, latency: UInt64?)
+  func appendSent(to id: MemberID, bytes: Int, latency: UInt64?)
 }
 
 extension PeerTransportDelegate {
-  public func appendSent(to id: UInt64, bytes: Int, latency: UInt64?) {}
+  public func appendSent(to id: MemberID, bytes: Int, latency: UInt64?) {}
 }
 
 /// Why a snapshot could not be read or saved.

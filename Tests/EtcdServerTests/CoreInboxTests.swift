@@ -1,4 +1,5 @@
 import Bytes
+import EtcdAPI
 import EventLoops
 import Member
 import Synchronization
@@ -21,7 +22,7 @@ import Testing
   }
 
   private static func proposals(_ count: Int) -> MemberEvent {
-    .propose((0..<count).map { Proposal(id: UInt64($0), data: Bytes()) })
+    .propose((0..<count).map { Proposal(id: RequestID(UInt64($0)), data: Bytes()) })
   }
 
   @Test func nobodyWorksBeforeTheStartIsOver() {
@@ -53,10 +54,10 @@ import Testing
 
   @Test func readsWeighLittle() {
     var inbox = Self.idle()
-    expect(inbox.leave([.read(Array(0..<900))]), .work)
+    expect(inbox.leave([.read((0..<900).map { RequestID($0) })]), .work)
     expect(inbox.take().count, 1)
     expect(inbox.finish(pending: 0, turns: 1), .nothing)
-    expect(inbox.leave([.read(Array(0..<5_000))]), .wake)
+    expect(inbox.leave([.read((0..<5_000).map { RequestID($0) })]), .wake)
   }
 
   @Test func aBusyMemberLeavesTheTurnToTheCore() {

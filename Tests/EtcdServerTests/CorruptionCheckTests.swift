@@ -1,4 +1,5 @@
 import Bytes
+import EtcdAPI
 import EtcdConfig
 import EventLoops
 import MVCC
@@ -18,11 +19,11 @@ import Testing
       current: current ?? revision)
   }
 
-  private func peer(_ id: UInt64, _ hash: MemberHash) -> PeerHash {
+  private func peer(_ id: MemberID, _ hash: MemberHash) -> PeerHash {
     PeerHash(id: id, endpoints: ["http://127.0.0.1:\(id)"], result: .success(hash))
   }
 
-  private func failing(_ id: UInt64, _ failure: PeerHash.Failure) -> PeerHash {
+  private func failing(_ id: MemberID, _ failure: PeerHash.Failure) -> PeerHash {
     PeerHash(id: id, endpoints: ["http://127.0.0.1:\(id)"], result: .failure(failure))
   }
 
@@ -113,7 +114,7 @@ import Testing
   @Test func theWalkGoesBackUntilAllAgree() {
     var check = CompactHashCheck()
     let all = stored([5, 6, 7])
-    func agree(_ id: UInt64, _ revision: Int64) -> PeerHash {
+    func agree(_ id: MemberID, _ revision: Int64) -> PeerHash {
       peer(id, hash(UInt32(revision), at: revision, compacted: revision - 1))
     }
     #expect(check.begin(all).step == .ask(revision: 7))
@@ -174,7 +175,7 @@ import Testing
 
   @Test func aDowngradeIsOverWhenAllSayTheTarget() {
     let downgrade = Downgrade(target: "3.4.0")
-    let members: [UInt64] = [1, 2]
+    let members: [MemberID] = [1, 2]
     #expect(DowngradeMonitor.isOver(downgrade, members, [1: "3.4.0", 2: "3.4.0"]).isOver)
     #expect(!DowngradeMonitor.isOver(downgrade, members, [1: "3.4.0"]).isOver)
     for other in ["3.5.0", "not_decided"] {

@@ -1,3 +1,4 @@
+import EtcdAPI
 import EtcdConfig
 import EventLoops
 import GRPC
@@ -39,8 +40,8 @@ import Testing
 
   @Test func everyLoopHasALane() {
     // The core's own and the peers' beside those of clients.
-    #expect(EtcdServer.clientLoopsMax + 2 <= RequestID.lanesMax)
-    #expect(RequestID.lanesMax.nonzeroBitCount == 1, "a lane is some bits")
+    #expect(EtcdServer.clientLoopsMax + 2 <= RequestIDs.lanesMax)
+    #expect(RequestIDs.lanesMax.nonzeroBitCount == 1, "a lane is some bits")
   }
 
   @Test func whatWaitsElsewhereIsFewerThanWhatMayWait() {

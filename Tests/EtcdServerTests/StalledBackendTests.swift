@@ -88,18 +88,18 @@ private final class StallingFile: StorageFile {
 
 /// Gathers answers.
 private final class Answers: MemberHostDelegate {
-  private let found = Mutex<[UInt64: Outcome]>([:])
+  private let found = Mutex<[RequestID: Outcome]>([:])
 
-  func outcome(_ id: UInt64) -> Outcome? { found.withLock { $0[id] } }
+  func outcome(_ id: RequestID) -> Outcome? { found.withLock { $0[id] } }
 
-  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term) {
     found.withLock { found in for reply in replies { found[reply.id] = reply.outcome } }
   }
   func send(_ messages: [Raftpb.Message]) {}
   func send(_ snapshots: [SnapshotSend]) {}
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent]) {}
   func membershipChanged(_ changes: [Membership.Change]) {}
-  func leaderChanged(to leader: UInt64) {}
+  func leaderChanged(to leader: MemberID) {}
   func clusterVersionChanged(to version: String) {}
   func downgradeChanged(to downgrade: Downgrade) {}
   func compactionBegan(_ compaction: UnhashedCompaction) {}
@@ -113,7 +113,7 @@ private final class Answers: MemberHostDelegate {
     let directory = MemberDirectory(fileSystem, dataDirectory: scratch.path + "/data")
     let own = MemberInfo(id: 1, peerURLs: ["http://127.0.0.1:1"], name: "one")
     let opened = try directory.create(memberID: own.id, clusterID: 2)
-    var raft = RaftConfig(id: own.id)
+    var raft = RaftConfig(id: own.id.rawValue)
     raft.electionTicks = 10
     raft.heartbeatTicks = 1
     raft.maxSizePerMessage = 1 << 20
@@ -125,7 +125,7 @@ private final class Answers: MemberHostDelegate {
     var core = try MemberCore(
       config, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,
       rows: opened.rows, consistentIndex: opened.consistentIndex,
-      requestIDs: RequestID(member: own.id, milliseconds: 1))
+      requestIDs: RequestIDs(member: own.id, milliseconds: 1))
     try core.bootstrap([own])
     return MemberHost(
       core: core, opened: opened, tickInterval: .milliseconds(10),
@@ -149,12 +149,14 @@ private final class Answers: MemberHostDelegate {
     try await wait("a leader") { host.status.leader == 1 }
     func put(_ number: Int) {
       let request = Etcdserverpb.PutRequest(key: Bytes("key\(number)"), value: "value")
-      let id = UInt64(1_000_000 + number)
+      let id = RequestID(UInt64(1_000_000 + number))
       host.post(
         .propose([Proposal(id: id, data: RaftRequest.encode(.put, request.encoded(), id: id))]))
     }
     func revision(_ number: Int) -> Int64? {
-      guard case .kv(let result) = answers.outcome(UInt64(1_000_000 + number)) else { return nil }
+      guard case .kv(let result) = answers.outcome(RequestID(UInt64(1_000_000 + number))) else {
+        return nil
+      }
       return result.revision
     }
     put(0)
@@ -189,7 +191,7 @@ private final class Answers: MemberHostDelegate {
     let host = try makeHost(fileSystem, scratch)
     host.start(delegate: answers, skipTicks: 0, skipTicksAlone: 20)
     try await wait("a leader") { host.status.leader == 1 }
-    for id in UInt64(100)..<105 {
+    for id in (100..<105).map({ RequestID($0) }) {
       let put = Etcdserverpb.PutRequest(key: "key", value: Bytes("value \(id)"))
       host.post(.propose([Proposal(id: id, data: RaftRequest.encode(.put, put.encoded(), id: id))]))
     }

@@ -38,10 +38,11 @@ import V2Store
     defer { opened.backend.close() }
     let found = try Membership(V2Store(document: opened.snapshot.data))
     let ids = found.sorted.map(\.id)
-    #expect(opened.snapshot.metadata.confState.voters == ids)
+    #expect(opened.snapshot.metadata.confState.voters == ids.map(\.rawValue))
     #expect(opened.snapshot.metadata.index == 3 && opened.snapshot.metadata.term == 1)
     #expect(opened.consistentIndex == 3)
-    #expect(opened.storage.hardState.commit == 3 && opened.storage.hardState.vote == ids[0])
+    #expect(
+      opened.storage.hardState.commit == 3 && opened.storage.hardState.vote == ids[0].rawValue)
     #expect(opened.memberID == found.sorted.first { $0.peerURLs == ["http://10.0.0.2:2380"] }?.id)
     #expect(opened.clusterID == Identity.clusterID(members: ids))
     #expect(opened.store.revision == 301)

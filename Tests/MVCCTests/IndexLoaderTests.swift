@@ -38,7 +38,7 @@ import Testing
   struct Change {
     let key: Bytes
     let revision: KeyRevision
-    let lease: Int64
+    let lease: LeaseID
 
     var row: (key: Bytes, value: Bytes) {
       var pair = Mvccpb.KeyValue(key: key)
@@ -47,7 +47,7 @@ import Testing
         pair.modRevision = revision.main
         pair.version = revision.version
         pair.value = Bytes("value \(revision.main)")
-        pair.lease = lease
+        pair.lease = lease.rawValue
       }
       return (revision.revision.encoded(isTombstone: revision.isTombstone), pair.encoded())
     }
@@ -83,8 +83,8 @@ import Testing
         main: main, created: deletes ? main : before?.created ?? main,
         version: deletes ? 0 : (before?.version ?? 0) + 1, sub: sub, isTombstone: deletes)
       newest[key] = revision
-      let lease = random(3) == 0 ? Int64(1 + random(4)) : 0
-      changes.append(Change(key: key, revision: revision, lease: deletes ? 0 : lease))
+      let lease = random(3) == 0 ? LeaseID(Int64(1 + random(4))) : .none
+      changes.append(Change(key: key, revision: revision, lease: deletes ? .none : lease))
       if random(3) == 0 { sub += 1 } else { (main, sub) = (main + 1 + Int64(random(2)), 0) }
     }
     return changes
@@ -126,8 +126,8 @@ import Testing
       let context = "seed \(seed) pieces \(pieceRows) bulk \(bulk)"
       expectEqual(loader.index, grown, context)
       #expect(loader.last == changes.last?.revision.revision)
-      var leased: [Bytes: Int64] = [:]
-      for change in changes { leased[change.key] = change.lease == 0 ? nil : change.lease }
+      var leased: [Bytes: LeaseID] = [:]
+      for change in changes { leased[change.key] = change.lease == .none ? nil : change.lease }
       let found = loader.leasedKeys()
       #expect(found.count == leased.count, "\(context)")
       for (key, lease) in found { #expect(leased[key] == lease, "\(context) \(key)") }
@@ -150,7 +150,8 @@ import Testing
         while store.compactStep(limit: 100, dropsMax: .max) == nil {}
       }
       if step % 50 == 0 {
-        store.didCommit(try backend.commit(store.freeze(appliedIndex: UInt64(step), term: 1)))
+        store.didCommit(
+          try backend.commit(store.freeze(appliedIndex: LogIndex(UInt64(step)), term: 1)))
       }
     }
     for width in [1, 3] {

@@ -48,7 +48,8 @@ import Testing
       case 87..<92:
         _ = store.compactStep(
           limit: 1 + requests.below(5), dropsMax: 1 + requests.below(4))
-      case 92..<96: if frozen == nil { frozen = store.freeze(appliedIndex: index, term: 1) }
+      case 92..<96:
+        if frozen == nil { frozen = store.freeze(appliedIndex: LogIndex(index), term: 1) }
       default: try commit()
       }
       #expect(store.checkInvariants() == nil, "\(context)")
@@ -80,10 +81,10 @@ import Testing
     /// Writes everything out and reads it back: nothing that a client can see may change.
     mutating func restart(_ context: String) throws {
       try commit()
-      frozen = store.freeze(appliedIndex: index, term: 1)
+      frozen = store.freeze(appliedIndex: LogIndex(index), term: 1)
       try commit()
       let before = try store.snapshot().hash(at: 0)
-      #expect(try store.consistentIndex() == index)
+      #expect(try store.consistentIndex().rawValue == index)
       store = try MVCCStore.restore(from: backend.state())
       #expect(store.checkInvariants() == nil, "\(context)")
       let after = try store.snapshot().hash(at: 0)
@@ -151,7 +152,7 @@ import Testing
       _ = store.compactStep(limit: 7, dropsMax: 5)
       #expect(try store.snapshot().hash(at: 0) == expected)
       rounds += 1
-      store.didCommit(try backend.commit(store.freeze(appliedIndex: rounds, term: 1)))
+      store.didCommit(try backend.commit(store.freeze(appliedIndex: LogIndex(rounds), term: 1)))
       #expect(try store.snapshot().hash(at: 0) == expected)
       let restored = try MVCCStore.restore(from: backend.state())
       #expect(try restored.snapshot().hash(at: 0).hash == expected.hash)

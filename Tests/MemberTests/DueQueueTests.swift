@@ -1,3 +1,4 @@
+import EtcdAPI
 import TestSupport
 import Testing
 
@@ -9,10 +10,10 @@ import Testing
     var random = SeededGenerator.printed("DueQueue")
     for _ in 0..<50 {
       var queue = DueQueue()
-      var model: [Int64: (due: Int64, next: Int64)] = [:]
+      var model: [LeaseID: (due: Int64, next: Int64)] = [:]
       var now: Int64 = 0
       for _ in 0..<2000 {
-        let id = Int64.random(in: 1...40, using: &random)
+        let id = LeaseID(.random(in: 1...40, using: &random))
         switch Int.random(in: 0..<10, using: &random) {
         case 0..<5:
           let due = now + Int64.random(in: -5...300, using: &random)
@@ -24,7 +25,7 @@ import Testing
         default:
           now += Int64.random(in: 0...30, using: &random)
           var steps = 1000
-          var taken: Set<Int64> = []
+          var taken: Set<LeaseID> = []
           while let id = queue.takeDue(now: now, again: now + 50, steps: &steps) {
             #expect(taken.insert(id).inserted, "\(id) was taken twice at \(now)")
             #expect(model[id].map { $0.due <= now } == true, "\(id) was not due")
@@ -44,9 +45,9 @@ import Testing
   /// Ids that come and go leave no places behind, however far in the future they were due.
   @Test func staysSmall() {
     var queue = DueQueue()
-    for id in 1...100_000 as ClosedRange<Int64> {
-      queue.set(id, due: 1_000_000_000)
-      queue.remove(id)
+    for number in 1...100_000 as ClosedRange<Int64> {
+      queue.set(LeaseID(number), due: 1_000_000_000)
+      queue.remove(LeaseID(number))
     }
     #expect(queue.count == 0)
     #expect(queue.places < 5000)
@@ -56,7 +57,7 @@ import Testing
 
   /// The limit of steps holds, and what was left comes at the next call.
   @Test func worksInBoundedSteps() {
-    var queue = DueQueue(sorted: (1...100).map { (id: $0, due: 10) })
+    var queue = DueQueue(sorted: (1...100).map { (id: LeaseID($0), due: 10) })
     var steps = 30
     var taken = 0
     while queue.takeDue(now: 10, again: 1000, steps: &steps) != nil { taken += 1 }

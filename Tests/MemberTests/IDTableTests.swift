@@ -1,3 +1,4 @@
+import EtcdAPI
 import Member
 import TestSupport
 import Testing
@@ -7,9 +8,11 @@ import Testing
   @Test func equalsADictionary() {
     var random = SeededGenerator.printed("IDTable")
     var table = IDTable<Int>()
-    var model: [UInt64: Int] = [:]
-    var makers = (1...3).map { RequestID(member: $0 << 40, milliseconds: 1_700_000_000_000) }
-    var ids: [UInt64] = []
+    var model: [RequestID: Int] = [:]
+    var makers = (1...3).map {
+      RequestIDs(member: MemberID($0 << 40), milliseconds: 1_700_000_000_000)
+    }
+    var ids: [RequestID] = []
     for step in 0..<20_000 {
       switch Int.random(in: 0..<10, using: &random) {
       case 0..<5:

@@ -29,7 +29,7 @@ import V2Store
   }
 
   private func table(_ ids: ClosedRange<Int64>) -> LeaseTable {
-    LessorTests.table(ids.map { ($0, 10, 0) })
+    LessorTests.table(ids.map { (LeaseID($0), 10, 0) })
   }
 
   @Test func deadlinesOfOtherLeasesAreFound() {
@@ -60,7 +60,7 @@ import V2Store
     var position = MemberCore.Position()
     position.index = 4
     position.term = 2
-    for id in UInt64(1)...2 {
+    for id in [1, 2] as [MemberID] {
       let change = Membership.Change.add(
         MemberInfo(id: id, peerURLs: ["http://a:\(id)"], isLearner: id == 2, name: "m\(id)"))
       position.membership.apply(change)

@@ -14,7 +14,7 @@ import Testing
     Lessor.Config(tick: tick, minTTL: 2, promotionExtension: 1000, retry: 7000)
   }
 
-  static func table(_ leases: [(id: Int64, ttl: Int64, remaining: Int64)]) -> LeaseTable {
+  static func table(_ leases: [(id: LeaseID, ttl: Int64, remaining: Int64)]) -> LeaseTable {
     var table = LeaseTable()
     for lease in leases {
       _ = table.grant(lease.id, ttl: lease.ttl, remaining: lease.remaining)
@@ -26,8 +26,8 @@ import Testing
   /// taken is revoked at once.
   static func run(
     _ lessor: inout Lessor, from start: Int64, until end: Int64
-  ) -> [Int64: Int64] {
-    var taken: [Int64: Int64] = [:]
+  ) -> [LeaseID: Int64] {
+    var taken: [LeaseID: Int64] = [:]
     for now in stride(from: start, through: end, by: Int(tick)) {
       lessor.tick(now: now)
       while true {
@@ -50,7 +50,7 @@ import Testing
     for _ in 0..<100 {
       var lessor = Lessor(Self.config())
       var table = LeaseTable()
-      var ends: [Int64: Int64] = [:]
+      var ends: [LeaseID: Int64] = [:]
       lessor.promote(term: 1, now: 0, leases: table)
       for now in stride(from: Int64(0), through: 60_000, by: Int(Self.tick)) {
         lessor.tick(now: now)
@@ -58,7 +58,7 @@ import Testing
         let real = now + Int64.random(in: 0..<Self.tick, using: &random)
         switch Int.random(in: 0..<8, using: &random) {
         case 0:
-          let id = now + 1
+          let id = LeaseID(now + 1)
           let ttl = Int64.random(in: 0...20, using: &random)
           let isNew = table.grant(id, ttl: ttl)
           #expect(isNew)
@@ -123,14 +123,14 @@ import Testing
   @Test func pilesAreDrawnApart() {
     var lessor = Lessor(Self.config())
     let leases = (1...5000).map {
-      (id: Int64($0), ttl: Int64($0 % 3 == 0 ? 12 : 10), remaining: Int64(0))
+      (id: LeaseID(Int64($0)), ttl: Int64($0 % 3 == 0 ? 12 : 10), remaining: Int64(0))
     }
     lessor.promote(term: 1, now: 0, leases: Self.table(leases))
     let ends = Self.run(&lessor, from: 0, until: 60_000)
     #expect(ends.count == 5000)
     var bySecond: [Int64: Int] = [:]
     for (id, end) in ends {
-      #expect(end >= leases[Int(id) - 1].ttl * 1000 + 1000, "\(id)")
+      #expect(end >= leases[Int(id.rawValue) - 1].ttl * 1000 + 1000, "\(id)")
       bySecond[end / 1000, default: 0] += 1
     }
     #expect(bySecond.values.max()! <= 760, "\(bySecond.sorted { $0.key < $1.key })")
@@ -142,7 +142,7 @@ import Testing
     var lessor = Lessor(Self.config())
     var table = LeaseTable()
     lessor.promote(term: 1, now: 0, leases: table)
-    for id in 1...3000 as ClosedRange<Int64> {
+    for id in (1...3000).map({ LeaseID($0) }) {
       let isNew = table.grant(id, ttl: 2)
       #expect(isNew)
       lessor.refresh(id, table.leases[id]!, now: 0)
@@ -190,7 +190,7 @@ import Testing
     var lessor = Lessor(config)
     var table = Self.table([(1, 30, 0), (2, 200, 0), (3, 200, 0), (4, 200, 0)])
     lessor.promote(term: 1, now: 0, leases: table)
-    var seen: [Int64: [Int64]] = [:]
+    var seen: [LeaseID: [Int64]] = [:]
     for now in stride(from: Int64(100), through: 190_000, by: 100) {
       lessor.tick(now: now)
       while true {
@@ -198,10 +198,11 @@ import Testing
         if batch.isEmpty { break }
         #expect(batch.count <= 2)
         for checkpoint in batch {
-          #expect(lessor.isCheckpointing(checkpoint.id))
-          seen[checkpoint.id, default: []].append(checkpoint.remainingTTL)
-          table.setRemaining(checkpoint.remainingTTL, of: checkpoint.id)
-          lessor.didCheckpoint(checkpoint.id)
+          let id = LeaseID(checkpoint.id)
+          #expect(lessor.isCheckpointing(id))
+          seen[id, default: []].append(checkpoint.remainingTTL)
+          table.setRemaining(checkpoint.remainingTTL, of: id)
+          lessor.didCheckpoint(id)
         }
       }
     }
@@ -239,8 +240,8 @@ import Testing
     var lessor = Lessor(Self.config())
     var table = LeaseTable()
     let count: Int64 = 200_000
-    for id in 1...count {
-      let isNew = table.grant(id, ttl: 1000 + id % 1000)
+    for number in 1...count {
+      let isNew = table.grant(LeaseID(number), ttl: 1000 + number % 1000)
       #expect(isNew)
     }
     let clock = ContinuousClock()

@@ -1,4 +1,5 @@
 import Bytes
+import EtcdAPI
 import Testing
 
 @testable import Member

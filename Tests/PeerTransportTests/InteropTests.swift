@@ -76,7 +76,7 @@ private func gateway(
 private func acknowledge(_ node: TestNode, _ messages: [Raftpb.Message]) {
   var answers: [Raftpb.Message] = []
   for message in messages {
-    var answer = Raftpb.Message(to: message.from, from: node.id, term: message.term)
+    var answer = Raftpb.Message(to: message.from, from: node.id.rawValue, term: message.term)
     switch message.type {
     case .preVote: answer.type = .preVoteResp
     case .vote: answer.type = .voteResp
@@ -107,11 +107,11 @@ struct InteropTests {
     }
     let cluster = try #require(found?.headers["x-etcd-cluster-id"])
     let digits = try #require(found?.body.firstMatch(of: /"id":(\d+)/)?.1)
-    let id = try #require(UInt64(digits))
+    let id = MemberID(try #require(UInt64(digits)))
     let version = try await gatewayVersion(front.loop, official.client)
     let node = TestNode(
-      front, id, cluster: try #require(MemberID.parse(cluster)), version: version)
-    for (probe, _, _) in refusedProbes(cluster: cluster, to: MemberID.text(id)) {
+      front, id, cluster: try #require(UInt64(cluster, radix: 16)), version: version)
+    for (probe, _, _) in refusedProbes(cluster: cluster, to: id.hex) {
       let theirs = try await ask(front.loop, port: official.peer, probe)
       let ours = try await ask(front.loop, port: front.port, probe)
       #expect(ours == theirs, "\(probe)")
@@ -142,10 +142,10 @@ struct InteropTests {
     defer { official.stop() }
     try await eventually("the member's dial") { seen.withLock { $0 != nil } }
     let names = try #require(seen.withLock { $0 })
-    let id = try #require(MemberID.parse(names.to))
-    let other = try #require(MemberID.parse(names.from))
+    let id = try #require(MemberID(hex: names.to))
+    let other = try #require(MemberID(hex: names.from))
     let node = TestNode(
-      front, id, cluster: try #require(MemberID.parse(names.cluster)), version: names.version)
+      front, id, cluster: try #require(UInt64(names.cluster, radix: 16)), version: names.version)
     node.onReceived.withLock { $0 = { [unowned node] in acknowledge(node, $0) } }
     node.transport.addPeer(id: other, urls: ["http://127.0.0.1:\(official.peer)"])
     try await waitForStreams([node])
@@ -185,7 +185,7 @@ struct InteropTests {
 
   /// The official server reads our MsgApp stream in both forms; raft answers an old term with a
   /// MsgAppResp of the present one.
-  private func appends(_ node: TestNode, _ other: UInt64) async throws {
+  private func appends(_ node: TestNode, _ other: MemberID) async throws {
     func answers() -> Int {
       node.state.withLock { state in state.received.count { $0.type == .appResp } }
     }
@@ -196,7 +196,8 @@ struct InteropTests {
       let entry = Raftpb.Entry(term: 1, index: index + 10, data: index % 3 == 1 ? large : "x")
       node.transport.send([
         Raftpb.Message(
-          type: .app, to: other, from: node.id, term: 1, logTerm: 1, index: index + 9,
+          type: .app, to: other.rawValue, from: node.id.rawValue, term: 1, logTerm: 1,
+          index: index + 9,
           entries: [entry], commit: 1)
       ])
       try await eventually("the answer to an append") { answers() > before }
@@ -205,7 +206,7 @@ struct InteropTests {
   }
 
   /// The official server takes a snapshot in both forms; an old term makes raft ignore it.
-  private func snapshots(_ node: TestNode, _ other: UInt64) async throws {
+  private func snapshots(_ node: TestNode, _ other: MemberID) async throws {
     var random = SeededGenerator.printed("interop snapshot")
     let message = snapshotMessage(from: node.id, to: other, term: 1)
     let source = RandomSource(20_000_003, &random)

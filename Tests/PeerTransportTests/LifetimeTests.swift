@@ -77,7 +77,8 @@ private struct Weak: @unchecked Sendable {
       left.append(peer)
     }
     nodes[0].transport.send([
-      Raftpb.Message(type: .heartbeat, to: nodes[1].id, from: nodes[0].id, term: 1)
+      Raftpb.Message(
+        type: .heartbeat, to: nodes[1].id.rawValue, from: nodes[0].id.rawValue, term: 1)
     ])
     for node in nodes { await node.stop() }
     try await eventually("the end of all objects") { left.allSatisfy { $0.object == nil } }
@@ -88,7 +89,9 @@ private struct Weak: @unchecked Sendable {
     try await waitForStreams(nodes)
     let (a, b) = (nodes[0], nodes[1])
     a.transport.stop()
-    a.transport.send([Raftpb.Message(type: .heartbeat, to: b.id, from: a.id, term: 1)])
+    a.transport.send([
+      Raftpb.Message(type: .heartbeat, to: b.id.rawValue, from: a.id.rawValue, term: 1)
+    ])
     a.transport.addPeer(id: b.id, urls: [b.url])
     a.transport.addRemote(id: 0xd1, urls: [b.url])
     a.transport.removePeer(id: b.id)

@@ -243,7 +243,9 @@ func refusedProbes(cluster: String, to: String) -> [(PeerProbe, Int, String)] {
     }
     for number in 1...200 as ClosedRange<UInt64> {
       a.transport.send([
-        Raftpb.Message(type: .heartbeat, to: b.id, from: a.id, term: 1, commit: number)
+        Raftpb.Message(
+          type: .heartbeat, to: b.id.rawValue, from: a.id.rawValue, term: 1,
+          commit: number)
       ])
     }
     try await eventually("the messages") { b.state.withLock { $0.received.count } == 200 }

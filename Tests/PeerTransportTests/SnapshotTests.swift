@@ -35,11 +35,11 @@ final class RandomSource: SnapshotSource {
   func close() { isClosed.withLock { $0 = true } }
 }
 
-func snapshotMessage(from: UInt64, to: UInt64, term: UInt64 = 3) -> Raftpb.Message {
+func snapshotMessage(from: MemberID, to: MemberID, term: UInt64 = 3) -> Raftpb.Message {
   let metadata = Raftpb.SnapshotMetadata(
-    confState: Raftpb.ConfState(voters: [from, to]), index: 42, term: term)
+    confState: Raftpb.ConfState(voters: [from.rawValue, to.rawValue]), index: 42, term: term)
   return Raftpb.Message(
-    type: .snap, to: to, from: from, term: term,
+    type: .snap, to: to.rawValue, from: from.rawValue, term: term,
     snapshot: Raftpb.Snapshot(data: "{\"v2\":true}", metadata: metadata))
 }
 

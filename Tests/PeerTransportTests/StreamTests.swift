@@ -8,22 +8,25 @@ import Testing
 private let block = Bytes((0..<70_000).map { UInt8(truncatingIfNeeded: $0 / 251 &* 31 &+ $0) })
 
 /// A MsgApp with one entry, as a leader in term 7 sends them one after the other.
-private func append(_ from: UInt64, _ to: UInt64, _ index: UInt64, _ size: Int) -> Raftpb.Message {
+private func append(_ from: MemberID, _ to: MemberID, _ index: UInt64, _ size: Int)
+  -> Raftpb.Message
+{
   let start = Int(index % 5000)
   let entry = Raftpb.Entry(term: 7, index: index + 1, data: block[start..<(start + size)])
   return Raftpb.Message(
-    type: .app, to: to, from: from, term: 7, logTerm: 7, index: index, entries: [entry],
+    type: .app, to: to.rawValue, from: from.rawValue, term: 7, logTerm: 7, index: index,
+    entries: [entry],
     commit: index)
 }
 
-private func heartbeat(_ from: UInt64, _ to: UInt64, _ number: UInt64) -> Raftpb.Message {
-  Raftpb.Message(type: .heartbeat, to: to, from: from, term: 7, commit: number)
+private func heartbeat(_ from: MemberID, _ to: MemberID, _ number: UInt64) -> Raftpb.Message {
+  Raftpb.Message(type: .heartbeat, to: to.rawValue, from: from.rawValue, term: 7, commit: number)
 }
 
 extension TestNode {
-  func indexes(_ type: Raftpb.MessageType, from: UInt64) -> [UInt64] {
+  func indexes(_ type: Raftpb.MessageType, from: MemberID) -> [UInt64] {
     state.withLock { state in
-      state.received.filter { $0.type == type && $0.from == from }
+      state.received.filter { $0.type == type && $0.sender == from }
         .map { type == .app ? $0.index : $0.commit }
     }
   }
@@ -64,7 +67,7 @@ extension TestNode {
       let text = node.metrics.exposition().string
       #expect(
         text.contains(
-          "etcd_network_active_peers{Local=\"\(String(node.id, radix: 16))\",Remote=\"\(String(other.id, radix: 16))\"} 1\n"
+          "etcd_network_active_peers{Local=\"\(node.id.hex)\",Remote=\"\(other.id.hex)\"} 1\n"
         ))
     }
     for node in nodes { await node.stop() }
@@ -181,7 +184,8 @@ extension TestNode {
     gap.entries[0].index = 9
     a.transport.send([
       heartbeat(0x77, b.id, 1), gap,
-      Raftpb.Message(type: .readIndex, to: b.id, from: 0x77, term: 7), heartbeat(a.id, b.id, 2),
+      Raftpb.Message(type: .readIndex, to: b.id.rawValue, from: 0x77, term: 7),
+      heartbeat(a.id, b.id, 2),
     ])
     try await eventually("what belongs") { b.state.withLock { $0.received.count } >= 2 }
     let types = b.state.withLock { $0.received.map(\.type) }

@@ -12,18 +12,18 @@ final class TestNode: PeerTransportDelegate {
   struct State: Sendable {
     var received: [Raftpb.Message] = []
     var batches = 0
-    var unreachable: [UInt64: Int] = [:]
-    var snapshots: [(id: UInt64, failed: Bool)] = []
-    var removed: Set<UInt64> = []
+    var unreachable: [MemberID: Int] = [:]
+    var snapshots: [(id: MemberID, failed: Bool)] = []
+    var removed: Set<MemberID> = []
     var wasRemoved = 0
-    var seen: [UInt64: [String]] = [:]
+    var seen: [MemberID: [String]] = [:]
     var logs: [String] = []
     var sinks: [TestSink] = []
     var sinkPauses = false
     var sinkFailsAfter = Int.max
   }
 
-  let id: UInt64
+  let id: MemberID
   let front: Front
   let state = Mutex(State())
   let metrics = MetricsRegistry()
@@ -32,7 +32,7 @@ final class TestNode: PeerTransportDelegate {
   private let made = Mutex<PeerTransport?>(nil)
 
   convenience init(
-    _ id: UInt64, cluster: UInt64 = 0xc1, version: String = "3.5.1",
+    _ id: MemberID, cluster: UInt64 = 0xc1, version: String = "3.5.1",
     limits: HTTPServerLimits = .init(),
     _ change: (inout PeerTransportConfiguration) -> Void = { _ in }
   ) async throws {
@@ -41,7 +41,7 @@ final class TestNode: PeerTransportDelegate {
   }
 
   init(
-    _ front: Front, _ id: UInt64, cluster: UInt64, version: String = "3.5.1",
+    _ front: Front, _ id: MemberID, cluster: UInt64, version: String = "3.5.1",
     _ change: (inout PeerTransportConfiguration) -> Void = { _ in }
   ) {
     self.id = id
@@ -84,13 +84,13 @@ final class TestNode: PeerTransportDelegate {
     }
     onReceived.withLock { $0 }?(messages)
   }
-  func reportUnreachable(_ id: UInt64) { state.withLock { $0.unreachable[id, default: 0] += 1 } }
-  func reportSnapshot(_ id: UInt64, failed: Bool) {
+  func reportUnreachable(_ id: MemberID) { state.withLock { $0.unreachable[id, default: 0] += 1 } }
+  func reportSnapshot(_ id: MemberID, failed: Bool) {
     state.withLock { $0.snapshots.append((id, failed)) }
   }
-  func isRemoved(_ id: UInt64) -> Bool { state.withLock { $0.removed.contains(id) } }
+  func isRemoved(_ id: MemberID) -> Bool { state.withLock { $0.removed.contains(id) } }
   func localMemberWasRemoved() { state.withLock { $0.wasRemoved += 1 } }
-  func memberURLsSeen(_ id: UInt64, _ urls: [String]) { state.withLock { $0.seen[id] = urls } }
+  func memberURLsSeen(_ id: MemberID, _ urls: [String]) { state.withLock { $0.seen[id] = urls } }
   func makeSnapshotSink(
     for message: Raftpb.Message, resume: @escaping @Sendable () -> Void
   ) throws(SnapshotError) -> any SnapshotSink {
@@ -173,7 +173,7 @@ func startCluster(
   _ count: Int, _ change: (inout PeerTransportConfiguration) -> Void = { _ in }
 ) async throws -> [TestNode] {
   var nodes: [TestNode] = []
-  for id in 1...count { nodes.append(try await TestNode(UInt64(id) + 0xa0, change)) }
+  for id in 1...count { nodes.append(try await TestNode(MemberID(UInt64(id) + 0xa0), change)) }
   for node in nodes {
     for other in nodes where other !== node {
       node.transport.addPeer(id: other.id, urls: [other.url])

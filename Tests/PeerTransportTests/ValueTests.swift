@@ -7,17 +7,6 @@ import Testing
 @testable import PeerTransport
 
 @Suite struct ValueTests {
-  @Test func memberIDs() {
-    #expect(MemberID.text(0x8e9e_05c5_2164_694d) == "8e9e05c52164694d")
-    #expect(MemberID.text(10) == "a")
-    #expect(MemberID.parse("8E9e05c52164694d") == 0x8e9e_05c5_2164_694d)
-    #expect(MemberID.parse("00000000000000000001") == 1)
-    #expect(MemberID.parse("ffffffffffffffff") == .max)
-    for text in ["", "g", "+1", "-1", "0x1", "1_0", " 1", "10000000000000000"] {
-      #expect(MemberID.parse(text) == nil, "\(text)")
-    }
-  }
-
   @Test func versions() {
     #expect(PeerVersion("3.5.1") == PeerVersion(major: 3, minor: 5))
     #expect(PeerVersion("3.6.0-rc.0+git") == PeerVersion(major: 3, minor: 6))

@@ -1,3 +1,4 @@
+import EtcdAPI
 import Testing
 
 @testable import Simulation

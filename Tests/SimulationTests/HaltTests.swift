@@ -26,11 +26,11 @@ import Testing
     return member
   }
 
-  private func put(_ member: SimulatedMember, _ key: String) -> UInt64 {
+  private func put(_ member: SimulatedMember, _ key: String) -> RequestID {
     let id = member.makeRequestID()
     let request = Etcdserverpb.InternalRaftRequest(
       put: Etcdserverpb.PutRequest(key: Bytes(key), value: "v"),
-      header: Etcdserverpb.RequestHeader(id: id))
+      header: Etcdserverpb.RequestHeader(id: id.rawValue))
     member.post(.propose([Proposal(id: id, data: request.encoded())]))
     return id
   }
@@ -40,7 +40,7 @@ import Testing
   @Test func aContradictionEndsTheMemberWithItsReason() throws {
     let disk = SimulatedFileSystem()
     let member = try start(disk)
-    let term = member.core.status.term
+    let term = member.core.status.term.rawValue
     _ = put(member, "a")
     member.post(
       .receive([Raftpb.Message(type: .heartbeat, to: 1, from: 2, term: term + 1, commit: 9999)]))
@@ -76,7 +76,7 @@ import Testing
         try member.runLog()
       }
     }
-    let answered = member.runLoop().flatMap { news -> [UInt64] in
+    let answered = member.runLoop().flatMap { news -> [RequestID] in
       if case .answers(let replies, _) = news { replies.map(\.id) } else { [] }
     }
     #expect(!answered.contains(lost), "it was answered without being durable")
@@ -124,7 +124,7 @@ import Testing
       member.post(
         .receive([
           Raftpb.Message(
-            type: .appResp, to: 1, from: 2, term: status.term, index: probe, reject: true,
+            type: .appResp, to: 1, from: 2, term: status.term.rawValue, index: probe, reject: true,
             rejectHint: 0)
         ]))
       member.post(.tick)

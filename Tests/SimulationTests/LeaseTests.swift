@@ -36,7 +36,8 @@ import Testing
     _ member: SimulatedMember, _ fill: (inout Etcdserverpb.InternalRaftRequest) -> Void
   ) throws -> Outcome {
     let id = member.makeRequestID()
-    var request = Etcdserverpb.InternalRaftRequest(header: Etcdserverpb.RequestHeader(id: id))
+    var request = Etcdserverpb.InternalRaftRequest(
+      header: Etcdserverpb.RequestHeader(id: id.rawValue))
     fill(&request)
     member.post(.propose([Proposal(id: id, data: request.encoded())]))
     return try #require(try member.settle().replies.first { $0.id == id }).outcome
@@ -50,7 +51,7 @@ import Testing
     return try member.settle().replies.first { $0.id == id }?.outcome
   }
 
-  private func remaining(_ member: SimulatedMember, _ lease: Int64) throws -> Int64 {
+  private func remaining(_ member: SimulatedMember, _ lease: LeaseID) throws -> Int64 {
     switch try ask(member, .timeToLive(lease, keys: false)) {
     case .lease(.timeToLive(let remaining, _, _)): return remaining
     case .failed(.leaseNotFound): return -1
@@ -60,10 +61,10 @@ import Testing
     }
   }
 
-  private func grant(_ member: SimulatedMember, _ id: Int64, ttl: Int64) throws {
+  private func grant(_ member: SimulatedMember, _ id: LeaseID, ttl: Int64) throws {
     guard
       case .leaseGranted(id, let granted, _) = try apply(
-        member, { $0.leaseGrant = Etcdserverpb.LeaseGrantRequest(ttl: ttl, id: id) })
+        member, { $0.leaseGrant = Etcdserverpb.LeaseGrantRequest(ttl: ttl, id: id.rawValue) })
     else {
       Issue.record("not granted")
       return

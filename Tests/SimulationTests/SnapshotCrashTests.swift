@@ -20,12 +20,12 @@ import Testing
   /// Members by id, joined by a network without delays.
   final class Group {
     static let infos = (1...3).map {
-      MemberInfo(id: UInt64($0), peerURLs: ["http://127.0.0.1:238\($0)"], name: "m\($0)")
+      MemberInfo(id: MemberID($0), peerURLs: ["http://127.0.0.1:238\($0)"], name: "m\($0)")
     }
-    var members: [UInt64: SimulatedMember] = [:]
+    var members: [MemberID: SimulatedMember] = [:]
     var replies: [Reply] = []
 
-    func open(_ id: UInt64, _ disk: SimulatedFileSystem) throws {
+    func open(_ id: MemberID, _ disk: SimulatedFileSystem) throws {
       var options = SimulatedMember.Options()
       // The first member always stands first.
       options.electionTicks = id == 1 ? 3 : 30
@@ -35,8 +35,8 @@ import Testing
       options.segmentsKept = 1
       options.snapshotsKept = 1
       members[id] = try SimulatedMember(
-        disk, founders: Self.infos, own: Self.infos[Int(id) - 1], options: options,
-        milliseconds: 1, seed: id)
+        disk, founders: Self.infos, own: Self.infos[Int(id.rawValue) - 1], options: options,
+        milliseconds: 1, seed: id.rawValue)
     }
 
     func tick() throws {
@@ -54,7 +54,7 @@ import Testing
           if member.hasEvents {
             let out = try member.turn()
             replies += out.replies
-            for message in out.messages { members[message.to]?.post(.receive([message])) }
+            for message in out.messages { members[message.receiver]?.post(.receive([message])) }
             for snapshot in out.sendSnapshots { try send(snapshot, from: member) }
           } else if member.hasLogWork {
             try member.runLog()
@@ -71,14 +71,14 @@ import Testing
     /// The receiving half is the one of `DatabaseSink`, in one piece.
     private func send(_ snapshot: SnapshotSend, from sender: SimulatedMember) throws {
       guard let rows = snapshot.state as? BoltRows, let index = snapshot.message.snapshot,
-        let target = members[snapshot.message.to]
-      else { return sender.post(.snapshotSent(snapshot.message.to, failed: true)) }
+        let target = members[snapshot.message.receiver]
+      else { return sender.post(.snapshotSent(snapshot.message.receiver, failed: true)) }
       do { try deliver(rows, index.metadata.index, to: target) } catch {
-        sender.post(.snapshotSent(snapshot.message.to, failed: true))
+        sender.post(.snapshotSent(snapshot.message.receiver, failed: true))
         throw error
       }
       target.post(.receive([snapshot.message]))
-      sender.post(.snapshotSent(snapshot.message.to, failed: false))
+      sender.post(.snapshotSent(snapshot.message.receiver, failed: false))
     }
 
     private func deliver(_ rows: BoltRows, _ index: UInt64, to target: SimulatedMember) throws {
@@ -130,14 +130,14 @@ import Testing
         "not caught up: \(members.mapValues { "\($0.core.status)" })")
     }
 
-    func hash(_ id: UInt64) throws -> StoreSnapshot.Hash { try members[id]!.hash() }
+    func hash(_ id: MemberID) throws -> StoreSnapshot.Hash { try members[id]!.hash() }
   }
 
   /// Disks of the three members at the moment when the third one comes back.
-  private func prepared(isFresh: Bool) throws -> [UInt64: SimulatedFileSystem] {
-    let disks: [UInt64: SimulatedFileSystem] = [1: .init(), 2: .init(), 3: .init()]
+  private func prepared(isFresh: Bool) throws -> [MemberID: SimulatedFileSystem] {
+    let disks: [MemberID: SimulatedFileSystem] = [1: .init(), 2: .init(), 3: .init()]
     let group = Group()
-    for id in isFresh ? [1, 2] : [1, 2, 3] as [UInt64] { try group.open(id, disks[id]!) }
+    for id in isFresh ? [1, 2] : [1, 2, 3] as [MemberID] { try group.open(id, disks[id]!) }
     try group.lead()
     try group.put(0..<20)
     if let third = group.members.removeValue(forKey: 3) { try third.close() }
@@ -146,10 +146,10 @@ import Testing
     return disks
   }
 
-  private func started(_ disks: [UInt64: SimulatedFileSystem]) throws -> Group {
+  private func started(_ disks: [MemberID: SimulatedFileSystem]) throws -> Group {
     var random = SplitMix64(seed: 1)
     let group = Group()
-    for id in [1, 2] as [UInt64] { try group.open(id, disks[id]!.crashed(.clean, &random)) }
+    for id in [1, 2] as [MemberID] { try group.open(id, disks[id]!.crashed(.clean, &random)) }
     try group.lead()
     try group.put(60..<62)
     return group

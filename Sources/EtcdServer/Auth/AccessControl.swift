@@ -83,7 +83,7 @@ final class AccessControl: Sendable {
   enum Reading {
     case known(AuthInfo)
     /// The entry that assigns it, this one or the next, may not have been applied here yet.
-    case awaits(index: UInt64)
+    case awaits(index: LogIndex)
     case invalid
   }
 
@@ -100,7 +100,7 @@ final class AccessControl: Sendable {
       }
       if let holder { return .known(holder) }
       guard let index = SimpleTokens.parse(token)?.index else { return .invalid }
-      return .awaits(index: index)
+      return .awaits(index: LogIndex(index))
     }
   }
 

@@ -29,7 +29,7 @@ extension RunningMember {
 
   /// Looks a token up once the entry that it names is applied. Answers of the core come behind the
   /// tokens of the same turn.
-  private func identify(_ token: String, after index: UInt64, _ done: @escaping CallerHandler) {
+  private func identify(_ token: String, after index: LogIndex, _ done: @escaping CallerHandler) {
     let id = requests.expect { outcome, _ in
       if case .failed(.tooManyRequests) = outcome { return done(.failure(.tooManyRequests)) }
       if let info = self.holder(of: token) { return done(.success(info)) }
@@ -124,7 +124,7 @@ extension RunningMember {
   /// - Parameter lease: `nil` = every lease.
   /// - Source: etcd `checkLeaseRenew`, `checkLeaseTimeToLive`, `checkLeaseLeases` (3.5.28 and later).
   func permitLease(
-    _ lease: Int64?, _ kind: AuthStore.Kind, _ caller: Caller,
+    _ lease: LeaseID?, _ kind: AuthStore.Kind, _ caller: Caller,
     _ done: @escaping (EtcdError?) -> Void
   ) {
     guard access.isEnabled else { return done(nil) }

@@ -1,3 +1,4 @@
+import EtcdAPI
 import EventLoops
 import MVCC
 
@@ -15,10 +16,10 @@ enum CorruptionCheck {
 
   /// Compares a member that starts with those that run. Only different hashes of the same revision, with
   /// the same compacted revision, count.
-  static func initial(localID: UInt64, _ local: MemberHash, _ peers: [PeerHash]) -> Verdict {
+  static func initial(localID: MemberID, _ local: MemberHash, _ peers: [PeerHash]) -> Verdict {
     var verdict = Verdict()
     let own = [
-      LogField("local-member-id", .string(String(localID, radix: 16))),
+      LogField("local-member-id", .string(localID.hex)),
       LogField("local-member-revision", .int(Int(local.current))),
       LogField("local-member-compact-revision", .int(Int(local.value.compactRevision))),
       LogField("local-member-hash", .uint(UInt64(local.value.hash))),

@@ -21,7 +21,7 @@ final class CorruptionMonitor: @unchecked Sendable {
   private var logger: Logger { member.logger }
   private var isLeader: Bool { member.host.status.leader == member.host.memberID }
   private var ownID: LogField {
-    LogField("local-member-id", .string(String(member.host.memberID, radix: 16)))
+    LogField("local-member-id", .string(member.host.memberID.hex))
   }
 
   /// - Parameter member: of the peers' loop.

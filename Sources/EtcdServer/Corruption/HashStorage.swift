@@ -102,7 +102,7 @@ extension RunningMember {
   /// Hashes this member's data; `done` is called on the loop, where the caller is.
   /// - Parameter revision: 0 = the newest.
   func hash(
-    at revision: Int64, _ done: @escaping (Result<MemberHash, EtcdError>, _ term: UInt64) -> Void
+    at revision: Int64, _ done: @escaping (Result<MemberHash, EtcdError>, _ term: Term) -> Void
   ) {
     read(linearizable: false) { result, term in
       switch result {

@@ -30,7 +30,7 @@ enum InitialCheck {
     _ boot: borrowing Bootstrap.Result, _ config: ServerConfig, loop: EventLoop, logger: Logger
   ) throws(StorageError) {
     let opened = boot.opened
-    let name = String(opened.memberID, radix: 16)
+    let name = opened.memberID.hex
     logger.info(
       "starting initial corruption check",
       [

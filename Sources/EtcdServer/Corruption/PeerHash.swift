@@ -23,11 +23,11 @@ struct PeerHash: Sendable {
     }
   }
 
-  let id: UInt64
+  let id: MemberID
   let endpoints: [String]
   let result: Result<MemberHash, Failure>
 
-  var hexID: String { String(id, radix: 16) }
+  var hexID: String { id.hex }
   var hash: MemberHash? { try? result.get() }
 
   /// Reads an answer.

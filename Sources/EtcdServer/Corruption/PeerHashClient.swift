@@ -1,4 +1,5 @@
 import Bytes
+import EtcdAPI
 import EtcdConfig
 import EventLoops
 import HTTP
@@ -13,13 +14,13 @@ final class PeerHashClient: @unchecked Sendable {
 
   let loop: EventLoop
   private let client: HTTPClient
-  private let localID: UInt64
+  private let localID: MemberID
   private let clusterID: UInt64
   /// For one answer; a hash takes a look at every row.
   private let timeout: Duration
   private let logger: Logger
 
-  init(loop: EventLoop, localID: UInt64, clusterID: UInt64, timeout: Duration, logger: Logger) {
+  init(loop: EventLoop, localID: MemberID, clusterID: UInt64, timeout: Duration, logger: Logger) {
     self.loop = loop
     self.localID = localID
     self.clusterID = clusterID
@@ -37,7 +38,7 @@ final class PeerHashClient: @unchecked Sendable {
     loop.preconditionCurrent()
     let others = members.filter { $0.id != localID && !$0.peerURLs.isEmpty }
     guard !others.isEmpty else { return done([]) }
-    var answers: [UInt64: PeerHash] = [:]
+    var answers: [MemberID: PeerHash] = [:]
     for other in others {
       ask(other, other.peerURLs[...], at: revision) { answer in
         answers[other.id] = answer
@@ -57,7 +58,7 @@ final class PeerHashClient: @unchecked Sendable {
         logger.warn(
           "failed hash kv request",
           [
-            LogField("local-member-id", .string(String(localID, radix: 16))),
+            LogField("local-member-id", .string(localID.hex)),
             LogField("requested-revision", .int(Int(revision))),
             LogField("remote-peer-endpoint", .string(url)), LogField("error", .error(error)),
           ])

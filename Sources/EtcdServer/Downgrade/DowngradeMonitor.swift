@@ -51,12 +51,12 @@ final class DowngradeMonitor: @unchecked Sendable {
   /// - Parameter versions: cluster versions of the members that are known to.
   /// - Source: etcd `isMatchedVersions`.
   static func isOver(
-    _ downgrade: Downgrade, _ members: [UInt64], _ versions: [UInt64: String]
+    _ downgrade: Downgrade, _ members: [MemberID], _ versions: [MemberID: String]
   ) -> (isOver: Bool, lines: [CheckLine]) {
     guard let target = SemanticVersion(downgrade.target) else { return (false, []) }
     for id in members {
       guard let text = versions[id] else { return (false, []) }
-      let name = LogField("remote-member-id", .string(String(id, radix: 16)))
+      let name = LogField("remote-member-id", .string(id.hex))
       guard let version = SemanticVersion(text) else {
         let line = CheckLine(
           .warn, "failed to parse server version of remote member",

@@ -1,4 +1,5 @@
 import Bytes
+import EtcdAPI
 import EventLoops
 import HTTP
 import JSON
@@ -106,9 +107,9 @@ struct DebugEndpoints: Sendable {
   private var raftStatus: JSONValue {
     let status = member.host.status
     return [
-      "id": .string(String(member.host.memberID, radix: 16)), "term": .number("\(status.term)"),
+      "id": .string(member.host.memberID.hex), "term": .number("\(status.term)"),
       "commit": .number("\(status.commitIndex)"),
-      "lead": .string(String(status.leader, radix: 16)), "raftState": .string("\(status.role)"),
+      "lead": .string(status.leader.hex), "raftState": .string("\(status.role)"),
       "applied": .number("\(status.appliedIndex)"),
     ]
   }

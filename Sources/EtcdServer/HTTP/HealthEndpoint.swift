@@ -26,7 +26,9 @@ struct HealthEndpoint: Sendable {
     for alarm in status.alarms where !excluded.contains(alarm.alarm.protoName ?? "") {
       return answer(exchange, reason: "ALARM \(Self.name(of: alarm.alarm))")
     }
-    if !isSerializable && status.leader == 0 { return answer(exchange, reason: "RAFT NO LEADER") }
+    if !isSerializable && status.leader == .none {
+      return answer(exchange, reason: "RAFT NO LEADER")
+    }
     member.read(linearizable: !isSerializable) { result, _ in
       switch result {
       case .success: answer(exchange, reason: "")

@@ -42,12 +42,12 @@ struct LeaseEndpoints: Sendable {
 
   private static func question(_ path: String, _ body: Bytes) -> LeaseQuestion.Kind? {
     if path == LeaseHTTP.renewPath {
-      return (try? Etcdserverpb.LeaseKeepAliveRequest.decode(body)).map { .renew($0.id) }
+      return (try? Etcdserverpb.LeaseKeepAliveRequest.decode(body)).map { .renew(LeaseID($0.id)) }
     }
     guard
       let request = try? Leasepb.LeaseInternalRequest.decode(body).leaseTimeToLiveRequest
     else { return nil }
-    return .timeToLive(request.id, keys: request.keys)
+    return .timeToLive(LeaseID(request.id), keys: request.keys)
   }
 
   private func ask(_ question: LeaseQuestion.Kind, _ exchange: HTTPExchange) {
@@ -79,7 +79,7 @@ struct LeaseEndpoints: Sendable {
   ) {
     switch (question, answer) {
     case (.renew(let id), .renewed(let ttl)):
-      send(exchange, Etcdserverpb.LeaseKeepAliveResponse(id: id, ttl: ttl).encoded())
+      send(exchange, Etcdserverpb.LeaseKeepAliveResponse(id: id.rawValue, ttl: ttl).encoded())
     case (.timeToLive(let id, _), .timeToLive(let remaining, let granted, let keys)):
       let encode: @Sendable () -> Bytes = {
         LeaseHTTP.body(id: id, remaining: remaining, granted: granted, keys: keys)

@@ -25,7 +25,7 @@ struct MemberEndpoints: Sendable {
   private func promote(_ exchange: HTTPExchange, _ path: String) {
     guard exchange.requireMethod("POST") else { return }
     let text = String(path.dropFirst(Self.promotePrefix.count))
-    guard let id = UInt64(text) else {
+    guard let id = UInt64(text).map({ MemberID($0) }) else {
       return refuse(exchange, 404, "member \(text) not found in cluster")
     }
     member.promote(id, mayForward: false) { result, _ in

@@ -23,9 +23,9 @@ enum LeaseHTTP {
     let (path, body): (String, Bytes)
     switch kind {
     case .renew(let id):
-      (path, body) = (renewPath, Etcdserverpb.LeaseKeepAliveRequest(id: id).encoded())
+      (path, body) = (renewPath, Etcdserverpb.LeaseKeepAliveRequest(id: id.rawValue).encoded())
     case .timeToLive(let id, let keys):
-      let question = Etcdserverpb.LeaseTimeToLiveRequest(id: id, keys: keys)
+      let question = Etcdserverpb.LeaseTimeToLiveRequest(id: id.rawValue, keys: keys)
       path = timeToLivePath
       body = Leasepb.LeaseInternalRequest(leaseTimeToLiveRequest: question).encoded()
     case .list, .keys: preconditionFailure("every member knows that itself")
@@ -45,11 +45,12 @@ enum LeaseHTTP {
     guard status == 200 else { return nil }
     switch kind {
     case .renew(let id):
-      guard let answer = try? Etcdserverpb.LeaseKeepAliveResponse.decode(body), answer.id == id
+      guard let answer = try? Etcdserverpb.LeaseKeepAliveResponse.decode(body),
+        LeaseID(answer.id) == id
       else { return nil }
       return .success(.renewed(ttl: answer.ttl))
     case .timeToLive(let id, _):
-      guard let answer = (try? InternalAnswer.decode(body))?.times, answer.id == id else {
+      guard let answer = (try? InternalAnswer.decode(body))?.times, LeaseID(answer.id) == id else {
         return nil
       }
       return .success(
@@ -60,9 +61,9 @@ enum LeaseHTTP {
   }
 
   /// `leasepb.LeaseInternalResponse` around an answer with `keys`, which may be many.
-  static func body(id: Int64, remaining: Int64, granted: Int64, keys: LeaseKeys) -> Bytes {
+  static func body(id: LeaseID, remaining: Int64, granted: Int64, keys: LeaseKeys) -> Bytes {
     let head = Etcdserverpb.LeaseTimeToLiveResponse(
-      header: Etcdserverpb.ResponseHeader(), id: id, ttl: remaining, grantedTTL: granted
+      header: Etcdserverpb.ResponseHeader(), id: id.rawValue, ttl: remaining, grantedTTL: granted
     ).encoded()
     let length = head.count + keys.fieldBytes
     var writer = ByteWriter(capacity: length + 12)

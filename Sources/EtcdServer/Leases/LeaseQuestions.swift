@@ -94,7 +94,7 @@ final class LeaseQuestions: @unchecked Sendable {
     if isStopped { return attempt.done(.failure(.stopped)) }
     let status = shared.host.status
     guard loop.now < attempt.deadline else {
-      return attempt.done(.failure(status.leader == 0 ? .noLeader : .timeout))
+      return attempt.done(.failure(status.leader == .none ? .noLeader : .timeout))
     }
     if status.leader == shared.host.memberID {
       askHere(attempt)

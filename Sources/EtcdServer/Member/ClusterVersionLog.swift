@@ -1,3 +1,4 @@
+import EtcdAPI
 import EtcdConfig
 import EventLoops
 import Membership
@@ -47,7 +48,7 @@ final class ClusterVersionLog: Sendable {
     if let before { show(before, 0) }
     var fields = [
       LogField("cluster-id", .string(String(host.clusterID, radix: 16))),
-      LogField("local-member-id", .string(String(host.memberID, radix: 16))),
+      LogField("local-member-id", .string(host.memberID.hex)),
     ]
     if let before {
       fields.append(LogField("from", .string(ServerVersion.majorMinor(before))))

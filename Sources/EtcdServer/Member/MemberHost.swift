@@ -17,12 +17,12 @@ import Synchronization
 protocol MemberHostDelegate: AnyObject, Sendable {
   func send(_ messages: [Raftpb.Message])
   func send(_ snapshots: [SnapshotSend])
-  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64)
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term)
   /// Called before the answers of the same turn.
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent])
   /// Called before the answers of the same turn.
   func membershipChanged(_ changes: [Membership.Change])
-  func leaderChanged(to leader: UInt64)
+  func leaderChanged(to leader: MemberID)
   func clusterVersionChanged(to version: String)
   func downgradeChanged(to downgrade: Downgrade)
   /// A compaction was applied; its hash is to be computed elsewhere.
@@ -50,7 +50,7 @@ final class MemberHost: @unchecked Sendable {
   let loop: EventLoop
   let backend: BackendStore
   let clusterID: UInt64
-  let memberID: UInt64
+  let memberID: MemberID
   /// Users and roles at start.
   let initialAuth: AuthStore
   private unowned var delegate: (any MemberHostDelegate)?
@@ -214,7 +214,9 @@ final class MemberHost: @unchecked Sendable {
     verify(events, &out)
     carryOut(out)
     if took > pace.slowTurn {
-      warn(.nanoseconds(Int64(clamping: took)), events, applied: core.appliedIndex &- before)
+      warn(
+        .nanoseconds(Int64(clamping: took)), events,
+        applied: core.appliedIndex.rawValue &- before.rawValue)
     }
     if events.contains(where: { if case .snapshotSaved = $0 { true } else { false } }) {
       // The core has let go of the entries before the snapshot.
@@ -316,7 +318,7 @@ final class MemberHost: @unchecked Sendable {
     }
     metrics.disk.snapSave.observe(ContinuousClock.now - start)
     logger.info("saved snapshot", [LogField("snapshot-index", .uint(index))])
-    post(.snapshotSaved(index))
+    post(.snapshotSaved(LogIndex(index)))
   }
 
   // MARK: Backend
@@ -395,7 +397,7 @@ extension MemberHost: TurnSink {
         "leader failed to send out heartbeat on time; took too long, leader is overloaded likely "
           + "from slow disk",
         [
-          LogField("to", .string(String(late.to, radix: 16))),
+          LogField("to", .string(late.to.hex)),
           LogField("heartbeat-interval", .duration(tickInterval)),
           LogField("expected-duration", .duration(tickInterval * 2)),
           LogField("exceeded-duration", .duration(.nanoseconds(Int64(clamping: late.exceeded)))),
@@ -441,7 +443,7 @@ extension MemberHost: TurnSink {
     delegate?.authChanged(store, events)
   }
 
-  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term) {
     delegate?.answer(replies, reads, term: term)
   }
 

@@ -12,23 +12,23 @@ import Member
 final class RequestTable: @unchecked Sendable {
   // @unchecked: confined to `loop`, asserted where requests enter and answers arrive.
 
-  typealias OutcomeHandler = (Outcome, _ term: UInt64) -> Void
-  typealias ReadHandler = (Result<ReadState, EtcdError>, _ term: UInt64) -> Void
+  typealias OutcomeHandler = (Outcome, _ term: Term) -> Void
+  typealias ReadHandler = (Result<ReadState, EtcdError>, _ term: Term) -> Void
 
   let loop: EventLoop
   private let host: MemberHost
-  private var ids: RequestID
+  private var ids: RequestIDs
   private var outcomes = IDTable<OutcomeHandler>()
   private var reads = IDTable<ReadHandler>()
   private var proposals: [Proposal] = []
-  private var newReads: [UInt64] = []
-  private var newLocalReads: [UInt64] = []
+  private var newReads: [RequestID] = []
+  private var newLocalReads: [RequestID] = []
   private var newLeaseQuestions: [LeaseQuestion] = []
 
   /// Requests that wait.
   var count: Int { outcomes.count + reads.count }
 
-  init(loop: EventLoop, host: MemberHost, ids: RequestID) {
+  init(loop: EventLoop, host: MemberHost, ids: RequestIDs) {
     self.loop = loop
     self.host = host
     self.ids = ids
@@ -36,17 +36,17 @@ final class RequestTable: @unchecked Sendable {
   }
 
   /// An id for a proposal whose bytes must carry it.
-  func makeID() -> UInt64 { ids.next() }
+  func makeID() -> RequestID { ids.next() }
 
   /// Puts a request into the log; `done` is called once, on the loop.
-  func propose(id: UInt64, _ data: Bytes, _ done: @escaping OutcomeHandler) {
+  func propose(id: RequestID, _ data: Bytes, _ done: @escaping OutcomeHandler) {
     loop.preconditionCurrent()
     outcomes.insert(done, for: id)
     proposals.append(Proposal(id: id, data: data))
   }
 
   /// Waits for the answer to an event that is posted with the id returned.
-  func expect(_ done: @escaping OutcomeHandler) -> UInt64 {
+  func expect(_ done: @escaping OutcomeHandler) -> RequestID {
     loop.preconditionCurrent()
     let id = ids.next()
     outcomes.insert(done, for: id)
@@ -89,7 +89,7 @@ final class RequestTable: @unchecked Sendable {
   }
 
   /// Answers of one core turn.
-  func answer(_ replies: [Reply], _ batches: [ReadBatch], term: UInt64) {
+  func answer(_ replies: [Reply], _ batches: [ReadBatch], term: Term) {
     loop.preconditionCurrent()
     for reply in replies {
       outcomes.remove(reply.id)?(reply.outcome, term)

@@ -6,14 +6,14 @@ import Membership
 
 /// Changes of the members. On the member's loop.
 extension RunningMember {
-  typealias MembersHandler = (Result<[MemberInfo], EtcdError>, _ term: UInt64) -> Void
+  typealias MembersHandler = (Result<[MemberInfo], EtcdError>, _ term: Term) -> Void
 
   /// Time that a member must have been connected to count as healthy.
   /// - Source: etcd `HealthInterval`.
   private static let healthInterval: Duration = .seconds(5)
 
   /// Whether the member can be counted on; this one always.
-  func isConnected(_ id: UInt64) -> Bool {
+  func isConnected(_ id: MemberID) -> Bool {
     if id == host.memberID { return true }
     guard let since = peers.activeSince(id) else { return false }
     return loop.now >= since &+ Self.healthInterval.nanoseconds
@@ -40,10 +40,10 @@ extension RunningMember {
   }
 
   /// Makes a learner a voter. Only the leader knows whether it is ready; others ask the leader.
-  func promote(_ id: UInt64, mayForward: Bool, _ done: @escaping MembersHandler) {
+  func promote(_ id: MemberID, mayForward: Bool, _ done: @escaping MembersHandler) {
     guard host.status.leader == host.memberID else {
       let leader = host.status.leader
-      guard mayForward, leader != 0, let info = host.membership.members[leader] else {
+      guard mayForward, leader != .none, let info = host.membership.members[leader] else {
         return done(.failure(mayForward ? .noLeader : .notLeader), host.status.term)
       }
       return peers.promote(id, at: info, answerOn: loop) { result in
@@ -64,12 +64,13 @@ extension RunningMember {
     host.post(.checkLearner(id: question, learner: id))
   }
 
-  private func promoteReady(_ id: UInt64, _ done: @escaping MembersHandler) {
+  private func promoteReady(_ id: MemberID, _ done: @escaping MembersHandler) {
     do throws(EtcdError) {
       try checkReconfiguration { (check) throws(EtcdError) in try check.checkPromote() }
     } catch { return done(.failure(error), host.status.term) }
     let info = MemberInfo(id: id, peerURLs: [])
     change(
-      Raftpb.ConfChange(type: .addNode, nodeID: id, context: info.json(isPromote: true)), done)
+      Raftpb.ConfChange(type: .addNode, nodeID: id.rawValue, context: info.json(isPromote: true)),
+      done)
   }
 }

@@ -50,16 +50,17 @@ final class RunningMember: @unchecked Sendable {
     self.lane = lane
     requests = RequestTable(
       loop: loop, host: shared.host,
-      ids: RequestID(member: shared.host.memberID, lane: lane, milliseconds: milliseconds))
+      ids: RequestIDs(member: shared.host.memberID, lane: lane, milliseconds: milliseconds))
     leases = LeaseQuestions(shared, requests)
   }
 
   // MARK: For services
 
   /// Header of a response; its revision is set by the answer.
-  func header(term: UInt64, revision: Int64 = 0) -> Etcdserverpb.ResponseHeader {
+  func header(term: Term, revision: Int64 = 0) -> Etcdserverpb.ResponseHeader {
     Etcdserverpb.ResponseHeader(
-      clusterID: host.clusterID, memberID: host.memberID, revision: revision, raftTerm: term)
+      clusterID: host.clusterID, memberID: host.memberID.rawValue, revision: revision,
+      raftTerm: term.rawValue)
   }
 
   /// Header with what is current now.
@@ -101,10 +102,10 @@ final class RunningMember: @unchecked Sendable {
   }
 
   private func raiseAlarm(_ type: Etcdserverpb.AlarmType) {
-    let own = Etcdserverpb.AlarmMember(memberID: host.memberID, alarm: type)
+    let own = Etcdserverpb.AlarmMember(memberID: host.memberID.rawValue, alarm: type)
     guard !host.status.alarms.contains(own) else { return }
     let request = Etcdserverpb.AlarmRequest(
-      action: .activate, memberID: host.memberID, alarm: type)
+      action: .activate, memberID: host.memberID.rawValue, alarm: type)
     let id = requests.makeID()
     logger.warn("alarm raised", [LogField("alarm", .string("\(type)"))])
     requests.propose(id: id, RaftRequest.encode(.alarm, request.encoded(), id: id)) { _, _ in }
@@ -136,15 +137,15 @@ protocol PeerGateway: AnyObject, Sendable {
   /// On the peers' loop.
   func apply(_ changes: [Membership.Change])
   /// Server versions of the other members that answered when they were asked. Any thread.
-  var versions: [UInt64: String] { get }
+  var versions: [MemberID: String] { get }
   /// Cluster versions that those members go by. Any thread.
-  var clusterVersions: [UInt64: String] { get }
+  var clusterVersions: [MemberID: String] { get }
   /// Asks the leader to promote a learner; `done` is called on `loop`. Any thread.
   func promote(
-    _ id: UInt64, at leader: MemberInfo, answerOn loop: EventLoop,
+    _ id: MemberID, at leader: MemberInfo, answerOn loop: EventLoop,
     _ done: @escaping (Result<[MemberInfo], EtcdError>) -> Void)
   /// Closes every connection; on the peers' loop.
   func stop()
   /// Nanoseconds on the loops' clock since when a member is connected; `nil` when it is not. Any thread.
-  func activeSince(_ id: UInt64) -> UInt64?
+  func activeSince(_ id: MemberID) -> UInt64?
 }

@@ -13,7 +13,7 @@ final class TurnRouter: MemberHostDelegate {
   struct Answers: Sendable {
     let replies: [Reply]
     let reads: [ReadBatch]
-    let term: UInt64
+    let term: Term
   }
 
   /// What a turn has for the peers' loop.
@@ -40,7 +40,7 @@ final class TurnRouter: MemberHostDelegate {
     self.shared = shared
     self.onRemoved = onRemoved
     self.onClusterChange = onClusterChange
-    var lanes: [HandOver<Answers>?] = Array(repeating: nil, count: RequestID.lanesMax)
+    var lanes: [HandOver<Answers>?] = Array(repeating: nil, count: RequestIDs.lanesMax)
     for member in members {
       lanes[member.lane] = HandOver(to: member.loop) { [requests = member.requests] in
         requests.answer($0.replies, $0.reads, term: $0.term)
@@ -65,34 +65,34 @@ final class TurnRouter: MemberHostDelegate {
     shared.access.update(store, events)
   }
 
-  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term) {
     guard let first = replies.first?.id ?? reads.first?.ids.first else { return }
-    let lane = RequestID.lane(of: first)
+    let lane = first.lane
     let isForOne =
-      replies.allSatisfy { RequestID.lane(of: $0.id) == lane }
-      && reads.allSatisfy { $0.ids.allSatisfy { RequestID.lane(of: $0) == lane } }
+      replies.allSatisfy { $0.id.lane == lane }
+      && reads.allSatisfy { $0.ids.allSatisfy { $0.lane == lane } }
     if isForOne {
       lanes[lane]?.leave(Answers(replies: replies, reads: reads, term: term))
       return
     }
     for (lane, handOver) in lanes.enumerated() {
       guard let handOver else { continue }
-      let replies = replies.filter { RequestID.lane(of: $0.id) == lane }
+      let replies = replies.filter { $0.id.lane == lane }
       let reads = reads.compactMap { batch in
-        batch.part { RequestID.lane(of: $0) == lane }
+        batch.part { $0.lane == lane }
       }
       if replies.isEmpty && reads.isEmpty { continue }
       handOver.leave(Answers(replies: replies, reads: reads, term: term))
     }
   }
 
-  func leaderChanged(to leader: UInt64) {
-    let (own, term) = (String(shared.host.memberID, radix: 16), shared.host.status.term)
+  func leaderChanged(to leader: MemberID) {
+    let (own, term) = (shared.host.memberID.hex, shared.host.status.term)
     // Go's line, which is one text without fields.
     shared.logger.named("raft").info(
-      leader == 0
+      leader == .none
         ? "raft.node: \(own) lost leader at term \(term)"
-        : "raft.node: \(own) elected leader \(String(leader, radix: 16)) at term \(term)")
+        : "raft.node: \(own) elected leader \(leader.hex) at term \(term)")
     onClusterChange()
   }
 

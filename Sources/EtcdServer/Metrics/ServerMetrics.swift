@@ -1,3 +1,4 @@
+import EtcdAPI
 import EtcdConfig
 import EventLoops
 import Member
@@ -51,7 +52,7 @@ final class ServerMetrics: Sendable {
       registry.counter(name, help) { [weak host] in host.map(value) }
     }
     gauge("etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.") {
-      $0.status.leader == 0 ? 0 : 1
+      $0.status.leader == .none ? 0 : 1
     }
     gauge("etcd_server_is_leader", "Whether or not this member is a leader. 1 if is, 0 otherwise.")
     { $0.status.role == .leader ? 1 : 0 }
@@ -63,10 +64,10 @@ final class ServerMetrics: Sendable {
     }
     gauge(
       "etcd_server_proposals_committed_total", "The total number of consensus proposals committed."
-    ) { Double($0.status.commitIndex) }
+    ) { Double($0.status.commitIndex.rawValue) }
     gauge(
       "etcd_server_proposals_applied_total", "The total number of consensus proposals applied."
-    ) { Double($0.status.appliedIndex) }
+    ) { Double($0.status.appliedIndex.rawValue) }
     gauge("etcd_server_proposals_pending", "The current number of pending proposals to commit.") {
       Double($0.status.proposalsPending)
     }
@@ -121,7 +122,7 @@ final class ServerMetrics: Sendable {
     registry.gauge(
       "etcd_server_id",
       "Server or member ID in hexadecimal format. 1 for 'server_id' label with "
-        + "current ID.", ["server_id": String(host.memberID, radix: 16)]
+        + "current ID.", ["server_id": host.memberID.hex]
     ).set(1)
   }
 }

@@ -31,28 +31,28 @@ struct CompactionClock {
 struct HeartbeatClock {
   private let limit: UInt64
   /// By member: when one left last.
-  private var last: [UInt64: UInt64] = [:]
+  private var last: [MemberID: UInt64] = [:]
   /// Term of the newest heartbeat.
-  private var term: UInt64 = 0
+  private var term: Term = 0
 
   init(interval: Duration) { limit = 2 * interval.nanoseconds }
 
   /// - Returns: the member whose heartbeat is latest, and nanoseconds beyond the limit.
   mutating func note(
     _ messages: [Raftpb.Message], now: UInt64
-  ) -> (to: UInt64, exceeded: UInt64)? {
-    var worst: (to: UInt64, exceeded: UInt64)?
+  ) -> (to: MemberID, exceeded: UInt64)? {
+    var worst: (to: MemberID, exceeded: UInt64)?
     for message in messages where message.type == .heartbeat {
-      if message.term != term {
+      if Term(message.term) != term {
         // Another leadership: what lies between is nobody's delay.
         last.removeAll()
-        term = message.term
+        term = Term(message.term)
       }
-      if let before = last[message.to], now &- before > limit {
+      if let before = last[message.receiver], now &- before > limit {
         let exceeded = now &- before &- limit
-        if worst.map({ exceeded > $0.exceeded }) ?? true { worst = (message.to, exceeded) }
+        if worst.map({ exceeded > $0.exceeded }) ?? true { worst = (message.receiver, exceeded) }
       }
-      last[message.to] = now
+      last[message.receiver] = now
     }
     return worst
   }

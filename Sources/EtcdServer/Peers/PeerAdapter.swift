@@ -40,9 +40,9 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     let cluster: String
   }
   /// Versions of the other members, as of the last round of questions.
-  private let known = Mutex<[UInt64: Versions]>([:])
-  var versions: [UInt64: String] { known.withLock { $0.mapValues(\.server) } }
-  var clusterVersions: [UInt64: String] { known.withLock { $0.mapValues(\.cluster) } }
+  private let known = Mutex<[MemberID: Versions]>([:])
+  var versions: [MemberID: String] { known.withLock { $0.mapValues(\.server) } }
+  var clusterVersions: [MemberID: String] { known.withLock { $0.mapValues(\.cluster) } }
 
   /// Between two rounds of questions for versions.
   private static let versionInterval: Duration = .milliseconds(500)
@@ -110,11 +110,11 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
 
   func handle(_ exchange: HTTPExchange) -> Bool { transport.handle(exchange) }
 
-  func activeSince(_ id: UInt64) -> UInt64? { transport.activeSince(id) }
+  func activeSince(_ id: MemberID) -> UInt64? { transport.activeSince(id) }
 
   /// - Source: etcd `promoteMemberHTTP`.
   func promote(
-    _ id: UInt64, at leader: MemberInfo, answerOn asker: EventLoop,
+    _ id: MemberID, at leader: MemberInfo, answerOn asker: EventLoop,
     _ done: @escaping (Result<[MemberInfo], EtcdError>) -> Void
   ) {
     let answer = LoopConfined(done)
@@ -124,7 +124,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   }
 
   private func promote(
-    _ id: UInt64, at leader: MemberInfo,
+    _ id: MemberID, at leader: MemberInfo,
     _ done: @escaping (Result<[MemberInfo], EtcdError>) -> Void
   ) {
     guard let url = leader.peerURLs.lazy.compactMap({ PeerURL($0) }).first(where: { !$0.isSecure })
@@ -172,7 +172,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
         "dropped Raft message; its entries cannot be applied",
         [
           LogField("message-type", .string(message.type.protoName ?? "unknown")),
-          LogField("from", .string(String(message.from, radix: 16))),
+          LogField("from", .string(message.sender.hex)),
           LogField("error", .string(fault)),
         ])
       return true
@@ -180,16 +180,16 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     if !good.isEmpty { host.post(.receive(good)) }
   }
 
-  func reportUnreachable(_ id: UInt64) { host.post(.unreachable(id)) }
+  func reportUnreachable(_ id: MemberID) { host.post(.unreachable(id)) }
 
-  func reportSnapshot(_ id: UInt64, failed: Bool) {
+  func reportSnapshot(_ id: MemberID, failed: Bool) {
     host.post(.snapshotSent(id, failed: failed))
   }
 
-  func isRemoved(_ id: UInt64) -> Bool { host.membership.removed.contains(id) }
+  func isRemoved(_ id: MemberID) -> Bool { host.membership.removed.contains(id) }
   func localMemberWasRemoved() { onRemoved() }
 
-  func memberURLsSeen(_ id: UInt64, _ urls: [String]) {
+  func memberURLsSeen(_ id: MemberID, _ urls: [String]) {
     guard host.membership.members[id] == nil else { return }
     transport.addRemote(id: id, urls: urls)
   }

@@ -43,7 +43,7 @@ struct ClusterService: Sendable {
     }
   }
 
-  private func answerList(_ call: UnaryCall, term: UInt64) {
+  private func answerList(_ call: UnaryCall, term: Term) {
     call.respond(
       Etcdserverpb.MemberListResponse(
         header: member.header(term: term), members: member.host.membership.sorted.map(\.message)))
@@ -64,7 +64,7 @@ struct ClusterService: Sendable {
       }
     } catch { return call.fail(error) }
     let change = Raftpb.ConfChange(
-      type: info.isLearner ? .addLearnerNode : .addNode, nodeID: info.id,
+      type: info.isLearner ? .addLearnerNode : .addNode, nodeID: info.id.rawValue,
       context: info.json(isPromote: false))
     member.change(change) { result, term in
       switch result {
@@ -83,7 +83,8 @@ struct ClusterService: Sendable {
     do throws(EtcdError) {
       try member.checkReconfiguration { (check) throws(EtcdError) in
         try check.checkRemove(
-          request.id, isReachable: member.peers.activeSince(request.id) != nil
+          MemberID(request.id),
+          isReachable: member.peers.activeSince(MemberID(request.id)) != nil
         ) { member.isConnected($0) }
       }
     } catch { return call.fail(error) }
@@ -103,11 +104,12 @@ struct ClusterService: Sendable {
     let urls = request.peerURLs.sorted()
     guard EtcdURL.areValid(urls) else { return call.fail(GRPCStatus(.badMemberURLs)) }
     // Go etcd leaves this out of its changes, and a learner becomes a voter by name only.
+    let id = MemberID(request.id)
     let info = MemberInfo(
-      id: request.id, peerURLs: urls,
-      isLearner: member.host.membership.members[request.id]?.isLearner ?? false)
+      id: id, peerURLs: urls,
+      isLearner: member.host.membership.members[id]?.isLearner ?? false)
     let change = Raftpb.ConfChange(
-      type: .updateNode, nodeID: info.id, context: info.json())
+      type: .updateNode, nodeID: info.id.rawValue, context: info.json())
     member.change(change) { result, term in
       switch result {
       case .failure(let error): call.fail(error)
@@ -121,7 +123,7 @@ struct ClusterService: Sendable {
 
   private func promote(_ call: UnaryCall, _ bytes: Bytes) {
     guard let request = call.decode(Etcdserverpb.MemberPromoteRequest.self, bytes) else { return }
-    member.promote(request.id, mayForward: true) { result, term in
+    member.promote(MemberID(request.id), mayForward: true) { result, term in
       switch result {
       case .failure(let error): call.fail(error)
       case .success(let members):

@@ -63,7 +63,7 @@ struct KVService: Sendable {
   }
 
   private func answer(
-    _ call: UnaryCall, _ query: some ReadQuery, _ snapshot: StoreSnapshot, _ term: UInt64
+    _ call: UnaryCall, _ query: some ReadQuery, _ snapshot: StoreSnapshot, _ term: Term
   ) {
     var budget = ReadWorkers.keysOnLoop
     do throws(StoreError) {
@@ -139,7 +139,7 @@ struct KVService: Sendable {
     }
   }
 
-  private func respond(_ call: UnaryCall, _ outcome: Outcome, _ term: UInt64) {
+  private func respond(_ call: UnaryCall, _ outcome: Outcome, _ term: Term) {
     switch outcome {
     case .kv(let result) where result.isComplete: respond(call, result, term)
     case .kv(let result):
@@ -149,7 +149,7 @@ struct KVService: Sendable {
     }
   }
 
-  private func respond(_ call: UnaryCall, _ result: KVResult, _ term: UInt64) {
+  private func respond(_ call: UnaryCall, _ result: KVResult, _ term: Term) {
     call.respond(result.body(header: member.header(term: term)))
   }
 
@@ -161,7 +161,7 @@ struct KVService: Sendable {
 
   /// Reads on a thread what would hold the loop up.
   private func readElsewhere(
-    _ call: UnaryCall, _ term: UInt64,
+    _ call: UnaryCall, _ term: Term,
     _ body: @escaping @Sendable () throws(StoreError) -> KVResult
   ) {
     let header = member.header(term: term)

@@ -42,7 +42,7 @@ struct LeaseService: Sendable {
     if request.id == 0 {
       // Only positive ids are made up.
       while request.id == 0 {
-        request.id = Int64(truncatingIfNeeded: member.requests.makeID() & (1 << 63 - 1))
+        request.id = Int64(truncatingIfNeeded: member.requests.makeID().rawValue & (1 << 63 - 1))
       }
       bytes = request.encoded()
     }
@@ -50,7 +50,7 @@ struct LeaseService: Sendable {
       propose(call, .leaseGrant, bytes) { outcome, term in
         guard case .leaseGranted(let id, let ttl, let revision) = outcome else { return nil }
         return Etcdserverpb.LeaseGrantResponse(
-          header: member.header(term: term, revision: revision), id: id, ttl: ttl
+          header: member.header(term: term, revision: revision), id: id.rawValue, ttl: ttl
         ).encoded()
       }
     }
@@ -73,7 +73,7 @@ struct LeaseService: Sendable {
 
   private func propose(
     _ call: UnaryCall, _ field: RaftRequest.Field, _ bytes: Bytes,
-    _ encode: @escaping (Outcome, _ term: UInt64) -> Bytes?
+    _ encode: @escaping (Outcome, _ term: Term) -> Bytes?
   ) {
     member.propose(field, bytes, for: call.caller) { outcome, term in
       if let answer = encode(outcome, term) { return call.respond(.bytes(answer)) }
@@ -97,7 +97,7 @@ struct LeaseService: Sendable {
       // revision.
       let revision = member.access.isEnabled ? member.access.store.revision : 0
       guard request.keys else { return askTimeToLive(request, call, revision) }
-      member.permitLease(request.id, .read, call.caller) { error in
+      member.permitLease(LeaseID(request.id), .read, call.caller) { error in
         if let error { return call.fail(error) }
         askTimeToLive(request, call, revision)
       }
@@ -107,7 +107,7 @@ struct LeaseService: Sendable {
   private func askTimeToLive(
     _ request: Etcdserverpb.LeaseTimeToLiveRequest, _ call: UnaryCall, _ authRevision: UInt64
   ) {
-    member.leases.ask(.timeToLive(request.id, keys: request.keys)) { result in
+    member.leases.ask(.timeToLive(LeaseID(request.id), keys: request.keys)) { result in
       var response = Etcdserverpb.LeaseTimeToLiveResponse(header: member.header(), id: request.id)
       var keys = LeaseReply.Keys.encoded(Bytes())
       switch result {
@@ -167,7 +167,7 @@ struct LeaseService: Sendable {
   ) -> Bytes {
     let sorted = listing.sorted { ($0.deadline, $0.id) < ($1.deadline, $1.id) }
     return Etcdserverpb.LeaseLeasesResponse(
-      header: header, leases: sorted.map { Etcdserverpb.LeaseStatus(id: $0.id) }
+      header: header, leases: sorted.map { Etcdserverpb.LeaseStatus(id: $0.id.rawValue) }
     ).encoded()
   }
 
@@ -179,11 +179,12 @@ struct LeaseService: Sendable {
       do throws(ProtobufError) { request = try .decode(bytes) } catch {
         return GRPCStatus(.internal, "grpc: error unmarshalling request: \(error)")
       }
-      if let error = await permitRenewal(request.id, stream.caller) { return GRPCStatus(error) }
+      let lease = LeaseID(request.id)
+      if let error = await permitRenewal(lease, stream.caller) { return GRPCStatus(error) }
       // The header is from before the renewal: its revision must not be later than what was renewed.
       let header = member.header()
       let ttl: Int64
-      switch await member.leases.ask(.renew(request.id)) {
+      switch await member.leases.ask(.renew(lease)) {
       case .success(.renewed(let seconds)): ttl = seconds
       case .failure(.leaseNotFound): ttl = 0
       case .failure(let error): return GRPCStatus(error)
@@ -197,7 +198,7 @@ struct LeaseService: Sendable {
   }
 
   /// Who may not write the keys of a lease may not keep them alive either.
-  private func permitRenewal(_ lease: Int64, _ caller: Caller) async -> EtcdError? {
+  private func permitRenewal(_ lease: LeaseID, _ caller: Caller) async -> EtcdError? {
     guard member.access.isEnabled else { return nil }
     return await withCheckedContinuation { continuation in
       member.loop.execute {

@@ -65,11 +65,11 @@ struct MaintenanceService: Sendable {
     let sizes = member.host.backend.sizes
     var response = Etcdserverpb.StatusResponse(
       header: member.header(term: status.term, revision: status.revision),
-      version: ServerVersion.etcd, dbSize: Int64(sizes.total), leader: status.leader,
-      raftIndex: status.commitIndex, raftTerm: status.term,
-      raftAppliedIndex: status.appliedIndex, dbSizeInUse: Int64(sizes.inUse),
+      version: ServerVersion.etcd, dbSize: Int64(sizes.total), leader: status.leader.rawValue,
+      raftIndex: status.commitIndex.rawValue, raftTerm: status.term.rawValue,
+      raftAppliedIndex: status.appliedIndex.rawValue, dbSizeInUse: Int64(sizes.inUse),
       isLearner: status.isLearner)
-    if status.leader == 0 { response.errors.append(EtcdError.noLeader.message) }
+    if status.leader == .none { response.errors.append(EtcdError.noLeader.message) }
     for alarm in status.alarms {
       response.errors.append("memberID:\(alarm.memberID) alarm:\(alarm.alarm.protoName ?? "") ")
     }
@@ -195,13 +195,14 @@ struct MaintenanceService: Sendable {
     guard status.leader == member.host.memberID else {
       return call.fail(GRPCStatus(.notLeader))
     }
-    guard let target = member.host.membership.members[request.targetID], !target.isLearner else {
+    let targetID = MemberID(request.targetID)
+    guard let target = member.host.membership.members[targetID], !target.isLearner else {
       return call.fail(GRPCStatus(.badLeaderTransferee))
     }
     member.logger.info(
       "leadership transfer starting",
       [
-        LogField("local-member-id", .string(String(member.host.memberID, radix: 16))),
+        LogField("local-member-id", .string(member.host.memberID.hex)),
         LogField("transferee-member-id", .string(target.hexID)),
       ])
     member.host.post(.transferLeader(target.id))
@@ -209,7 +210,7 @@ struct MaintenanceService: Sendable {
   }
 
   /// Answers once the member leads, looking once a heartbeat.
-  private func awaitLeader(_ id: UInt64, _ call: UnaryCall, until deadline: UInt64) {
+  private func awaitLeader(_ id: MemberID, _ call: UnaryCall, until deadline: UInt64) {
     guard call.isOpen else { return }
     if member.host.status.leader == id {
       return call.respond(Etcdserverpb.MoveLeaderResponse(header: member.header()))

@@ -1,6 +1,7 @@
 import Auth
 import Bytes
 import EtcdAPI
+import Member
 import Protobuf
 
 /// Builds InternalRaftRequest bytes around a request that is encoded already.
@@ -40,14 +41,14 @@ enum RaftRequest {
 
   /// - Parameter caller: who asks, while auth is on: what the checks at apply go by.
   static func encode(
-    _ field: Field, _ request: Bytes, id: UInt64, caller: AuthInfo? = nil
+    _ field: Field, _ request: Bytes, id: RequestID, caller: AuthInfo? = nil
   ) -> Bytes {
     var writer = ByteWriter(capacity: request.count + 32)
     writer.appendVarint(field.rawValue << 3 | 2)
     writer.appendVarint(UInt64(request.count))
     writer.append(request)
     let inner = Etcdserverpb.RequestHeader(
-      id: id, username: caller?.username ?? "", authRevision: caller?.revision ?? 0)
+      id: id.rawValue, username: caller?.username ?? "", authRevision: caller?.revision ?? 0)
     writer.appendVarint(header << 3 | 2)
     writer.appendVarint(UInt64(inner.encodedSize))
     inner.encode(into: &writer)
@@ -55,13 +56,13 @@ enum RaftRequest {
   }
 
   /// A v2 request that sets a path.
-  static func put(path: String, value: String, id: UInt64) -> Bytes {
-    Etcdserverpb.Request(id: id, method: "PUT", path: path, val: value).encoded()
+  static func put(path: String, value: String, id: RequestID) -> Bytes {
+    Etcdserverpb.Request(id: id.rawValue, method: "PUT", path: path, val: value).encoded()
   }
 
   /// A v2 request that ends the keys whose time is over.
   /// - Parameter now: nanoseconds since 1970.
-  static func sync(now: Int64, id: UInt64) -> Bytes {
-    Etcdserverpb.Request(id: id, method: "SYNC", time: now).encoded()
+  static func sync(now: Int64, id: RequestID) -> Bytes {
+    Etcdserverpb.Request(id: id.rawValue, method: "SYNC", time: now).encoded()
   }
 }

@@ -6,10 +6,10 @@ import Membership
 /// - Source: etcd 3.5.30 `membership/cluster.go` IsReadyTo…, `server.go` mayAddMember and others.
 struct Reconfiguration {
   /// Whether a member is connected long enough to count on it; the local member always is.
-  typealias Connected = (UInt64) -> Bool
+  typealias Connected = (MemberID) -> Bool
 
   let membership: Membership
-  let localID: UInt64
+  let localID: MemberID
 
   private var started: Int { membership.voters.count { !$0.name.isEmpty } }
 
@@ -31,7 +31,7 @@ struct Reconfiguration {
 
   /// - Parameter isReachable: whether the member to remove is connected at all.
   func checkRemove(
-    _ id: UInt64, isReachable: Bool, connected: Connected
+    _ id: MemberID, isReachable: Bool, connected: Connected
   ) throws(EtcdError) {
     if membership.members[id]?.isLearner == true { return }
     let left = membership.voters.filter { $0.id != id }

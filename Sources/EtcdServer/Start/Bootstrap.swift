@@ -83,7 +83,7 @@ enum Bootstrap {
     }
     for note in opened.notes { logger.warn(note) }
     try defragment(&opened, config, logger)
-    var raft = RaftConfig(id: opened.memberID)
+    var raft = RaftConfig(id: opened.memberID.rawValue)
     raft.electionTicks = config.electionTimeout / config.heartbeatInterval
     raft.heartbeatTicks = 1
     raft.maxSizePerMessage = raftMessageBytes
@@ -98,7 +98,7 @@ enum Bootstrap {
       var core = try MemberCore(
         coreConfig, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,
         rows: opened.rows, consistentIndex: opened.consistentIndex,
-        requestIDs: RequestID(member: opened.memberID, milliseconds: milliseconds))
+        requestIDs: RequestIDs(member: opened.memberID, milliseconds: milliseconds))
       if !founders.isEmpty { try core.bootstrap(founders) }
       return Result(
         core: core, opened: opened, isNew: isNew, others: others,
@@ -197,7 +197,7 @@ enum Bootstrap {
       "forcing restart member",
       [
         LogField("cluster-id", .string(String(opened.clusterID, radix: 16))),
-        LogField("local-member-id", .string(String(opened.memberID, radix: 16))),
+        LogField("local-member-id", .string(opened.memberID.hex)),
         LogField("commit-index", .uint(opened.storage.hardState.commit)),
       ])
   }

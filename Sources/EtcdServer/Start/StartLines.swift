@@ -1,3 +1,4 @@
+import EtcdAPI
 import EtcdConfig
 import EventLoops
 import Member
@@ -37,7 +38,7 @@ struct StartLines {
   }
 
   func identity(_ boot: Bootstrap.Result) {
-    let member = String(boot.opened.memberID, radix: 16)
+    let member = boot.opened.memberID.hex
     if !boot.isNew {
       logger.info(
         "server has been already initialized",
@@ -48,7 +49,7 @@ struct StartLines {
       [
         LogField("cluster-id", .string(String(boot.opened.clusterID, radix: 16))),
         LogField("local-member-id", .string(member)),
-        LogField("consistent-index", .uint(boot.opened.consistentIndex)),
+        LogField("consistent-index", .uint(boot.opened.consistentIndex.rawValue)),
       ])
     logger.info(
       "starting etcd server",

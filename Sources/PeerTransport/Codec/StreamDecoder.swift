@@ -42,8 +42,8 @@ public struct StreamDecoder: ~Copyable {
   }
 
   private let kind: StreamKind
-  private let local: UInt64
-  private let remote: UInt64
+  private let local: MemberID
+  private let remote: MemberID
   private let limit: Int
   private var state: State
   private var number: UInt64 = 0
@@ -57,7 +57,7 @@ public struct StreamDecoder: ~Copyable {
   /// - Parameters:
   ///   - local: receiver of messages whose format leaves it out.
   ///   - remote: sender of such messages.
-  public init(_ kind: StreamKind, local: UInt64, remote: UInt64, limit: Int = messageLimit) {
+  public init(_ kind: StreamKind, local: MemberID, remote: MemberID, limit: Int = messageLimit) {
     self.kind = kind
     self.local = local
     self.remote = remote
@@ -176,7 +176,8 @@ public struct StreamDecoder: ~Copyable {
       start = end
     }
     let message = Raftpb.Message(
-      type: .app, to: local, from: remote, term: term, logTerm: term, index: index,
+      type: .app, to: local.rawValue, from: remote.rawValue, term: term, logTerm: term,
+      index: index,
       entries: entries, commit: commit)
     index &+= UInt64(entries.count)
     return message

@@ -146,16 +146,16 @@ final class PeerRequestHandler {
 
   /// Remembers a sender that is not in the configuration yet, so that it can be answered.
   /// - Returns: the sender; `nil` when it did not say.
-  private func noteSender(_ exchange: HTTPExchange) -> UInt64? {
+  private func noteSender(_ exchange: HTTPExchange) -> MemberID? {
     let headers = exchange.request.headers
-    guard let text = headers["X-Server-From"], let from = MemberID.parse(text) else { return nil }
+    guard let text = headers["X-Server-From"], let from = MemberID(hex: text) else { return nil }
     noteURLs(from, headers)
     return from
   }
 
-  private func noteURLs(_ from: UInt64, _ headers: HTTPHeaders) {
+  private func noteURLs(_ from: MemberID, _ headers: HTTPHeaders) {
     guard let list = headers["X-PeerURLs"], !list.isEmpty, list.utf8.count <= 4096,
-      from != 0, from != context.localID, context.delegate?.isRemoved(from) == false
+      from != .none, from != context.localID, context.delegate?.isRemoved(from) == false
     else { return }
     let urls = list.split(separator: ",").map(String.init)
     transport.rememberRemote(from, urls)
@@ -176,7 +176,7 @@ final class PeerRequestHandler {
       return refuse(exchange, 404, "invalid path", headers)
     }
     let text = path[path.index(after: slash)...]
-    guard let from = MemberID.parse(text) else {
+    guard let from = MemberID(hex: text) else {
       context.logger.warn(
         "failed to parse path into ID",
         handlerIDs + [LogField("path", .string(String(text))), .error("invalid member ID")])
@@ -199,7 +199,7 @@ final class PeerRequestHandler {
       return refuse(exchange, 404, "error sender not found", headers)
     }
     let target = exchange.request.headers["X-Raft-To"] ?? ""
-    guard target == MemberID.text(context.localID) else {
+    guard target == context.localID.hex else {
       context.logger.warn(
         "ignored streaming request; ID mismatch",
         handlerIDs + [
@@ -232,7 +232,7 @@ final class PeerRequestHandler {
   }
 
   private func pipelineBody(
-    _ exchange: HTTPExchange, _ from: UInt64?, _ result: Result<Bytes, HTTPBodyError>
+    _ exchange: HTTPExchange, _ from: MemberID?, _ result: Result<Bytes, HTTPBodyError>
   ) {
     let own: LogField = .id("local-member-id", context.localID)
     let body: Bytes
@@ -254,20 +254,20 @@ final class PeerRequestHandler {
       return refuse(exchange, 400, "error unmarshalling raft message", clusterHeaders)
     }
     guard admit(exchange, message, from) else { return }
-    transport.link(message.from)?.metrics.receivedBytes.add(body.count)
+    transport.link(message.sender)?.metrics.receivedBytes.add(body.count)
     context.receive(message)
     exchange.respond(status: 204, headers: clusterHeaders)
   }
 
   /// Whether a posted message may be handed on; if not, answers.
   private func admit(
-    _ exchange: HTTPExchange, _ message: Raftpb.Message, _ from: UInt64?,
+    _ exchange: HTTPExchange, _ message: Raftpb.Message, _ from: MemberID?,
     withDatabase: Bool = false
   ) -> Bool {
-    if context.delegate?.isRemoved(message.from) == true {
+    if context.delegate?.isRemoved(message.sender) == true {
       context.logger.warn(
         "rejected Raft message from removed member",
-        [.id("local-member-id", context.localID), .id("removed-member-id", message.from)])
+        [.id("local-member-id", context.localID), .id("removed-member-id", message.sender)])
       forbid(exchange, "cannot process message from removed member")
       return false
     }
@@ -278,7 +278,7 @@ final class PeerRequestHandler {
     case .wrongTarget:
       context.logger.warn(
         "rejected Raft message to mismatch member",
-        [.id("local-member-id", context.localID), .id("mismatch-member-id", message.to)])
+        [.id("local-member-id", context.localID), .id("mismatch-member-id", message.receiver)])
       forbid(exchange, "cannot process message to mismatch member")
       return false
     case let fault?:
@@ -289,7 +289,7 @@ final class PeerRequestHandler {
       refuse(exchange, 500, "error processing raft message", clusterHeaders)
       return false
     }
-    if transport.link(message.from)?.isPaused == true {
+    if transport.link(message.sender)?.isPaused == true {
       refuse(exchange, 500, "error processing raft message", clusterHeaders)
       return false
     }
@@ -327,7 +327,7 @@ final class PeerRequestHandler {
   /// A member that sends again has given up what it sent before. When all places are taken, one that
   /// nothing comes for is given up for a member of the cluster: bodies that are held open must not keep
   /// a member behind.
-  private func makeRoom(for sender: UInt64?) {
+  private func makeRoom(for sender: MemberID?) {
     if let sender {
       for older in snapshots where older.claimedSender == sender { older.supersede() }
     }

@@ -21,12 +21,12 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   private let refuse: (Int, String) -> Void
   private let ended: (SnapshotReceiver, Raftpb.Message?) -> Void
   /// Who the request says sends it.
-  let claimedSender: UInt64?
+  let claimedSender: MemberID?
   /// When something came last, on the loop's clock.
   private(set) var lastInput: UInt64
   private var decoder: StreamDecoder
   private var phase = Phase.message
-  private var sender: UInt64?
+  private var sender: MemberID?
   private var metrics: SnapshotMetrics?
   private var size = 0
   private var ignored = 0
@@ -42,7 +42,7 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   ///   - refuse: answers with a status and text.
   ///   - ended: called once; with the message when the database was saved.
   init(
-    _ exchange: HTTPExchange, _ context: PeerContext, sender: UInt64?,
+    _ exchange: HTTPExchange, _ context: PeerContext, sender: MemberID?,
     admit: @escaping (Raftpb.Message) -> Bool, refuse: @escaping (Int, String) -> Void,
     ended: @escaping (SnapshotReceiver, Raftpb.Message?) -> Void
   ) {
@@ -56,14 +56,17 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
     lastInput = startedAt
     claimedSender = sender
     decoder = StreamDecoder(
-      .message, local: context.localID, remote: sender ?? 0,
+      .message, local: context.localID, remote: sender ?? MemberID.none,
       limit: context.configuration.messageLimit)
   }
 
   func start() { exchange.streamBody(self) }
 
   private var ids: [LogField] {
-    [.id("local-member-id", context.localID), .id("remote-snapshot-sender-id", sender ?? 0)]
+    [
+      .id("local-member-id", context.localID),
+      .id("remote-snapshot-sender-id", sender ?? MemberID.none),
+    ]
   }
 
   private func indexField(_ message: Raftpb.Message) -> LogField {
@@ -137,8 +140,8 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   // MARK: steps
 
   private func begin(_ message: Raftpb.Message) {
-    sender = message.from
-    let metrics = SnapshotMetrics.receiving(context.configuration.metrics, from: message.from)
+    sender = message.sender
+    let metrics = SnapshotMetrics.receiving(context.configuration.metrics, from: message.sender)
     guard message.type == .snap, message.snapshot != nil else {
       context.logger.warn(
         "unexpected Raft message type",
@@ -176,7 +179,7 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   private func undecodable(_ reason: String) {
     context.logger.warn("failed to decode Raft message", ids + [.error(reason)])
     SnapshotMetrics.receiveFailures(
-      context.configuration.metrics, from: MemberID.text(sender ?? 0)
+      context.configuration.metrics, from: (sender ?? MemberID.none).hex
     ).add()
     refuse(400, "failed to decode raft message (\(reason))")
     end(nil)

@@ -11,7 +11,7 @@ final class Peer: PeerLink {
   private var probers: [Prober] = []
   private var snapshots: [ObjectIdentifier: SnapshotSender] = [:]
 
-  init(id: UInt64, urls: [PeerURL], context: PeerContext) {
+  init(id: MemberID, urls: [PeerURL], context: PeerContext) {
     context.logger.info("starting remote peer", [.id("remote-peer-id", id)])
     super.init(id: id, urls: urls, context: context, active: context.active)
     appWriter = StreamWriter(.msgAppV2, self)

@@ -32,14 +32,14 @@ final class PeerContext {
     logger = configuration.logger
     localVersion = version
     minVersion = oldest
-    clusterText = MemberID.text(configuration.clusterID)
+    clusterText = String(configuration.clusterID, radix: 16)
     streamClient = HTTPClient(loop: loop, dial: configuration.dial)
     pipelineClient = HTTPClient(loop: loop, dial: configuration.dial)
     deliver = Delivery()
     deliver.context = self
   }
 
-  var localID: UInt64 { configuration.localID }
+  var localID: MemberID { configuration.localID }
 
   /// Takes a checked message; the delegate gets all of a turn at its end.
   func receive(_ message: Raftpb.Message) {
@@ -70,7 +70,7 @@ final class PeerContext {
 /// What a peer and a remote have in common: an ID, URLs, a status and a pipeline.
 /// Confined to the transport's loop.
 class PeerLink {
-  let id: UInt64
+  let id: MemberID
   let context: PeerContext
   let metrics: PeerMetrics
   let status: PeerStatus
@@ -79,7 +79,7 @@ class PeerLink {
   var isPaused = false
   private var drops = LogThrottle()
 
-  init(id: UInt64, urls: [PeerURL], context: PeerContext, active: ActivePeers?) {
+  init(id: MemberID, urls: [PeerURL], context: PeerContext, active: ActivePeers?) {
     self.id = id
     self.context = context
     picker = URLPicker(urls)
@@ -110,7 +110,7 @@ class PeerLink {
     guard let skipped = drops.pass(context.loop.now) else { return }
     var fields: [LogField] = [
       LogField("message-type", .string(message.type.logName)),
-      .id("local-member-id", context.localID), .id("from", message.from),
+      .id("local-member-id", context.localID), .id("from", message.sender),
       .id("remote-peer-id", id), LogField("remote-peer-name", .string(queue)),
       LogField("remote-peer-active", .bool(status.isActive)),
     ]

@@ -1,3 +1,4 @@
+import EtcdAPI
 import EventLoops
 import HTTP
 
@@ -8,7 +9,7 @@ enum PeerRequestError: Error, CustomStringConvertible {
   case clusterMismatch
   case memberRemoved
   case unsupportedStream
-  case localUnknown(peer: UInt64, local: UInt64)
+  case localUnknown(peer: MemberID, local: MemberID)
   case precondition(String)
   case status(Int)
   case unexpectedStatus(Int, url: String)
@@ -25,7 +26,7 @@ enum PeerRequestError: Error, CustomStringConvertible {
     case .memberRemoved: "the member has been permanently removed from the cluster"
     case .unsupportedStream: "unsupported stream type"
     case .localUnknown(let peer, let local):
-      "peer \(MemberID.text(peer)) failed to find local node \(MemberID.text(local))"
+      "peer \(peer.hex) failed to find local node \(local.hex)"
     case .precondition(let text): "unhandled error \"\(text)\" when precondition failed"
     case .status(let status): "unhandled http status \(status)"
     case .unexpectedStatus(let status, let url):
@@ -51,14 +52,14 @@ enum PeerRequestError: Error, CustomStringConvertible {
 
 extension PeerContext {
   /// The fields every request carries.
-  func headers(to peer: UInt64? = nil, contentType: String? = nil) -> HTTPHeaders {
+  func headers(to peer: MemberID? = nil, contentType: String? = nil) -> HTTPHeaders {
     var headers = HTTPHeaders()
     if let contentType { headers.add("Content-Type", contentType) }
-    headers.add("X-Server-From", MemberID.text(localID))
+    headers.add("X-Server-From", localID.hex)
     headers.add("X-Server-Version", configuration.serverVersion)
     headers.add("X-Min-Cluster-Version", configuration.minClusterVersion)
     headers.add(PeerField.clusterID, clusterText)
-    if let peer { headers.add("X-Raft-To", MemberID.text(peer)) }
+    if let peer { headers.add("X-Raft-To", peer.hex) }
     if !configuration.peerURLs.isEmpty {
       headers.add("X-PeerURLs", configuration.peerURLs.joined(separator: ","))
     }
@@ -67,7 +68,7 @@ extension PeerContext {
 
   /// What the answer to a posted message or snapshot means; logs as etcd does.
   func checkPost(
-    _ head: HTTPResponseHead, body: String, url: String, to peer: UInt64
+    _ head: HTTPResponseHead, body: String, url: String, to peer: MemberID
   ) -> PeerRequestError? {
     switch head.status {
     case 204: return nil

@@ -1,4 +1,5 @@
 import Bytes
+import EtcdAPI
 import EventLoops
 import GoText
 import HTTP

@@ -65,7 +65,7 @@ final class StreamReader: HTTPResponseHandler {
     refusal = []
     decoder = StreamDecoder(
       kind, local: context.localID, remote: peer.id, limit: context.configuration.messageLimit)
-    let target = "\(kind.path)/\(MemberID.text(context.localID))"
+    let target = "\(kind.path)/\(context.localID.hex)"
     context.logger.debug(
       "dial stream reader",
       [
@@ -223,8 +223,9 @@ final class StreamReader: HTTPResponseHandler {
     context.logger.warn(
       "dropped Raft message that does not belong to the stream",
       names + [
-        LogField("message-type", .string(message.type.logName)), .id("from", message.from),
-        .id("to", message.to), .error(fault.rawValue), LogField("skipped-logs", .int(skipped)),
+        LogField("message-type", .string(message.type.logName)), .id("from", message.sender),
+        .id("to", message.receiver), .error(fault.rawValue),
+        LogField("skipped-logs", .int(skipped)),
       ])
   }
 }

@@ -15,17 +15,17 @@ enum MessageCheck {
   ///   - withDatabase: whether a database comes behind it, which belongs to a snapshot and to nothing
   ///     else: raft would wait for one that never comes.
   static func fault(
-    _ message: Raftpb.Message, local: UInt64, peer: UInt64?, withDatabase: Bool = false
+    _ message: Raftpb.Message, local: MemberID, peer: MemberID?, withDatabase: Bool = false
   ) -> MessageFault? {
-    guard message.to == local else { return .wrongTarget }
+    guard message.receiver == local else { return .wrongTarget }
     guard isForPeers(message.type), (message.type == .snap) == withDatabase else {
       return .notForPeers
     }
     // Names of raft's own threads, of nobody, and of this member.
-    guard message.from != 0, message.from != local, message.from < .max - 1 else {
+    guard message.from != 0, message.sender != local, message.from < .max - 1 else {
       return .wrongSender
     }
-    if let peer, message.from != peer, !isForwarded(message.type) { return .wrongSender }
+    if let peer, message.sender != peer, !isForwarded(message.type) { return .wrongSender }
     guard message.type == .app else { return nil }
     var next = message.index
     for entry in message.entries {

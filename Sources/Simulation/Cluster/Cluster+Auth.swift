@@ -36,7 +36,7 @@ struct AuthWorld {
     .addUser(steady), .grant(steady, role: role),
     .addUser("fickle1"), .grant("fickle1", role: role), .enable,
   ]
-  var call: (number: UInt64, time: Int, isFirst: Bool)?
+  var call: (number: RequestID, time: Int, isFirst: Bool)?
   /// Number of the user whose rights come and go. One whose grant was not heard of is given up: a late
   /// grant would look like a right that outlived its revocation.
   var fickleNumber = 1
@@ -58,10 +58,12 @@ extension Cluster {
   }
 
   /// What the operator, and clients with leases, ask as.
-  func header(_ number: UInt64, at member: SimulatedMember) -> Etcdserverpb.RequestHeader {
-    guard member.clientAuth.isEnabled else { return Etcdserverpb.RequestHeader(id: number) }
+  func header(_ number: RequestID, at member: SimulatedMember) -> Etcdserverpb.RequestHeader {
+    guard member.clientAuth.isEnabled else {
+      return Etcdserverpb.RequestHeader(id: number.rawValue)
+    }
     return Etcdserverpb.RequestHeader(
-      id: number, username: AuthStore.root, authRevision: member.clientAuth.revision)
+      id: number.rawValue, username: AuthStore.root, authRevision: member.clientAuth.revision)
   }
 
   func stepAuth() {

@@ -7,19 +7,19 @@ import Raft
 /// may not hear that it is alone.
 struct ChangeWorld {
   enum Change: Hashable {
-    case add(UInt64)
-    case promote(UInt64)
-    case remove(UInt64)
+    case add(MemberID)
+    case promote(MemberID)
+    case remove(MemberID)
   }
 
   /// Members that never ran.
-  var spares: [UInt64] = []
-  var learner: UInt64?
+  var spares: [MemberID] = []
+  var learner: MemberID?
   /// What is asked for until its outcome is known.
   var change: Change?
   /// Whether the change may be in some log already.
   var isProposed = false
-  var call: (number: UInt64, time: Int, isQuestion: Bool)?
+  var call: (number: RequestID, time: Int, isQuestion: Bool)?
 }
 
 extension Cluster {
@@ -70,7 +70,7 @@ extension Cluster {
     return canRemove ? .remove(ids[random.below(ids.count)]) : nil
   }
 
-  private func propose(_ change: ChangeWorld.Change, at id: UInt64, _ member: SimulatedMember) {
+  private func propose(_ change: ChangeWorld.Change, at id: MemberID, _ member: SimulatedMember) {
     let number = member.makeRequestID()
     changeWorld.call = (number, now, false)
     changeWorld.isProposed = true
@@ -81,17 +81,18 @@ extension Cluster {
       var info = nodes[new]!.info
       info.isLearner = true
       raw = Raftpb.ConfChange(
-        type: .addLearnerNode, nodeID: new, context: info.json(isPromote: false))
+        type: .addLearnerNode, nodeID: new.rawValue, context: info.json(isPromote: false))
     case .promote(let learner):
       raw = Raftpb.ConfChange(
-        type: .addNode, nodeID: learner, context: nodes[learner]!.info.json(isPromote: true))
-    case .remove(let gone): raw = Raftpb.ConfChange(type: .removeNode, nodeID: gone)
+        type: .addNode, nodeID: learner.rawValue,
+        context: nodes[learner]!.info.json(isPromote: true))
+    case .remove(let gone): raw = Raftpb.ConfChange(type: .removeNode, nodeID: gone.rawValue)
     }
     post(.changeMembers(id: number, raw), to: id)
   }
 
   /// - Returns: whether the reply from a member is one to the operator.
-  func answerChange(_ reply: Reply, from id: UInt64) -> Bool {
+  func answerChange(_ reply: Reply, from id: MemberID) -> Bool {
     guard let call = changeWorld.call, call.number == reply.id,
       let change = changeWorld.change
     else { return false }
@@ -131,12 +132,12 @@ extension Cluster {
   // MARK: Removed members
 
   /// A member learnt that it was removed.
-  func sayGoodbye(_ id: UInt64) {
+  func sayGoodbye(_ id: MemberID) {
     queue.add(.retire(id, life: nodes[id]!.life), at: now + Self.farewell)
   }
 
   /// The process ends and does not come back.
-  func retire(_ id: UInt64) {
+  func retire(_ id: MemberID) {
     trace("\(name(id)) stops, as it was removed")
     nodes[id]!.fileSystem.powerOff()
     nodes[id]!.member = nil
@@ -145,7 +146,7 @@ extension Cluster {
   }
 
   /// Peers that a member's transport dials, after changes of the membership.
-  func noteChanges(_ changes: [Membership.Change], at id: UInt64) {
+  func noteChanges(_ changes: [Membership.Change], at id: MemberID) {
     for change in changes {
       switch change {
       case .add(let member): nodes[id]!.peers.insert(member.id)
@@ -156,7 +157,7 @@ extension Cluster {
   }
 
   /// Who was removed has no part in the configuration.
-  func verifyMembership(_ id: UInt64, _ member: SimulatedMember) {
+  func verifyMembership(_ id: MemberID, _ member: SimulatedMember) {
     let state = member.core.confState
     for gone in member.core.membership.removed where state.counts(gone) {
       problems.append("\(name(id)) counts on \(name(gone)), which was removed")
@@ -166,8 +167,9 @@ extension Cluster {
 
 extension Raftpb.ConfState {
   /// Whether a member votes, learns, or is about to leave.
-  func counts(_ id: UInt64) -> Bool {
-    voters.contains(id) || learners.contains(id) || votersOutgoing.contains(id)
+  func counts(_ member: MemberID) -> Bool {
+    let id = member.rawValue
+    return voters.contains(id) || learners.contains(id) || votersOutgoing.contains(id)
       || learnersNext.contains(id)
   }
 }

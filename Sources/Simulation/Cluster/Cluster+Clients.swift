@@ -27,7 +27,7 @@ extension Cluster {
   /// Sends a request to a member.
   /// - Returns: its place in the history.
   @discardableResult
-  func call(_ request: ClientRequest, client: Int, at id: UInt64) -> Int {
+  func call(_ request: ClientRequest, client: Int, at id: MemberID) -> Int {
     let member = nodes[id]!.member!
     clock += 1
     let caller = caller(client, at: member)
@@ -72,7 +72,7 @@ extension Cluster {
   }
 
   /// Tells clients what a turn of a member answered.
-  func answer(_ replies: [Reply], _ reads: [ReadBatch], from id: UInt64) {
+  func answer(_ replies: [Reply], _ reads: [ReadBatch], from id: MemberID) {
     for reply in replies {
       if answerLease(reply) || answerAuth(reply) || answerChange(reply, from: id) { continue }
       guard let operation = waiting[id]?.removeValue(forKey: reply.id) else { continue }

@@ -1,3 +1,4 @@
+import EtcdAPI
 import Member
 import Raft
 
@@ -44,7 +45,7 @@ extension Cluster {
     queue.add(.mend, at: now + random.below(40 * Self.tickUnits))
   }
 
-  private func transferLeader(to id: UInt64) {
+  private func transferLeader(to id: MemberID) {
     for other in ids {
       guard let member = nodes[other]!.member, member.core.isLeader else { continue }
       trace("\(name(other)) is asked to hand over to \(name(id))")
@@ -52,7 +53,7 @@ extension Cluster {
     }
   }
 
-  private func defragment(_ id: UInt64) {
+  private func defragment(_ id: MemberID) {
     guard let member = nodes[id]!.member else { return }
     counters.defragmentations += 1
     member.defragment()

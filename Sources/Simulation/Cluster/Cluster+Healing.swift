@@ -1,3 +1,4 @@
+import EtcdAPI
 import Member
 import Membership
 
@@ -38,8 +39,8 @@ extension Cluster {
   }
 
   private var hasSettledLeader: Bool {
-    let leaders = Set(ids.map { nodes[$0]!.member?.core.status.leader ?? 0 })
-    return leaders.count == 1 && !leaders.contains(0)
+    let leaders = Set(ids.map { nodes[$0]!.member?.core.status.leader ?? MemberID.none })
+    return leaders.count == 1 && !leaders.contains(MemberID.none)
   }
 
   /// A write and a read of everything at every member.

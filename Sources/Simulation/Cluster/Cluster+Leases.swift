@@ -15,9 +15,9 @@ struct LeaseWorld {
       case held
     }
     var phase = Phase.empty
-    var lease: Int64 = 0
+    var lease = LeaseID.none
     /// The request under way; answers to earlier ones are not listened to.
-    var call: (number: UInt64, time: Int)?
+    var call: (number: RequestID, time: Int)?
   }
 
   /// A lease as clients know it.
@@ -31,11 +31,11 @@ struct LeaseWorld {
   }
 
   var holders: [Holder] = []
-  var facts: [Int64: Fact] = [:]
-  var holderOf: [UInt64: Int] = [:]
+  var facts: [LeaseID: Fact] = [:]
+  var holderOf: [RequestID: Int] = [:]
   var made: Int64 = 0
   /// Leases that a process was seen with.
-  var seen: [UInt64: (life: Int, leases: Set<Int64>)] = [:]
+  var seen: [MemberID: (life: Int, leases: Set<LeaseID>)] = [:]
 }
 
 /// A key whose lease was acknowledged as alive within its time is never gone, and every lease that
@@ -62,13 +62,14 @@ extension Cluster {
     switch holder.phase {
     case .empty:
       leaseWorld.made += 1
-      leaseWorld.holders[number].lease = leaseWorld.made
+      leaseWorld.holders[number].lease = LeaseID(leaseWorld.made)
       let request = Etcdserverpb.LeaseGrantRequest(
         ttl: Int64(random.below(12)), id: leaseWorld.made)
       propose(number) { $0.leaseGrant = request }
     case .granted:
       let request = Etcdserverpb.PutRequest(
-        key: Bytes(Self.leaseKeyPrefix + "\(holder.lease)"), value: "held", lease: holder.lease)
+        key: Bytes(Self.leaseKeyPrefix + "\(holder.lease)"), value: "held",
+        lease: holder.lease.rawValue)
       propose(number) { $0.put = request }
     case .held:
       if chance(oneIn: 15) { leaseWorld.holders[number].phase = .empty } else { renew(number) }
@@ -107,7 +108,7 @@ extension Cluster {
     post(.askLeases([LeaseQuestion(id: begin(holder, member), kind)]), to: id)
   }
 
-  private func begin(_ holder: Int, _ member: SimulatedMember) -> UInt64 {
+  private func begin(_ holder: Int, _ member: SimulatedMember) -> RequestID {
     let number = member.makeRequestID()
     leaseWorld.holders[holder].call = (number, now)
     leaseWorld.holderOf[number] = holder
@@ -122,7 +123,7 @@ extension Cluster {
     let holder = leaseWorld.holders[number]
     guard let call = holder.call, call.number == reply.id else { return true }
     leaseWorld.holders[number].call = nil
-    note(UInt64(bitPattern: holder.lease))
+    note(UInt64(bitPattern: holder.lease.rawValue))
     switch reply.outcome {
     case .leaseGranted(_, let ttl, _):
       leaseWorld.facts[holder.lease] = LeaseWorld.Fact(aliveUntil: 0)
@@ -144,12 +145,12 @@ extension Cluster {
     return true
   }
 
-  private func renewed(_ lease: Int64, _ ttl: Int64, from start: Int) {
+  private func renewed(_ lease: LeaseID, _ ttl: Int64, from start: Int) {
     counters.leasesRenewed += 1
     promise(lease, ttl, from: start)
   }
 
-  private func promise(_ lease: Int64, _ ttl: Int64, from start: Int) {
+  private func promise(_ lease: LeaseID, _ ttl: Int64, from start: Int) {
     guard var fact = leaseWorld.facts[lease] else { return }
     fact.aliveUntil = max(fact.aliveUntil, start + Int(ttl) * Self.leaseSecond)
     leaseWorld.facts[lease] = fact
@@ -162,7 +163,7 @@ extension Cluster {
   // MARK: State of members
 
   /// Looks at which leases a member lost in its last turn.
-  func verifyLeases(_ id: UInt64, _ member: SimulatedMember) {
+  func verifyLeases(_ id: MemberID, _ member: SimulatedMember) {
     let held = Set(member.core.leaseIDs)
     let life = nodes[id]!.life
     if let before = leaseWorld.seen[id], before.life == life {
@@ -175,7 +176,7 @@ extension Cluster {
     for lease in held.sorted() { checkKey(of: lease, at: id, member) }
   }
 
-  private func lost(_ lease: Int64, at id: UInt64) {
+  private func lost(_ lease: LeaseID, at id: MemberID) {
     guard var fact = leaseWorld.facts[lease] else { return }
     trace("lease \(lease) is gone at \(name(id))")
     if now < fact.aliveUntil {
@@ -186,7 +187,7 @@ extension Cluster {
     leaseWorld.facts[lease] = fact
   }
 
-  private func checkKey(of lease: Int64, at id: UInt64, _ member: SimulatedMember) {
+  private func checkKey(of lease: LeaseID, at id: MemberID, _ member: SimulatedMember) {
     guard let attached = leaseWorld.facts[lease]?.attachedAt,
       attached <= member.core.status.revision
     else { return }
@@ -203,7 +204,7 @@ extension Cluster {
   }
 
   /// Keys go with their leases.
-  func checkNoLeasedKeys(_ id: UInt64) {
+  func checkNoLeasedKeys(_ id: MemberID) {
     guard let member = nodes[id]!.member else { return }
     let request = Etcdserverpb.RangeRequest(key: "a", rangeEnd: "b")
     do throws(StoreError) {

@@ -1,3 +1,4 @@
+import EtcdAPI
 import MVCC
 import Member
 import MemberStorage
@@ -7,7 +8,7 @@ import Raft
 extension Cluster {
   // MARK: Start and crash
 
-  func start(_ id: UInt64) {
+  func start(_ id: MemberID) {
     var node = nodes[id]!
     node.life += 1
     node.isTurnPlanned = false
@@ -50,7 +51,7 @@ extension Cluster {
   }
 
   /// A member failed: as planned when the power is off, otherwise it is a bug.
-  private func stopped(_ id: UInt64, _ error: any Error) {
+  private func stopped(_ id: MemberID, _ error: any Error) {
     if nodes[id]!.fileSystem.takeSyncFailure() {
       // Nobody knows what the kernel keeps of pages that it could not write: they count as lost.
       counters.failedSyncs += 1
@@ -64,7 +65,7 @@ extension Cluster {
   }
 
   /// Kills the process; the disk is what the mode leaves of it.
-  func crash(_ id: UInt64, _ mode: CrashMode) {
+  func crash(_ id: MemberID, _ mode: CrashMode) {
     trace("\(name(id)) crashes, \(mode)")
     counters.crashes += 1
     nodes[id]!.fileSystem.powerOff()
@@ -79,21 +80,21 @@ extension Cluster {
 
   // MARK: Threads
 
-  func tick(_ id: UInt64) {
+  func tick(_ id: MemberID) {
     let node = nodes[id]!
     queue.add(.tick(id, life: node.life), at: now + node.tickUnits)
     guard now >= node.pausedUntil else { return }
     post(.tick, to: id, by: .core)
   }
 
-  func post(_ event: MemberEvent, to id: UInt64, by thread: MemberThread = .loop) {
+  func post(_ event: MemberEvent, to id: MemberID, by thread: MemberThread = .loop) {
     guard let member = nodes[id]?.member else { return }
     member.post(event, by: thread)
     wake(id)
   }
 
   /// Plans a turn of the core and work of its threads, where there is something to do.
-  func wake(_ id: UInt64) {
+  func wake(_ id: MemberID) {
     guard var node = nodes[id], let member = node.member else { return }
     let earliest = max(now, node.pausedUntil)
     if member.hasEvents, !node.isTurnPlanned {
@@ -118,19 +119,19 @@ extension Cluster {
 
   private func diskTime() -> Int { 1 + random.below(options.diskLatency) }
 
-  func runLog(_ id: UInt64) {
+  func runLog(_ id: MemberID) {
     nodes[id]!.isLogBusy = false
     do { try nodes[id]!.member?.runLog() } catch { return stopped(id, error) }
     wake(id)
   }
 
-  func runStorage(_ id: UInt64) {
+  func runStorage(_ id: MemberID) {
     nodes[id]!.isStorageBusy = false
     do { try nodes[id]!.member?.runStorage() } catch { return stopped(id, error) }
     wake(id)
   }
 
-  func turn(_ id: UInt64) {
+  func turn(_ id: MemberID) {
     guard let member = nodes[id]?.member else { return }
     if now < nodes[id]!.pausedUntil {
       queue.add(.turn(id, life: nodes[id]!.life), at: nodes[id]!.pausedUntil)
@@ -151,7 +152,7 @@ extension Cluster {
   }
 
   /// The loop of clients and peers sees what turns gave since it last looked.
-  func runLoop(_ id: UInt64) {
+  func runLoop(_ id: MemberID) {
     guard let member = nodes[id]?.member else { return }
     let earliest = nodes[id]!.pausedUntil
     // One thread does one thing at a time.
@@ -172,13 +173,13 @@ extension Cluster {
     wake(id)
   }
 
-  private func verifyView(_ id: UInt64, _ member: SimulatedMember) {
+  private func verifyView(_ id: MemberID, _ member: SimulatedMember) {
     if let problem = member.viewProblem { problems.append("\(name(id)): \(problem)") }
   }
 
-  private func verify(_ id: UInt64, _ member: SimulatedMember, before: MemberStatus) {
+  private func verify(_ id: MemberID, _ member: SimulatedMember, before: MemberStatus) {
     let status = member.core.status
-    note(status.appliedIndex)
+    note(status.appliedIndex.rawValue)
     note(UInt64(bitPattern: status.revision))
     if let problem = facts.check(
       status, member.core.auth, of: id, isReplaying: status.appliedIndex < member.consistentIndex)
@@ -202,7 +203,7 @@ extension Cluster {
   }
 
   /// The hash of a store without keys depends on how far compaction got, in Go etcd as here.
-  func checkHash(_ id: UInt64, _ member: SimulatedMember) {
+  func checkHash(_ id: MemberID, _ member: SimulatedMember) {
     guard member.core.status.keys > 0 else { return }
     do {
       let hash = try member.hash()

@@ -40,11 +40,11 @@ extension Cluster {
   // MARK: Messages
 
   func send(_ message: Raftpb.Message) {
-    let link = Link(from: message.from, to: message.to)
+    let link = Link(from: message.sender, to: message.receiver)
     // The transport does not know everybody whom raft knows.
-    guard nodes[message.from]!.peers.contains(message.to) else { return }
+    guard nodes[message.sender]!.peers.contains(message.receiver) else { return }
     if cut.contains(link) || (faultsAllowed && chance(oneIn: options.lossOneIn)) {
-      if chance(oneIn: 2) { post(.unreachable(message.to), to: message.from) }
+      if chance(oneIn: 2) { post(.unreachable(message.receiver), to: message.sender) }
       return
     }
     plan(message, on: link)
@@ -64,24 +64,24 @@ extension Cluster {
   }
 
   func deliver(_ message: Raftpb.Message) {
-    guard !cut.contains(Link(from: message.from, to: message.to)) else { return }
-    guard let receiver = nodes[message.to]!.member else { return }
-    if receiver.core.membership.removed.contains(message.from) {
+    guard !cut.contains(Link(from: message.sender, to: message.receiver)) else { return }
+    guard let receiver = nodes[message.receiver]!.member else { return }
+    if receiver.core.membership.removed.contains(message.sender) {
       // It is told so and ends.
-      if nodes[message.from]!.member != nil { retire(message.from) }
+      if nodes[message.sender]!.member != nil { retire(message.sender) }
       return
     }
     // Who sends is answered, known or not.
-    nodes[message.to]!.peers.insert(message.from)
+    nodes[message.receiver]!.peers.insert(message.sender)
     note(message.index)
-    post(.receive([message]), to: message.to)
+    post(.receive([message]), to: message.receiver)
   }
 
   // MARK: Snapshots
 
   /// Begins to copy the database that belongs to a snapshot into the receiver's directory.
-  func send(_ snapshot: SnapshotSend, from id: UInt64) {
-    let to = snapshot.message.to
+  func send(_ snapshot: SnapshotSend, from id: MemberID) {
+    let to = snapshot.message.receiver
     guard let rows = snapshot.state as? BoltRows, let target = nodes[to],
       let receiver = target.member, !cut.contains(Link(from: id, to: to)),
       let index = snapshot.message.snapshot?.metadata.index
@@ -105,19 +105,19 @@ extension Cluster {
   }
 
   /// The receiver only drops what it was sent when its disk refuses; when the power failed, it is dead.
-  private func noticePower(of id: UInt64) {
+  private func noticePower(of id: MemberID) {
     if nodes[id]!.member != nil, nodes[id]!.fileSystem.isDead { crash(id, nodes[id]!.crashMode) }
   }
 
   func continueTransfer(_ number: Int) {
     let transfer = transfers[number]
     let message = transfer.message
-    guard nodes[message.from]!.life == transfer.senderLife else {
+    guard nodes[message.sender]!.life == transfer.senderLife else {
       transfer.file?.close()
       return
     }
-    guard nodes[message.to]!.life == transfer.receiverLife, let file = transfer.file,
-      !cut.contains(Link(from: message.from, to: message.to)),
+    guard nodes[message.receiver]!.life == transfer.receiverLife, let file = transfer.file,
+      !cut.contains(Link(from: message.sender, to: message.receiver)),
       !(faultsAllowed && chance(oneIn: 20))
     else { return fail(transfer) }
     let piece = transfer.rows.transaction.snapshotBytes(
@@ -125,8 +125,8 @@ extension Cluster {
     do throws(FileError) {
       if piece.isEmpty {
         try finish(transfer, file)
-        post(.receive([message]), to: message.to)
-        post(.snapshotSent(message.to, failed: false), to: message.from)
+        post(.receive([message]), to: message.receiver)
+        post(.snapshotSent(message.receiver, failed: false), to: message.sender)
         counters.snapshotsInstalled += 1
         return
       }
@@ -141,7 +141,7 @@ extension Cluster {
   }
 
   private func finish(_ transfer: Transfer, _ file: any StorageFile) throws(FileError) {
-    let fileSystem = nodes[transfer.message.to]!.fileSystem
+    let fileSystem = nodes[transfer.message.receiver]!.fileSystem
     try file.sync()
     file.close()
     try fileSystem.rename(transfer.temporary, to: transfer.final)
@@ -150,12 +150,12 @@ extension Cluster {
 
   private func fail(_ transfer: Transfer) {
     // A receiver drops what its disk does not take, and goes on.
-    _ = nodes[transfer.message.to]!.fileSystem.takeSyncFailure()
-    trace("the snapshot for \(name(transfer.message.to)) does not arrive")
-    if nodes[transfer.message.to]!.life == transfer.receiverLife {
-      try? nodes[transfer.message.to]!.fileSystem.remove(transfer.temporary)
+    _ = nodes[transfer.message.receiver]!.fileSystem.takeSyncFailure()
+    trace("the snapshot for \(name(transfer.message.receiver)) does not arrive")
+    if nodes[transfer.message.receiver]!.life == transfer.receiverLife {
+      try? nodes[transfer.message.receiver]!.fileSystem.remove(transfer.temporary)
     }
-    post(.snapshotSent(transfer.message.to, failed: true), to: transfer.message.from)
-    noticePower(of: transfer.message.to)
+    post(.snapshotSent(transfer.message.receiver, failed: true), to: transfer.message.sender)
+    noticePower(of: transfer.message.receiver)
   }
 }

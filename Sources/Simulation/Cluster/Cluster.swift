@@ -28,7 +28,7 @@ public final class Cluster {
     /// What a crash under way leaves.
     var crashMode = CrashMode.clean
     /// Members that the transport sends to.
-    var peers: Set<UInt64> = []
+    var peers: Set<MemberID> = []
   }
 
   static let tickUnits = 1000
@@ -37,9 +37,9 @@ public final class Cluster {
   var random: SplitMix64
   var queue = EventQueue()
   var now = 0
-  var nodes: [UInt64: Node] = [:]
+  var nodes: [MemberID: Node] = [:]
   /// Members, learners included, as far as the operator knows.
-  var ids: [UInt64]
+  var ids: [MemberID]
   let founders: [MemberInfo]
   let keys: [String]
   var faultsAllowed = true
@@ -52,7 +52,7 @@ public final class Cluster {
   // Clients.
   var history: [Operation] = []
   var clock = 0
-  var waiting: [UInt64: [UInt64: Int]] = [:]
+  var waiting: [MemberID: [RequestID: Int]] = [:]
   var clients: [Client] = []
   var nextValue = 0
   var callsAllowed = true
@@ -70,8 +70,8 @@ public final class Cluster {
   var log: ((String) -> Void)?
 
   struct Link: Hashable {
-    let from: UInt64
-    let to: UInt64
+    let from: MemberID
+    let to: MemberID
   }
 
   public init(_ options: SimulationOptions, log: ((String) -> Void)? = nil) {
@@ -156,7 +156,7 @@ public final class Cluster {
     if let log { log("\(now): \(text())") }
   }
 
-  func name(_ id: UInt64) -> String { nodes[id]?.info.name ?? "?\(id)" }
+  func name(_ id: MemberID) -> String { nodes[id]?.info.name ?? "?\(id)" }
 
   /// Adds a number to the digest.
   func note(_ value: UInt64) { digest = (digest ^ value) &* 0x100_0000_01b3 }

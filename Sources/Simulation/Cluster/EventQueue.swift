@@ -3,13 +3,13 @@ import EtcdAPI
 /// Things that are going to happen, ordered by time and, at one time, by when they were planned.
 struct EventQueue {
   enum Action {
-    case tick(UInt64, life: Int)
+    case tick(MemberID, life: Int)
     /// The core handles what waits in its inbox.
-    case turn(UInt64, life: Int)
-    case log(UInt64, life: Int)
-    case storage(UInt64, life: Int)
+    case turn(MemberID, life: Int)
+    case log(MemberID, life: Int)
+    case storage(MemberID, life: Int)
     /// The loop of clients and peers sees what turns gave.
-    case loop(UInt64, life: Int)
+    case loop(MemberID, life: Int)
     case deliver(Raftpb.Message)
     /// The next piece of a snapshot on its way.
     case transfer(Int)
@@ -21,9 +21,9 @@ struct EventQueue {
     case authStep
     case changeStep
     /// A removed member ends.
-    case retire(UInt64, life: Int)
+    case retire(MemberID, life: Int)
     case fault
-    case restart(UInt64, life: Int)
+    case restart(MemberID, life: Int)
     case mend
   }
 

@@ -16,8 +16,8 @@ struct SharedFacts {
 
   private struct ConfigurationFact: Equatable {
     let state: Raftpb.ConfState
-    let members: Set<UInt64>
-    let removed: Set<UInt64>
+    let members: Set<MemberID>
+    let removed: Set<MemberID>
   }
 
   private struct HashPlace: Hashable {
@@ -25,9 +25,9 @@ struct SharedFacts {
     let compactRevision: Int64
   }
 
-  private var leaders: [UInt64: UInt64] = [:]
-  private var states: [UInt64: StateFact] = [:]
-  private var configurations: [UInt64: ConfigurationFact] = [:]
+  private var leaders: [Term: MemberID] = [:]
+  private var states: [LogIndex: StateFact] = [:]
+  private var configurations: [LogIndex: ConfigurationFact] = [:]
   private var hashes: [HashPlace: UInt32] = [:]
 
   /// Terms that had a leader.
@@ -37,7 +37,7 @@ struct SharedFacts {
   /// Safety).
   /// - Parameter isReplaying: the state is ahead of the applied index.
   mutating func check(
-    _ status: MemberStatus, _ auth: AuthStore, of id: UInt64, isReplaying: Bool
+    _ status: MemberStatus, _ auth: AuthStore, of id: MemberID, isReplaying: Bool
   ) -> String? {
     if status.role == .leader {
       if let other = leaders[status.term], other != id { return "two leaders in \(status.term)" }

@@ -29,7 +29,7 @@ public struct Operation: Sendable {
   public let client: Int
   public let request: ClientRequest
   /// Member that was asked.
-  public let member: UInt64
+  public let member: MemberID
   /// In whose name it was asked, if in anybody's.
   public var user: String?
   /// Position in the order of all calls and returns.

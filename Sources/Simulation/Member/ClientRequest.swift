@@ -34,10 +34,10 @@ public enum ClientRequest: Sendable, Hashable {
 
   /// The entry's payload; `nil` for requests that do not go through the log.
   /// - Parameter caller: in whose name.
-  public func encoded(id: UInt64, _ caller: AuthInfo? = nil) -> Bytes? {
+  public func encoded(id: RequestID, _ caller: AuthInfo? = nil) -> Bytes? {
     var request = Etcdserverpb.InternalRaftRequest(
       header: Etcdserverpb.RequestHeader(
-        id: id, username: caller?.username ?? "", authRevision: caller?.revision ?? 0))
+        id: id.rawValue, username: caller?.username ?? "", authRevision: caller?.revision ?? 0))
     switch self {
     case .put(let key, let value):
       request.put = Etcdserverpb.PutRequest(key: Bytes(key), value: Self.bytes(value))

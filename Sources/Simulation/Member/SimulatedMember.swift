@@ -63,13 +63,13 @@ public final class SimulatedMember {
   public let snapDirectory: String
   public private(set) var core: MemberCore
   /// Index that the backend held at the start; entries up to it are replayed.
-  public let consistentIndex: UInt64
+  public let consistentIndex: LogIndex
   /// Repairs made at the start.
   public let notes: [String]
   private let options: Options
   private let log: LogStore
   private let backend: BackendStore
-  private var requestIDs: RequestID
+  private var requestIDs: RequestIDs
   private var inbox = CoreInbox()
   /// Who is to do the next turn.
   private var worker: Worker? = .holds(.core)
@@ -110,7 +110,7 @@ public final class SimulatedMember {
     guard opened.memberID == own.id else {
       throw MemberFailure("the disk holds member \(opened.memberID), not \(own.id)")
     }
-    var raft = RaftConfig(id: own.id)
+    var raft = RaftConfig(id: own.id.rawValue)
     raft.electionTicks = options.electionTicks
     raft.maxSizePerMessage = 1 << 12
     raft.maxInflightMessages = 16
@@ -129,12 +129,12 @@ public final class SimulatedMember {
     config.leaseCheckpoint = options.leaseCheckpointInterval != nil
     config.leaseCheckpointInterval = options.leaseCheckpointInterval ?? 0
     config.leaseCheckpointPersist = options.leaseCheckpointPersist
-    requestIDs = RequestID(member: own.id, milliseconds: milliseconds)
+    requestIDs = RequestIDs(member: own.id, milliseconds: milliseconds)
     core = try MemberCore(
       config, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,
       rows: opened.rows, consistentIndex: opened.consistentIndex, requestIDs: requestIDs)
     // The core's own ids go on from the same start: those of requests begin a second later.
-    requestIDs = RequestID(member: own.id, milliseconds: milliseconds + 1000)
+    requestIDs = RequestIDs(member: own.id, milliseconds: milliseconds + 1000)
     if opened.isEmpty, !joins { try core.bootstrap(founders) }
     view = ClientView(core.auth)
     log = opened.log
@@ -170,7 +170,7 @@ public final class SimulatedMember {
   /// Leaves a defragmentation for the storage thread.
   public func defragment() { storageJobs.append(.defragment) }
 
-  public func makeRequestID() -> UInt64 { requestIDs.next() }
+  public func makeRequestID() -> RequestID { requestIDs.next() }
 
   /// The thread at work; the core's, which owns the clock, when none is.
   private var thread: MemberThread {
@@ -257,7 +257,7 @@ public final class SimulatedMember {
       if let append { storageJobs.append(.install(append)) }
     case .save(let snapshot):
       try log.save(snapshot)
-      post(.snapshotSaved(snapshot.metadata.index), by: .log)
+      post(.snapshotSaved(LogIndex(snapshot.metadata.index)), by: .log)
     case nil: break
     }
   }
@@ -324,7 +324,7 @@ extension SimulatedMember: TurnSink {
   public func send(_ messages: [Raftpb.Message]) { handOver(.messages(messages)) }
   public func send(_ snapshots: [SnapshotSend]) { handOver(.snapshots(snapshots)) }
   public func membershipChanged(_ changes: [Membership.Change]) { handOver(.membership(changes)) }
-  public func answer(_ replies: [Reply], _ reads: [ReadBatch], term: UInt64) {
+  public func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term) {
     handOver(.answers(replies, reads))
   }
 

@@ -64,7 +64,7 @@ extension AuthStore {
     guard isEnabled else { return }
     try check(request.key, .write, caller)
     // Who may not revoke a lease may not hang a key on it either.
-    try checkLeasePuts(request.lease, leases, caller)
+    try checkLeasePuts(LeaseID(request.lease), leases, caller)
     if request.prevKv { try check(request.key, .read, caller) }
   }
 
@@ -99,13 +99,13 @@ extension AuthStore {
   /// Whether the caller may write every key that hangs on a lease: needed to revoke it, to renew it,
   /// and to attach to it.
   public func checkLeasePuts(
-    _ id: Int64, _ leases: LeaseTable, _ caller: AuthInfo
+    _ id: LeaseID, _ leases: LeaseTable, _ caller: AuthInfo
   ) throws(EtcdError) {
     try checkLeaseKeys(id, leases, .write, caller)
   }
 
   private func checkLeaseKeys(
-    _ id: Int64, _ leases: LeaseTable, _ kind: Kind, _ caller: AuthInfo
+    _ id: LeaseID, _ leases: LeaseTable, _ kind: Kind, _ caller: AuthInfo
   ) throws(EtcdError) {
     guard isEnabled, let lease = leases.leases[id] else { return }
     try check(lease.keys, kind, caller)
@@ -135,7 +135,7 @@ extension AuthStore {
     } else if let txn = request.txn {
       try check(txn, leases, caller)
     } else if let revoke = request.leaseRevoke {
-      try checkLeasePuts(revoke.id, leases, caller)
+      try checkLeasePuts(LeaseID(revoke.id), leases, caller)
     }
   }
 }

@@ -12,7 +12,7 @@ public struct BulkDelete: Sendable {
     /// What is left of an interval; `nil` = done.
     case interval(next: Bytes?, end: Bytes?)
     /// Parts of a lease's keys: those still to be sorted, and then merged.
-    case lease(id: Int64, KeyMerge)
+    case lease(LeaseID, KeyMerge)
   }
 
   /// Keys between two looks at the budget.
@@ -90,10 +90,11 @@ extension MVCCStore {
   public mutating func beginRevoke(
     _ request: Etcdserverpb.LeaseRevokeRequest, over limit: Int
   ) -> BulkDelete? {
-    guard let lease = leases.leases[request.id], lease.keys.count > limit else { return nil }
+    let id = LeaseID(request.id)
+    guard let lease = leases.leases[id], lease.keys.count > limit else { return nil }
     beginTransaction()
-    leases.forget(request.id)
-    return BulkDelete(source: .lease(id: request.id, KeyMerge(lease.keys)))
+    leases.forget(id)
+    return BulkDelete(source: .lease(id, KeyMerge(lease.keys)))
   }
 
   /// Deletes some more keys.
@@ -127,7 +128,7 @@ extension MVCCStore {
         bulk.deleted += delete(key)
         left -= 1
       }
-      bulk.source = .lease(id: id, merge)
+      bulk.source = .lease(id, merge)
     }
   }
 

@@ -94,8 +94,8 @@ public struct FrozenBatch: Sendable {
   /// Changes of the other buckets; a `nil` value deletes.
   let small: [Bucket: [Bytes: Bytes?]]
   /// Raft index of the last entry in the batch.
-  public let appliedIndex: UInt64
-  public let appliedTerm: UInt64
+  public let appliedIndex: LogIndex
+  public let appliedTerm: Term
   /// Bytes of the keys and values to add to bucket `key`.
   public var bytes: Int { rows.bytes }
 

@@ -1,4 +1,5 @@
 import Bytes
+import EtcdAPI
 
 /// Builds the index from the rows of the backend, which come in revision order, on several threads.
 ///
@@ -140,8 +141,8 @@ struct IndexLoader {
   }
 
   /// Keys that hang on a lease now: those whose newest revision was written with one.
-  func leasedKeys() -> [(key: Bytes, lease: Int64)] {
-    var found: [(key: Bytes, lease: Int64)] = []
+  func leasedKeys() -> [(key: Bytes, lease: LeaseID)] {
+    var found: [(key: Bytes, lease: LeaseID)] = []
     for row in leased {
       let key = row.key.bytes
       if index.find(key)?.newest.revision == row.revision { found.append((key, row.lease)) }

@@ -16,7 +16,7 @@ struct IndexPart: @unchecked Sendable {
   struct LeasedRow {
     let key: RowKey
     let revision: Revision
-    let lease: Int64
+    let lease: LeaseID
   }
 
   /// A row's place in key order, with eight bytes of its key beside it: most comparisons look no
@@ -71,7 +71,7 @@ struct IndexPart: @unchecked Sendable {
       sharedPrefix = row.key.sharedPrefix(rows[0].key, limit: sharedPrefix)
     }
     if pair.lease != 0, !isTombstone {
-      leased.append(LeasedRow(key: row.key, revision: revision, lease: pair.lease))
+      leased.append(LeasedRow(key: row.key, revision: revision, lease: LeaseID(pair.lease)))
     }
     rows.append(row)
     return nil

@@ -1,4 +1,5 @@
 import Bytes
+import EtcdAPI
 
 /// Which leases exist and which keys hang on them. Replicated state: every member has the same.
 ///
@@ -12,43 +13,43 @@ public struct LeaseTable: Sendable {
     public var keys = LeaseKeys()
   }
 
-  public private(set) var leases: [Int64: Lease] = [:]
-  private(set) var leaseOfKey: [Bytes: Int64] = [:]
+  public private(set) var leases: [LeaseID: Lease] = [:]
+  private(set) var leaseOfKey: [Bytes: LeaseID] = [:]
 
   public init() {}
 
-  public func contains(_ id: Int64) -> Bool { leases[id] != nil }
+  public func contains(_ id: LeaseID) -> Bool { leases[id] != nil }
 
   /// Adds a lease. - Returns: false when the id is taken.
-  mutating func grant(_ id: Int64, ttl: Int64, remaining: Int64 = 0) -> Bool {
+  mutating func grant(_ id: LeaseID, ttl: Int64, remaining: Int64 = 0) -> Bool {
     guard leases[id] == nil else { return false }
     leases[id] = Lease(ttl: ttl, remaining: remaining)
     return true
   }
 
   /// Removes a lease. - Returns: its keys in order; `nil` when it does not exist.
-  mutating func revoke(_ id: Int64) -> [Bytes]? {
+  mutating func revoke(_ id: LeaseID) -> [Bytes]? {
     guard let lease = leases.removeValue(forKey: id) else { return nil }
     for key in lease.keys { leaseOfKey[key] = nil }
     return lease.keys.sorted()
   }
 
   /// Removes a lease whose keys are about to be deleted one after the other.
-  mutating func forget(_ id: Int64) { leases[id] = nil }
+  mutating func forget(_ id: LeaseID) { leases[id] = nil }
 
-  /// Hangs a key on a lease, off the one before; 0 = none.
-  mutating func attach(_ key: Bytes, to id: Int64) {
-    guard id != 0 || !leaseOfKey.isEmpty else { return }
+  /// Hangs a key on a lease, off the one before.
+  mutating func attach(_ key: Bytes, to id: LeaseID) {
+    guard id != .none || !leaseOfKey.isEmpty else { return }
     if let before = leaseOfKey[key] {
       if before == id { return }
       leases[before]?.keys.remove(key)
       leaseOfKey[key] = nil
     }
-    guard id != 0, leases[id] != nil else { return }
+    guard id != .none, leases[id] != nil else { return }
     let own = key.detached()
     leases[id]!.keys.insert(own)
     leaseOfKey[own] = id
   }
 
-  mutating func setRemaining(_ seconds: Int64, of id: Int64) { leases[id]?.remaining = seconds }
+  mutating func setRemaining(_ seconds: Int64, of id: LeaseID) { leases[id]?.remaining = seconds }
 }

@@ -10,17 +10,22 @@ extension MVCCStore {
     try transact { (store) throws(StoreError) in try store.put(request) }
   }
 
+  /// A put may hang its key on no lease, or on one that exists.
+  private func check(_ lease: LeaseID) throws(StoreError) {
+    if lease != .none, !leases.contains(lease) { throw .leaseNotFound }
+  }
+
   func checkPut(_ request: Etcdserverpb.PutRequest) throws(StoreError) {
     if request.keepsSomething {
       guard index.find(request.key)?.isLive == true else { throw .keyNotFound }
     }
-    if request.lease != 0, !leases.contains(request.lease) { throw .leaseNotFound }
+    try check(LeaseID(request.lease))
   }
 
   mutating func put(_ request: Etcdserverpb.PutRequest) throws(StoreError) -> KVResult {
-    if request.lease != 0, !leases.contains(request.lease) { throw .leaseNotFound }
+    var lease = LeaseID(request.lease)
+    try check(lease)
     var value = request.value
-    var lease = request.lease
     var previous: Bytes?
     if request.keepsSomething || request.prevKv {
       previous = try current(request.key)
@@ -29,7 +34,7 @@ extension MVCCStore {
       guard let previous else { throw .keyNotFound }
       let pair = try snapshot().decode(previous)
       if request.ignoreValue { value = pair.value }
-      if request.ignoreLease { lease = pair.lease }
+      if request.ignoreLease { lease = LeaseID(pair.lease) }
     }
     write(request.key, value, lease: lease)
     return .put(revision: revision + 1, previous: request.prevKv ? previous : nil)

@@ -115,7 +115,7 @@ extension MVCCStore {
     try state.scan(.lease, from: Bytes()) { key, value in
       do {
         let lease = try Leasepb.Lease.decode(value)
-        _ = leases.grant(lease.id, ttl: lease.ttl, remaining: lease.remainingTTL)
+        _ = leases.grant(LeaseID(lease.id), ttl: lease.ttl, remaining: lease.remainingTTL)
       } catch { problem = .damaged("lease row \(key) is not decodable: \(error)") }
       return problem == nil
     }

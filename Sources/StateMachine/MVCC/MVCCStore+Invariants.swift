@@ -1,3 +1,4 @@
+import EtcdAPI
 import Protobuf
 
 extension MVCCStore {
@@ -142,10 +143,10 @@ extension LeaseTable {
   func checkInvariants() -> String? {
     for (id, lease) in leases {
       for key in lease.keys where leaseOfKey[key] != id {
-        return "1: lease \(id) has \(key), which hangs on \(leaseOfKey[key] ?? 0)"
+        return "1: lease \(id) has \(key), which hangs on \(leaseOfKey[key] ?? LeaseID.none)"
       }
       if let problem = lease.keys.checkInvariants() { return "2: lease \(id) \(problem)" }
-      guard id != 0 else { return "2: a lease with the id 0" }
+      guard id != .none else { return "2: a lease with the id 0" }
     }
     // Of a lease that is being revoked the keys go one after the other.
     for (key, id) in leaseOfKey {

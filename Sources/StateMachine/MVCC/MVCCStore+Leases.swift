@@ -14,22 +14,24 @@ extension MVCCStore {
   public mutating func apply(
     _ request: Etcdserverpb.LeaseGrantRequest, minTTL: Int64
   ) throws(StoreError) -> Int64 {
-    guard request.id != 0 else { throw .leaseNotFound }
+    let id = LeaseID(request.id)
+    guard id != .none else { throw .leaseNotFound }
     guard request.ttl <= Self.leaseTTLMax else { throw .leaseTTLTooLarge }
     let ttl = Swift.max(request.ttl, minTTL)
-    guard leases.grant(request.id, ttl: ttl) else { throw .leaseExists }
-    saveLease(request.id)
+    guard leases.grant(id, ttl: ttl) else { throw .leaseExists }
+    saveLease(id)
     return ttl
   }
 
   /// Applies a revocation: the keys of the lease are deleted in one revision, in key order.
   /// - Throws: `leaseNotFound`.
   public mutating func apply(_ request: Etcdserverpb.LeaseRevokeRequest) throws(StoreError) {
-    guard let keys = leases.revoke(request.id) else { throw .leaseNotFound }
+    let id = LeaseID(request.id)
+    guard let keys = leases.revoke(id) else { throw .leaseNotFound }
     try transact { (store) throws(StoreError) in
       for key in keys { _ = store.delete(key) }
     }
-    put(.lease, Self.leaseKey(request.id), nil)
+    put(.lease, Self.leaseKey(id), nil)
   }
 
   /// Applies remaining times; leases that are gone are passed over.
@@ -38,21 +40,23 @@ extension MVCCStore {
   public mutating func apply(
     _ request: Etcdserverpb.LeaseCheckpointRequest, persist: Bool
   ) {
-    for checkpoint in request.checkpoints where leases.contains(checkpoint.id) {
-      leases.setRemaining(checkpoint.remainingTTL, of: checkpoint.id)
-      if persist || checkpoint.remainingTTL == 0 { saveLease(checkpoint.id) }
+    for checkpoint in request.checkpoints {
+      let id = LeaseID(checkpoint.id)
+      guard leases.contains(id) else { continue }
+      leases.setRemaining(checkpoint.remainingTTL, of: id)
+      if persist || checkpoint.remainingTTL == 0 { saveLease(id) }
     }
   }
 
-  private mutating func saveLease(_ id: Int64) {
+  private mutating func saveLease(_ id: LeaseID) {
     guard let lease = leases.leases[id] else { return }
-    let row = Leasepb.Lease(id: id, ttl: lease.ttl, remainingTTL: lease.remaining)
+    let row = Leasepb.Lease(id: id.rawValue, ttl: lease.ttl, remainingTTL: lease.remaining)
     put(.lease, Self.leaseKey(id), row.encoded())
   }
 
-  static func leaseKey(_ id: Int64) -> Bytes {
+  static func leaseKey(_ id: LeaseID) -> Bytes {
     var writer = ByteWriter(capacity: 8)
-    writer.appendBigEndian(id)
+    writer.appendBigEndian(id.rawValue)
     return writer.finish()
   }
 }

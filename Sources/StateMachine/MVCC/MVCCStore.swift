@@ -64,13 +64,13 @@ public struct MVCCStore: Sendable {
 
   /// Takes everything written so far as one batch, with the raft position it brings the store to.
   /// - Traps: while another batch is being committed.
-  public mutating func freeze(appliedIndex: UInt64, term: UInt64) -> FrozenBatch {
+  public mutating func freeze(appliedIndex: LogIndex, term: Term) -> FrozenBatch {
     precondition(frozen == nil, "a batch is being committed already")
     var writer = ByteWriter(capacity: 8)
-    writer.appendBigEndian(appliedIndex)
+    writer.appendBigEndian(appliedIndex.rawValue)
     put(.meta, "consistent_index", writer.finish())
     writer = ByteWriter(capacity: 8)
-    writer.appendBigEndian(term)
+    writer.appendBigEndian(term.rawValue)
     put(.meta, "term", writer.finish())
     let batch = FrozenBatch(
       rows: active, dropped: dropped, small: small, appliedIndex: appliedIndex, appliedTerm: term)
@@ -120,13 +120,13 @@ public struct MVCCStore: Sendable {
   }
 
   /// Raft index of the last entry that the committed state holds; 0 when it is empty.
-  public func consistentIndex() throws(StoreError) -> UInt64 {
+  public func consistentIndex() throws(StoreError) -> LogIndex {
     guard let value = try committed.value(.meta, "consistent_index") else { return 0 }
     var reader = ByteReader(value)
     guard let index: UInt64 = reader.readBigEndian() else {
       throw .damaged("consistent_index has \(value.count) bytes, needs 8")
     }
-    return index
+    return LogIndex(index)
   }
 
   /// All rows of a bucket other than `key`, pending writes included, in order.
@@ -174,7 +174,7 @@ public struct MVCCStore: Sendable {
   }
 
   /// Writes a key inside a transaction.
-  mutating func write(_ key: Bytes, _ value: Bytes, lease: Int64) {
+  mutating func write(_ key: Bytes, _ value: Bytes, lease: LeaseID) {
     let main = revision + 1
     let before = index.find(key)?.newest
     let live = before?.isTombstone == false
@@ -182,7 +182,7 @@ public struct MVCCStore: Sendable {
     let version = (live ? before!.version : 0) + 1
     let pair = Mvccpb.KeyValue(
       key: key, createRevision: created, modRevision: main, version: version, value: value,
-      lease: lease)
+      lease: lease.rawValue)
     active.append(
       Row(
         revision: Revision(main: main, sub: Int64(changes)), isTombstone: false,
@@ -207,7 +207,7 @@ public struct MVCCStore: Sendable {
         value: Mvccpb.KeyValue(key: key).encoded()))
     index.append(
       key, KeyRevision(main: main, created: main, version: 0, sub: changes, isTombstone: true))
-    leases.attach(key, to: 0)
+    leases.attach(key, to: .none)
     changes += 1
     return 1
   }

@@ -9,7 +9,7 @@ import Protobuf
 ///   as stored in bucket `members`, sent on `/members` and carried by configuration changes.
 /// - Source: etcd `membership/member.go`.
 public struct MemberInfo: Hashable, Sendable {
-  public var id: UInt64
+  public var id: MemberID
   public var peerURLs: [String]
   public var isLearner: Bool
   /// Empty until the member published itself.
@@ -17,7 +17,7 @@ public struct MemberInfo: Hashable, Sendable {
   public var clientURLs: [String]
 
   public init(
-    id: UInt64, peerURLs: [String], isLearner: Bool = false, name: String = "",
+    id: MemberID, peerURLs: [String], isLearner: Bool = false, name: String = "",
     clientURLs: [String] = []
   ) {
     self.id = id
@@ -28,12 +28,12 @@ public struct MemberInfo: Hashable, Sendable {
   }
 
   /// The id as etcd prints it: hexadecimal without padding.
-  public var hexID: String { String(id, radix: 16) }
+  public var hexID: String { id.hex }
 
   /// The member as JSON; `isPromote` is written only where a configuration change carries it.
   public func json(isPromote: Bool? = nil) -> Bytes {
     var object = JSONObject()
-    object.members.append(.init("id", .integer(id)))
+    object.members.append(.init("id", .integer(id.rawValue)))
     object.members += raftAttributes.members
     object.members += attributes.members
     if let isPromote { object.members.append(.init("isPromote", .bool(isPromote))) }
@@ -64,7 +64,7 @@ public struct MemberInfo: Hashable, Sendable {
       throw .malformed("member is not JSON: \(error)")
     }
     guard let id: UInt64 = value["id"]?.integer() else { throw .malformed("member has no id") }
-    self.init(id: id, peerURLs: [])
+    self.init(id: MemberID(id), peerURLs: [])
     setRaftAttributes(value)
     setAttributes(value)
   }
@@ -86,7 +86,7 @@ public struct MemberInfo: Hashable, Sendable {
   /// The member as the API shows it.
   public var message: Etcdserverpb.Member {
     Etcdserverpb.Member(
-      id: id, name: name, peerURLs: peerURLs, clientURLs: clientURLs, isLearner: isLearner)
+      id: id.rawValue, name: name, peerURLs: peerURLs, clientURLs: clientURLs, isLearner: isLearner)
   }
 }
 

@@ -1,4 +1,5 @@
 import Bytes
+import EtcdAPI
 import JSON
 import Protobuf
 import V2Store
@@ -22,7 +23,7 @@ extension Membership {
       guard let id = UInt64(name, radix: 16) else {
         throw .malformed("v2 store of the snapshot has a member named \(name)")
       }
-      var member = MemberInfo(id: id, peerURLs: [])
+      var member = MemberInfo(id: MemberID(id), peerURLs: [])
       let path = "\(Self.members)/\(name)"
       if let value = try Self.json(store, "\(path)/raftAttributes") {
         member.setRaftAttributes(value)
@@ -32,7 +33,7 @@ extension Membership {
     }
     self.init(members: found)
     for name in store.names(at: Self.removed) {
-      if let id = UInt64(name, radix: 16) { apply(.remove(id)) }
+      if let id = UInt64(name, radix: 16) { apply(.remove(MemberID(id))) }
     }
     if let version = store.value(at: Self.version) { setClusterVersion(version) }
   }
@@ -46,8 +47,8 @@ extension Membership {
     }
   }
 
-  fileprivate static func path(_ id: UInt64) -> String {
-    "\(members)/\(String(id, radix: 16))"
+  fileprivate static func path(_ id: MemberID) -> String {
+    "\(members)/\(id.hex)"
   }
 
   // MARK: Writing
@@ -64,17 +65,17 @@ extension Membership {
     case .update(let member): recordRaftAttributes(of: member.id, in: &store)
     case .remove(let id):
       guard (try? store.delete(Self.path(id), isRecursive: true)) != nil else { return }
-      _ = try? store.create("\(Self.removed)/\(String(id, radix: 16))")
+      _ = try? store.create("\(Self.removed)/\(id.hex)")
     }
   }
 
-  private func recordRaftAttributes(of id: UInt64, in store: inout V2Store) {
+  private func recordRaftAttributes(of id: MemberID, in store: inout V2Store) {
     guard let member = members[id] else { return }
     _ = try? store.update(Self.path(id) + "/raftAttributes", value: member.raftAttributes.text)
   }
 
   /// Writes into a store what a member published about itself.
-  public func recordAttributes(of id: UInt64, in store: inout V2Store) {
+  public func recordAttributes(of id: MemberID, in store: inout V2Store) {
     guard let member = members[id] else { return }
     _ = try? store.set(Self.path(id) + "/attributes", value: member.attributes.text)
   }

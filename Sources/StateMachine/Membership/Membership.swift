@@ -10,9 +10,9 @@ public struct Membership: Hashable, Sendable {
   /// Learners allowed at a time.
   public static let learnersMax = 1
 
-  public private(set) var members: [UInt64: MemberInfo] = [:]
+  public private(set) var members: [MemberID: MemberInfo] = [:]
   /// Ids that may never return.
-  public private(set) var removed: Set<UInt64> = []
+  public private(set) var removed: Set<MemberID> = []
   /// `MAJOR.MINOR.0`; `nil` until the leader decided it.
   public private(set) var clusterVersion: String?
 
@@ -32,8 +32,8 @@ public struct Membership: Hashable, Sendable {
   /// What a configuration change does, decoded from its context.
   public enum Change: Hashable, Sendable {
     case add(MemberInfo)
-    case promote(UInt64)
-    case remove(UInt64)
+    case promote(MemberID)
+    case remove(MemberID)
     case update(MemberInfo)
   }
 
@@ -47,14 +47,14 @@ public struct Membership: Hashable, Sendable {
         throw .malformed("configuration change has no member: \(error)")
       }
       let member = try MemberInfo(json: change.context)
-      guard member.id == change.nodeID else {
+      guard member.id.rawValue == change.nodeID else {
         throw .malformed("change of node \(change.nodeID) carries member \(member.id)")
       }
       return value["isPromote"]?.bool == true ? .promote(member.id) : .add(member)
-    case .removeNode: return .remove(change.nodeID)
+    case .removeNode: return .remove(MemberID(change.nodeID))
     case .updateNode:
       let member = try MemberInfo(json: change.context)
-      guard member.id == change.nodeID else {
+      guard member.id.rawValue == change.nodeID else {
         throw .malformed("change of node \(change.nodeID) carries member \(member.id)")
       }
       return .update(member)
@@ -111,7 +111,7 @@ public struct Membership: Hashable, Sendable {
 
   /// Takes over what a member published about itself.
   /// - Returns: false when there is no such member.
-  public mutating func setAttributes(of id: UInt64, name: String, clientURLs: [String]) -> Bool {
+  public mutating func setAttributes(of id: MemberID, name: String, clientURLs: [String]) -> Bool {
     guard members[id] != nil else { return false }
     members[id]!.name = name
     members[id]!.clientURLs = clientURLs
