@@ -110,7 +110,7 @@ let package = Package(
     .executableTarget(
       name: "etcd-sim", dependencies: ["Simulation", "Platform"], swiftSettings: settings),
     library("EtcdConfig", ["Bytes", "GoText", "JSON"]),
-    tests("EtcdConfigTests", ["TestSupport", "EtcdConfig"]),
+    tests("EtcdConfigTests", ["TestSupport", "EtcdConfig", "GoText"]),
     // Commands, flags and usage texts of the command line tools.
     library("CommandLineTool", ["GoText"]),
     tests("CommandLineToolTests", ["CommandLineTool"]),
@@ -174,8 +174,7 @@ let package = Package(
       "EtcdServerTests",
       [
         "TestSupport", "EtcdServer", "EtcdConfig", "HTTP", "Calls", "GRPC", "Auth", "FileSystem",
-        "EtcdAPI",
-        "Bytes",
+        "EtcdAPI", "Bytes", "GoText",
         "MVCC", "Bolt", "PeerTransport",
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "EventLoops",
       ]),

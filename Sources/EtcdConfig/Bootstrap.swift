@@ -31,7 +31,7 @@ extension ServerConfig {
     initialClusterProblem = nil
     do throws(EtcdURL.Failure) {
       let found = try InitialCluster.urls(text)
-      if let url = found.values.joined().sorted().first(where: \.isTLS) {
+      if let url = found.values.joined().sorted().first(where: \.scheme.isTLS) {
         initialClusterProblem =
           "--initial-cluster has \(url): TLS is not supported by this version yet"
       }

@@ -1,3 +1,5 @@
+import GoText
+
 extension FlagTable {
   static let security: [Flag] = clientTLS + peerTLS + commonTLS + access
 

@@ -1,3 +1,5 @@
+import GoText
+
 /// Everything a member needs to know, validated before it gets here.
 ///
 /// - Units: times in milliseconds where they are no `Duration`, sizes in bytes.
@@ -155,24 +157,20 @@ public enum V2Deprecation: String, Sendable, CaseIterable, Comparable {
 
 /// A URL to listen on.
 public struct ListenURL: Sendable, Hashable, CustomStringConvertible {
-  public enum Scheme: String, Sendable { case http, https, unix, unixs }
-  public let scheme: Scheme
+  public let scheme: EtcdURL.Scheme
   /// Numeric address or `localhost`; the socket path for unix.
   public let host: String
   public let port: Int
 
-  public init(scheme: Scheme, host: String, port: Int) {
+  public init(scheme: EtcdURL.Scheme, host: String, port: Int) {
     self.scheme = scheme
     self.host = host
     self.port = port
   }
 
   public var description: String {
-    switch scheme {
-    case .unix, .unixs: return "\(scheme.rawValue)://\(host)"
-    case .http, .https:
-      return "\(scheme.rawValue)://\(host.contains(":") ? "[\(host)]" : host):\(port)"
-    }
+    if scheme.isUnix { return "\(scheme.rawValue)://\(host)" }
+    return "\(scheme.rawValue)://\(host.contains(":") ? "[\(host)]" : host):\(port)"
   }
 }
 

@@ -1,3 +1,5 @@
+import GoText
+
 /// What flags and environment say, before it is checked as a whole.
 struct Settings {
   var server = ServerConfig()

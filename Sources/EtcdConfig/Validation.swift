@@ -58,7 +58,7 @@ struct Validation {
       (settings.listenMetrics, "--listen-metrics-urls"),
       (settings.advertisePeer, "--initial-advertise-peer-urls"),
     ] {
-      if let url = urls.first(where: \.isTLS) {
+      if let url = urls.first(where: \.scheme.isTLS) {
         throw ConfigFailure(
           "\(name) \(GoQuote.text(url.description)): TLS is not supported by this version yet")
       }

@@ -2,6 +2,7 @@ import Bytes
 import EtcdConfig
 import EventLoops
 import GRPC
+import GoText
 import HTTP
 import Synchronization
 

@@ -2,6 +2,7 @@ import Bolt
 import CommandLineTool
 import EtcdConfig
 import FileSystem
+import GoText
 import JSON
 import MemberStorage
 import Membership

@@ -15,22 +15,29 @@ public final class PeerTransport: @unchecked Sendable {
   public let loop: EventLoop
   private let context: PeerContext
   private let active: ActivePeers
-  private var handler: PeerRequestHandler!
+  private lazy var handler = PeerRequestHandler(self, context)
   private var peers: [MemberID: Peer] = [:]
   private var remotes: [MemberID: PeerLink] = [:]
   private var snapshots = 0
   private var stopped = false
 
   /// A transport without peers.
+  /// - Parameter delegate: hears what comes in; who needs the transport to be made sets it afterwards,
+  ///   before the first peer is added.
   /// - Precondition: the configuration's versions are well-formed.
   public init(
     configuration: PeerTransportConfiguration, loop: EventLoop,
-    delegate: any PeerTransportDelegate
+    delegate: (any PeerTransportDelegate)? = nil
   ) {
     self.loop = loop
     context = PeerContext(configuration, loop, delegate)
     active = context.active
-    handler = PeerRequestHandler(self, context)
+  }
+
+  /// Hears what comes in; confined to `loop`.
+  public var delegate: (any PeerTransportDelegate)? {
+    get { context.delegate }
+    set { context.delegate = newValue }
   }
 
   private func onLoop(_ body: @escaping @Sendable () -> Void) {

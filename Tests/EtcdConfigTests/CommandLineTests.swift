@@ -1,4 +1,5 @@
 import EtcdConfig
+import GoText
 import Testing
 
 /// Runs the parser and expects a configuration.

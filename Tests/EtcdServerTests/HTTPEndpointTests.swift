@@ -1,5 +1,6 @@
 import EtcdConfig
 import Foundation
+import GoText
 import Testing
 
 @testable import EtcdServer

@@ -4,6 +4,7 @@ import EtcdConfig
 import EventLoops
 import Foundation
 import GRPC
+import GoText
 import Synchronization
 import TestSupport
 

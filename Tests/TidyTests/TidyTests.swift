@@ -172,6 +172,17 @@ import Testing
     }
   }
 
+  /// What is missing for a while is an optional, or is made when it is first needed.
+  @Test func nothingIsUnwrappedInSilence() {
+    let implicit = #/\b(?:var|let) \w+: [\w.<>\[\]: ]+!/#
+    #expect("  private var transport: PeerTransport!".contains(implicit))
+    for (path, text) in Self.sources("Sources") where !path.contains("/Generated/") {
+      for line in text.split(separator: "\n") where line.contains(implicit) {
+        Issue.record("\(path) has an implicitly unwrapped optional: \(line)")
+      }
+    }
+  }
+
   @Test func uncheckedSendableIsExplained() {
     for (path, text) in Self.sources("Sources") where !path.contains("/Generated/") {
       let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)

@@ -18,7 +18,7 @@ import Synchronization
 /// Confined to the peers' loop, on which nothing of a client's is done, so that no client delays a
 /// heartbeat.
 final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable {
-  // @unchecked: `round`, `timer` and `transport` are confined to `loop`; `known` has a lock; the rest is
+  // @unchecked: `round` and `timer` are confined to `loop`; `known` has a lock; the rest is
   // immutable.
 
   private let config: ServerConfig
@@ -30,8 +30,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   private let onRemoved: @Sendable () -> Void
   /// Reads and writes databases on their way between members; clients' work never waits here.
   private let worker = WorkerThread(name: "etcd-snapshot", isBackground: true)
-  /// Set once, in `init`, which needs `self` for it.
-  private var transport: PeerTransport!
+  private let transport: PeerTransport
   private let client: HTTPClient
   private var timer: LoopTimer?
   /// What a member says about versions: its own, and that of its cluster.
@@ -74,7 +73,8 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     configuration.worker = worker
     configuration.logger = logger
     configuration.metrics = metrics.registry
-    transport = PeerTransport(configuration: configuration, loop: loop, delegate: self)
+    transport = PeerTransport(configuration: configuration, loop: loop)
+    transport.delegate = self
   }
 
   /// Connects to the members known at start.

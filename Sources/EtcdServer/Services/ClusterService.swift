@@ -3,6 +3,7 @@ import Calls
 import EtcdAPI
 import EtcdConfig
 import EventLoops
+import GoText
 import Member
 import MemberStorage
 import Membership

@@ -13,7 +13,7 @@ public final class Listener: LoopResource, @unchecked Sendable {
   // @unchecked: confined to `loop`, asserted in init, `start` and `close()`.
 
   /// What to listen on.
-  public enum Endpoint: Sendable {
+  public enum Endpoint: Sendable, Hashable {
     /// Host (numeric, a name, or empty for all addresses) and port, 0 for a free one.
     case tcp(host: String, port: Int)
     /// A path; a stale socket file there is removed first.

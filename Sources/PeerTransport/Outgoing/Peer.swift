@@ -5,19 +5,25 @@ import HTTP
 /// A member of the cluster: two streams each way, a pipeline and snapshots.
 /// Confined to the transport's loop.
 final class Peer: PeerLink {
-  private var appWriter: StreamWriter!
-  private var messageWriter: StreamWriter!
-  private var readers: [StreamReader] = []
+  private struct Streams {
+    let appWriter: StreamWriter
+    let messageWriter: StreamWriter
+    let readers: [StreamReader]
+  }
+
+  /// `nil` before the end of `init` and after `stop()`.
+  private var streams: Streams?
   private var probers: [Prober] = []
   private var snapshots: [ObjectIdentifier: SnapshotSender] = [:]
 
   init(id: MemberID, urls: [PeerURL], context: PeerContext) {
     context.logger.info("starting remote peer", [.id("remote-peer-id", id)])
     super.init(id: id, urls: urls, context: context, active: context.active)
-    appWriter = StreamWriter(.msgAppV2, self)
-    messageWriter = StreamWriter(.message, self)
-    readers = [StreamReader(.msgAppV2, self), StreamReader(.message, self)]
-    for reader in readers { reader.start() }
+    let streams = Streams(
+      appWriter: StreamWriter(.msgAppV2, self), messageWriter: StreamWriter(.message, self),
+      readers: [StreamReader(.msgAppV2, self), StreamReader(.message, self)])
+    self.streams = streams
+    for reader in streams.readers { reader.start() }
     startProbers(urls)
     context.logger.info("started remote peer", [.id("remote-peer-id", id)])
   }
@@ -38,26 +44,22 @@ final class Peer: PeerLink {
   /// Answers a request of the peer for a stream, for as long as it lasts.
   func attach(_ kind: StreamKind, _ exchange: HTTPExchange) {
     switch kind {
-    case .msgAppV2: appWriter.attach(exchange)
-    case .message: messageWriter.attach(exchange)
+    case .msgAppV2: streams?.appWriter.attach(exchange)
+    case .message: streams?.messageWriter.attach(exchange)
     }
   }
 
   override func send(_ message: Raftpb.Message) {
-    guard !isPaused else { return }
-    let taken: Bool
-    let queue: String
-    if message.type == .app, appWriter.isWorking {
-      taken = appWriter.enqueue(message)
-      queue = StreamKind.msgAppV2.queueName
-    } else if message.type != .snap, messageWriter.isWorking {
-      taken = messageWriter.enqueue(message)
-      queue = StreamKind.message.queueName
+    guard !isPaused, let streams else { return }
+    if message.type == .app, streams.appWriter.isWorking {
+      guard !streams.appWriter.enqueue(message) else { return }
+      dropped(message, queue: StreamKind.msgAppV2.queueName)
+    } else if message.type != .snap, streams.messageWriter.isWorking {
+      guard !streams.messageWriter.enqueue(message) else { return }
+      dropped(message, queue: StreamKind.message.queueName)
     } else {
-      taken = pipeline.enqueue(message)
-      queue = "pipeline"
+      post(message)
     }
-    if !taken { dropped(message, queue: queue) }
   }
 
   func sendSnapshot(
@@ -74,17 +76,15 @@ final class Peer: PeerLink {
 
   override func stop() {
     context.logger.info("stopping remote peer", [.id("remote-peer-id", id)])
-    appWriter.stop()
-    messageWriter.stop()
+    streams?.appWriter.stop()
+    streams?.messageWriter.stop()
     super.stop()
     for sender in snapshots.values { sender.stop() }
-    for reader in readers { reader.stop() }
+    for reader in streams?.readers ?? [] { reader.stop() }
     for prober in probers { prober.stop() }
     snapshots = [:]
-    readers = []
     probers = []
-    appWriter = nil
-    messageWriter = nil
+    streams = nil
     context.logger.info("stopped remote peer", [.id("remote-peer-id", id)])
   }
 }

@@ -21,7 +21,7 @@ final class PeerContext {
 
   init(
     _ configuration: PeerTransportConfiguration, _ loop: EventLoop,
-    _ delegate: any PeerTransportDelegate
+    _ delegate: (any PeerTransportDelegate)?
   ) {
     guard let version = PeerVersion(configuration.serverVersion),
       let oldest = PeerVersion(configuration.minClusterVersion)
@@ -75,7 +75,8 @@ class PeerLink {
   let metrics: PeerMetrics
   let status: PeerStatus
   var picker: URLPicker
-  private(set) var pipeline: Pipeline!
+  /// `nil` before the end of `init` and after `stop()`.
+  private var pipeline: Pipeline?
   var isPaused = false
   private var drops = LogThrottle()
 
@@ -100,7 +101,13 @@ class PeerLink {
   /// Sends a message, or drops it when its queue is full.
   func send(_ message: Raftpb.Message) {
     guard !isPaused else { return }
-    if !pipeline.enqueue(message) { dropped(message, queue: "pipeline") }
+    post(message)
+  }
+
+  /// Sends a message by a post of its own.
+  final func post(_ message: Raftpb.Message) {
+    guard let pipeline, !pipeline.enqueue(message) else { return }
+    dropped(message, queue: "pipeline")
   }
 
   func dropped(_ message: Raftpb.Message, queue: String) {
@@ -121,7 +128,7 @@ class PeerLink {
 
   /// Ends everything and lets go of the parts, which hold this in turn. Nothing is sent afterwards.
   func stop() {
-    pipeline.stop()
+    pipeline?.stop()
     pipeline = nil
     status.close()
   }

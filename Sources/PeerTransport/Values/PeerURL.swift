@@ -1,54 +1,31 @@
 import EventLoops
+import GoText
 
-/// A peer URL that was checked: scheme, host and port, or a unix socket.
+/// A peer URL that can be dialled.
 public struct PeerURL: Sendable, Hashable, CustomStringConvertible {
   /// As given, without a slash at the end.
   public let text: String
+  /// Where to connect.
+  public let endpoint: Connection.Endpoint
   /// Whether the scheme asks for TLS.
   public let isSecure: Bool
-  let host: String
-  /// `nil` for a unix socket, whose path is `host`.
-  let port: Int?
 
   /// Parses `http://host:port`, `https://[::1]:port`, `unix://name` or `unixs://name`.
-  /// - Returns: `nil` when the scheme is another, the port is missing or there is a path.
-  ///
-  /// - Source: etcd `types.NewURLs`.
+  /// - Returns: `nil` for what etcd does not take as a member's URL, and for what nobody can connect
+  ///   to: no host, or a port beyond 65535.
   public init?(_ text: String) {
-    var trimmed = Substring(text)
-    if trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
-    guard
-      let scheme = ["http", "https", "unix", "unixs"].first(where: {
-        trimmed.hasPrefix($0 + "://")
-      })
-    else { return nil }
-    let authority = trimmed.dropFirst(scheme.count + 3)
-    self.text = String(trimmed)
-    isSecure = scheme.hasSuffix("s")
-    guard !authority.isEmpty, !authority.contains("?"), !authority.contains("#") else { return nil }
-    if scheme.hasPrefix("unix") {
-      host = String(authority)
-      port = nil
-      return
+    let hasSlash = text.hasSuffix("/") && !text.hasSuffix("://")
+    let trimmed = hasSlash ? String(text.dropLast()) : text
+    guard let url = try? EtcdURL(trimmed) else { return nil }
+    if let address = url.hostPort {
+      guard let port = Int(address.port), port <= 65_535, !address.host.isEmpty else { return nil }
+      endpoint = .tcp(host: address.host, port: port)
+    } else {
+      guard !url.address.isEmpty else { return nil }
+      endpoint = .unix(path: url.address)
     }
-    guard !authority.contains("/"), !authority.contains("@"),
-      authority.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }),
-      let colon = authority.lastIndex(of: ":")
-    else { return nil }
-    let digits = authority[authority.index(after: colon)...]
-    guard !digits.isEmpty, digits.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }),
-      let port = Int(digits), port <= 65_535
-    else { return nil }
-    var name = authority[..<colon]
-    if name.hasPrefix("["), name.hasSuffix("]") { name = name.dropFirst().dropLast() }
-    guard !name.isEmpty else { return nil }
-    host = String(name)
-    self.port = port
-  }
-
-  /// Where to connect.
-  public var endpoint: Connection.Endpoint {
-    port.map { .tcp(host: host, port: $0) } ?? .unix(path: host)
+    self.text = trimmed
+    isSecure = url.scheme.isTLS
   }
 
   public var description: String { text }
