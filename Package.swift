@@ -135,7 +135,7 @@ let package = Package(
       "PeerTransportTests",
       ["TestSupport", "PeerTransport", "HTTP", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"]),
     // The client, as a product: what it stands on may have no unsafe flags.
-    library("EtcdClient", ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "Calls", "GRPC"]),
+    library("EtcdClient", ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC"]),
     tests(
       "EtcdClientTests",
       [

@@ -40,17 +40,17 @@ public final class GRPCClient: Sendable {
 
   /// Connects and waits for the server's SETTINGS.
   /// - Parameters:
-  ///   - authority: the `:authority` of calls; the endpoint when `nil`.
-  ///   - dial: opens the channel; a TLS layer comes in here, with `scheme` "https".
+  ///   - authority: the `:authority` of calls; that of the origin when `nil`.
+  ///   - dial: opens the channel; a TLS layer comes in here.
   /// - Throws: `GRPCStatus` Unavailable.
   public static func connect(
-    to endpoint: Connection.Endpoint, loop: EventLoop,
+    to origin: HTTPOrigin, loop: EventLoop,
     configuration: GRPCClientConfiguration = .init(), authority: String? = nil,
-    scheme: String = "http", dial: @escaping HTTPClient.Dial = HTTPClient.plainDial
+    dial: @escaping HTTPClient.Dial = HTTPClient.plainDial
   ) async throws -> GRPCClient {
     try await withUnsafeThrowingContinuation { done in
       loop.execute {
-        dial(endpoint, loop, configuration.connectTimeout) { result in
+        dial(origin, loop, configuration.connectTimeout) { result in
           switch result {
           case .failure(let error):
             done.resume(
@@ -60,7 +60,7 @@ public final class GRPCClient: Sendable {
           case .success(let channel):
             let connection = GRPCClientConnection(
               channel: channel, configuration: configuration,
-              authority: authority ?? name(endpoint), scheme: scheme)
+              authority: authority ?? origin.authority, scheme: origin.scheme.rawValue)
             let client = GRPCClient(connection, configuration)
             connection.onReady = {
               connection.onDown = nil
@@ -83,13 +83,6 @@ public final class GRPCClient: Sendable {
   private static func reason(_ error: ChannelError) -> String {
     guard case .system(let operation, let cause) = error else { return "\(error)" }
     return "\(operation): connect: \(cause)"
-  }
-
-  private static func name(_ endpoint: Connection.Endpoint) -> String {
-    switch endpoint {
-    case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-    case .unix: "localhost"
-    }
   }
 
   /// Calls `body` on the loop once when the connection takes no more calls; at once if so already.

@@ -11,7 +11,7 @@ public struct HTTPClientRequest: Sendable {
     case stream(length: Int?)
   }
 
-  public var endpoint: Connection.Endpoint
+  public var origin: HTTPOrigin
   public var method: String
   public var target: String
   /// `Host` is added when missing.
@@ -25,10 +25,10 @@ public struct HTTPClientRequest: Sendable {
   public var idleTimeout: Duration? = .seconds(30)
 
   public init(
-    _ method: String, _ endpoint: Connection.Endpoint, _ target: String,
+    _ method: String, _ origin: HTTPOrigin, _ target: String,
     headers: HTTPHeaders = [:], body: Body = .none
   ) {
-    self.endpoint = endpoint
+    self.origin = origin
     self.method = method
     self.target = target
     self.headers = headers
@@ -70,39 +70,47 @@ public protocol HTTPResponseHandler: AnyObject {
   func requestWritable()
 }
 
-/// HTTP/1.1 client with kept-alive connections per endpoint. Confined to its loop.
+/// HTTP/1.1 client that keeps connections alive for each origin. Confined to its loop.
 public final class HTTPClient: @unchecked Sendable {
   // @unchecked: confined to `loop`, asserted in `start`.
 
-  /// Opens a channel that is not started yet: plain TCP, or a TLS layer over it.
+  /// Opens a channel that is not started yet: plain TCP, or a TLS layer over it, as the origin asks.
+  /// Calls back later, on the loop.
   public typealias Dial =
     @Sendable (
-      Connection.Endpoint, EventLoop, Duration,
+      HTTPOrigin, EventLoop, Duration,
       @escaping (Result<any ByteChannel, ChannelError>) -> Void
     ) -> Void
 
   public let loop: EventLoop
   private let dial: Dial
-  private var idle: [String: [HTTPClientConnection]] = [:]
+  private var idle: [HTTPOrigin: [HTTPClientConnection]] = [:]
   private var active: [ObjectIdentifier: HTTPClientConnection] = [:]
   private var closed = false
 
-  private let idlePerEndpointMax: Int
+  private let idlePerOriginMax: Int
   private static let idleTimeout: Duration = .seconds(90)
 
   /// A client on `loop`.
-  /// - Parameter idlePerEndpointMax: connections kept for the next request.
+  /// - Parameter idlePerOriginMax: connections kept for the next request.
   public init(
-    loop: EventLoop, idlePerEndpointMax: Int = 4, dial: @escaping Dial = HTTPClient.plainDial
+    loop: EventLoop, idlePerOriginMax: Int = 4, dial: @escaping Dial = HTTPClient.plainDial
   ) {
     self.loop = loop
-    self.idlePerEndpointMax = idlePerEndpointMax
+    self.idlePerOriginMax = idlePerOriginMax
     self.dial = dial
   }
 
-  /// Connects without TLS.
-  public static let plainDial: Dial = { endpoint, loop, timeout, done in
-    Connection.connect(to: endpoint, loop: loop, timeout: timeout) { result in
+  /// Connects without TLS, and not where it is asked for.
+  public static let plainDial: Dial = { origin, loop, timeout, done in
+    guard origin.scheme == .http else {
+      let refusal = LoopConfined(done)
+      return loop.execute {
+        refusal.value(
+          .failure(.layer("dial \(origin): TLS is not supported by this version yet")))
+      }
+    }
+    Connection.connect(to: origin.endpoint, loop: loop, timeout: timeout) { result in
       done(result.map { $0 as any ByteChannel })
     }
   }
@@ -137,21 +145,14 @@ public final class HTTPClient: @unchecked Sendable {
     idle.removeAll()
   }
 
-  private static func key(_ endpoint: Connection.Endpoint) -> String {
-    switch endpoint {
-    case .tcp(let host, let port): "\(host):\(port)"
-    case .unix(let path): "unix:\(path)"
-    }
-  }
-
   private func begin(_ call: HTTPClientCall, mayReuse: Bool) {
-    let key = Self.key(call.request.endpoint)
-    while mayReuse, let connection = idle[key]?.popLast() {
+    let origin = call.request.origin
+    while mayReuse, let connection = idle[origin]?.popLast() {
       guard !connection.channel.isClosed else { continue }
       run(call, on: connection)
       return
     }
-    dial(call.request.endpoint, loop, call.request.connectTimeout) { [self] result in
+    dial(origin, loop, call.request.connectTimeout) { [self] result in
       switch result {
       case .failure(let error): call.fail(.connect(error))
       case .success(let channel):
@@ -159,7 +160,7 @@ public final class HTTPClient: @unchecked Sendable {
           channel.abort()
           return
         }
-        run(call, on: HTTPClientConnection(channel: channel, key: key, owner: self))
+        run(call, on: HTTPClientConnection(channel: channel, origin: origin, owner: self))
       }
     }
   }
@@ -172,19 +173,19 @@ public final class HTTPClient: @unchecked Sendable {
   /// A connection has finished its request.
   func finished(_ connection: HTTPClientConnection, reusable: Bool) {
     active[ObjectIdentifier(connection)] = nil
-    guard reusable, !closed, idle[connection.key, default: []].count < idlePerEndpointMax
+    guard reusable, !closed, idle[connection.origin, default: []].count < idlePerOriginMax
     else {
       connection.channel.closeAfterFlush()
       return
     }
-    idle[connection.key, default: []].append(connection)
+    idle[connection.origin, default: []].append(connection)
     connection.becomeIdle(Self.idleTimeout)
   }
 
   /// A connection is gone.
   func lost(_ connection: HTTPClientConnection) {
     active[ObjectIdentifier(connection)] = nil
-    idle[connection.key]?.removeAll { $0 === connection }
+    idle[connection.origin]?.removeAll { $0 === connection }
   }
 
   /// A kept connection was closed by the peer before it answered: once more on a new one.

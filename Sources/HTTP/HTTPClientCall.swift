@@ -74,7 +74,7 @@ public final class HTTPClientCall: @unchecked Sendable {
 /// One client connection: a request at a time. Confined to its loop.
 final class HTTPClientConnection: ByteChannelHandler {
   let channel: any ByteChannel
-  let key: String
+  let origin: HTTPOrigin
   /// Strong: a client lives as long as its connections.
   private let owner: HTTPClient
   private var call: HTTPClientCall?
@@ -88,9 +88,9 @@ final class HTTPClientConnection: ByteChannelHandler {
   private var keepAlive = true
   private var started = false
 
-  init(channel: any ByteChannel, key: String, owner: HTTPClient) {
+  init(channel: any ByteChannel, origin: HTTPOrigin, owner: HTTPClient) {
     self.channel = channel
-    self.key = key
+    self.origin = origin
     self.owner = owner
     watchdog = Watchdog(loop: channel.loop) { [unowned self] in self.deadlinePassed() }
     channel.handler = self
@@ -132,13 +132,7 @@ final class HTTPClientConnection: ByteChannelHandler {
     var out = ByteWriter(capacity: 512)
     out.append("\(request.method) \(request.target) HTTP/1.1\r\n")
     if request.headers["host"] == nil {
-      var host = key
-      if case .tcp(let name, let port) = request.endpoint {
-        host = name.contains(":") ? "[\(name)]:\(port)" : "\(name):\(port)"
-      } else {
-        host = "localhost"
-      }
-      HTTPFieldWriter.append("Host", host, &out)
+      HTTPFieldWriter.append("Host", request.origin.authority, &out)
     }
     for field in request.headers.fields { HTTPFieldWriter.append(field.name, field.value, &out) }
     switch request.body {

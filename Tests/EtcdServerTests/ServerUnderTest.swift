@@ -5,6 +5,7 @@ import EventLoops
 import Foundation
 import GRPC
 import GoText
+import HTTP
 import Synchronization
 import TestSupport
 

@@ -2,6 +2,7 @@ import Bytes
 import Calls
 import EventLoops
 import GRPC
+import HTTP
 import Protobuf
 import Synchronization
 import TestSupport

@@ -59,6 +59,11 @@ private final class SlowCounter: HTTPBodyConsumer {
   func bodyFailed(_ error: HTTPBodyError) {}
 }
 
+/// What a client has dialled; confined to its loop.
+private final class Dials {
+  var origins: [HTTPOrigin] = []
+}
+
 @Suite struct ClientTests {
   @Test func connectionsAreKeptAndReplacedWhenStale() async throws {
     let texts = try await withLoop { loop in
@@ -81,6 +86,39 @@ private final class SlowCounter: HTTPBodyConsumer {
     }
     #expect(texts[0] == texts[1])
     #expect(texts[0] != texts[2])
+  }
+
+  /// What was dialled without TLS must not carry a request that asked for it.
+  @Test func originsWithAndWithoutTLSShareNothing() async throws {
+    let dialled = try await withLoop { loop in
+      let port = try serve(loop) { exchange in exchange.respond(status: 200, body: Bytes("x")) }
+      let dialled = LoopConfined(Dials())
+      let client = HTTPClient(loop: loop) { origin, loop, timeout, done in
+        dialled.value.origins.append(origin)
+        HTTPClient.plainDial(HTTPOrigin(origin.endpoint), loop, timeout, done)
+      }
+      let endpoint = Connection.Endpoint.tcp(host: "127.0.0.1", port: port)
+      for scheme in [HTTPOrigin.Scheme.http, .https, .http, .https] {
+        let request = HTTPClientRequest("GET", HTTPOrigin(endpoint, scheme: scheme), "/")
+        #expect(try await client.get(request).1 == "x")
+      }
+      client.close()
+      return dialled.value.origins.map(\.description)
+    }
+    #expect(dialled.count == 2)
+    #expect(dialled[0].replacing("http:", with: "https:") == dialled[1])
+  }
+
+  @Test func aPlainDialRefusesTLS() async throws {
+    let text = try await withLoop { loop in
+      let client = HTTPClient(loop: loop)
+      let origin = HTTPOrigin(.tcp(host: "::1", port: 7), scheme: .https)
+      let error = await #expect(throws: HTTPClientError.self) {
+        try await client.get(HTTPClientRequest("GET", origin, "/"))
+      }
+      return error.map { "\($0)" }
+    }
+    #expect(text == "dial https://[::1]:7: TLS is not supported by this version yet")
   }
 
   @Test func largeUploadIsStreamedBothWays() async throws {

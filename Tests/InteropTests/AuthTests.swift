@@ -6,6 +6,7 @@ import EventLoops
 import FileSystem
 import Foundation
 import GRPC
+import HTTP
 import MVCC
 import MemberStorage
 import Protobuf

@@ -4,6 +4,7 @@ import EtcdAPI
 import EventLoops
 import Foundation
 import GRPC
+import HTTP
 import Protobuf
 import TestSupport
 import Testing

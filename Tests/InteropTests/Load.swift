@@ -3,6 +3,7 @@ import EtcdAPI
 import EventLoops
 import Foundation
 import GRPC
+import HTTP
 import Protobuf
 import Synchronization
 import Testing

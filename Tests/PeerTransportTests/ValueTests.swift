@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import EventLoops
+import HTTP
 import TestSupport
 import Testing
 
@@ -22,12 +23,12 @@ import Testing
 
   @Test func urls() {
     #expect(PeerURL("http://10.0.0.1:2380/")?.text == "http://10.0.0.1:2380")
-    guard case .tcp("::1", 2380)? = PeerURL("https://[::1]:2380")?.endpoint else {
+    guard case .tcp("::1", 2380)? = PeerURL("https://[::1]:2380")?.origin.endpoint else {
       Issue.record("IPv6 URL")
       return
     }
-    #expect(PeerURL("https://[::1]:2380")?.isSecure == true)
-    guard case .unix("localhost:20")? = PeerURL("unix://localhost:20")?.endpoint else {
+    #expect(PeerURL("https://[::1]:2380")?.origin.scheme == .https)
+    guard case .unix("localhost:20")? = PeerURL("unix://localhost:20")?.origin.endpoint else {
       Issue.record("unix URL")
       return
     }

@@ -62,7 +62,8 @@ import Testing
       "HTTP",
       "Calls", "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
     add(
-      "EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "Calls", "GRPC", "Synchronization"
+      "EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC",
+      "Synchronization"
     )
     add("Platform", "Bytes", "Glibc", "Darwin")
     add(

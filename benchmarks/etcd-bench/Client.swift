@@ -2,6 +2,7 @@ import Bytes
 import EtcdAPI
 import EventLoops
 import GRPC
+import HTTP
 import Protobuf
 
 /// A gRPC client for what is not measured: states, and filling a store.

@@ -3,6 +3,7 @@ import EtcdAPI
 import EventLoops
 import Foundation
 import GRPC
+import HTTP
 import Protobuf
 
 /// Clients that put one key after the other, each on a connection of its own, and note how long each

@@ -1,18 +1,22 @@
 import EventLoops
+import HTTP
 
 /// An endpoint as users write it: `host:port`, `http://host:port`, `unix:///path`, `unix://path`.
 ///
 /// - Source: etcd `client/v3/internal/endpoint`.
 package enum Endpoint {
-  /// Where to connect to; `nil` when there is no port or no path.
-  package static func target(_ endpoint: String) -> Connection.Endpoint? {
-    if let path = socketPath(endpoint) { return path.isEmpty ? nil : .unix(path: String(path)) }
+  /// Where to connect to, and how; `nil` when there is no port or no path.
+  package static func target(_ endpoint: String) -> HTTPOrigin? {
+    if let path = socketPath(endpoint) {
+      return path.isEmpty ? nil : HTTPOrigin(.unix(path: String(path)), scheme: scheme(endpoint))
+    }
     let rest = withoutScheme(endpoint)
     guard let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...])
     else { return nil }
     var host = rest[..<colon]
     if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-    return .tcp(host: String(host), port: Int(port))
+    // checked: 16 bits
+    return HTTPOrigin(.tcp(host: String(host), port: Int(port)), scheme: scheme(endpoint))
   }
 
   /// What calls to an endpoint carry as `:authority`: host and port as they were written, or the last
@@ -33,6 +37,10 @@ package enum Endpoint {
   /// Whether only TLS reaches it.
   package static func isSecure(_ endpoint: String) -> Bool {
     endpoint.hasPrefix("https://") || endpoint.hasPrefix("unixs:")
+  }
+
+  private static func scheme(_ endpoint: String) -> HTTPOrigin.Scheme {
+    isSecure(endpoint) ? .https : .http
   }
 
   private static func socketPath(_ endpoint: String) -> Substring? {

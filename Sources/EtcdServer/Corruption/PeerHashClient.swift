@@ -73,11 +73,8 @@ final class PeerHashClient: @unchecked Sendable {
     _ done: @escaping (Result<MemberHash, PeerHash.Failure>) -> Void
   ) {
     guard let peer = PeerURL(url) else { return done(.failure(.other("malformed URL \(url)"))) }
-    guard !peer.isSecure else {
-      return done(.failure(.other("TLS is not supported by this version yet")))
-    }
     var request = HTTPClientRequest(
-      "GET", peer.endpoint, HashKVMessage.path,
+      "GET", peer.origin, HashKVMessage.path,
       headers: [
         "Content-Type": "application/json",
         PeerField.clusterID: String(clusterID, radix: 16),

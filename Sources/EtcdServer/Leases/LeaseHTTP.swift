@@ -18,7 +18,7 @@ enum LeaseHTTP {
   static let timedOut = "waiting for node to catch up its applied index has timed out"
 
   static func request(
-    _ kind: LeaseQuestion.Kind, to endpoint: Connection.Endpoint
+    _ kind: LeaseQuestion.Kind, to origin: HTTPOrigin
   ) -> HTTPClientRequest {
     let (path, body): (String, Bytes)
     switch kind {
@@ -31,7 +31,7 @@ enum LeaseHTTP {
     case .list, .keys: preconditionFailure("every member knows that itself")
     }
     return HTTPClientRequest(
-      "POST", endpoint, path, headers: ["Content-Type": contentType], body: .bytes(body))
+      "POST", origin, path, headers: ["Content-Type": contentType], body: .bytes(body))
   }
 
   /// Bytes of an answer that a loop may read itself; longer ones have many keys.

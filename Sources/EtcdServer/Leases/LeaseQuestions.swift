@@ -58,7 +58,7 @@ final class LeaseQuestions: @unchecked Sendable {
     self.shared = shared
     self.requests = requests
     loop = requests.loop
-    client = HTTPClient(loop: requests.loop, idlePerEndpointMax: Self.forwardedMax)
+    client = HTTPClient(loop: requests.loop, idlePerOriginMax: Self.forwardedMax)
   }
 
   /// Ends every question.
@@ -141,7 +141,7 @@ final class LeaseQuestions: @unchecked Sendable {
       if attempt.wantsKeys { queueForKeys.append(attempt) } else { queue.append(attempt) }
       return
     }
-    let urls = leader.peerURLs.compactMap { PeerURL($0) }.filter { !$0.isSecure }
+    let urls = leader.peerURLs.compactMap { PeerURL($0) }
     guard !urls.isEmpty else { return pause(attempt) }
     forwarded += 1
     if attempt.wantsKeys { forwardedForKeys += 1 }
@@ -156,7 +156,7 @@ final class LeaseQuestions: @unchecked Sendable {
     guard !isStopped, let url = urls.first, loop.now < attempt.deadline else {
       return release(attempt, nil)
     }
-    var request = LeaseHTTP.request(attempt.kind, to: url.endpoint)
+    var request = LeaseHTTP.request(attempt.kind, to: url.origin)
     request.connectTimeout = patience
     request.headTimeout = Swift.min(
       .nanoseconds(Int64(clamping: attempt.deadline - loop.now)), patience)

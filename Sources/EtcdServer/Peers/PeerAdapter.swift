@@ -127,9 +127,10 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     _ id: MemberID, at leader: MemberInfo,
     _ done: @escaping (Result<[MemberInfo], EtcdError>) -> Void
   ) {
-    guard let url = leader.peerURLs.lazy.compactMap({ PeerURL($0) }).first(where: { !$0.isSecure })
-    else { return done(.failure(.noLeader)) }
-    var request = HTTPClientRequest("POST", url.endpoint, "/members/promote/\(id)")
+    guard let url = leader.peerURLs.lazy.compactMap({ PeerURL($0) }).first else {
+      return done(.failure(.noLeader))
+    }
+    var request = HTTPClientRequest("POST", url.origin, "/members/promote/\(id)")
     request.headTimeout = config.requestTimeout
     client.send(request, limit: Self.versionBytesMax) { result in
       guard case .success(let (head, body)) = result else { return done(.failure(.timeout)) }
@@ -216,9 +217,8 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
       guard known.withLock({ $0[info.id] == nil }) || round % Self.roundsForKnown == 0 else {
         continue
       }
-      guard let url = info.peerURLs.lazy.compactMap({ PeerURL($0) }).first(where: { !$0.isSecure })
-      else { continue }
-      var request = HTTPClientRequest("GET", url.endpoint, "/version")
+      guard let url = info.peerURLs.lazy.compactMap({ PeerURL($0) }).first else { continue }
+      var request = HTTPClientRequest("GET", url.origin, "/version")
       request.headTimeout = .seconds(2)
       client.send(request, limit: Self.versionBytesMax) { [weak self] result in
         var versions: Versions?

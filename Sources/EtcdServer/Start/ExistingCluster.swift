@@ -22,7 +22,7 @@ struct ExistingCluster: Sendable {
     from urls: [String], loop: EventLoop, logger: Logger
   ) throws(StorageError) -> ExistingCluster {
     for url in urls {
-      guard let peer = PeerURL(url), !peer.isSecure else { continue }
+      guard let peer = PeerURL(url) else { continue }
       do {
         let (head, body) = try get(peer, "/members", loop)
         guard let id = UInt64(head.headers[PeerField.clusterID] ?? "", radix: 16) else {
@@ -53,7 +53,7 @@ struct ExistingCluster: Sendable {
     let answer = Answer()
     loop.execute {
       let client = HTTPClient(loop: loop)
-      var request = HTTPClientRequest("GET", peer.endpoint, target)
+      var request = HTTPClientRequest("GET", peer.origin, target)
       request.headTimeout = .seconds(10)
       client.send(request, limit: bodyBytesMax) { result in
         answer.result = result
@@ -109,7 +109,7 @@ struct ExistingCluster: Sendable {
   ) -> Bool {
     for member in members {
       for url in member.peerURLs {
-        guard let peer = PeerURL(url), !peer.isSecure else { continue }
+        guard let peer = PeerURL(url) else { continue }
         do {
           let (_, body) = try get(peer, HashEndpoints.downgradePath, loop)
           switch body.string {
@@ -136,7 +136,7 @@ struct ExistingCluster: Sendable {
     of member: MemberInfo, _ loop: EventLoop, _ logger: Logger
   ) -> String? {
     for url in member.peerURLs {
-      guard let peer = PeerURL(url), !peer.isSecure else { continue }
+      guard let peer = PeerURL(url) else { continue }
       do {
         let (_, body) = try get(peer, "/version", loop)
         let version = try JSONValue.parse(body)["etcdcluster"]?.string ?? ""

@@ -51,7 +51,7 @@ final class Pipeline {
     let url = link.picker.current
     let body = message.encoded()
     var request = HTTPClientRequest(
-      "POST", url.endpoint, "/raft",
+      "POST", url.origin, "/raft",
       headers: context.headers(contentType: "application/protobuf"), body: .bytes(body))
     request.connectTimeout = context.configuration.dialTimeout
     request.headTimeout = context.configuration.pipelineTimeout

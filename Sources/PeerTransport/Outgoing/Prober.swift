@@ -45,7 +45,7 @@ final class Prober {
   private func probe() {
     guard call == nil, probeTimer != nil else { return }
     let context = peer.context
-    var request = HTTPClientRequest("GET", urls[pinned].endpoint, "/raft/probing")
+    var request = HTTPClientRequest("GET", urls[pinned].origin, "/raft/probing")
     request.connectTimeout = context.configuration.dialTimeout
     request.headTimeout = context.configuration.readTimeout
     request.idleTimeout = context.configuration.readTimeout

@@ -57,7 +57,7 @@ final class SnapshotSender: HTTPResponseHandler, @unchecked Sendable {
     metrics.inFlight.add(1)
     context.logger.info("sending database snapshot", fields)
     var request = HTTPClientRequest(
-      "POST", url.endpoint, "/raft/snapshot",
+      "POST", url.origin, "/raft/snapshot",
       headers: context.headers(contentType: "application/octet-stream"),
       body: .stream(length: front.count + source.totalSize))
     request.connectTimeout = context.configuration.dialTimeout

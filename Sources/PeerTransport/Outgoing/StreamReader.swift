@@ -73,7 +73,7 @@ final class StreamReader: HTTPResponseHandler {
         LogField("address", .string(url.text + target)),
       ])
     var request = HTTPClientRequest(
-      "GET", url.endpoint, target, headers: context.headers(to: peer.id))
+      "GET", url.origin, target, headers: context.headers(to: peer.id))
     request.connectTimeout = context.configuration.dialTimeout
     request.headTimeout = context.configuration.readTimeout
     request.idleTimeout = context.configuration.readTimeout

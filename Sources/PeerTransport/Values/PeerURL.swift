@@ -1,14 +1,13 @@
 import EventLoops
 import GoText
+import HTTP
 
 /// A peer URL that can be dialled.
 public struct PeerURL: Sendable, Hashable, CustomStringConvertible {
   /// As given, without a slash at the end.
   public let text: String
-  /// Where to connect.
-  public let endpoint: Connection.Endpoint
-  /// Whether the scheme asks for TLS.
-  public let isSecure: Bool
+  /// Where to connect, and whether with TLS.
+  public let origin: HTTPOrigin
 
   /// Parses `http://host:port`, `https://[::1]:port`, `unix://name` or `unixs://name`.
   /// - Returns: `nil` for what etcd does not take as a member's URL, and for what nobody can connect
@@ -17,6 +16,7 @@ public struct PeerURL: Sendable, Hashable, CustomStringConvertible {
     let hasSlash = text.hasSuffix("/") && !text.hasSuffix("://")
     let trimmed = hasSlash ? String(text.dropLast()) : text
     guard let url = try? EtcdURL(trimmed) else { return nil }
+    let endpoint: Connection.Endpoint
     if let address = url.hostPort {
       guard let port = Int(address.port), port <= 65_535, !address.host.isEmpty else { return nil }
       endpoint = .tcp(host: address.host, port: port)
@@ -25,7 +25,7 @@ public struct PeerURL: Sendable, Hashable, CustomStringConvertible {
       endpoint = .unix(path: url.address)
     }
     self.text = trimmed
-    isSecure = url.scheme.isTLS
+    origin = HTTPOrigin(endpoint, scheme: url.scheme.isTLS ? .https : .http)
   }
 
   public var description: String { text }

@@ -4,6 +4,7 @@ import EventLoops
 import Foundation
 import GRPC
 import Glibc
+import HTTP
 import Protobuf
 import TestSupport
 import Testing
