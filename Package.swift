@@ -51,6 +51,11 @@ let package = Package(
     .target(
       name: "MVCC", dependencies: ["Bytes", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/MVCC", swiftSettings: settings),
+    // Who is told of which changes.
+    .target(
+      name: "Watch", dependencies: ["Bytes", "MVCC"], path: "Sources/StateMachine/Watch",
+      swiftSettings: settings),
+    tests("WatchTests", ["Watch", "MVCC", "Raft", "Bytes"]),
     .target(
       name: "V2Store", dependencies: ["Bytes", "GoText", "JSON", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/V2Store", swiftSettings: settings),

@@ -38,6 +38,7 @@ import Testing
     add("EtcdAPI", "Bytes", "JSON", "Protobuf")
     add("Raft", "Bytes", "GoText", "EtcdAPI", "Protobuf")
     add("StateMachine/MVCC", "Bytes", "EtcdAPI", "Protobuf")
+    add("StateMachine/Watch", "Bytes", "MVCC")
     add("StateMachine/V2Store", "Bytes", "JSON", "GoText", "EtcdAPI", "Protobuf")
     add("StateMachine/Membership", "Bytes", "JSON", "EtcdAPI", "Protobuf", "V2Store")
     add("StateMachine/Auth", "Bytes", "EtcdAPI", "Protobuf", "MVCC")
