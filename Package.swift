@@ -53,9 +53,11 @@ let package = Package(
       path: "Sources/StateMachine/MVCC", swiftSettings: settings),
     // Who is told of which changes.
     .target(
-      name: "Watch", dependencies: ["Bytes", "MVCC"], path: "Sources/StateMachine/Watch",
-      swiftSettings: settings),
-    tests("WatchTests", ["Watch", "MVCC", "Raft", "Bytes"]),
+      name: "Watch", dependencies: ["Bytes", "EtcdAPI", "Protobuf", "MVCC"],
+      path: "Sources/StateMachine/Watch", swiftSettings: settings),
+    tests(
+      "WatchTests",
+      ["TestSupport", "Watch", "MVCC", "Raft", "EtcdAPI", "Protobuf", "Bytes"]),
     .target(
       name: "V2Store", dependencies: ["Bytes", "GoText", "JSON", "EtcdAPI", "Protobuf"],
       path: "Sources/StateMachine/V2Store", swiftSettings: settings),
@@ -79,7 +81,9 @@ let package = Package(
     tests(
       "MVCCTests",
       [
-        "MVCC", "Bytes", "EtcdAPI", "Protobuf", "Simulation", "MemberStorage", "Bolt", "Raft",
+        "TestSupport", "MVCC", "Bytes", "EtcdAPI", "Protobuf", "Simulation", "MemberStorage",
+        "Bolt",
+        "Raft",
       ]),
     // Formats over a FileSystem protocol.
     .target(name: "CDisk"),
@@ -169,7 +173,7 @@ let package = Package(
       [
         "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
         "Membership",
-        "Member",
+        "Watch", "Member",
         "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC",
         "PeerTransport",
         "Auth",
@@ -226,7 +230,7 @@ let package = Package(
         "FileSystem", "EtcdAPI", "Protobuf", "Raft", "Bytes",
       ]),
     .target(
-      name: "TestSupport", dependencies: ["EventLoops", "HTTP", "Calls", "GRPC"],
+      name: "TestSupport", dependencies: ["Bytes", "MVCC", "EventLoops", "HTTP", "Calls", "GRPC"],
       path: "Tests/TestSupport",
       swiftSettings: settings),
     .testTarget(

@@ -74,8 +74,7 @@ public final class ServerStream: @unchecked Sendable {
   /// Sends a message of any form.
   public func send(_ body: MessageBody) async throws {
     try enqueue(body)
-    guard origin.queuedBytes > SendGate.highBytes else { return }
-    try await room.wait { [self] in origin.queuedBytes > SendGate.highBytes && isOpen }
+    try await awaitRoom()
   }
 
   /// Queues a message without waiting; the caller watches `queuedBytes` and `onWritable`.
@@ -84,6 +83,27 @@ public final class ServerStream: @unchecked Sendable {
     loop.preconditionCurrent()
     guard isOpen else { throw endStatus }
     origin.send(body)
+  }
+
+  /// Waits while more than 256 KiB are queued.
+  /// - Throws: the status the stream ended with, or `CancellationError`.
+  public func awaitRoom() async throws {
+    guard origin.queuedBytes > SendGate.highBytes else { return }
+    try await room.wait { [self] in origin.queuedBytes > SendGate.highBytes && isOpen }
+  }
+
+  /// Waits until the stream is over, whatever becomes of its queue.
+  /// - Throws: the status it ended with, or `CancellationError`.
+  public func awaitEnd() async throws {
+    while isOpen { try await room.wait { [self] in isOpen } }
+  }
+
+  /// Ends the stream from this side: whoever reads requests or waits for room or the end gets `status`,
+  /// which the handler should end with.
+  public func interrupt(_ status: GRPCStatus) {
+    loop.preconditionCurrent()
+    reader.fail(status)
+    room.open(status)
   }
 
   /// Calls `body` on the loop once, when less than 64 KiB are queued.

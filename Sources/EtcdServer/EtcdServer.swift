@@ -211,6 +211,7 @@ public final class EtcdServer: @unchecked Sendable {
     ClusterService(member: member).register(in: &router)
     AuthService(member: member).register(in: &router)
     HealthService(member: member).register(in: &router)
+    WatchService(member: member).register(in: &router)
     return router
   }
 
@@ -279,6 +280,7 @@ public final class EtcdServer: @unchecked Sendable {
     for member in running.members { member.loop.run { member.requests.failAll(.stopped) } }
     running.shared.worker.stop()
     running.shared.readers.stop()
+    running.shared.historyReader.stop()
     running.shared.passwords.stop()
     for loop in loops { loop.stop() }
     running.peers.stopWorker()

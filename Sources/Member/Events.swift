@@ -131,6 +131,8 @@ public struct MemberOutput: Sendable {
   public var appends: [LogAppend] = []
   public var replies: [Reply] = []
   public var reads: [ReadBatch] = []
+  /// Rows that became visible.
+  public var newRows: NewRows?
   /// A batch for the backend.
   public var freeze: FrozenBatch?
   /// A snapshot to save next to the log.

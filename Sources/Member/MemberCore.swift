@@ -144,6 +144,8 @@ public struct MemberCore: Sendable {
   var applyBudget = 0
   /// Snapshots for peers that wait for a backend that knows the receiver.
   var heldSnapshots: [Raftpb.Message] = []
+  /// Revision through which those who watch were told of every row.
+  var toldThrough: Int64 = 0
   /// Why the member cannot go on. Nothing is taken or applied from then on.
   private(set) var failure: String?
 
@@ -288,12 +290,21 @@ public struct MemberCore: Sendable {
     // 6. Who waits for an index, or for the backend, is answered from what is applied and durable now.
     releaseAppliedWaits(&out)
     releaseFlushes(&out)
-    // 7. The batch holds everything that was applied above; a raft snapshot is of what is durable.
+    // 7. Rows are told of before they leave for the backend.
+    tellNewRows(&out)
+    // 8. The batch holds everything that was applied above; a raft snapshot is of what is durable.
     maybeFreeze(&out)
     maybeSnapshot(&out)
     if applyQueue.bulk != nil { out.wantsMore = true }
     out.status = status
     out.fatal = failure
+  }
+
+  private mutating func tellNewRows(_ out: inout MemberOutput) {
+    guard let rows = store.takeNewRows(after: toldThrough) else { return }
+    precondition(out.newRows == nil, "two turns in one output")
+    toldThrough = rows.through
+    out.newRows = rows
   }
 
   /// Raft works until it has nothing more to say.

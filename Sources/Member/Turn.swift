@@ -22,6 +22,8 @@ public protocol TurnSink {
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent])
   /// Answers to requests.
   func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term)
+  /// Rows that became visible. - Parameter state: the store with them.
+  func tell(_ rows: NewRows, _ state: () -> StoreSnapshot)
   /// Members that came, changed or went.
   func membershipChanged(_ changes: [Membership.Change])
   /// Everything that is news and nothing more: leader, version, leases, compaction, removal.
@@ -35,12 +37,17 @@ public protocol TurnSink {
 extension MemberOutput {
   /// Hands everything to `sink`, in the one order that keeps the promises. The server and the
   /// simulation both go through here.
-  /// - Parameter membership: as it is after the turn.
-  public func carryOut(_ membership: @autoclosure () -> Membership, by sink: some TurnSink) {
+  /// - Parameters:
+  ///   - membership: as it is after the turn.
+  ///   - state: the store as it is after the turn.
+  public func carryOut(
+    _ membership: @autoclosure () -> Membership, _ state: @autoclosure () -> StoreSnapshot,
+    by sink: some TurnSink
+  ) {
     // 1. After a fatal error nothing leaves: an answer would speak of a state that is not trusted.
     if let fatal { return sink.fail(fatal) }
     // 2. Followers write entries to their logs while we do; news of what is committed can wait until
-    //    clients have their answers (step 7).
+    //    clients have their answers (step 8).
     let isUrgent = messages.contains { !$0.entries.isEmpty }
     if isUrgent { sink.send(messages) }
     // 3. The disk works while the rest is handed over.
@@ -53,12 +60,15 @@ extension MemberOutput {
     // 6. Peers before answers as well: who added a member finds that it is dialled.
     if !memberChanges.isEmpty { sink.membershipChanged(memberChanges) }
     if !replies.isEmpty || !reads.isEmpty { sink.answer(replies, reads, term: status.term) }
-    // 7.
+    // 7. Who watches hears of it behind the answers. The status of step 4 is out: who begins to watch in
+    //    between and is not told of these rows has seen their revision.
+    if let newRows { sink.tell(newRows, state) }
+    // 8.
     if !isUrgent && !messages.isEmpty { sink.send(messages) }
     if let saveSnapshot { sink.save(saveSnapshot) }
     if !sendSnapshots.isEmpty { sink.send(sendSnapshots) }
     sink.announce(self)
-    // 8. What the core asked for comes behind everything that this turn left for it.
+    // 9. What the core asked for comes behind everything that this turn left for it.
     if wantsMore { sink.later(.resume, afterPause: false) }
     if wantsCompaction { sink.later(.compact, afterPause: true) }
   }

@@ -3,25 +3,8 @@ import Bytes
 import EtcdAPI
 import MVCC
 import Protobuf
+import TestSupport
 import Testing
-
-/// Rows of a backend in a dictionary.
-final class MemoryRows: CommittedRows {
-  let buckets: [Bucket: [Bytes: Bytes]]
-
-  init(_ buckets: [Bucket: [Bytes: Bytes]] = [:]) { self.buckets = buckets }
-
-  func value(_ bucket: Bucket, _ key: Bytes) throws(StoreError) -> Bytes? { buckets[bucket]?[key] }
-
-  func scan(
-    _ bucket: Bucket, from start: Bytes, _ body: (Bytes, Bytes) -> Bool
-  ) throws(StoreError) {
-    for (key, value) in (buckets[bucket] ?? [:]).sorted(by: { $0.key < $1.key })
-    where !(key < start) {
-      guard body(key, value) else { return }
-    }
-  }
-}
 
 /// Users and roles over an empty store, driven by requests.
 struct Fixture {

@@ -98,6 +98,7 @@ private final class Answers: MemberHostDelegate {
   func send(_ messages: [Raftpb.Message]) {}
   func send(_ snapshots: [SnapshotSend]) {}
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent]) {}
+  func tell(_ rows: NewRows, _ state: () -> StoreSnapshot) {}
   func membershipChanged(_ changes: [Membership.Change]) {}
   func leaderChanged(to leader: MemberID) {}
   func clusterVersionChanged(to version: String) {}

@@ -3,6 +3,7 @@ import Bytes
 import MVCC
 import MemberStorage
 import Simulation
+import TestSupport
 
 /// A place for committed rows.
 protocol Backend {
@@ -10,35 +11,11 @@ protocol Backend {
   func state() throws -> any CommittedRows
 }
 
-/// Rows in a dictionary.
-final class MemoryRows: CommittedRows {
-  let buckets: [Bucket: [Bytes: Bytes]]
-
-  init(_ buckets: [Bucket: [Bytes: Bytes]]) { self.buckets = buckets }
-
-  func value(_ bucket: Bucket, _ key: Bytes) throws(StoreError) -> Bytes? { buckets[bucket]?[key] }
-
-  func scan(
-    _ bucket: Bucket, from start: Bytes, _ body: (Bytes, Bytes) -> Bool
-  ) throws(StoreError) {
-    for (key, value) in (buckets[bucket] ?? [:]).sorted(by: { $0.key < $1.key })
-    where !(key < start) {
-      guard body(key, value) else { return }
-    }
-  }
-}
-
 struct MemoryBackend: Backend {
   private var rows = MemoryRows([:])
 
   mutating func commit(_ batch: FrozenBatch) throws -> any CommittedRows {
-    var buckets = rows.buckets
-    for share in batch.changes() {
-      for operation in share.operations {
-        buckets[share.bucket, default: [:]][operation.key] = operation.value
-      }
-    }
-    rows = MemoryRows(buckets)
+    rows = rows.applying(batch)
     return rows
   }
 

@@ -2,6 +2,7 @@ import Bytes
 import EtcdAPI
 import Protobuf
 import Raft
+import TestSupport
 import Testing
 
 @testable import MVCC

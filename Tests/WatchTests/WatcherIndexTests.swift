@@ -26,50 +26,55 @@ import Testing
   @Test(arguments: 0..<20)
   func agreesWithGoingThroughAll(seed: UInt64) {
     var random = SplitMix64(seed: seed)
-    var index = WatcherIndex()
-    var model: [WatcherID: KeyInterval] = [:]
+    var index = WatcherIndex(seed: 7)
+    var model: [WatcherID: (interval: KeyInterval, group: WatcherIndex.GroupID)] = [:]
     var next: UInt64 = 0
     for step in 0..<600 {
       if random.below(3) > 0 || model.isEmpty {
         next += 1
         let interval = Self.interval(&random)
-        index.add(WatcherID(next), of: interval)
-        model[WatcherID(next)] = interval
+        model[WatcherID(next)] = (interval, index.add(WatcherID(next), of: interval))
       } else {
         let ids = model.keys.sorted()
         let id = ids[random.below(ids.count)]
-        if let interval = model.removeValue(forKey: id) { index.remove(id, of: interval) }
+        if let known = model.removeValue(forKey: id) { index.remove(id, from: known.group) }
       }
       #expect(index.checkInvariants() == nil, "seed \(seed), step \(step)")
       let key = Self.key(&random)
       var found: [WatcherID] = []
-      index.visit(key) { found.append($0) }
+      index.visit(key) { group in index.members(of: group) { found.append($0) } }
       #expect(
-        found.sorted() == model.filter { $0.value.contains(key) }.keys.sorted(),
+        found.sorted() == model.filter { $0.value.interval.contains(key) }.keys.sorted(),
         "seed \(seed), step \(step)")
     }
     #expect(index.count == model.count)
-    for (id, interval) in model { index.remove(id, of: interval) }
+    for (id, known) in model {
+      #expect(index.interval(of: known.group) == known.interval)
+      index.remove(id, from: known.group)
+    }
     #expect(index.count == 0 && index.checkInvariants() == nil)
   }
 
   /// Equal contents have equal shape: the order of registrations is nothing that members could differ in.
   @Test func manyIntervalsAreFoundAndForgotten() {
-    var index = WatcherIndex()
+    var index = WatcherIndex(seed: 7)
     let count: UInt64 = 20_000
     func interval(_ number: UInt64) -> KeyInterval {
       let digits = String(number)
       let start = Bytes("k" + String(repeating: "0", count: 8 - digits.count) + digits)
       return KeyInterval(key: start, rangeEnd: Bytes(start.string + "~"))
     }
-    for number in 0..<count { index.add(WatcherID(number), of: interval(number)) }
+    var groups: [WatcherIndex.GroupID] = []
+    for number in 0..<count { groups.append(index.add(WatcherID(number), of: interval(number))) }
     #expect(index.checkInvariants() == nil)
     for number in stride(from: 0, to: count, by: 997) {
       var found: [WatcherID] = []
-      index.visit(Bytes(interval(number).start.string + "x")) { found.append($0) }
+      index.visit(Bytes(interval(number).start.string + "x")) { group in
+        index.members(of: group) { found.append($0) }
+      }
       #expect(found == [WatcherID(number)])
     }
-    for number in 0..<count { index.remove(WatcherID(number), of: interval(number)) }
+    for number in 0..<count { index.remove(WatcherID(number), from: groups[Int(number)]) }
     #expect(index.count == 0 && index.checkInvariants() == nil)
   }
 }

@@ -76,6 +76,15 @@ extension RunningMember {
     }
   }
 
+  /// Whether a caller may read keys, by the users and roles of now.
+  func permitRead(
+    _ keys: KeyInterval, _ caller: Caller, _ done: @escaping (EtcdError?) -> Void
+  ) {
+    permitRead(
+      access.store, caller, { (store, user) throws(EtcdError) in try store.checkRead(keys, user) },
+      done)
+  }
+
   /// What a call needs beyond its request being well-formed.
   enum Need {
     /// A user, whichever.

@@ -22,6 +22,8 @@ protocol MemberHostDelegate: AnyObject, Sendable {
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent])
   /// Called before the answers of the same turn.
   func membershipChanged(_ changes: [Membership.Change])
+  /// Rows that became visible. - Parameter state: the store with them.
+  func tell(_ rows: NewRows, _ state: () -> StoreSnapshot)
   func leaderChanged(to leader: MemberID)
   func clusterVersionChanged(to version: String)
   func downgradeChanged(to downgrade: Downgrade)
@@ -134,6 +136,8 @@ final class MemberHost: @unchecked Sendable {
       var out = MemberOutput()
       // What the log holds comes first: it says who the voters are.
       self.core.advance(&out)
+      self.carryOut(out)
+      out = MemberOutput()
       let ticks = self.core.isOnlyVoter ? skipTicksAlone : skipTicks
       for _ in 0..<ticks where self.core.status.role == .follower {
         self.core.handle(.tick, &out)
@@ -257,7 +261,7 @@ final class MemberHost: @unchecked Sendable {
   }
 
   private func carryOut(_ out: MemberOutput) {
-    out.carryOut(core.membership, by: self)
+    out.carryOut(core.membership, core.snapshot(), by: self)
   }
 
   // MARK: Log
@@ -446,6 +450,8 @@ extension MemberHost: TurnSink {
   func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term) {
     delegate?.answer(replies, reads, term: term)
   }
+
+  func tell(_ rows: NewRows, _ state: () -> StoreSnapshot) { delegate?.tell(rows, state) }
 
   func membershipChanged(_ changes: [Membership.Change]) { delegate?.membershipChanged(changes) }
 

@@ -29,6 +29,8 @@ final class RunningMember: @unchecked Sendable {
   let requests: RequestTable
   /// Questions about leases, wherever the leader is.
   let leases: LeaseQuestions
+  /// Who watches keys.
+  let watches: WatchDesk
 
   var config: ServerConfig { shared.config }
   var logger: Logger { shared.logger }
@@ -52,6 +54,7 @@ final class RunningMember: @unchecked Sendable {
       loop: loop, host: shared.host,
       ids: RequestIDs(member: shared.host.memberID, lane: lane, milliseconds: milliseconds))
     leases = LeaseQuestions(shared, requests)
+    watches = WatchDesk(shared, requests)
   }
 
   // MARK: For services

@@ -23,6 +23,8 @@ final class SharedMember: Sendable {
   /// What clients ask for and takes longest: hashing, copying for downloads. Raft's own work never waits
   /// here.
   let worker = WorkerThread(name: "etcd-worker", isBackground: true)
+  /// Reads history for watchers that are behind.
+  let historyReader = WorkerThread(name: "etcd-watch")
   /// Hashes of this member's data.
   let hashes: HashStorage
   /// What the gRPC health service says.

@@ -26,6 +26,8 @@ final class TurnRouter: MemberHostDelegate {
   private let shared: SharedMember
   /// By the lane of the ids that each loop gives to its requests; `nil` where there is none.
   private let lanes: [HandOver<Answers>?]
+  /// Rows for those who watch: one a loop.
+  private let watchers: [(desk: WatchDesk, handOver: HandOver<(NewRows, StoreSnapshot)>)]
   private let peers: HandOver<PeerNews>
   /// Called once the member was removed from its cluster.
   private let onRemoved: @Sendable () -> Void
@@ -47,6 +49,12 @@ final class TurnRouter: MemberHostDelegate {
       }
     }
     self.lanes = lanes
+    watchers = members.map { member in
+      (
+        member.watches,
+        HandOver(to: member.loop) { [desk = member.watches] in desk.take($0.0, $0.1) }
+      )
+    }
     peers = HandOver(to: peerLoop) { [peers = shared.peers] news in
       switch news {
       case .messages(let messages): peers.send(messages)
@@ -83,6 +91,16 @@ final class TurnRouter: MemberHostDelegate {
       }
       if replies.isEmpty && reads.isEmpty { continue }
       handOver.leave(Answers(replies: replies, reads: reads, term: term))
+    }
+  }
+
+  /// Only to loops on which somebody watches.
+  func tell(_ rows: NewRows, _ state: () -> StoreSnapshot) {
+    var made: StoreSnapshot?
+    for watcher in watchers where watcher.desk.isWatching {
+      let state = made ?? state()
+      made = state
+      watcher.handOver.leave((rows, state))
     }
   }
 

@@ -17,6 +17,7 @@ final class ServerMetrics: Sendable {
   let txns: Counter
   let leases: LeaseMetrics
   let requests: RequestMetrics
+  let watches: WatchMetrics
   let slowApplies: Counter
 
   init(_ registry: MetricsRegistry) {
@@ -34,6 +35,7 @@ final class ServerMetrics: Sendable {
     txns = registry.counter("etcd_mvcc_txn_total", "Total number of txns seen by this member.")
     leases = LeaseMetrics(registry)
     requests = RequestMetrics(registry)
+    watches = WatchMetrics(registry)
     ProcessMetrics.register(in: registry)
     slowApplies = registry.counter(
       "etcd_server_slow_apply_total",

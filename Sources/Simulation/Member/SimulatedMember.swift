@@ -193,7 +193,7 @@ public final class SimulatedMember {
     core.advance(&out)
     turns += 1
     turnsInRow += 1
-    out.carryOut(core.membership, by: self)
+    out.carryOut(core.membership, core.snapshot(), by: self)
     if let failure { throw failure }
     self.worker = nil
     attend(inbox.finish(pending: out.status.proposalsPending, turns: turnsInRow), thread)
@@ -338,6 +338,7 @@ extension SimulatedMember: TurnSink {
     }
   }
 
+  public func tell(_ rows: NewRows, _ state: () -> StoreSnapshot) {}
   public func publish(_ status: MemberStatus, _ membership: Membership?) {}
   public func announce(_ out: MemberOutput) {}
 }

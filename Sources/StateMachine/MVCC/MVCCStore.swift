@@ -17,7 +17,10 @@ public struct MVCCStore: Sendable {
   public internal(set) var compactRevision: Int64 = -1
   public internal(set) var leases = LeaseTable()
 
-  private var active = RowLog()
+  /// Rows not yet handed to the backend.
+  private(set) var active = RowLog()
+  /// How many of `active` were handed to those who watch; `nil` before that was asked for.
+  var handedOut: Int?
   private var dropped: [DropQueue.Drop] = []
   private var small: [Bucket: [Bytes: Bytes?]] = [:]
   private var frozen: FrozenBatch?
@@ -75,6 +78,10 @@ public struct MVCCStore: Sendable {
     let batch = FrozenBatch(
       rows: active, dropped: dropped, small: small, appliedIndex: appliedIndex, appliedTerm: term)
     frozen = batch
+    if let handedOut {
+      precondition(handedOut == active.count, "rows are frozen that nobody was told of")
+      self.handedOut = 0
+    }
     active = RowLog()
     dropped = []
     small = [:]
@@ -145,6 +152,8 @@ public struct MVCCStore: Sendable {
   mutating func drop(_ rows: [DropQueue.Drop]) { dropped += rows }
 
   // MARK: Transactions
+
+  var isInTransaction: Bool { changes > 0 }
 
   /// Revision that reads inside the transaction see.
   var currentRevision: Int64 { revision + (changes > 0 ? 1 : 0) }

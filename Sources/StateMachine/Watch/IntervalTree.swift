@@ -27,7 +27,10 @@ struct IntervalTree<Value: Sendable>: Sendable {
   /// Intervals in the tree.
   private(set) var count = 0
 
-  init() {}
+  /// Clients choose the intervals: with priorities that they could compute they would make the tree a list.
+  private let seed: UInt64
+
+  init(seed: UInt64) { self.seed = seed }
 
   // MARK: Nodes
 
@@ -41,7 +44,7 @@ struct IntervalTree<Value: Sendable>: Sendable {
 
   private mutating func make(_ interval: KeyInterval, _ value: Value) -> Int32 {
     let node = Node(
-      interval: interval, priority: Self.priority(of: interval), value: value,
+      interval: interval, priority: priority(of: interval), value: value,
       lastEnd: interval.end)
     if let at = free.popLast() {
       self[at] = node
@@ -58,15 +61,16 @@ struct IntervalTree<Value: Sendable>: Sendable {
   }
 
   /// FNV-1a over both ends, mixed once more: neighbours must not get neighbouring priorities.
-  private static func priority(of interval: KeyInterval) -> UInt64 {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+  private func priority(of interval: KeyInterval) -> UInt64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ seed
     func add(_ bytes: Bytes) {
       for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
     }
     add(interval.start)
     hash = (hash ^ 0x1ff) &* 0x100_0000_01b3
     if let end = interval.end { add(end) }
-    hash ^= hash >> 31
+    hash = (hash ^ hash >> 31) &* (seed | 1)
+    hash ^= hash >> 29
     return hash &* 0x9e37_79b9_7f4a_7c15
   }
 

@@ -1,40 +1,33 @@
 import Bytes
 import MVCC
 
-/// Names a watcher on this member.
+/// Names a watcher on one hub.
 ///
-/// - Shape: counts up from 1.
+/// - Shape: the number of its place below, and how often places were given out above, so that a place that
+///   is used again gives another name.
 public struct WatcherID: Hashable, Comparable, Sendable {
   public let rawValue: UInt64
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
   public static func < (a: WatcherID, b: WatcherID) -> Bool { a.rawValue < b.rawValue }
 }
 
-/// Which watchers a key concerns: single keys by the key, others by a tree of intervals. A value with one
-/// owner.
+/// Watchers by what they watch: single keys by the key, others by a tree of intervals. Those of one interval
+/// are a group, so that a key finds each interval once, however many watch it. A value with one owner.
 ///
 /// - Source: etcd `mvcc/watcher_group.go`.
 public struct WatcherIndex: Sendable {
-  /// Watchers of one interval: nearly always one.
-  private enum Group: Sendable {
+  /// Names a group while it has members.
+  public typealias GroupID = Int32
+
+  /// The watchers of a group: nearly always one.
+  enum Members: Sendable {
     case one(WatcherID)
     case many(Set<WatcherID>)
 
-    func adding(_ id: WatcherID) -> Group {
+    var count: Int {
       switch self {
-      case .one(let first): .many([first, id])
-      case .many(let ids): .many(ids.union([id]))
-      }
-    }
-
-    /// - Returns: `nil` when nobody is left.
-    func removing(_ id: WatcherID) -> Group? {
-      switch self {
-      case .one(let only): return only == id ? nil : self
-      case .many(var ids):
-        ids.remove(id)
-        if ids.count == 1, let last = ids.first { return .one(last) }
-        return .many(ids)
+      case .one: 1
+      case .many(let ids): ids.count
       }
     }
 
@@ -46,41 +39,132 @@ public struct WatcherIndex: Sendable {
     }
   }
 
-  private var singles: [Bytes: Group] = [:]
-  private var intervals = IntervalTree<Group>()
+  private struct Group: Sendable {
+    let interval: KeyInterval
+    var members: Members
+  }
+
+  private var groups: ContiguousArray<Group?> = []
+  private var free: [GroupID] = []
+  private var singles: [Bytes: GroupID] = [:]
+  private var intervals: IntervalTree<GroupID>
 
   /// Watchers in the index.
   public private(set) var count = 0
 
-  public init() {}
+  /// - Parameter seed: unknown to clients, so that they cannot choose intervals that are slow to find.
+  public init(seed: UInt64) { intervals = IntervalTree(seed: seed) }
+
+  private subscript(_ id: GroupID) -> Group {
+    get {
+      guard let group = groups[Int(id)] else { preconditionFailure("group \(id) has no watchers") }
+      return group
+    }
+    set { groups[Int(id)] = newValue }
+  }
+
+  private func find(_ interval: KeyInterval) -> GroupID? {
+    interval.isSingle ? singles[interval.start] : intervals[interval]
+  }
+
+  private mutating func set(_ interval: KeyInterval, _ id: GroupID?) {
+    if interval.isSingle { singles[interval.start] = id } else { intervals[interval] = id }
+  }
 
   /// Adds a watcher; it must not be there.
-  public mutating func add(_ id: WatcherID, of interval: KeyInterval) {
+  /// - Returns: its group.
+  @discardableResult
+  public mutating func add(_ id: WatcherID, of interval: KeyInterval) -> GroupID {
     count += 1
-    if interval.isSingle {
-      singles[interval.start] = singles[interval.start]?.adding(id) ?? .one(id)
+    if let group = find(interval) {
+      // The members are moved out meanwhile: a set that is shared would be copied for every one.
+      guard var found = groups[Int(group)] else { preconditionFailure("group without watchers") }
+      groups[Int(group)] = nil
+      found.members = Self.insert(id, into: found.members)
+      groups[Int(group)] = found
+      return group
+    }
+    let made = Group(interval: interval, members: .one(id))
+    let group: GroupID
+    if let reused = free.popLast() {
+      group = reused
+      self[group] = made
     } else {
-      intervals[interval] = intervals[interval]?.adding(id) ?? .one(id)
+      precondition(groups.count < Int(GroupID.max), "2^31 intervals are watched")
+      group = GroupID(truncatingIfNeeded: groups.count)
+      groups.append(made)
+    }
+    set(interval, group)
+    return group
+  }
+
+  private static func insert(_ id: WatcherID, into members: consuming Members) -> Members {
+    switch members {
+    case .one(let first): return .many([first, id])
+    case .many(var ids):
+      ids.insert(id)
+      return .many(ids)
     }
   }
 
-  /// Removes a watcher, which must be there with this interval.
-  public mutating func remove(_ id: WatcherID, of interval: KeyInterval) {
+  /// Removes a watcher, which must be in the group.
+  public mutating func remove(_ id: WatcherID, from group: GroupID) {
     count -= 1
-    if interval.isSingle {
-      singles[interval.start] = singles[interval.start]?.removing(id)
-    } else {
-      intervals[interval] = intervals[interval]?.removing(id)
+    guard let found = groups[Int(group)] else { preconditionFailure("group without watchers") }
+    groups[Int(group)] = nil
+    let interval = found.interval
+    guard let left = Self.take(id, from: found.members) else {
+      set(interval, nil)
+      free.append(group)
+      return
+    }
+    groups[Int(group)] = Group(interval: interval, members: left)
+  }
+
+  private static func take(_ id: WatcherID, from members: consuming Members) -> Members? {
+    switch members {
+    case .one(let only):
+      precondition(only == id, "another watcher is alone in the group")
+      return nil
+    case .many(var ids):
+      precondition(ids.remove(id) != nil, "the watcher is not in the group")
+      if ids.count == 1, let last = ids.first { return .one(last) }
+      return .many(ids)
     }
   }
 
-  /// Calls `body` with every watcher that a key concerns, once each, in no order.
-  public func visit(_ key: Bytes, _ body: (WatcherID) -> Void) {
-    singles[key]?.forEach(body)
-    intervals.visit(holding: key) { $0.forEach(body) }
+  /// What the watchers of a group watch.
+  public func interval(of group: GroupID) -> KeyInterval { self[group].interval }
+
+  /// Calls `body` with every watcher of a group, in no order.
+  public func members(of group: GroupID, _ body: (WatcherID) -> Void) {
+    self[group].members.forEach(body)
   }
 
-  /// Guarantees: those of `IntervalTree`.
+  /// Watchers of a group.
+  public func count(of group: GroupID) -> Int { self[group].members.count }
+
+  /// Calls `body` with every group that a key concerns, once each, in no order.
+  public func visit(_ key: Bytes, _ body: (GroupID) -> Void) {
+    if let group = singles[key] { body(group) }
+    if intervals.count > 0 { intervals.visit(holding: key, body) }
+  }
+
+  /// Guarantees: those of `IntervalTree`, and
+  /// 1. every group has members, as many in all as `count` says, and is found by its interval.
+  ///
   /// - Returns: the first one that does not hold.
-  public func checkInvariants() -> String? { intervals.checkInvariants() }
+  public func checkInvariants() -> String? {
+    if let problem = intervals.checkInvariants() { return problem }
+    var total = 0
+    for (number, group) in groups.enumerated() {
+      guard let group else { continue }
+      total += group.members.count
+      guard let found = find(group.interval), Int(found) == number else {
+        return "1: group \(number) is not found by its interval"
+      }
+    }
+    guard total == count else { return "1: \(total) watchers in groups, \(count) counted" }
+    return nil
+  }
 }

@@ -1,0 +1,404 @@
+import Bytes
+import EtcdAPI
+import MVCC
+
+/// The watchers of one loop: who they are, how far each has come, and what each is to be sent. A value: rows,
+/// requests and what was read come in, messages and wishes go out.
+///
+/// A watcher is *synced* when it has been sent everything up to `revision`: then it is told of new rows as
+/// they come. Otherwise it is *lagging*, costs nothing but its place, and catches up by reading history from
+/// a state of the store (`HistoryScan`), as far as its stream has room.
+///
+/// Guarantees:
+/// 1. A watcher is sent every event that it wants from its first revision on, once, in order; those of one
+///    revision in one message, unless it asked for fragments.
+/// 2. A synced watcher has nothing left to see up to `revision`: its `next` is beyond, or nothing that came
+///    since concerned it.
+/// 3. A progress message of revision r leaves behind everything up to r that its watchers are to see.
+/// 4. One scan at a time; rows that come meanwhile are kept until it is over, up to a limit.
+/// 5. Streams, watchers and the index agree.
+///
+/// - Source: etcd `mvcc/watchable_store.go`, `v3rpc/watch.go`; that slow watchers hold no events is ours.
+public struct WatchHub: Sendable {
+  /// Bounds of what the hub holds and does at a time.
+  public struct Limits: Sendable {
+    /// Bytes that wait on a stream before its watchers lag behind.
+    public var streamBytes = 256 << 10
+    /// Watchers that catch up in one scan.
+    public var scanWatchers = 512
+    /// Bytes of events of one scan.
+    public var scanBytes = 1 << 20
+    /// Changes that one scan looks at.
+    public var scanRows = 50_000
+    /// Bytes of rows kept while a scan is under way.
+    public var recentBytes = 8 << 20
+    /// Messages that new rows give at once; who is not reached catches up.
+    public var messages = 4_096
+    /// Bytes of a message beyond which those who asked for it get fragments.
+    public var fragmentBytes: Int
+
+    public init(fragmentBytes: Int) { self.fragmentBytes = fragmentBytes }
+  }
+
+  enum Phase: UInt8, Sendable {
+    case synced
+    /// In `lagging`, waiting for a scan.
+    case lagging
+    /// In the scan under way.
+    case scanning
+    /// In its stream's `parked`, waiting for room.
+    case parked
+  }
+
+  struct Watcher: Sendable {
+    let stream: WatchStreamID
+    /// As the client names it.
+    let watchID: Int64
+    let group: WatcherIndex.GroupID
+    /// Distinguishes it from others that had its place.
+    let serial: UInt32
+    let options: WatchOptions
+    var phase: Phase
+    /// Whether nothing was sent since the last round of progress messages.
+    var isQuiet = true
+    /// First revision that it has to see.
+    var next: Int64
+  }
+
+  struct Stream: Sendable {
+    var watchers: [Int64: WatcherID] = [:]
+    /// The next automatic name.
+    var nextID: Int64 = 0
+    /// Bytes that were sent and have not left, as far as known.
+    var queued = 0
+    var isFull = false
+    /// Lagging watchers that wait for room.
+    var parked: [WatcherID] = []
+    /// Watchers that are not synced.
+    var behind = 0
+    /// Watchers whose first revision was not reached when somebody last looked.
+    var ahead: Set<WatcherID> = []
+    /// Whether the client waits for a word about all its watchers.
+    var owesProgress = false
+  }
+
+  /// Rows that came while a scan was under way, and the state with them.
+  struct Recent: Sendable {
+    let rows: NewRows
+    let state: StoreSnapshot
+  }
+
+  let limits: Limits
+  /// Newest revision that the hub was told of.
+  public internal(set) var revision: Int64 = 0
+  var index: WatcherIndex
+  private var places: ContiguousArray<Watcher?> = []
+  private var free: [UInt32] = []
+  private var serial: UInt32 = 0
+  var streams: [WatchStreamID: Stream] = [:]
+  private var nextStream: UInt64 = 1
+  /// Watchers that wait for a scan, oldest first; some may be gone.
+  var lagging: [WatcherID] = []
+  var laggingHead = 0
+  var isScanning = false
+  var recent: [Recent] = []
+  var recentBytes = 0
+  /// Streams that were promised a word about progress.
+  var owing: Set<WatchStreamID> = []
+  /// Watchers of streams that were closed, to be forgotten.
+  private var leaving: [WatcherID] = []
+
+  /// - Parameter seed: unknown to clients (`WatcherIndex`).
+  public init(limits: Limits, seed: UInt64) {
+    self.limits = limits
+    index = WatcherIndex(seed: seed)
+  }
+
+  // MARK: Counts
+
+  /// Watchers.
+  public var count: Int { index.count }
+  public var streamCount: Int { streams.count }
+  /// Watchers that are not synced.
+  public private(set) var behind = 0
+
+  // MARK: Places
+
+  subscript(_ id: WatcherID) -> Watcher? {
+    get {
+      let place = Int(truncatingIfNeeded: id.rawValue & 0xffff_ffff)
+      guard place < places.count, let found = places[place],
+        UInt64(found.serial) == id.rawValue >> 32
+      else { return nil }
+      return found
+    }
+    set { places[Int(truncatingIfNeeded: id.rawValue & 0xffff_ffff)] = newValue }
+  }
+
+  private mutating func place(_ make: (_ id: WatcherID, _ serial: UInt32) -> Watcher) -> WatcherID {
+    serial &+= 1
+    let place: UInt32
+    if let reused = free.popLast() {
+      place = reused
+    } else {
+      precondition(places.count < Int(UInt32.max), "2^32 watchers")
+      place = UInt32(truncatingIfNeeded: places.count)
+      places.append(nil)
+    }
+    let id = WatcherID(UInt64(serial) << 32 | UInt64(place))
+    places[Int(place)] = make(id, serial)
+    return id
+  }
+
+  /// Moves a watcher between synced and not.
+  mutating func set(_ id: WatcherID, _ phase: Phase, next: Int64) {
+    guard var watcher = self[id] else { return }
+    let change = (phase == .synced ? 0 : 1) - (watcher.phase == .synced ? 0 : 1)
+    watcher.phase = phase
+    watcher.next = next
+    self[id] = watcher
+    behind += change
+    if change != 0 { streams[watcher.stream]?.behind += change }
+  }
+
+  // MARK: Streams
+
+  /// A client has opened a stream.
+  public mutating func open() -> WatchStreamID {
+    let id = WatchStreamID(nextStream)
+    nextStream += 1
+    streams[id] = Stream()
+    return id
+  }
+
+  /// A stream is over. Its watchers are forgotten by `forget`: there may be very many.
+  public mutating func close(_ id: WatchStreamID) {
+    guard let stream = streams.removeValue(forKey: id) else { return }
+    owing.remove(id)
+    behind -= stream.behind
+    leaving += stream.watchers.values
+  }
+
+  /// Forgets watchers of closed streams.
+  /// - Returns: whether there are more.
+  public mutating func forget(atMost count: Int) -> Bool {
+    for _ in 0..<Swift.min(count, leaving.count) {
+      if let id = leaving.popLast() { remove(id) }
+    }
+    return !leaving.isEmpty
+  }
+
+  private mutating func remove(_ id: WatcherID) {
+    guard let watcher = self[id] else { return }
+    index.remove(id, from: watcher.group)
+    self[id] = nil
+    free.append(UInt32(truncatingIfNeeded: id.rawValue & 0xffff_ffff))
+  }
+
+  /// Takes a watcher out of a stream that goes on.
+  mutating func end(_ id: WatcherID) {
+    guard let watcher = self[id] else { return }
+    streams[watcher.stream]?.watchers[watcher.watchID] = nil
+    streams[watcher.stream]?.ahead.remove(id)
+    if watcher.phase != .synced {
+      behind -= 1
+      streams[watcher.stream]?.behind -= 1
+    }
+    remove(id)
+  }
+
+  // MARK: Requests
+
+  /// Begins to watch.
+  /// - Parameters:
+  ///   - now: newest revision of the member. Where nobody has watched until now, everything newer has to
+  ///     come through `take`.
+  ///   - refusal: why the client may not watch this, in etcd's words.
+  /// - Source: etcd `v3rpc/watch.go` recvLoop, `mvcc/watcher.go` Watch.
+  public mutating func create(
+    _ request: Etcdserverpb.WatchCreateRequest, on streamID: WatchStreamID, now: Int64,
+    refusal: String? = nil, _ out: inout WatchOutput
+  ) {
+    guard streams[streamID] != nil else { return }
+    if count == 0 { revision = Swift.max(revision, now) }
+    let now = Swift.max(now, revision)
+    func refuse(_ reason: String) {
+      out.messages.append(
+        WatchMessage(
+          stream: streamID, watchID: WatchMessage.nobody, revision: now,
+          content: .refused(reason: reason)))
+    }
+    if request.startRevision < 0 { return refuse(Self.compactedReason) }
+    if let refusal { return refuse(refusal) }
+    let interval = KeyInterval(
+      key: request.key.isEmpty ? Bytes([0]) : request.key.detached(),
+      rangeEnd: request.rangeEnd.detached())
+    if interval.isEmpty { return refuse("mvcc: watcher range is empty") }
+    guard let watchID = name(request.watchID, on: streamID) else {
+      return refuse("mvcc: duplicate watch ID provided on the WatchStream")
+    }
+    let isPast = request.startRevision != 0 && request.startRevision <= now
+    let next = request.startRevision == 0 ? now + 1 : request.startRevision
+    let options = WatchOptions(request)
+    // The index is asked for the group inside: both are parts of this value.
+    var index = WatcherIndex(seed: 0)
+    swap(&index, &self.index)
+    let id = place { id, serial in
+      Watcher(
+        stream: streamID, watchID: watchID, group: index.add(id, of: interval), serial: serial,
+        options: options, phase: .synced, next: next)
+    }
+    swap(&index, &self.index)
+    streams[streamID]?.watchers[watchID] = id
+    out.messages.append(
+      WatchMessage(stream: streamID, watchID: watchID, revision: now, content: .created))
+    if next > revision + 1 { streams[streamID]?.ahead.insert(id) }
+    if isPast { fallBehind(id, next: next) }
+    scanIfNeeded(&out)
+  }
+
+  private static let compactedReason = "etcdserver: mvcc: required revision has been compacted"
+
+  /// The name that a new watcher gets; `nil` when it is taken.
+  private mutating func name(_ wanted: Int64, on id: WatchStreamID) -> Int64? {
+    guard let stream = streams[id] else { return nil }
+    if wanted != 0 { return stream.watchers[wanted] == nil ? wanted : nil }
+    var next = stream.nextID
+    while stream.watchers[next] != nil { next &+= 1 }
+    streams[id]?.nextID = next &+ 1
+    return next
+  }
+
+  /// Stops watching; one that does not exist is ignored.
+  public mutating func cancel(
+    _ watchID: Int64, on streamID: WatchStreamID, now: Int64, _ out: inout WatchOutput
+  ) {
+    guard let id = streams[streamID]?.watchers[watchID] else { return }
+    end(id)
+    out.messages.append(
+      WatchMessage(
+        stream: streamID, watchID: watchID, revision: Swift.max(now, revision), content: .canceled))
+    payProgress(&out)
+  }
+
+  /// The client asks how far its watchers have come: it is told once all have come as far as the hub.
+  ///
+  /// - Source: etcd `RequestProgressAll`, which leaves the question unanswered when one has not.
+  public mutating func requestProgress(on id: WatchStreamID, _ out: inout WatchOutput) {
+    guard let stream = streams[id], !stream.watchers.isEmpty else { return }
+    streams[id]?.owesProgress = true
+    owing.insert(id)
+    payProgress(&out)
+  }
+
+  /// Answers the questions about progress that can be answered now.
+  mutating func payProgress(_ out: inout WatchOutput) {
+    guard !owing.isEmpty else { return }
+    for id in owing {
+      guard let stream = streams[id], stream.owesProgress else {
+        owing.remove(id)
+        continue
+      }
+      guard stream.behind == 0, !stream.isFull, !isAhead(id) else { continue }
+      owing.remove(id)
+      streams[id]?.owesProgress = false
+      guard !stream.watchers.isEmpty else { continue }
+      out.messages.append(
+        WatchMessage(
+          stream: id, watchID: WatchMessage.nobody, revision: revision, content: .progress))
+    }
+  }
+
+  /// Whether a watcher of a stream has its first revision still to come. Those that have not any more are
+  /// looked at once.
+  private mutating func isAhead(_ id: WatchStreamID) -> Bool {
+    while let watcher = streams[id]?.ahead.first {
+      if let next = self[watcher]?.next, next > revision + 1 { return true }
+      streams[id]?.ahead.remove(watcher)
+    }
+    return false
+  }
+
+  /// A round of progress messages for those of a stream that asked for them and were sent nothing since the
+  /// last round.
+  ///
+  /// - Source: etcd `v3rpc/watch.go` sendLoop, progressTicker.
+  public mutating func tellProgress(on streamID: WatchStreamID, _ out: inout WatchOutput) {
+    guard let stream = streams[streamID], !stream.isFull else { return }
+    for (watchID, id) in stream.watchers {
+      guard var watcher = self[id], watcher.options.contains(.progress) else { continue }
+      if watcher.isQuiet, watcher.phase == .synced, watcher.next <= revision + 1 {
+        out.messages.append(
+          WatchMessage(stream: streamID, watchID: watchID, revision: revision, content: .progress))
+      }
+      watcher.isQuiet = true
+      self[id] = watcher
+    }
+  }
+
+  // MARK: Room
+
+  /// Takes note of how many bytes wait on a stream: after messages were handed to it, and when those that
+  /// waited have left.
+  /// - Returns: whether there is no room, so that the hub has to hear of it when there is.
+  public mutating func note(
+    queued bytes: Int, on id: WatchStreamID, _ out: inout WatchOutput
+  ) -> Bool {
+    guard var stream = streams[id] else { return false }
+    stream.queued = bytes
+    stream.isFull = bytes > limits.streamBytes
+    guard !stream.isFull else {
+      streams[id] = stream
+      return true
+    }
+    let parked = exchange(&stream.parked, with: [])
+    streams[id] = stream
+    for watcher in parked {
+      guard let next = self[watcher]?.next else { continue }
+      fallBehind(watcher, next: next)
+    }
+    payProgress(&out)
+    scanIfNeeded(&out)
+    return false
+  }
+
+  /// Notes a message for a stream.
+  mutating func sent(_ message: WatchMessage, _ out: inout WatchOutput) {
+    guard var stream = streams[message.stream] else { return }
+    stream.queued += message.size
+    if stream.queued > limits.streamBytes { stream.isFull = true }
+    streams[message.stream] = stream
+    out.messages.append(message)
+  }
+
+  // MARK: Invariants
+
+  /// Guarantees 2, 4 and 5.
+  /// - Returns: the first one that does not hold.
+  public func checkInvariants() -> String? {
+    if let problem = index.checkInvariants() { return problem }
+    var inStreams = 0
+    var behind = 0
+    for (id, stream) in streams {
+      var lag = 0
+      for (watchID, watcher) in stream.watchers {
+        guard let found = self[watcher], found.stream == id, found.watchID == watchID else {
+          return "5: watcher \(watchID) of stream \(id) has no place"
+        }
+        if found.phase != .synced { lag += 1 }
+      }
+      guard lag == stream.behind else { return "5: \(lag) watchers behind, not \(stream.behind)" }
+      inStreams += stream.watchers.count
+      behind += lag
+    }
+    guard behind == self.behind else { return "5: \(behind) watchers behind in all" }
+    guard inStreams + leaving.count == index.count else {
+      return "5: \(inStreams) watchers in streams, \(leaving.count) leaving, \(index.count) in all"
+    }
+    if !isScanning, !recent.isEmpty { return "4: rows are kept for no scan" }
+    let lost = places.contains {
+      $0.map { $0.phase == .scanning && !isScanning && streams[$0.stream] != nil } ?? false
+    }
+    return lost ? "4: a watcher waits for a scan that is over" : nil
+  }
+}
