@@ -56,17 +56,20 @@ public class RecordedCall: UnaryOrigin, @unchecked Sendable {
     for waiter in all { waiter.resume() }
   }
 
-  /// Waits until something was sent or the call has ended; on the loop.
-  func waitForChange() async {
-    await withCheckedContinuation { waiters.append($0) }
+  /// Waits while `isEarly`, which is asked again after each change; on the loop.
+  func wait(while isEarly: @escaping @Sendable () -> Bool) async {
+    while isEarly() {
+      await withCheckedContinuation { continuation in
+        // Other work of the loop may have run since the first look.
+        if isEarly() { waiters.append(continuation) } else { continuation.resume() }
+      }
+    }
   }
 
   /// Waits until the call has ended; on the loop.
   public func ended() async -> GRPCStatus {
-    while true {
-      if let status { return status }
-      await waitForChange()
-    }
+    await wait { self.status == nil }
+    return status ?? .cancelled
   }
 
   /// All bytes of a message.
@@ -140,12 +143,12 @@ public final class RecordedStream: RecordedCall, StreamOrigin, @unchecked Sendab
 
   /// Waits until the service sends no more for now, or has ended; on the loop.
   public func stalled() async {
-    while isOpen, queuedBytes <= SendGate.highBytes { await waitForChange() }
+    await wait { self.isOpen && self.queuedBytes <= SendGate.highBytes }
   }
 
   /// Waits until so many messages were sent, or the call has ended; on the loop.
   public func received(_ count: Int) async -> [Bytes] {
-    while messages.count < count, isOpen { await waitForChange() }
+    await wait { self.messages.count < count && self.isOpen }
     return messages
   }
 }
