@@ -89,24 +89,35 @@ import Testing
 
   private struct Requests {
     var base: DifferentialTests.Generator
+    var compacted: Int64 = 0
 
-    mutating func create() -> Etcdserverpb.WatchCreateRequest {
+    /// - Parameter named: with chosen names, and nothing that was compacted: Go keeps the names of watchers
+    ///   that ended so, and answers when they are cancelled again.
+    mutating func create(named: Bool) -> Etcdserverpb.WatchCreateRequest {
       var request = Etcdserverpb.WatchCreateRequest(key: base.key())
       request.rangeEnd = base.end(request.key)
       switch Int.random(in: 0..<10, using: &base.random) {
       case 0...3: break
-      case 4: request.startRevision = base.someRevision()
+      // Before the first revision 3.5.1 watches; later versions refuse, as we do (`WatchHubTests`).
+      case 4: request.startRevision = max(0, base.someRevision())
       case 5: request.startRevision = base.revision + Int64.random(in: -1...8, using: &base.random)
       default:
         request.startRevision = max(
           1, base.revision - Int64.random(in: 0...60, using: &base.random))
       }
+      // Deletions of this very revision are kept since 3.5.17 and not before.
+      if compacted > 0, request.startRevision == compacted { request.startRevision += 1 }
       if base.chance(4) { request.filters.append(.noput) }
       if base.chance(4) { request.filters.append(.nodelete) }
       request.prevKv = base.chance(2)
       request.fragment = base.chance(4)
       request.progressNotify = base.chance(4)
-      if base.chance(4) { request.watchID = Int64.random(in: -2...70, using: &base.random) }
+      guard named else { return request }
+      if base.chance(4) { request.watchID = Int64.random(in: -70 ... -2, using: &base.random) }
+      if base.chance(6) { request.watchID = Int64.random(in: 0...70, using: &base.random) }
+      if request.startRevision > 0 {
+        request.startRevision = max(request.startRevision, compacted + 1)
+      }
       return request
     }
   }
@@ -184,6 +195,7 @@ import Testing
       try await write(&requests, pair)
       if round % 7 == 3 {
         let revision = max(1, requests.base.revision - 40)
+        requests.compacted = revision
         for client in pair.clients {
           _ = try? await client.unary(
             Etcdserverpb.KVService.compact.path,
@@ -194,7 +206,7 @@ import Testing
       let sides = [try await Side(pair.clients[0]), try await Side(pair.clients[1])]
       var answers = 0
       for number in 0..<Self.watchesInRound {
-        let request = requests.create()
+        let request = requests.create(named: round % 2 == 0)
         for side in sides { try await side.send(.createRequest(request)) }
         answers += 1
         if number % 10 == 9 {
@@ -206,10 +218,13 @@ import Testing
       try await awaitAnswers(answers, sides)
       try await write(&requests, pair)
       try await settle(sides, "round \(round)")
-      let known = sides[0].transcript.told.keys.filter { $0 >= 0 }.sorted()
+      let known = sides[0].transcript.told.filter {
+        $0.key >= 0 && $0.value.last?.hasPrefix("canceled") != true
+      }.keys.sorted()
       for id in known.prefix(8) + [999] {
         for side in sides { try await side.send(.cancelRequest(.init(watchID: id))) }
       }
+      try await awaitAnswers(answers + known.prefix(8).count, sides)
       try await write(&requests, pair)
       try await settle(sides, "round \(round), after cancelling")
       for side in sides { await side.close() }
