@@ -41,7 +41,7 @@ import Testing
   /// Fields that the member's core still has to take up: the flag is read and checked, and what it asks
   /// for does not happen yet. An entry goes when its field is used.
   private static let awaited: Set<String> = [
-    "watchProgressNotifyInterval", "enableGateway",
+    "enableGateway"
   ]
 
   /// Fields that are read through another property, and those that stay in the module.

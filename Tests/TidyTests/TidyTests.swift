@@ -38,7 +38,7 @@ import Testing
     add("EtcdAPI", "Bytes", "JSON", "Protobuf")
     add("Raft", "Bytes", "GoText", "EtcdAPI", "Protobuf")
     add("StateMachine/MVCC", "Bytes", "EtcdAPI", "Protobuf")
-    add("StateMachine/Watch", "Bytes", "MVCC")
+    add("StateMachine/Watch", "Bytes", "EtcdAPI", "Protobuf", "MVCC")
     add("StateMachine/V2Store", "Bytes", "JSON", "GoText", "EtcdAPI", "Protobuf")
     add("StateMachine/Membership", "Bytes", "JSON", "EtcdAPI", "Protobuf", "V2Store")
     add("StateMachine/Auth", "Bytes", "EtcdAPI", "Protobuf", "MVCC")
@@ -82,8 +82,8 @@ import Testing
       "Synchronization")
     add(
       "EtcdServer", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf",
-      "Raft", "MVCC", "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap", "EtcdConfig",
-      "EventLoops", "HTTP", "Calls", "GRPC", "PeerTransport", "CCrypt", "COpenSSL",
+      "Raft", "MVCC", "Watch", "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap",
+      "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC", "PeerTransport", "CCrypt", "COpenSSL",
       "Synchronization")
     add(
       "DevClusterKit", "Bytes", "Platform", "JSON", "FileSystem", "EventLoops", "HTTP",
