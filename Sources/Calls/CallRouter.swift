@@ -85,20 +85,31 @@ public struct CallRouter: Sendable {
   private var routes: [Bytes: Route] = [:]
   private var services: Set<String> = []
 
-  public init() {}
+  /// Says why a call is not served at all, by what came along with it; `nil` when it is.
+  public typealias Gate = @Sendable (_ metadata: Metadata) -> GRPCStatus?
+  private let gate: Gate?
+
+  /// - Parameter gate: asked before every handler.
+  public init(gate: Gate? = nil) { self.gate = gate }
 
   /// Serves `/package.Service/Method` as a unary method.
   public mutating func unary(
     _ path: String, counters: CallCounters? = nil, _ handler: @escaping UnaryHandler
   ) {
-    add(Route(path, .unary(handler), counters))
+    guard let gate else { return add(Route(path, .unary(handler), counters)) }
+    let guarded: UnaryHandler = { call, request in
+      if let refusal = gate(call.metadata) { return call.fail(refusal) }
+      handler(call, request)
+    }
+    add(Route(path, .unary(guarded), counters))
   }
 
   /// Serves `/package.Service/Method` as a method with a stream of requests or replies.
   public mutating func streaming(
     _ path: String, counters: CallCounters? = nil, _ handler: @escaping StreamHandler
   ) {
-    add(Route(path, .stream(handler), counters))
+    guard let gate else { return add(Route(path, .stream(handler), counters)) }
+    add(Route(path, .stream { try await gate($0.metadata) ?? handler($0) }, counters))
   }
 
   private mutating func add(_ route: Route) {

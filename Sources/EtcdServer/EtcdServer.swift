@@ -204,7 +204,7 @@ public final class EtcdServer: @unchecked Sendable {
 
   /// Every method that a loop serves, whoever brings the calls.
   static func services(of member: RunningMember) -> CallRouter {
-    var router = CallRouter()
+    var router = CallRouter { LeaderRequirement.refusal($0, member) }
     KVService(member: member).register(in: &router)
     LeaseService(member: member).register(in: &router)
     MaintenanceService(member: member).register(in: &router)

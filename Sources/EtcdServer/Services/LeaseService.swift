@@ -174,6 +174,8 @@ struct LeaseService: Sendable {
   /// Renews a lease a message, one after the other; a lease that does not exist has 0 seconds left.
   private func keepAlive(_ stream: ServerStream) async throws -> GRPCStatus {
     do throws(EtcdError) { try member.refuseOnLearner() } catch { return GRPCStatus(error) }
+    let leader = LeaderRequirement.begin(stream, member)
+    defer { leader?.end() }
     for try await bytes in stream.requests {
       let request: Etcdserverpb.LeaseKeepAliveRequest
       do throws(ProtobufError) { request = try .decode(bytes) } catch {

@@ -21,7 +21,7 @@ struct WatchService: Sendable {
 
   private func watch(_ stream: ServerStream) async throws -> GRPCStatus {
     do throws(EtcdError) { try member.refuseOnLearner() } catch { return GRPCStatus(error) }
-    let leader = try LeaderRequirement.begin(stream, member)
+    let leader = LeaderRequirement.begin(stream, member)
     defer { leader?.end() }
     let id = member.watches.open(stream)
     defer { member.watches.close(id) }

@@ -5,10 +5,10 @@ import EtcdConfig
 import EventLoops
 import Member
 
-/// A stream whose client asked for a member that has a leader: it is ended when there has been none for
-/// three election timeouts. Confined to the stream's loop.
+/// Calls whose clients ask for a member that has a leader are refused by one that has none, and a stream is
+/// ended when there has been none for three election timeouts. Confined to the stream's loop.
 ///
-/// - Source: etcd `v3rpc/interceptor.go` newStreamInterceptor, monitorLeader.
+/// - Source: etcd `v3rpc/interceptor.go` newUnaryInterceptor, newStreamInterceptor, monitorLeader.
 final class LeaderRequirement {
   private static let name: Bytes = "hasleader"
   private static let wanted: Bytes = "true"
@@ -17,13 +17,16 @@ final class LeaderRequirement {
   private var timer: LoopTimer?
   private var missing = 0
 
+  /// Why a call is not served now.
+  static func refusal(_ metadata: Metadata, _ member: RunningMember) -> GRPCStatus? {
+    guard metadata.first(name) == wanted, member.host.status.leader == .none else { return nil }
+    return GRPCStatus(.noLeader)
+  }
+
+  /// Watches over a stream.
   /// - Returns: `nil` when the client did not ask for it.
-  /// - Throws: the status that refuses the stream: there is no leader now.
-  static func begin(
-    _ stream: ServerStream, _ member: RunningMember
-  ) throws(GRPCStatus) -> LeaderRequirement? {
+  static func begin(_ stream: ServerStream, _ member: RunningMember) -> LeaderRequirement? {
     guard stream.metadata.first(name) == wanted else { return nil }
-    guard member.host.status.leader != .none else { throw GRPCStatus(.noLeader) }
     return LeaderRequirement(stream, member)
   }
 
