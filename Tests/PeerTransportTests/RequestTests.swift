@@ -184,6 +184,41 @@ func refusedProbes(cluster: String, to: String) -> [(PeerProbe, Int, String)] {
     await node.stop()
   }
 
+  /// Whoever reaches the port chooses texts of requests, and how often they come.
+  @Test func textsOfRequestsNeitherFillTheLogNorComeWhole() async throws {
+    let node = try await TestNode(0xb1)
+    node.transport.addPeer(id: 0xa1, urls: ["http://127.0.0.1:1"])
+    try await eventually("the peer") { node.has(log: "added remote peer") }
+    let long = String(repeating: "z", count: 20_000)
+    let stream = PeerProbe(method: "GET", path: "/raft/stream/message/a1")
+    let post = PeerProbe(method: "POST", path: "/raft")
+    let probes = [
+      stream.with { $0.to = long }, stream.with { $0.path = "/raft/stream/message/" + long },
+      stream.with { $0.cluster = long }, stream.with { $0.version = long },
+      stream.with { $0.oldest = long }, stream.with { $0.path = "/raft/stream/message/ab" },
+      post.with { $0.cluster = long }, post.with { $0.body = "zz" },
+    ]
+    let before = node.state.withLock { $0.logs.count }
+    let start = ContinuousClock.now
+    for _ in 0..<20 {
+      for probe in probes { _ = try await ask(node.loop, port: node.front.port, probe) }
+    }
+    let seconds = Int((ContinuousClock.now - start).components.seconds) + 2
+    let logs = node.state.withLock { $0.logs[before...] }
+    let texts = [
+      "ignored streaming request; ID mismatch", "failed to parse path into ID",
+      "request cluster ID mismatch", "failed to check version compatibility",
+      "failed to find remote peer in cluster", "failed to unmarshal Raft message",
+    ]
+    for text in texts {
+      let count = logs.count { $0.contains(text) }
+      #expect((1...seconds).contains(count), "\(count) lines of \(text) in \(seconds) s")
+    }
+    for line in logs { #expect(line.utf8.count < 1_500, "\(line.prefix(200))…") }
+    #expect(logs.contains { $0.contains("… (20000 bytes)") })
+    await node.stop()
+  }
+
   @Test func probingTellsTheTime() async throws {
     let node = try await TestNode(0xb1)
     let probe = PeerProbe(method: "GET", path: "/raft/probing")
