@@ -44,8 +44,10 @@ public struct PeerTransportConfiguration: Sendable {
   public var worker: WorkerThread?
   /// Most bytes of a snapshot queued on its connection.
   public var snapshotQueueBytes = 1 << 20
-  /// Posted messages together, and so each of them; Go takes 512 MB each, however many at once.
+  /// Posted messages together, and so each of them; Go takes 512 MB each, however many at once. Those in front
+  /// of databases are among them and count twice.
   public static let postedBytesMax = 300 << 20
+  public var postedBytes = postedBytesMax
   /// Largest message.
   public var messageLimit = StreamDecoder.messageLimit
   /// Members outside of the configuration that are remembered because they contacted us.

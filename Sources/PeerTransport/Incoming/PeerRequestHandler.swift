@@ -16,11 +16,13 @@ final class PeerRequestHandler {
   private var snapshots: [SnapshotReceiver] = []
   /// One for each text of a warning.
   private var throttles: [String: LogThrottle] = [:]
-  private let bodies = HTTPBodyBudget(bytesMax: PeerTransportConfiguration.postedBytesMax)
+  /// What messages that are posted hold together, those in front of databases too.
+  private let bodies: HTTPBodyBudget
 
   init(_ transport: PeerTransport, _ context: PeerContext) {
     self.transport = transport
     self.context = context
+    bodies = HTTPBodyBudget(bytesMax: context.configuration.postedBytes)
   }
 
   /// Returns `false` when the path is none of the protocol's.
@@ -316,12 +318,22 @@ final class PeerRequestHandler {
       countUnknownSnapshot()
       return refuse(exchange, 500, "too many snapshots in flight", clusterHeaders)
     }
-    let receiver = SnapshotReceiver(exchange, context, sender: from) {
-      [weak self] message in
+    let receiver = SnapshotReceiver(
+      exchange, context, sender: from, bodies, owner(exchange, from))
+    snapshots.append(receiver)
+    receiver.start()
+  }
+
+  private func owner(_ exchange: HTTPExchange, _ from: MemberID?) -> SnapshotReceiver.Owner {
+    SnapshotReceiver.Owner { [weak self] message in
       self?.admit(exchange, message, from, withDatabase: true) ?? false
     } refuse: { [weak self] status, text in
       guard let self else { return }
       refuse(exchange, status, text, clusterHeaders)
+    } isKnown: { [weak self] sender in
+      self?.transport.link(sender) != nil
+    } warn: { [weak self] text, fields in
+      self?.warn(text, fields)
     } ended: { [weak self] receiver, message in
       guard let self else { return }
       snapshots.removeAll { $0 === receiver }
@@ -329,29 +341,27 @@ final class PeerRequestHandler {
       context.receive(message)
       exchange.respond(status: 204, headers: clusterHeaders)
     }
-    snapshots.append(receiver)
-    receiver.start()
   }
 
-  /// A member that sends again has given up what it sent before. When all places are taken, one that
-  /// nothing comes for is given up for a member of the cluster: bodies that are held open must not keep
-  /// a member behind.
+  /// A member that sends again has given up what it sent before. When all places are taken, one is freed for
+  /// a sender that can be answered: that of a stranger when it is a member, or one that too little comes for.
+  /// A name has one place, so bodies that are held open do not keep a member behind, whatever names they have.
   private func makeRoom(for sender: MemberID?) {
-    if let sender {
-      for older in snapshots where older.claimedSender == sender { older.supersede() }
+    guard let sender else { return }
+    for older in snapshots where older.claimedSender == sender {
+      older.giveWay("a newer snapshot took its place")
     }
     guard snapshots.count >= context.configuration.snapshotsInFlight,
-      let sender, transport.link(sender) != nil
+      transport.link(sender) != nil
     else { return }
-    let now = context.loop.now
-    let stalled = snapshots.filter { receiver in
-      now &- receiver.lastInput > Self.stallTime.nanoseconds
-    }.min { $0.lastInput < $1.lastInput }
-    stalled?.supersede()
+    func isMember(_ id: MemberID?) -> Bool { id.flatMap(transport.peer) != nil }
+    let mayGo = snapshots.filter(\.canGiveWay)
+    if let slow = mayGo.first(where: \.isTooSlow) {
+      slow.giveWay("it came too slowly, and another member waits")
+    } else if isMember(sender), let stranger = mayGo.last(where: { !isMember($0.claimedSender) }) {
+      stranger.giveWay("a member of the cluster took its place")
+    }
   }
-
-  /// Silence after which a transfer may be given up for another.
-  private static let stallTime: Duration = .seconds(1)
 
   private func countUnknownSnapshot() {
     SnapshotMetrics.receiveFailures(context.configuration.metrics).add()
