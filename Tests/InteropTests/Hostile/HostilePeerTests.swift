@@ -28,14 +28,7 @@ import Testing
   private func post(
     _ cluster: Cluster, _ member: Member, from: UInt64, _ path: String, _ bytes: Bytes
   ) throws -> (status: Int, text: String) {
-    let members = run(
-      "/usr/bin/curl", ["-s", "-i", "-m", "5", "http://127.0.0.1:\(member.peerPort)/members"]
-    ).output
-    let line = try #require(
-      members.split(separator: "\r\n").first {
-        $0.lowercased().hasPrefix("x-etcd-cluster-id:")
-      })
-    let id = String(line.split(separator: " ")[1])
+    let id = try clusterID(member)
     let file = cluster.scratch.path + "/message"
     try Data(bytes.withUnsafeBytes { Array($0) }).write(to: URL(fileURLWithPath: file))
     let done = run(
@@ -47,6 +40,17 @@ import Testing
         "--data-binary", "@\(file)", "http://127.0.0.1:\(member.peerPort)\(path)",
       ])
     return (Int(done.output.suffix(3)) ?? 0, String(done.output.dropLast(3)))
+  }
+
+  private func clusterID(_ member: Member) throws -> String {
+    let members = run(
+      "/usr/bin/curl", ["-s", "-i", "-m", "5", "http://127.0.0.1:\(member.peerPort)/members"]
+    ).output
+    let line = try #require(
+      members.split(separator: "\r\n").first {
+        $0.lowercased().hasPrefix("x-etcd-cluster-id:")
+      })
+    return String(line.split(separator: " ")[1])
   }
 
   /// Ids of all members as the first says them, its own first.
@@ -172,6 +176,38 @@ import Testing
     try member.waitHealthy()
     #expect(cluster.ctl(["put", "a", "b"], at: member).status == 0)
     try expectEqualHashes(cluster.members)
+  }
+
+  /// S15: eight large messages at once, posted and in front of databases, of which none comes to its end.
+  @Test func heldMessagesTakeNoMemory() throws {
+    let victims = try Victims()
+    let member = victims.cluster.members[0]
+    let id = try clusterID(member)
+    var attackers: [(connection: Attacker, left: Int)] = []
+    for number in 0..<8 {
+      let attacker = try Attacker(port: member.peerPort)
+      let path = number < 3 ? "/raft" : "/raft/snapshot"
+      attacker.send(
+        "POST \(path) HTTP/1.1\r\nHost: x\r\nX-Etcd-Cluster-ID: \(id)\r\nX-Server-Version: 3.5.1\r\n"
+          + "X-Server-From: a\(number)\r\nContent-Length: \(200 << 20)\r\n\r\n")
+      // The length of a message that is allowed.
+      if number >= 3 { _ = attacker.pour([0, 0, 0, 0, 0x09, 0, 0, 0]) }
+      attackers.append((attacker, 130 << 20))
+    }
+    let block = [UInt8](repeating: 7, count: 1 << 20)
+    // Until nobody can get rid of anything for a while.
+    var idle = 0
+    while idle < 20 {
+      var poured = 0
+      for index in attackers.indices where attackers[index].left > 0 {
+        let taken = attackers[index].connection.pour(block)
+        attackers[index].left -= taken
+        poured += taken
+      }
+      idle = poured == 0 ? idle + 1 : 0
+      if poured == 0 { usleep(20_000) }
+    }
+    try victims.check(memoryMax: 400 << 20)
   }
 
   /// The newest raft snapshot that a member saved.
