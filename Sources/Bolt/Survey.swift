@@ -13,10 +13,13 @@ public struct BoltSurvey: Sendable {
 extension BoltReadTransaction {
   /// Walks every page: the consistency check, and the list of free pages.
   ///
+  /// - Parameter problemsMax: as many are found at most; the walk ends there.
   /// - Complexity: O(pages); keys are compared only in `verifyingKeys` mode.
   /// - Source: bbolt `tx_check.go`.
-  public func survey(verifyingKeys: Bool = false) throws(BoltError) -> BoltSurvey {
-    var walk = Walk(transaction: self, verifyingKeys: verifyingKeys)
+  public func survey(
+    verifyingKeys: Bool = false, problemsMax: Int = .max
+  ) throws(BoltError) -> BoltSurvey {
+    var walk = Walk(transaction: self, verifyingKeys: verifyingKeys, problemsMax: problemsMax)
     walk.tree(meta.root, lower: nil, upper: nil, depth: 0)
     if meta.freelist != Format.noFreelist { walk.checkFreelistRange(meta.freelist) }
     var survey = BoltSurvey(problems: walk.problems)
@@ -29,11 +32,17 @@ extension BoltReadTransaction {
 private struct Walk {
   let transaction: BoltReadTransaction
   let verifyingKeys: Bool
+  let problemsMax: Int
+  /// As many as there is room for in the file.
+  let elementsMax: Int
+  var elementsSeen = 0
   var seen: [Bool]
   var problems: [String] = []
 
-  init(transaction: BoltReadTransaction, verifyingKeys: Bool) {
+  init(transaction: BoltReadTransaction, verifyingKeys: Bool, problemsMax: Int) {
     self.transaction = transaction
+    self.problemsMax = problemsMax
+    elementsMax = transaction.size / Format.elementBytes
     self.verifyingKeys = verifyingKeys
     self.seen = Array(repeating: false, count: Int(transaction.meta.highWater))
   }
@@ -45,6 +54,7 @@ private struct Walk {
   }
 
   mutating func tree(_ id: UInt64, lower: Bytes?, upper: Bytes?, depth: Int) {
+    guard problems.count < problemsMax else { return }
     guard depth < BoltCursor.depthMax else {
       problems.append("page \(id): deeper than \(BoltCursor.depthMax) levels")
       return
@@ -69,6 +79,15 @@ private struct Walk {
   private mutating func elements(
     of page: Page, lower: Bytes?, upper: Bytes?, depth: Int
   ) throws(BoltError) {
+    // Buckets inside of values nest as deep as their bytes go.
+    guard depth < BoltCursor.depthMax else {
+      throw BoltError.corrupt(page: page.id, "deeper than \(BoltCursor.depthMax) levels")
+    }
+    // Values may name the same bytes again and again.
+    elementsSeen += page.count
+    guard elementsSeen <= elementsMax else {
+      throw BoltError.corrupt(page: page.id, "its elements share bytes with others")
+    }
     if verifyingKeys { try verifyOrder(page, lower: lower, upper: upper) }
     if !page.isLeaf, page.count == 0 { problems.append("page \(page.id): empty branch") }
     for index in 0..<page.count {

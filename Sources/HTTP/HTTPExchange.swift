@@ -23,6 +23,8 @@ public enum HTTPBodyError: Error, Sendable, Equatable, CustomStringConvertible {
   case tooLarge(limit: Int)
   /// All bodies together have more bytes than the limit given.
   case noRoom(limit: Int)
+  /// It came so slowly that others were waiting for its end.
+  case tooSlow
   case malformed(String)
   case disconnected
   case timedOut
@@ -31,6 +33,7 @@ public enum HTTPBodyError: Error, Sendable, Equatable, CustomStringConvertible {
     switch self {
     case .tooLarge: "http: request body too large"
     case .noRoom(let limit): "http: request bodies take more than \(limit) bytes together"
+    case .tooSlow: "http: request body came too slowly while others were waiting"
     case .malformed(let reason): reason
     case .disconnected: "unexpected EOF"
     case .timedOut: "i/o timeout"
@@ -85,8 +88,8 @@ public final class HTTPExchange: @unchecked Sendable {
     _ done: @escaping (Result<Bytes, HTTPBodyError>) -> Void
   ) {
     let length = request.headers["content-length"].flatMap { HeadParser.decimal(Bytes($0)) }
-    let collector = BodyCollector(limit: limit, length: length, budget: budget, done)
-    collector.exchange = self
+    let collector = BodyCollector(limit: limit, length: length, done)
+    collector.share = budget?.join(self) { [weak collector] in collector?.giveUp($0) }
     streamBody(collector)
   }
 

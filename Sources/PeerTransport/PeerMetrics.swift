@@ -58,13 +58,13 @@ struct SnapshotMetrics: Sendable {
         "Total latency distributions of v3 snapshot sends", labels, bounds: bounds))
   }
 
-  static func receiving(_ registry: MetricsRegistry, from id: MemberID) -> SnapshotMetrics {
-    let labels: MetricsRegistry.Labels = ["From": id.hex]
+  static func receiving(_ registry: MetricsRegistry, from sender: String) -> SnapshotMetrics {
+    let labels: MetricsRegistry.Labels = ["From": sender]
     return SnapshotMetrics(
       success: registry.counter(
         "etcd_network_snapshot_receive_success", "Total number of successful snapshot receives",
         labels),
-      failures: receiveFailures(registry, from: id.hex),
+      failures: receiveFailures(registry, from: sender),
       inFlight: registry.gauge(
         "etcd_network_snapshot_receive_inflights_total",
         "Total number of inflight snapshot receives", labels),
@@ -73,9 +73,11 @@ struct SnapshotMetrics: Sendable {
         "Total latency distributions of v3 snapshot receives", labels, bounds: bounds))
   }
 
-  /// Failures before the sender is known count for `UNKNOWN_SNAPSHOT_SENDER`.
+  /// The sender in counters, before it is known. - Source: etcd `rafthttp`.
+  static let unknownSender = "UNKNOWN_SNAPSHOT_SENDER"
+
   static func receiveFailures(
-    _ registry: MetricsRegistry, from sender: String = "UNKNOWN_SNAPSHOT_SENDER"
+    _ registry: MetricsRegistry, from sender: String = unknownSender
   ) -> Counter {
     registry.counter(
       "etcd_network_snapshot_receive_failures", "Total number of snapshot receive failures",

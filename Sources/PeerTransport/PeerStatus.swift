@@ -72,6 +72,10 @@ extension LogField {
   static func id(_ key: String, _ id: MemberID) -> LogField {
     LogField(key, .string(id.hex))
   }
+  /// A text whose length a peer chose.
+  static func given(_ key: String, _ text: String) -> LogField {
+    LogField(key, .string(LogText.shortened(text)))
+  }
   static func error(_ error: any Error) -> LogField { LogField("error", .error(error)) }
   static func error(_ text: String) -> LogField { LogField("error", .string(text)) }
 }

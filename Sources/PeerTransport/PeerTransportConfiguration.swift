@@ -27,8 +27,8 @@ public struct PeerTransportConfiguration: Sendable {
   public var probeReportErrorInterval: Duration = .seconds(5)
   /// A posted message's answer has to begin within this.
   public var pipelineTimeout: Duration = .seconds(30)
-  /// Longest time a snapshot may make no progress, and longest wait for its answer to begin: the
-  /// receiver answers after it has saved and synced the whole file.
+  /// Longest time a snapshot may make no progress, and longest wait for its answer to begin, with a second
+  /// for each 64 MiB: the receiver answers after it has saved, synced and checked the whole file.
   public var snapshotStallTimeout: Duration = .seconds(60)
   /// Longest silence inside the answer to a snapshot.
   public var snapshotResponseTimeout: Duration = .seconds(5)
@@ -44,8 +44,10 @@ public struct PeerTransportConfiguration: Sendable {
   public var worker: WorkerThread?
   /// Most bytes of a snapshot queued on its connection.
   public var snapshotQueueBytes = 1 << 20
-  /// Posted messages together, and so each of them; Go takes 512 MB each, however many at once.
+  /// Posted messages together, and so each of them; Go takes 512 MB each, however many at once. Those in front
+  /// of databases are among them and count twice.
   public static let postedBytesMax = 300 << 20
+  public var postedBytes = postedBytesMax
   /// Largest message.
   public var messageLimit = StreamDecoder.messageLimit
   /// Members outside of the configuration that are remembered because they contacted us.

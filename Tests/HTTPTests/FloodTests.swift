@@ -178,6 +178,43 @@ private final class Counting: ByteChannelHandler, @unchecked Sendable {
     #expect(text == "failure(http: request bodies take more than 100000 bytes together) 0")
   }
 
+  /// Who holds nearly all there is and then brings a byte now and then gives way to who waits.
+  @Test func aBodyThatOthersWaitForMustComeOn() async throws {
+    let (slow, quick, took) = try await withLoop { loop in
+      nonisolated(unsafe) let budget = HTTPBodyBudget(bytesMax: 1_000_000)
+      let port = try serve(loop) { exchange in
+        exchange.collectBody(limit: 10_000_000, budget: budget) { result in
+          exchange.respond(status: 200, body: Bytes("\(result.map(\.count))"))
+        }
+      }
+      let held = try await connect(loop, port)
+      let counting = Counting()
+      held.handler = counting
+      held.start()
+      held.write(Bytes("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 950000\r\n\r\n"))
+      held.write(Bytes(repeatElement(1, count: 900_000)))
+      let drip = loop.schedule(after: .milliseconds(50), repeating: .milliseconds(50)) {
+        held.write("x")
+      }
+      while budget.heldBytes < 900_000 {
+        await withCheckedContinuation { done in
+          loop.schedule(after: .milliseconds(5)) { done.resume() }
+        }
+      }
+      let start = ContinuousClock.now
+      let client = HTTPClient(loop: loop)
+      let body = Bytes(repeatElement(1, count: 500_000))
+      let quick = try await client.get(
+        .init("POST", .tcp(host: "127.0.0.1", port: port), "/", body: .bytes(body))
+      ).1
+      drip.cancel()
+      return (counting.count, quick, ContinuousClock.now - start)
+    }
+    #expect(quick == "success(500000)")
+    #expect(slow > 0, "the slow one was not answered")
+    #expect(took < .seconds(10))
+  }
+
   /// After 413 the rest is not read for ever.
   @Test func aBodyThatWasRefusedIsNotReadToItsEnd() async throws {
     let (closed, sent) = try await withLoop { loop in

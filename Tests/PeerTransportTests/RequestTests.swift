@@ -17,6 +17,7 @@ struct PeerProbe: Sendable, CustomStringConvertible {
   var version: String? = "3.5.1"
   var oldest: String? = "3.0.0"
   var to: String? = "b1"
+  var from: String?
   var body: Bytes = Bytes()
 
   var description: String {
@@ -30,6 +31,7 @@ struct PeerProbe: Sendable, CustomStringConvertible {
     if let version { headers.add("X-Server-Version", version) }
     if let oldest { headers.add("X-Min-Cluster-Version", oldest) }
     if let to { headers.add("X-Raft-To", to) }
+    if let from { headers.add("X-Server-From", from) }
     return headers
   }
 
@@ -181,6 +183,64 @@ func refusedProbes(cluster: String, to: String) -> [(PeerProbe, Int, String)] {
     #expect(target.status == 412)
     #expect(target.body == "to field mismatch\n")
     #expect(node.state.withLock { $0.received } == [good])
+    await node.stop()
+  }
+
+  /// Whoever reaches the port chooses texts of requests, and how often they come.
+  @Test func textsOfRequestsNeitherFillTheLogNorComeWhole() async throws {
+    let node = try await TestNode(0xb1)
+    node.transport.addPeer(id: 0xa1, urls: ["http://127.0.0.1:1"])
+    try await eventually("the peer") { node.has(log: "added remote peer") }
+    let long = String(repeating: "z", count: 20_000)
+    let stream = PeerProbe(method: "GET", path: "/raft/stream/message/a1")
+    let post = PeerProbe(method: "POST", path: "/raft")
+    let probes = [
+      stream.with { $0.to = long }, stream.with { $0.path = "/raft/stream/message/" + long },
+      stream.with { $0.cluster = long }, stream.with { $0.version = long },
+      stream.with { $0.oldest = long }, stream.with { $0.path = "/raft/stream/message/ab" },
+      post.with { $0.cluster = long }, post.with { $0.body = "zz" },
+      post.with { $0.path = "/raft/snapshot" },
+    ]
+    let before = node.state.withLock { $0.logs.count }
+    let start = ContinuousClock.now
+    for _ in 0..<20 {
+      for probe in probes { _ = try await ask(node.loop, port: node.front.port, probe) }
+    }
+    let seconds = Int((ContinuousClock.now - start).components.seconds) + 2
+    let logs = node.state.withLock { $0.logs[before...] }
+    let texts = [
+      "ignored streaming request; ID mismatch", "failed to parse path into ID",
+      "request cluster ID mismatch", "failed to check version compatibility",
+      "failed to find remote peer in cluster", "failed to unmarshal Raft message",
+      "failed to decode Raft message",
+    ]
+    for text in texts {
+      let count = logs.count { $0.contains(text) }
+      #expect((1...seconds).contains(count), "\(count) lines of \(text) in \(seconds) s")
+    }
+    for line in logs { #expect(line.utf8.count < 1_500, "\(line.prefix(200))…") }
+    #expect(logs.contains { $0.contains("… (20000 bytes)") })
+    await node.stop()
+  }
+
+  /// Names of senders that nobody knows make no counters.
+  @Test func strangersHaveNoCountersOfTheirOwn() async throws {
+    let node = try await TestNode(0xb1)
+    for sender in 0x1000...0x1010 as ClosedRange<UInt64> {
+      var message = Raftpb.Message(type: .heartbeat, to: 0xb1, from: sender, term: 1).encoded()
+      var body = ByteWriter(capacity: message.count + 8)
+      body.appendBigEndian(UInt64(message.count))
+      body.append(message)
+      message = body.finish()
+      let probe = PeerProbe(
+        method: "POST", path: "/raft/snapshot", from: String(sender, radix: 16), body: message)
+      #expect(try await ask(node.loop, port: node.front.port, probe).status == 400)
+    }
+    let text = node.metrics.exposition().string
+    #expect(!text.contains("\"1001\""))
+    #expect(
+      text.contains(
+        "etcd_network_snapshot_receive_failures{From=\"UNKNOWN_SNAPSHOT_SENDER\"} 17\n"))
     await node.stop()
   }
 

@@ -168,6 +168,20 @@ func snapshotMessage(from: MemberID, to: MemberID, term: UInt64 = 3) -> Raftpb.M
     await b.stop()
   }
 
+  /// The receiver reads the whole file before it answers.
+  @Test func largeDatabasesMayBeSavedForLonger() async throws {
+    let (a, b) = try await pair { $0.snapshotStallTimeout = .seconds(1) }
+    b.state.withLock { $0.sinkSavesFor = .seconds(2) }
+    var random = SeededGenerator.printed("largeDatabases")
+    let message = snapshotMessage(from: a.id, to: b.id)
+    a.transport.sendSnapshot(message, source: RandomSource(1_000_000, &random))
+    #expect(try await result(a))
+    a.transport.sendSnapshot(message, source: RandomSource(150_000_000, &random))
+    #expect(try await !result(a))
+    await a.stop()
+    await b.stop()
+  }
+
   @Test func removingThePeerEndsItsSnapshot() async throws {
     let (a, b) = try await pair()
     b.state.withLock { $0.sinkPauses = true }

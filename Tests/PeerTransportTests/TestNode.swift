@@ -21,6 +21,7 @@ final class TestNode: PeerTransportDelegate {
     var sinks: [TestSink] = []
     var sinkPauses = false
     var sinkFailsAfter = Int.max
+    var sinkSavesFor = Duration.zero
   }
 
   let id: MemberID
@@ -94,8 +95,10 @@ final class TestNode: PeerTransportDelegate {
   func makeSnapshotSink(
     for message: Raftpb.Message, resume: @escaping @Sendable () -> Void
   ) throws(SnapshotError) -> any SnapshotSink {
-    let (pauses, failsAfter) = state.withLock { ($0.sinkPauses, $0.sinkFailsAfter) }
-    let sink = TestSink(pauses: pauses, failsAfter: failsAfter, resume)
+    let sink = state.withLock {
+      TestSink(
+        pauses: $0.sinkPauses, failsAfter: $0.sinkFailsAfter, savesFor: $0.sinkSavesFor, resume)
+    }
     state.withLock { $0.sinks.append(sink) }
     return sink
   }
@@ -115,9 +118,13 @@ final class TestSink: SnapshotSink {
   let state = Mutex(State())
   let pauses: Bool
   let failsAfter: Int
+  let savesFor: Duration
   let resume: @Sendable () -> Void
 
-  init(pauses: Bool, failsAfter: Int, _ resume: @escaping @Sendable () -> Void) {
+  init(
+    pauses: Bool, failsAfter: Int, savesFor: Duration, _ resume: @escaping @Sendable () -> Void
+  ) {
+    self.savesFor = savesFor
     self.pauses = pauses
     self.failsAfter = failsAfter
     self.resume = resume
@@ -148,7 +155,10 @@ final class TestSink: SnapshotSink {
 
   func finish(_ done: @escaping @Sendable (Result<Void, SnapshotError>) -> Void) {
     state.withLock { $0.isFinished = true }
-    Task.detached { done(.success(())) }
+    Task.detached { [savesFor] in
+      try? await Task.sleep(for: savesFor)
+      done(.success(()))
+    }
   }
 
   func abort() { state.withLock { $0.isAborted = true } }

@@ -1,5 +1,6 @@
 import Bolt
 import Bytes
+import EtcdAPI
 import EventLoops
 import FileSystem
 import MVCC
@@ -43,6 +44,7 @@ final class DatabaseSink: SnapshotSink {
 
   private let fileSystem = RealFileSystem()
   private let directory: String
+  private let index: UInt64
   private let temporary: String
   private let destination: String
   private let file: any StorageFile
@@ -53,13 +55,17 @@ final class DatabaseSink: SnapshotSink {
   private let state = Mutex(State())
   /// Where the next bytes go; on `thread`.
   private let offset = Mutex(0)
+  /// Whether `file` is open: its descriptor's number may be another file's as soon as it is closed.
+  private let isOpen = Mutex(true)
 
+  /// - Parameter index: that of the snapshot to which the database belongs.
   /// - Throws: when the temporary file cannot be made.
   init(
     directory: String, index: UInt64, thread: WorkerThread, metrics: DiskMetrics,
     resume: @escaping @Sendable () -> Void
   ) throws(SnapshotError) {
     self.directory = directory
+    self.index = index
     self.metrics = metrics
     self.resume = resume
     self.thread = thread
@@ -115,7 +121,7 @@ final class DatabaseSink: SnapshotSink {
       metrics.databaseFsync.observe(ContinuousClock.now - start)
       try check()
       do throws(FileError) {
-        file.close()
+        closeFile()
         try fileSystem.rename(temporary, to: destination)
         try fileSystem.syncDirectory(directory)
       } catch { throw SnapshotError(error.description) }
@@ -127,21 +133,42 @@ final class DatabaseSink: SnapshotSink {
     }
   }
 
-  /// Refuses what is no database before raft hears of it: once a snapshot is in the log, the member
-  /// cannot start without the database that belongs to it.
+  /// Refuses what is no database, is damaged, or older than the snapshot, before raft hears of it: once a
+  /// snapshot is in the log, the member cannot start without the database that belongs to it.
+  ///
+  /// The database may be newer. A member that is replaying its log sends the state of its file with the index
+  /// that it has applied; the entries in between come by the log and are not applied twice.
   private func check() throws(SnapshotError) {
+    let held: UInt64
     do throws(BoltError) {
       var options = BoltOptions()
       options.isReadOnly = true
       let database = try BoltDatabase(fileSystem, path: temporary, options: options)
       defer { database.close() }
-      let names = try database.read().bucketNames()
+      let state = database.read()
+      let names = try state.bucketNames()
       for bucket in [Bucket.key, .meta] where !names.contains(bucket.name) {
         throw BoltError(reason: .invalid, description: "there is no bucket \(bucket)")
       }
+      if let problem = try state.survey(problemsMax: 1).problems.first {
+        throw BoltError(reason: .invalid, description: problem)
+      }
+      held = try consistentIndex(BoltRows(state))
     } catch {
       throw SnapshotError(
         "what came with the snapshot is no database of etcd: \(error.description)")
+    }
+    guard held >= index else {
+      throw SnapshotError(
+        "the database that came with the snapshot at index \(index) is older: it is at index "
+          + "\(held)")
+    }
+  }
+
+  private func consistentIndex(_ rows: BoltRows) throws(BoltError) -> UInt64 {
+    let store = MVCCStore(committed: rows)
+    do throws(StoreError) { return try store.consistentIndex().rawValue } catch {
+      throw BoltError(reason: .invalid, description: "\(error)")
     }
   }
 
@@ -149,8 +176,16 @@ final class DatabaseSink: SnapshotSink {
     thread.execute { self.discard() }
   }
 
+  private func closeFile() {
+    let wasOpen = isOpen.withLock { isOpen in
+      defer { isOpen = false }
+      return isOpen
+    }
+    if wasOpen { file.close() }
+  }
+
   private func discard() {
-    file.close()
+    closeFile()
     // A leftover is removed with the next clean-up of the directory.
     try? fileSystem.remove(temporary)
   }

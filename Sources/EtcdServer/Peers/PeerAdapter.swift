@@ -174,7 +174,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
         [
           LogField("message-type", .string(message.type.protoName ?? "unknown")),
           LogField("from", .string(message.sender.hex)),
-          LogField("error", .string(fault)),
+          LogField("error", .string(LogText.shortened(fault))),
         ])
       return true
     }
@@ -201,7 +201,8 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     guard let snapshot = message.snapshot else {
       throw SnapshotError("message without a snapshot")
     }
-    if let fault = EntryCheck.fault(snapshot) { throw SnapshotError(fault) }
+    // It may name what stands in the snapshot, at any length.
+    if let fault = EntryCheck.fault(snapshot) { throw SnapshotError(LogText.shortened(fault)) }
     let index = snapshot.metadata.index
     return try DatabaseSink(
       directory: snapDirectory, index: index, thread: worker, metrics: disk, resume: resume)

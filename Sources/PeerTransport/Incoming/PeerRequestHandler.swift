@@ -14,12 +14,15 @@ final class PeerRequestHandler {
   private let context: PeerContext
   /// Snapshots on their way in, oldest first.
   private var snapshots: [SnapshotReceiver] = []
-  private var mismatches = LogThrottle()
-  private let bodies = HTTPBodyBudget(bytesMax: PeerTransportConfiguration.postedBytesMax)
+  /// One for each text of a warning.
+  private var throttles: [String: LogThrottle] = [:]
+  /// What messages that are posted hold together, those in front of databases too.
+  private let bodies: HTTPBodyBudget
 
   init(_ transport: PeerTransport, _ context: PeerContext) {
     self.transport = transport
     self.context = context
+    bodies = HTTPBodyBudget(bytesMax: context.configuration.postedBytes)
   }
 
   /// Returns `false` when the path is none of the protocol's.
@@ -92,15 +95,16 @@ final class PeerRequestHandler {
   private func isCompatible(_ exchange: HTTPExchange, _ headers: HTTPHeaders) -> Bool {
     let request = exchange.request.headers
     if let conflict = versionConflict(request) {
-      warn("failed to check version compatibility", request, [.error(conflict)])
+      warnOfSender(
+        "failed to check version compatibility", request,
+        .error(LogText.shortened(conflict.description)))
       refuse(exchange, 412, "incompatible version", headers)
       return false
     }
     let cluster = request[PeerField.clusterID] ?? ""
     guard cluster == context.clusterText else {
-      warn(
-        "request cluster ID mismatch", request,
-        [LogField("remote-peer-cluster-id", .string(cluster))])
+      warnOfSender(
+        "request cluster ID mismatch", request, .given("remote-peer-cluster-id", cluster))
       refuse(exchange, 412, "cluster ID mismatch", headers)
       return false
     }
@@ -123,12 +127,17 @@ final class PeerRequestHandler {
     return nil
   }
 
-  private func warn(_ message: String, _ headers: HTTPHeaders, _ fields: [LogField]) {
-    guard mismatches.pass(context.loop.now) != nil else { return }
-    func text(_ name: String, _ fallback: String = "") -> LogValue {
-      .string(headers[name] ?? fallback)
+  /// Writes a line to the log at most once a second: whoever reaches the port chooses how often.
+  private func warn(_ message: String, _ fields: @autoclosure () -> [LogField]) {
+    guard let skipped = throttles[message, default: LogThrottle()].pass(context.loop.now) else {
+      return
     }
-    context.logger.warn(
+    let more = skipped > 0 ? [LogField("skipped-logs", .int(skipped))] : []
+    context.logger.warn(message, fields() + more)
+  }
+
+  private func warnOfSender(_ message: String, _ headers: HTTPHeaders, _ field: LogField) {
+    warn(
       message,
       [
         .id("local-member-id", context.localID),
@@ -137,11 +146,13 @@ final class PeerRequestHandler {
         LogField(
           "local-member-server-minimum-cluster-version",
           .string(context.configuration.minClusterVersion)),
-        LogField("remote-peer-server-name", text("X-Server-From")),
-        LogField("remote-peer-server-version", text("X-Server-Version", "2.0.0")),
-        LogField(
-          "remote-peer-server-minimum-cluster-version", text("X-Min-Cluster-Version", "2.0.0")),
-      ] + fields)
+        .given("remote-peer-server-name", headers["X-Server-From"] ?? ""),
+        .given("remote-peer-server-version", headers["X-Server-Version"] ?? "2.0.0"),
+        .given(
+          "remote-peer-server-minimum-cluster-version",
+          headers["X-Min-Cluster-Version"] ?? "2.0.0"),
+        field,
+      ])
   }
 
   /// Remembers a sender that is not in the configuration yet, so that it can be answered.
@@ -172,25 +183,25 @@ final class PeerRequestHandler {
     guard let kind = StreamKind.allCases.first(where: { $0.path == path[..<slash] }) else {
       context.logger.debug(
         "ignored unexpected streaming request path",
-        handlerIDs + [LogField("path", .string(path))])
+        handlerIDs + [.given("path", path)])
       return refuse(exchange, 404, "invalid path", headers)
     }
     let text = path[path.index(after: slash)...]
     guard let from = MemberID(hex: text) else {
-      context.logger.warn(
+      warn(
         "failed to parse path into ID",
-        handlerIDs + [LogField("path", .string(String(text))), .error("invalid member ID")])
+        handlerIDs + [.given("path", String(text)), .error("invalid member ID")])
       return refuse(exchange, 404, "invalid from", headers)
     }
     guard context.delegate?.isRemoved(from) == false else {
-      context.logger.warn(
+      warn(
         "rejected stream from remote peer because it was removed",
         handlerIDs + [.id("remote-peer-id-from", from)])
       return refuse(exchange, 410, "removed member", headers)
     }
     guard let peer = transport.peer(from) else {
       noteURLs(from, exchange.request.headers)
-      context.logger.warn(
+      warn(
         "failed to find remote peer in cluster",
         handlerIDs + [
           .id("remote-peer-id-from", from),
@@ -200,10 +211,10 @@ final class PeerRequestHandler {
     }
     let target = exchange.request.headers["X-Raft-To"] ?? ""
     guard target == context.localID.hex else {
-      context.logger.warn(
+      warn(
         "ignored streaming request; ID mismatch",
         handlerIDs + [
-          LogField("remote-peer-id-header", .string(target)), .id("remote-peer-id-from", from),
+          .given("remote-peer-id-header", target), .id("remote-peer-id-from", from),
           LogField("cluster-id", .string(context.clusterText)),
         ])
       return refuse(exchange, 412, "to field mismatch", headers)
@@ -239,7 +250,7 @@ final class PeerRequestHandler {
     switch result {
     case .success(let bytes): body = bytes
     case .failure(let error):
-      context.logger.warn("failed to read Raft message", [own, .error(error)])
+      warn("failed to read Raft message", [own, .error(error)])
       transport.countReceiveFailure(from)
       return refuse(exchange, 400, "error reading raft message", clusterHeaders)
     }
@@ -249,7 +260,7 @@ final class PeerRequestHandler {
       // was gathered in memory of its own.
       message = try Raftpb.Message.decode(body.count > 65_536 ? body : body.detached())
     } catch {
-      context.logger.warn("failed to unmarshal Raft message", [own, .error(error)])
+      warn("failed to unmarshal Raft message", [own, .error(error)])
       transport.countReceiveFailure(from)
       return refuse(exchange, 400, "error unmarshalling raft message", clusterHeaders)
     }
@@ -265,7 +276,7 @@ final class PeerRequestHandler {
     withDatabase: Bool = false
   ) -> Bool {
     if context.delegate?.isRemoved(message.sender) == true {
-      context.logger.warn(
+      warn(
         "rejected Raft message from removed member",
         [.id("local-member-id", context.localID), .id("removed-member-id", message.sender)])
       forbid(exchange, "cannot process message from removed member")
@@ -276,13 +287,13 @@ final class PeerRequestHandler {
     {
     case nil: break
     case .wrongTarget:
-      context.logger.warn(
+      warn(
         "rejected Raft message to mismatch member",
         [.id("local-member-id", context.localID), .id("mismatch-member-id", message.receiver)])
       forbid(exchange, "cannot process message to mismatch member")
       return false
     case let fault?:
-      context.logger.warn(
+      warn(
         "failed to process Raft message",
         [.id("local-member-id", context.localID), .error(fault.rawValue)])
       transport.countReceiveFailure(from)
@@ -307,12 +318,22 @@ final class PeerRequestHandler {
       countUnknownSnapshot()
       return refuse(exchange, 500, "too many snapshots in flight", clusterHeaders)
     }
-    let receiver = SnapshotReceiver(exchange, context, sender: from) {
-      [weak self] message in
+    let receiver = SnapshotReceiver(
+      exchange, context, sender: from, bodies, owner(exchange, from))
+    snapshots.append(receiver)
+    receiver.start()
+  }
+
+  private func owner(_ exchange: HTTPExchange, _ from: MemberID?) -> SnapshotReceiver.Owner {
+    SnapshotReceiver.Owner { [weak self] message in
       self?.admit(exchange, message, from, withDatabase: true) ?? false
     } refuse: { [weak self] status, text in
       guard let self else { return }
       refuse(exchange, status, text, clusterHeaders)
+    } isKnown: { [weak self] sender in
+      self?.transport.link(sender) != nil
+    } warn: { [weak self] text, fields in
+      self?.warn(text, fields)
     } ended: { [weak self] receiver, message in
       guard let self else { return }
       snapshots.removeAll { $0 === receiver }
@@ -320,29 +341,27 @@ final class PeerRequestHandler {
       context.receive(message)
       exchange.respond(status: 204, headers: clusterHeaders)
     }
-    snapshots.append(receiver)
-    receiver.start()
   }
 
-  /// A member that sends again has given up what it sent before. When all places are taken, one that
-  /// nothing comes for is given up for a member of the cluster: bodies that are held open must not keep
-  /// a member behind.
+  /// A member that sends again has given up what it sent before. When all places are taken, one is freed for
+  /// a sender that can be answered: that of a stranger when it is a member, or one that too little comes for.
+  /// A name has one place, so bodies that are held open do not keep a member behind, whatever names they have.
   private func makeRoom(for sender: MemberID?) {
-    if let sender {
-      for older in snapshots where older.claimedSender == sender { older.supersede() }
+    guard let sender else { return }
+    for older in snapshots where older.claimedSender == sender {
+      older.giveWay("a newer snapshot took its place")
     }
     guard snapshots.count >= context.configuration.snapshotsInFlight,
-      let sender, transport.link(sender) != nil
+      transport.link(sender) != nil
     else { return }
-    let now = context.loop.now
-    let stalled = snapshots.filter { receiver in
-      now &- receiver.lastInput > Self.stallTime.nanoseconds
-    }.min { $0.lastInput < $1.lastInput }
-    stalled?.supersede()
+    func isMember(_ id: MemberID?) -> Bool { id.flatMap(transport.peer) != nil }
+    let mayGo = snapshots.filter(\.canGiveWay)
+    if let slow = mayGo.first(where: \.isTooSlow) {
+      slow.giveWay("it came too slowly, and another member waits")
+    } else if isMember(sender), let stranger = mayGo.last(where: { !isMember($0.claimedSender) }) {
+      stranger.giveWay("a member of the cluster took its place")
+    }
   }
-
-  /// Silence after which a transfer may be given up for another.
-  private static let stallTime: Duration = .seconds(1)
 
   private func countUnknownSnapshot() {
     SnapshotMetrics.receiveFailures(context.configuration.metrics).add()

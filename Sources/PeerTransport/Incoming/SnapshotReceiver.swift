@@ -5,7 +5,8 @@ import GoText
 import HTTP
 
 /// Reads a posted snapshot: the message, then the database file into a sink, never faster than the
-/// sink takes it. Confined to the transport's loop.
+/// sink takes it. The message shares the budget of posted ones until the database is saved, for it is kept so
+/// long. Confined to the transport's loop.
 final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   // @unchecked: confined to the loop; the sink's callbacks hop to it first.
   private enum Phase {
@@ -17,14 +18,14 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
 
   private let exchange: HTTPExchange
   private let context: PeerContext
-  private let admit: (Raftpb.Message) -> Bool
-  private let refuse: (Int, String) -> Void
-  private let ended: (SnapshotReceiver, Raftpb.Message?) -> Void
+  private let budget: HTTPBodyBudget
+  private let owner: Owner
   /// Who the request says sends it.
   let claimedSender: MemberID?
-  /// When something came last, on the loop's clock.
-  private(set) var lastInput: UInt64
-  private var decoder: StreamDecoder
+  private var share: HTTPBodyShare?
+  /// Until the message is there: what it gathered must not outlive the place in the budget.
+  private var decoder: StreamDecoder?
+  private var messageBytes = 0
   private var phase = Phase.message
   private var sender: MemberID?
   private var metrics: SnapshotMetrics?
@@ -37,30 +38,46 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   /// connection is closed.
   private static let ignoredBytesMax = 1 << 20
 
-  /// - Parameters:
-  ///   - admit: whether the message may be handed on; answers when not.
-  ///   - refuse: answers with a status and text.
-  ///   - ended: called once; with the message when the database was saved.
+  /// Smaller messages come all the time.
+  private static let notedBytesMin = 1_048_576
+  /// A message counts twice: the buffer that gathers it doubles as it fills.
+  private static let costOfByte = 2
+
+  /// What a receiver asks of those who started it.
+  struct Owner {
+    /// Whether the message may be handed on; answers when not.
+    var admit: (Raftpb.Message) -> Bool
+    /// Answers with a status and text.
+    var refuse: (Int, String) -> Void
+    /// Whether a sender may have counters of its own.
+    var isKnown: (MemberID) -> Bool
+    /// Writes a line to the log, unless it comes too often.
+    var warn: (String, [LogField]) -> Void
+    /// Called once; with the message when the database was saved.
+    var ended: (SnapshotReceiver, Raftpb.Message?) -> Void
+  }
+
+  /// - Parameter budget: what messages that come in at the same time share.
   init(
-    _ exchange: HTTPExchange, _ context: PeerContext, sender: MemberID?,
-    admit: @escaping (Raftpb.Message) -> Bool, refuse: @escaping (Int, String) -> Void,
-    ended: @escaping (SnapshotReceiver, Raftpb.Message?) -> Void
+    _ exchange: HTTPExchange, _ context: PeerContext, sender: MemberID?, _ budget: HTTPBodyBudget,
+    _ owner: Owner
   ) {
     self.exchange = exchange
     self.context = context
     self.sender = sender
-    self.admit = admit
-    self.refuse = refuse
-    self.ended = ended
+    self.budget = budget
+    self.owner = owner
     startedAt = context.loop.now
-    lastInput = startedAt
     claimedSender = sender
     decoder = StreamDecoder(
       .message, local: context.localID, remote: sender ?? MemberID.none,
-      limit: context.configuration.messageLimit)
+      limit: min(context.configuration.messageLimit, budget.bytesMax / Self.costOfByte))
   }
 
-  func start() { exchange.streamBody(self) }
+  func start() {
+    share = budget.join(exchange) { [weak self] error in self?.bodyFailed(error) }
+    exchange.streamBody(self)
+  }
 
   private var ids: [LogField] {
     [
@@ -73,19 +90,26 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
     LogField("incoming-snapshot-index", .uint(message.snapshot?.metadata.index ?? 0))
   }
 
-  /// Gives the transfer up for a newer one.
-  func supersede() {
+  /// Whether the transfer can still be given up: what is complete is of use.
+  var canGiveWay: Bool {
     switch phase {
-    case .message:
-      refuse(500, "a newer snapshot took the place of this one")
-      end(nil)
-      exchange.abort()
-    case .database(let message, let sink):
-      failed(message, sink, "a newer snapshot took its place")
-      exchange.abort()
-    // What is complete is of use.
-    case .saving, .over: break
+    case .message, .database: true
+    case .saving, .over: false
     }
+  }
+
+  /// Whether too little came lately, by no fault of this member.
+  var isTooSlow: Bool { share?.isTooSlow(context.loop.now) ?? false }
+
+  /// Gives the transfer up for another.
+  /// - Parameter reason: such as `a newer snapshot took its place`.
+  func giveWay(_ reason: String) {
+    switch phase {
+    case .message: failed(nil, nil, reason)
+    case .database(let message, let sink): failed(message, sink, reason)
+    case .saving, .over: return
+    }
+    exchange.abort()
   }
 
   // MARK: HTTPBodyConsumer
@@ -97,11 +121,15 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
       return
     }
     sawInput = true
-    lastInput = context.loop.now
+    share?.came(bytes.count)
     var input = bytes
     if case .message = phase {
       do throws(StreamDecodeError) {
-        guard let message = try decoder.next(&input) else { return }
+        let message = try decoder?.next(&input)
+        messageBytes += bytes.count - input.count
+        share?.take((bytes.count - input.count) * Self.costOfByte)
+        // It may have been given up for want of room.
+        guard let message, case .message = phase else { return }
         begin(message)
       } catch {
         undecodable("\(error)")
@@ -111,13 +139,14 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
     guard case .database(let message, let sink) = phase, !input.isEmpty else { return }
     size += input.count
     do throws(SnapshotError) {
-      if try !sink.write(input) { exchange.pauseBody() }
+      if try !sink.write(input) { share?.pauseBody() }
     } catch {
       failed(message, sink, error.description)
     }
   }
 
   func bodyEnded() {
+    share?.bodyEnded()
     switch phase {
     case .message: undecodable(sawInput ? "unexpected EOF" : "EOF")
     case .database(let message, let sink):
@@ -141,19 +170,21 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
 
   private func begin(_ message: Raftpb.Message) {
     sender = message.sender
-    let metrics = SnapshotMetrics.receiving(context.configuration.metrics, from: message.sender)
+    share?.complete()
     guard message.type == .snap, message.snapshot != nil else {
-      context.logger.warn(
+      owner.warn(
         "unexpected Raft message type",
         ids + [LogField("message-type", .string(message.type.logName))])
-      metrics.failures.add()
-      refuse(400, "wrong raft message type")
+      countFailure()
+      owner.refuse(400, "wrong raft message type")
       return end(nil)
     }
-    guard admit(message) else {
-      metrics.failures.add()
+    guard owner.admit(message) else {
+      countFailure()
       return end(nil)
     }
+    let metrics = SnapshotMetrics.receiving(
+      context.configuration.metrics, from: label(message.sender))
     self.metrics = metrics
     metrics.inFlight.add(1)
     let bytes = message.encodedSize
@@ -168,7 +199,7 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
       guard let delegate = context.delegate else { throw SnapshotError("stopped") }
       let sink = try delegate.makeSnapshotSink(for: message) { [weak self] in
         guard let self else { return }
-        context.loop.execute { self.exchange.resumeBody() }
+        context.loop.execute { self.share?.resumeBody() }
       }
       phase = .database(message, sink)
     } catch {
@@ -176,23 +207,32 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
     }
   }
 
+  /// Senders are told apart only when known, so that labels stay bounded.
+  private func label(_ sender: MemberID?) -> String {
+    guard let sender, owner.isKnown(sender) else { return SnapshotMetrics.unknownSender }
+    return sender.hex
+  }
+
+  private func countFailure() {
+    SnapshotMetrics.receiveFailures(context.configuration.metrics, from: label(sender)).add()
+  }
+
   private func undecodable(_ reason: String) {
-    context.logger.warn("failed to decode Raft message", ids + [.error(reason)])
-    SnapshotMetrics.receiveFailures(
-      context.configuration.metrics, from: (sender ?? MemberID.none).hex
-    ).add()
-    refuse(400, "failed to decode raft message (\(reason))")
+    owner.warn("failed to decode Raft message", ids + [.error(reason)])
+    countFailure()
+    owner.refuse(400, "failed to decode raft message (\(reason))")
     end(nil)
   }
 
   private func failed(
-    _ message: Raftpb.Message, _ sink: (any SnapshotSink)?, _ reason: String
+    _ message: Raftpb.Message?, _ sink: (any SnapshotSink)?, _ reason: String
   ) {
-    context.logger.warn(
-      "failed to save incoming database snapshot", ids + [indexField(message), .error(reason)])
+    owner.warn(
+      "failed to save incoming database snapshot",
+      ids + (message.map { [indexField($0)] } ?? []) + [.error(reason)])
     sink?.abort()
-    metrics?.failures.add()
-    refuse(500, "failed to save KV snapshot (\(reason))")
+    countFailure()
+    owner.refuse(500, "failed to save KV snapshot (\(reason))")
     end(nil)
   }
 
@@ -220,9 +260,13 @@ final class SnapshotReceiver: HTTPBodyConsumer, @unchecked Sendable {
   private func end(_ message: Raftpb.Message?) {
     if case .over = phase { return }
     phase = .over
+    decoder = nil
+    if messageBytes > Self.notedBytesMin { noteFreedMemory(messageBytes) }
     metrics?.inFlight.add(-1)
     // A paused body of a request that was answered would never be skipped.
     exchange.resumeBody()
-    ended(self, message)
+    owner.ended(self, message)
+    share?.leave()
+    share = nil
   }
 }

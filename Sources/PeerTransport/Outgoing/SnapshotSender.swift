@@ -28,6 +28,8 @@ final class SnapshotSender: HTTPResponseHandler, @unchecked Sendable {
 
   private static let pieceBytes = 128 * 1024
   private static let answerBytesMax = 65_536
+  /// Bytes of a database that a receiver makes durable and looks through in a second at least.
+  private static let checkedBytesPerSecond = 64 << 20
 
   init(_ peer: Peer, _ message: Raftpb.Message, _ source: any SnapshotSource) {
     self.peer = peer
@@ -61,7 +63,9 @@ final class SnapshotSender: HTTPResponseHandler, @unchecked Sendable {
       headers: context.headers(contentType: "application/octet-stream"),
       body: .stream(length: front.count + source.totalSize))
     request.connectTimeout = context.configuration.dialTimeout
-    request.headTimeout = context.configuration.snapshotStallTimeout
+    request.headTimeout =
+      context.configuration.snapshotStallTimeout
+      + .seconds(source.totalSize / Self.checkedBytesPerSecond)
     request.idleTimeout = context.configuration.snapshotResponseTimeout
     watchdog = Watchdog(loop: context.loop) { [weak self] in self?.finish(.stalled) }
     watchdog?.set(after: context.configuration.snapshotStallTimeout)

@@ -10,6 +10,39 @@ import Testing
 @Suite(.serialized) struct HostilePeerTests {
   /// Posts a message as a member would. - Returns: the status.
   private func post(_ cluster: Cluster, _ member: Member, _ message: Raftpb.Message) throws -> Int {
+    try post(cluster, member, from: message.from, "/raft", message.encoded()).status
+  }
+
+  /// Posts a snapshot's message and the database behind it. - Returns: status and answer.
+  private func post(
+    _ cluster: Cluster, _ member: Member, _ message: Raftpb.Message, database: Bytes
+  ) throws -> (status: Int, text: String) {
+    let front = message.encoded()
+    var body = ByteWriter(capacity: front.count + database.count + 8)
+    body.appendBigEndian(UInt64(front.count))
+    body.append(front)
+    body.append(database)
+    return try post(cluster, member, from: message.from, "/raft/snapshot", body.finish())
+  }
+
+  private func post(
+    _ cluster: Cluster, _ member: Member, from: UInt64, _ path: String, _ bytes: Bytes
+  ) throws -> (status: Int, text: String) {
+    let id = try clusterID(member)
+    let file = cluster.scratch.path + "/message"
+    try Data(bytes.withUnsafeBytes { Array($0) }).write(to: URL(fileURLWithPath: file))
+    let done = run(
+      "/usr/bin/curl",
+      [
+        "-s", "-w", "%{http_code}", "-m", "10", "-X", "POST",
+        "-H", "X-Server-From: \(String(from, radix: 16))", "-H", "X-Server-Version: 3.5.1",
+        "-H", "X-Min-Cluster-Version: 3.0.0", "-H", "X-Etcd-Cluster-ID: \(id)",
+        "--data-binary", "@\(file)", "http://127.0.0.1:\(member.peerPort)\(path)",
+      ])
+    return (Int(done.output.suffix(3)) ?? 0, String(done.output.dropLast(3)))
+  }
+
+  private func clusterID(_ member: Member) throws -> String {
     let members = run(
       "/usr/bin/curl", ["-s", "-i", "-m", "5", "http://127.0.0.1:\(member.peerPort)/members"]
     ).output
@@ -17,19 +50,7 @@ import Testing
       members.split(separator: "\r\n").first {
         $0.lowercased().hasPrefix("x-etcd-cluster-id:")
       })
-    let id = String(line.split(separator: " ")[1])
-    let file = cluster.scratch.path + "/message"
-    let bytes = message.encoded()
-    try Data(bytes.withUnsafeBytes { Array($0) }).write(to: URL(fileURLWithPath: file))
-    let done = run(
-      "/usr/bin/curl",
-      [
-        "-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "10", "-X", "POST",
-        "-H", "X-Server-From: \(String(message.from, radix: 16))", "-H", "X-Server-Version: 3.5.1",
-        "-H", "X-Min-Cluster-Version: 3.0.0", "-H", "X-Etcd-Cluster-ID: \(id)",
-        "--data-binary", "@\(file)", "http://127.0.0.1:\(member.peerPort)/raft",
-      ])
-    return Int(done.output) ?? 0
+    return String(line.split(separator: " ")[1])
   }
 
   /// Ids of all members as the first says them, its own first.
@@ -105,6 +126,105 @@ import Testing
     member.stop()
     member.start()
     try member.waitHealthy()
+  }
+
+  /// Snapshots whose database does not belong to them: installed, they would end the member at every start.
+  @Test(.enabled(if: Binaries.ctl35 != nil))
+  func aSnapshotWithoutItsDatabaseIsRefused() throws {
+    let victims = try Victims(extra: ["--snapshot-count", "10"])
+    let cluster = victims.cluster
+    let ids = try ids(cluster)
+    let member = cluster.members[0]
+    for number in 0..<30 {
+      #expect(cluster.ctl(["put", "k\(number)", "v"], at: member).status == 0)
+    }
+    let snapshot = try newestSnapshot(of: member)
+    let saved = cluster.scratch.path + "/saved.db"
+    #expect(cluster.ctl(["snapshot", "save", saved], at: member).status == 0)
+    // Without the digest at its end.
+    let database = Bytes(
+      Array(try #require(FileManager.default.contents(atPath: saved)).dropLast(32)))
+    var message = Raftpb.Message(
+      type: .snap, to: ids[0], from: ids[1], term: term(member) + 1, snapshot: snapshot)
+    message.snapshot?.metadata.index += 1_000
+    let cases: [(Bytes, String)] = [
+      (database, "is older: it is at index"), (Bytes(), "no database of etcd"),
+      (database[0..<(database.count / 2)], "no database of etcd"),
+      (Bytes([UInt8](repeating: 0, count: 100_000)), "no database of etcd"),
+    ]
+    for (bytes, reason) in cases {
+      let answer = try post(cluster, member, message, database: bytes)
+      #expect(answer.status == 500)
+      #expect(answer.text.contains(reason), "\(answer)")
+    }
+    // What is refused for its names is not told at their length.
+    let name = String(ids[1], radix: 16)
+    let text = try #require(message.snapshot?.data.string)
+    try #require(text.contains("\"\(name)\""))
+    message.snapshot?.data = Bytes(
+      text.replacing("\"\(name)\"", with: "\"\(String(repeating: "z", count: 200_000))\""))
+    let answer = try post(cluster, member, message, database: database)
+    #expect(answer.status == 500 && answer.text.utf8.count < 1_000)
+    #expect(member.log.split(separator: "\n").allSatisfy { $0.utf8.count < 10_000 })
+    try victims.check()
+    let snapshots = member.directory + "/member/snap"
+    let names = try FileManager.default.contentsOfDirectory(atPath: snapshots)
+    #expect(!names.contains { $0.hasSuffix(".snap.db") }, "\(names)")
+    #expect(!member.log.contains("applied snapshot"))
+    member.kill()
+    member.start()
+    try member.waitHealthy()
+    #expect(cluster.ctl(["put", "a", "b"], at: member).status == 0)
+    try expectEqualHashes(cluster.members)
+  }
+
+  /// S15: eight large messages at once, posted and in front of databases, of which none comes to its end.
+  @Test func heldMessagesTakeNoMemory() throws {
+    let victims = try Victims()
+    let member = victims.cluster.members[0]
+    let id = try clusterID(member)
+    var attackers: [(connection: Attacker, left: Int)] = []
+    for number in 0..<8 {
+      let attacker = try Attacker(port: member.peerPort)
+      let path = number < 3 ? "/raft" : "/raft/snapshot"
+      attacker.send(
+        "POST \(path) HTTP/1.1\r\nHost: x\r\nX-Etcd-Cluster-ID: \(id)\r\nX-Server-Version: 3.5.1\r\n"
+          + "X-Server-From: a\(number)\r\nContent-Length: \(200 << 20)\r\n\r\n")
+      // The length of a message that is allowed.
+      if number >= 3 { _ = attacker.pour([0, 0, 0, 0, 0x09, 0, 0, 0]) }
+      attackers.append((attacker, 130 << 20))
+    }
+    let block = [UInt8](repeating: 7, count: 1 << 20)
+    // Until nobody can get rid of anything for a while.
+    var idle = 0
+    while idle < 20 {
+      var poured = 0
+      for index in attackers.indices where attackers[index].left > 0 {
+        let taken = attackers[index].connection.pour(block)
+        attackers[index].left -= taken
+        poured += taken
+      }
+      idle = poured == 0 ? idle + 1 : 0
+      if poured == 0 { usleep(20_000) }
+    }
+    try victims.check(memoryMax: 400 << 20)
+  }
+
+  /// The newest raft snapshot that a member saved.
+  private func newestSnapshot(of member: Member) throws -> Raftpb.Snapshot {
+    let folder = member.directory + "/member/snap"
+    let deadline = Date().addingTimeInterval(10)
+    while true {
+      let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+      if let name = names.filter({ $0.hasSuffix(".snap") }).max(),
+        let file = FileManager.default.contents(atPath: "\(folder)/\(name)")
+      {
+        return try Raftpb.Snapshot.decode(
+          Snappb.Snapshot.decode(Bytes(Array(file))).data)
+      }
+      try #require(Date() < deadline, "no snapshot was saved")
+      usleep(50_000)
+    }
   }
 
   /// A leader of a later term that knows the log to reach further: this member lost entries, or somebody
