@@ -109,7 +109,11 @@ public struct CallRouter: Sendable {
     _ path: String, counters: CallCounters? = nil, _ handler: @escaping StreamHandler
   ) {
     guard let gate else { return add(Route(path, .stream(handler), counters)) }
-    add(Route(path, .stream { try await gate($0.metadata) ?? handler($0) }, counters))
+    let guarded: StreamHandler = { stream in
+      if let refusal = gate(stream.metadata) { return refusal }
+      return try await handler(stream)
+    }
+    add(Route(path, .stream(guarded), counters))
   }
 
   private mutating func add(_ route: Route) {
