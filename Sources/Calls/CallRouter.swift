@@ -89,31 +89,26 @@ public struct CallRouter: Sendable {
   public typealias Gate = @Sendable (_ metadata: Metadata) -> GRPCStatus?
   private let gate: Gate?
 
-  /// - Parameter gate: asked before every handler.
+  /// - Parameter gate: asked before a handler gets a call that brought any metadata.
   public init(gate: Gate? = nil) { self.gate = gate }
+
+  /// Why a call is not served; whoever brings it asks before the handler gets it.
+  public func refusal(_ metadata: Metadata) -> GRPCStatus? {
+    metadata.isEmpty ? nil : gate?(metadata)
+  }
 
   /// Serves `/package.Service/Method` as a unary method.
   public mutating func unary(
     _ path: String, counters: CallCounters? = nil, _ handler: @escaping UnaryHandler
   ) {
-    guard let gate else { return add(Route(path, .unary(handler), counters)) }
-    let guarded: UnaryHandler = { call, request in
-      if let refusal = gate(call.metadata) { return call.fail(refusal) }
-      handler(call, request)
-    }
-    add(Route(path, .unary(guarded), counters))
+    add(Route(path, .unary(handler), counters))
   }
 
   /// Serves `/package.Service/Method` as a method with a stream of requests or replies.
   public mutating func streaming(
     _ path: String, counters: CallCounters? = nil, _ handler: @escaping StreamHandler
   ) {
-    guard let gate else { return add(Route(path, .stream(handler), counters)) }
-    let guarded: StreamHandler = { stream in
-      if let refusal = gate(stream.metadata) { return refusal }
-      return try await handler(stream)
-    }
-    add(Route(path, .stream(guarded), counters))
+    add(Route(path, .stream(handler), counters))
   }
 
   private mutating func add(_ route: Route) {

@@ -190,6 +190,7 @@ final class ServerCall: HTTP2Stream, UnaryOrigin, StreamOrigin {
     self.route = route
     route.counters?.started.add()
     if let observer = server.configuration.callObserver { observer(metadata, route.isUnary) }
+    if let refusal = server.router.refusal(metadata) { return refuse(200, refusal) }
     if let timeout = head.timeout { deadline = loop.now &+ timeout }
     begin(route)
   }
