@@ -108,7 +108,7 @@ let package = Package(
       "Simulation",
       [
         "Auth", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
-        "Member", "MemberStorage", "Bolt", "Snap",
+        "Watch", "Member", "MemberStorage", "Bolt", "Snap",
       ]),
     tests(
       "SimulationTests",

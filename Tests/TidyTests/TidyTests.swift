@@ -89,8 +89,8 @@ import Testing
       "DevClusterKit", "Bytes", "Platform", "JSON", "FileSystem", "EventLoops", "HTTP",
       "CommandLineTool", "CUV", "CDevCluster")
     add(
-      "Simulation", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
-      "Auth", "Member", "MemberStorage", "Bolt", "Snap", "Glibc", "Darwin")
+      "Simulation", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Watch",
+      "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap", "Glibc", "Darwin")
     add(
       "etcd", "Bytes", "Platform", "EtcdConfig", "EventLoops", "EtcdServer", "Synchronization")
     add(

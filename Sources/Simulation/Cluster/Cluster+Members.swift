@@ -4,6 +4,7 @@ import Member
 import MemberStorage
 import Membership
 import Raft
+import Watch
 
 extension Cluster {
   // MARK: Start and crash
@@ -73,6 +74,7 @@ extension Cluster {
     nodes[id]!.member = nil
     nodes[id]!.life += 1
     nodes[id]!.pausedUntil = 0
+    loseWatchers(of: id)
     for operation in (waiting.removeValue(forKey: id) ?? [:]).values.sorted() { lose(operation) }
     let pause = faultsAllowed ? random.below(40 * Self.tickUnits) : Self.tickUnits
     queue.add(.restart(id, life: nodes[id]!.life), at: now + pause)
@@ -167,6 +169,7 @@ extension Cluster {
       case .messages(let messages): for message in messages { send(message) }
       case .snapshots(let snapshots): for snapshot in snapshots { send(snapshot, from: id) }
       case .membership(let changes): noteChanges(changes, at: id)
+      case .rows(let rows, let state): watch(at: id) { $0.take(rows, state, &$1) }
       }
     }
     verifyView(id, member)

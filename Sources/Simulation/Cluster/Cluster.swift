@@ -59,6 +59,7 @@ public final class Cluster {
   var leaseWorld = LeaseWorld()
   var authWorld = AuthWorld()
   var changeWorld = ChangeWorld()
+  var watchWorld = WatchWorld()
 
   // Facts that must agree between members.
   var facts = SharedFacts()
@@ -105,12 +106,18 @@ public final class Cluster {
     for holder in leaseWorld.holders.indices {
       queue.add(.lease(holder: holder), at: random.below(5000))
     }
+    for client in 0..<options.watchers {
+      watchWorld.clients.append(
+        WatchWorld.Client(key: client % 2 == 0 ? nil : keys[client % keys.count]))
+      queue.add(.watch(client: client), at: random.below(5000))
+    }
     if options.auth { queue.add(.authStep, at: random.below(50 * Self.tickUnits)) }
     if options.spares > 0 { queue.add(.changeStep, at: 20 * Self.tickUnits) }
     queue.add(.fault, at: 20 * Self.tickUnits)
     work(until: options.faultTicks * Self.tickUnits) { false }
     if problems.isEmpty { heal() }
     if problems.isEmpty { checkRevocations() }
+    if problems.isEmpty { checkWatchers() }
     if problems.isEmpty { problems += HistoryCheck.problems(of: history, keys: keys) }
     note(UInt64(history.count))
   }
@@ -145,6 +152,9 @@ public final class Cluster {
     case .lease(let holder): stepLease(holder)
     case .authStep: stepAuth()
     case .changeStep: stepChange()
+    case .watch(let client): stepWatch(client)
+    case .scan(let id, let life): if nodes[id]!.life == life { scan(id) }
+    case .scanned(let id, let life): if nodes[id]!.life == life { scanned(id) }
     case .retire(let id, let life): if nodes[id]!.life == life { retire(id) }
     case .fault: fault()
     case .restart(let id, let life): if nodes[id]!.life == life { start(id) }
@@ -181,6 +191,9 @@ public struct SimulationCounters: Sendable {
   public var authChanges = 0
   public var memberChanges = 0
   public var failedSyncs = 0
+  /// Events that clients were sent, and how often one had to begin anew behind a compaction.
+  public var watchEvents = 0
+  public var watchesCompacted = 0
 
   public init() {}
 
@@ -201,5 +214,7 @@ public struct SimulationCounters: Sendable {
     a.authChanges += b.authChanges
     a.memberChanges += b.memberChanges
     a.failedSyncs += b.failedSyncs
+    a.watchEvents += b.watchEvents
+    a.watchesCompacted += b.watchesCompacted
   }
 }

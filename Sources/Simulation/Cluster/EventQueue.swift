@@ -20,6 +20,11 @@ struct EventQueue {
     /// The next steps of the operators of users and of members.
     case authStep
     case changeStep
+    /// The next step of a client that watches.
+    case watch(client: Int)
+    /// A member reads the history that its watchers wait for, and then they get it.
+    case scan(MemberID, life: Int)
+    case scanned(MemberID, life: Int)
     /// A removed member ends.
     case retire(MemberID, life: Int)
     case fault

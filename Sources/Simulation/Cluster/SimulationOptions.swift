@@ -18,6 +18,8 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     case overtakesTurns
     /// Nobody looks whether a user may read.
     case readsUnchecked
+    /// Now and then a message to a watcher is lost.
+    case losesWatchMessages
   }
 
   public var seed: UInt64
@@ -30,6 +32,8 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
   /// Whether an operator turns auth on, and takes rights away and gives them back.
   public var auth = false
   public var keys = 3
+  /// Clients that watch: every second all keys, the others one.
+  public var watchers = 3
   /// Clock ticks with faults.
   public var faultTicks = 250
   /// Clock ticks in which the cluster must be whole again afterwards.
@@ -79,6 +83,7 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     options.member.leaseCheckpointPersist = one(of: [true, false])
     options.auth = one(of: [true, false])
     options.spares = one(of: [0, 1, 3])
+    options.watchers = one(of: [1, 3, 6])
     options.faultTicks = one(of: [100, 150, 200])
     if options.members == 5 { options.faultTicks = 100 }
     return options

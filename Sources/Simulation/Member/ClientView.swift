@@ -21,6 +21,7 @@ struct ClientView {
   private(set) var auth: AuthStore
   private var answersTurn = 0
   private var peersTurn = 0
+  private var rowsTurn = 0
   private var authTurn = 0
   private var revision: Int64 = 0
   /// The first guarantee that did not hold.
@@ -40,6 +41,11 @@ struct ClientView {
   }
 
   mutating func see(_ piece: SimulatedLoop.Piece) {
+    if case .rows = piece.news {
+      if piece.turn < rowsTurn { report("watchers saw turn \(piece.turn) after \(rowsTurn)") }
+      rowsTurn = max(piece.turn, rowsTurn)
+      return
+    }
     guard case .answers(let replies, let reads) = piece.news else {
       if piece.turn < peersTurn { report("peers saw turn \(piece.turn) after \(peersTurn)") }
       peersTurn = max(piece.turn, peersTurn)

@@ -1,4 +1,5 @@
 import EtcdAPI
+import MVCC
 import Member
 import Membership
 
@@ -15,6 +16,7 @@ public enum TurnNews: Sendable {
   case messages([Raftpb.Message])
   case snapshots([SnapshotSend])
   case membership([Membership.Change])
+  case rows(NewRows, StoreSnapshot)
 }
 
 /// The loop of clients and peers as far as order goes: what it was given by itself runs before what
@@ -29,6 +31,7 @@ struct SimulatedLoop {
   enum Work {
     case drainAnswers
     case drainPeers
+    case drainRows
     /// Handed over past the queues, which is a fault.
     case direct(Piece)
     case auth(turn: Int, AuthChange)
@@ -38,6 +41,7 @@ struct SimulatedLoop {
   private var inbox: [Work] = []
   private var answers = (queue: TurnQueue<Piece>(), receipt: TurnReceipt())
   private var peers = (queue: TurnQueue<Piece>(), receipt: TurnReceipt())
+  private var rows = (queue: TurnQueue<Piece>(), receipt: TurnReceipt())
 
   var hasWork: Bool { !(local.isEmpty && inbox.isEmpty) }
 
@@ -47,10 +51,10 @@ struct SimulatedLoop {
 
   /// Leaves what a turn has for clients and peers, as a server does (`HandOver`).
   mutating func handOver(_ piece: Piece, by thread: MemberThread) {
-    if case .answers = piece.news {
-      if answers.queue.leave(piece) { execute(.drainAnswers, by: thread) }
-    } else if peers.queue.leave(piece) {
-      execute(.drainPeers, by: thread)
+    switch piece.news {
+    case .answers: if answers.queue.leave(piece) { execute(.drainAnswers, by: thread) }
+    case .rows: if rows.queue.leave(piece) { execute(.drainRows, by: thread) }
+    default: if peers.queue.leave(piece) { execute(.drainPeers, by: thread) }
     }
   }
 
@@ -59,4 +63,5 @@ struct SimulatedLoop {
 
   mutating func drainAnswers() -> [Piece] { answers.receipt.take(answers.queue.drain()) }
   mutating func drainPeers() -> [Piece] { peers.receipt.take(peers.queue.drain()) }
+  mutating func drainRows() -> [Piece] { rows.receipt.take(rows.queue.drain()) }
 }

@@ -8,6 +8,7 @@ import MemberStorage
 import Membership
 import Raft
 import Snap
+import Watch
 
 /// Why a simulated member cannot go on.
 public struct MemberFailure: Error, Sendable, CustomStringConvertible {
@@ -79,6 +80,8 @@ public final class SimulatedMember {
   private var turns = 0
   private var loop = SimulatedLoop()
   private var view: ClientView
+  /// The watchers of its clients; confined to the loop.
+  var hub: WatchHub
   private var logQueue = LogQueue()
   private var storageJobs: [StorageJob] = []
   private var failure: MemberFailure?
@@ -137,6 +140,15 @@ public final class SimulatedMember {
     requestIDs = RequestIDs(member: own.id, milliseconds: milliseconds + 1000)
     if opened.isEmpty, !joins { try core.bootstrap(founders) }
     view = ClientView(core.auth)
+    var limits = WatchHub.Limits(fragmentBytes: 1 << 20)
+    // So small that every bound is met.
+    limits.streamBytes = 400
+    limits.scanWatchers = 2
+    limits.scanBytes = 200
+    limits.scanRows = 8
+    limits.recentBytes = 500
+    limits.messages = 4
+    hub = WatchHub(limits: limits, seed: seed)
     log = opened.log
     backend = opened.backend
     consistentIndex = opened.consistentIndex
@@ -223,6 +235,7 @@ public final class SimulatedMember {
       switch work {
       case .drainAnswers: pieces = loop.drainAnswers()
       case .drainPeers: pieces = loop.drainPeers()
+      case .drainRows: pieces = loop.drainRows()
       case .direct(let piece): pieces = [piece]
       case .auth(let turn, let change):
         view.update(change, turn: turn)
@@ -338,7 +351,9 @@ extension SimulatedMember: TurnSink {
     }
   }
 
-  public func tell(_ rows: NewRows, _ state: () -> StoreSnapshot) {}
+  public func tell(_ rows: NewRows, _ state: () -> StoreSnapshot) {
+    handOver(.rows(rows, state()))
+  }
   public func publish(_ status: MemberStatus, _ membership: Membership?) {}
   public func announce(_ out: MemberOutput) {}
 }
