@@ -103,16 +103,22 @@ private final class OpenBody: ByteChannelHandler, Sendable {
   /// is there.
   @Test func messagesOfSnapshotsShareTheBudgetUntilTheirDatabasesAreThere() async throws {
     let node = try await TestNode(0xb1) { $0.postedBytes = 8_000_000 }
+    // While it is saved nobody has to come on.
+    node.state.withLock { $0.sinkSavesFor = .seconds(2) }
     var bodies: [OpenBody] = []
     for sender in [0xa1, 0xa2] as [UInt64] {
-      bodies.append(try await snapshot(to: node, from: sender, bytes: 3_000_000))
+      let body = try await snapshot(to: node, from: sender, bytes: 3_000_000)
+      body.write(Self.piece)
+      bodies.append(body)
       try await eventually("the first") { node.state.withLock { !$0.sinks.isEmpty } }
     }
     for (done, body) in bodies.enumerated() {
-      try await eventually("the next") { node.state.withLock { $0.sinks.count } > done }
-      try await Task.sleep(for: .milliseconds(200))
+      try await eventually("the next") {
+        node.state.withLock {
+          $0.sinks.count > done && $0.sinks[done].state.withLock { $0.isFinished }
+        }
+      }
       #expect(node.state.withLock { $0.sinks.count } == done + 1)
-      body.write(Self.piece)
       try await eventually("the answer") { body.answer.hasPrefix("HTTP/1.1 204") }
     }
     #expect(node.state.withLock { $0.received.map(\.from) } == [0xa1, 0xa2])
