@@ -101,6 +101,12 @@ import Testing
       steps += 1
     }
     #expect(steps == 3 && hub.count == 0)
+    // The places are used anew, by others.
+    let next = hub.open()
+    out = WatchOutput()
+    for number in 0..<3 { hub.create(.init(key: Bytes("k\(number)")), on: next, now: 1, &out) }
+    #expect(out.messages.map(\.watchID) == [0, 1, 2])
+    #expect(hub.count == 3 && hub.checkInvariants() == nil)
   }
 
   @Test func progressWaitsForThoseThatBeginLater() {

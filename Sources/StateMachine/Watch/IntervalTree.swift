@@ -60,6 +60,9 @@ struct IntervalTree<Value: Sendable>: Sendable {
     free.append(at)
   }
 
+  /// Places that are kept while the tree is empty.
+  private static var nodesKept: Int { 1_024 }
+
   /// FNV-1a over both ends, mixed once more: neighbours must not get neighbouring priorities.
   private func priority(of interval: KeyInterval) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ seed
@@ -106,7 +109,12 @@ struct IntervalTree<Value: Sendable>: Sendable {
       switch (found, newValue) {
       case (let at?, let value?): self[at].value = value
       case (nil, let value?): insert(interval, value)
-      case (.some, nil): root = removed(interval, from: root)
+      case (.some, nil):
+        root = removed(interval, from: root)
+        if count == 0, nodes.count > Self.nodesKept {
+          nodes = []
+          free = []
+        }
       case (nil, nil): break
       }
     }

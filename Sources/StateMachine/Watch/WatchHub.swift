@@ -193,7 +193,16 @@ public struct WatchHub: Sendable {
     index.remove(id, from: watcher.group)
     self[id] = nil
     free.append(UInt32(truncatingIfNeeded: id.rawValue & 0xffff_ffff))
+    guard count == 0, places.count > Self.placesKept else { return }
+    // A million watchers are gone: so are their places. Names that are still known somewhere find nobody.
+    places = []
+    free = []
+    lagging = []
+    laggingHead = 0
   }
+
+  /// Places that are kept when nobody watches.
+  private static let placesKept = 1_024
 
   /// Takes a watcher out of a stream that goes on.
   mutating func end(_ id: WatcherID) {

@@ -52,6 +52,9 @@ public struct WatcherIndex: Sendable {
   /// Watchers in the index.
   public private(set) var count = 0
 
+  /// Groups that keep their place when nobody watches.
+  private static let groupsKept = 1_024
+
   /// - Parameter seed: unknown to clients, so that they cannot choose intervals that are slow to find.
   public init(seed: UInt64) { intervals = IntervalTree(seed: seed) }
 
@@ -116,6 +119,11 @@ public struct WatcherIndex: Sendable {
     guard let left = Self.take(id, from: found.members) else {
       set(interval, nil)
       free.append(group)
+      if count == 0, groups.count > Self.groupsKept {
+        groups = []
+        free = []
+        singles = [:]
+      }
       return
     }
     groups[Int(group)] = Group(interval: interval, members: left)
