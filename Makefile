@@ -27,7 +27,7 @@ help:
 	@echo 'make format        rewrite the sources in the house style'
 	@echo 'make proto         generate Sources/EtcdAPI/Generated from proto/'
 	@echo 'make sim SEED=7    cluster simulation of one seed; without SEED, FROM=1 SEEDS=200'
-	@echo 'make nightly       every crash image, more kills, random requests and seeds; about half an hour'
+	@echo 'make nightly       every crash image, more kills, random requests and seeds; most of an hour'
 	@echo 'make bench         ours and Go etcd side by side into benchmarks/RESULTS.md; QUICK=1 prints'
 	@echo 'make cost          instructions and allocations of a request against the accepted; ACCEPT=1'
 	@echo 'make clean         remove build products'
@@ -97,6 +97,7 @@ cost: setup-tests
 nightly: setup-tests
 	CRASH_POINTS=all $(SWIFT) test --filter 'SimulationTests.*Crash'
 	KILLS=400 REQUESTS=500000 $(SWIFT) test --skip-build --filter 'KillTests|DifferentialTests'
+	PAIRS=20000 $(SWIFT) test --skip-build --filter RevocationTests
 	PACKAGE=1 $(SWIFT) test --skip-build --filter PackageTests
 	$(MAKE) sim FROM=$$(date +%s) SEEDS=2000
 

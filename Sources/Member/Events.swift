@@ -26,6 +26,8 @@ public enum MemberEvent: Sendable {
   case resume
   /// Go on with the compaction that `wantsCompaction` announced.
   case compact
+  /// The interval that `wantsCommit` announced is over: what waits is to be written to the backend.
+  case commit
   /// Messages from peers.
   case receive([Raftpb.Message])
   /// A write to the log, and everything in it, is durable.
@@ -165,6 +167,9 @@ public struct MemberOutput: Sendable {
   /// A compaction is under way: leave `compact` after a pause, in which requests have the processor
   /// and the disk to themselves. Asked for once until that event comes.
   public var wantsCompaction = false
+  /// Something was applied that the backend does not hold: leave `commit` when its interval is over.
+  /// Asked for once until that event comes, and never by a member without writes.
+  public var wantsCommit = false
   /// The member cannot go on: replicated state contradicts the disk.
   public var fatal: String?
 }

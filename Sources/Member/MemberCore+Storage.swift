@@ -152,6 +152,18 @@ extension MemberCore {
     out.freeze = store.freeze(appliedIndex: applied.index, term: applied.term)
   }
 
+  /// Whether something was applied that no batch took along.
+  var isBackendBehind: Bool {
+    store.hasPending || (freezing ?? durable).index < applied.index
+  }
+
+  /// What no batch took along waits for the end of an interval, which begins now unless one is under way.
+  mutating func askForCommit(_ out: inout MemberOutput) {
+    guard !commitAsked, !commitDue, isBackendBehind else { return }
+    commitAsked = true
+    out.wantsCommit = true
+  }
+
   mutating func maybeSnapshot(_ out: inout MemberOutput) {
     guard savingSnapshot == nil, !isInstalling, durable.index > snapshotIndex,
       durable.index.entries(behind: snapshotIndex) >= config.snapshotCount

@@ -38,9 +38,8 @@ public struct MemberCore: Sendable {
     /// for what a commit writes.
     /// - Source: etcd's default of `--experimental-compaction-batch-limit`.
     public var compactionBatchRows = 1_000
-    /// Ticks between two commits of the backend, and rows at which one comes earlier. The log holds
-    /// everything meanwhile; each commit costs two fsyncs that the log's own have to wait for.
-    public var commitTicks = 1
+    /// Rows not in the backend at which it is committed before `commit` comes. The log holds everything
+    /// meanwhile; each commit costs two fsyncs that the log's own have to wait for.
     public var commitRows = 10_000
     /// Bytes of rows after which the backend is committed.
     public var commitBytes = 32 << 20
@@ -136,6 +135,8 @@ public struct MemberCore: Sendable {
   var flushes: [(id: RequestID, index: LogIndex, withCompactions: Bool)] = []
   /// The backend is behind and should be written at the next chance.
   var commitDue = false
+  /// Whether `commit` was asked for and has not come.
+  var commitAsked = false
   /// Committed entries on their way into the state.
   var applyQueue = ApplyQueue()
   /// When the entry being applied began, for the observer.
@@ -247,6 +248,9 @@ public struct MemberCore: Sendable {
       writeNews(&out)
     case .resume: break
     case .compact: compactionPause = false
+    case .commit:
+      commitAsked = false
+      commitDue = commitDue || isBackendBehind
     case .receive(let messages): for message in messages { step(message) }
     case .appended(let append): didAppend(append)
     case .committed(let state): didCommit(state, &out)
@@ -294,6 +298,7 @@ public struct MemberCore: Sendable {
     tellNewRows(&out)
     // 8. The batch holds everything that was applied above; a raft snapshot is of what is durable.
     maybeFreeze(&out)
+    askForCommit(&out)
     maybeSnapshot(&out)
     if applyQueue.bulk != nil { out.wantsMore = true }
     out.status = status
@@ -315,7 +320,6 @@ public struct MemberCore: Sendable {
   private mutating func tick(_ out: inout MemberOutput) {
     ticks += 1
     node.tick()
-    if ticks % config.commitTicks == 0 { commitDue = true }
     writeNews(&out)
     expireWaiting(&out)
     tickLeases(&out)

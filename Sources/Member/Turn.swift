@@ -28,10 +28,20 @@ public protocol TurnSink {
   func membershipChanged(_ changes: [Membership.Change])
   /// Everything that is news and nothing more: leader, version, leases, compaction, removal.
   func announce(_ out: MemberOutput)
-  /// An event to be left for the core: at once, or after the pause of a compaction.
-  func later(_ event: MemberEvent, afterPause: Bool)
+  /// An event to be left for the core after some time.
+  func later(_ event: MemberEvent, after delay: TurnDelay)
   /// Nothing more is done: the member's disk and memory may disagree.
   func fail(_ reason: String)
+}
+
+/// When an event that a turn asked for is to come.
+public enum TurnDelay: Sendable {
+  /// Behind what waits.
+  case none
+  /// After the pause between two steps of a compaction.
+  case compactionPause
+  /// After the interval of the backend's commits.
+  case commitInterval
 }
 
 extension MemberOutput {
@@ -69,7 +79,8 @@ extension MemberOutput {
     if !sendSnapshots.isEmpty { sink.send(sendSnapshots) }
     sink.announce(self)
     // 9. What the core asked for comes behind everything that this turn left for it.
-    if wantsMore { sink.later(.resume, afterPause: false) }
-    if wantsCompaction { sink.later(.compact, afterPause: true) }
+    if wantsMore { sink.later(.resume, after: .none) }
+    if wantsCompaction { sink.later(.compact, after: .compactionPause) }
+    if wantsCommit { sink.later(.commit, after: .commitInterval) }
   }
 }

@@ -1,6 +1,9 @@
+import Bytes
+import EtcdAPI
 import EtcdConfig
 import Foundation
 import GoText
+import Protobuf
 import Testing
 
 @testable import EtcdServer
@@ -111,6 +114,28 @@ import Testing
     }
   }
 
+  /// Data that members disagree about is no reason to restart one, and one not to ask it.
+  @Test func aCorruptMemberLivesAndIsNotReady() async throws {
+    typealias API = Etcdserverpb
+    try await withServer { server in
+      let alarm = API.AlarmRequest(action: .activate, memberID: 0, alarm: .corrupt)
+      _ = try await server.unary(API.MaintenanceService.alarm.path, alarm.encoded())
+      let ready = try await server.ask("GET", "/readyz")
+      #expect(ready.status == 503)
+      #expect(
+        ready.text == "[-]data_corruption failed: alarm activated: CORRUPT\n"
+          + "[+]serializable_read ok\n[+]linearizable_read ok\n[+]non_learner ok\n\n")
+      let alone = try await server.ask("GET", "/readyz/data_corruption")
+      #expect(alone.status == 503)
+      #expect(alone.text == "[-]data_corruption failed: alarm activated: CORRUPT\n\n")
+      #expect(try await server.ask("GET", "/readyz?exclude=data_corruption").text == "ok\n")
+      #expect(try await server.ask("GET", "/livez").text == "ok\n")
+      let page = try await server.ask("GET", "/metrics").text
+      #expect(
+        page.contains("etcd_server_healthcheck{name=\"data_corruption\",type=\"readyz\"} 0\n"))
+    }
+  }
+
   /// A member without a quorum: probes of the member itself succeed, those of its cluster do not.
   @Test func aMemberWithoutLeaderLivesAndIsNotReady() async throws {
     let server = try ServerUnderTest(isAlone: false)
@@ -217,6 +242,17 @@ import Testing
     #expect(!server.messages.contains("ready to serve client requests"))
     #expect(server.messages.contains("serving peer traffic"))
     await server.stop()
+  }
+
+  /// Clients decide by the text what they may use: the Kubernetes API server asks for watch progress from
+  /// 3.5.13 on. A change must be meant, so it is written here once more.
+  @Test func theVersionIsOneThatClientsKnow() async throws {
+    try await withServer { server in
+      let version = try await server.ask("GET", "/version")
+      #expect(version.text == #"{"etcdserver":"3.5.30","etcdcluster":"3.5.0"}"#)
+      let status = try await server.unary(Etcdserverpb.MaintenanceService.status.path, Bytes())
+      #expect(try Etcdserverpb.StatusResponse.decode(status).version == "3.5.30")
+    }
   }
 
   @Test func listenersMayBeForOneProtocol() async throws {

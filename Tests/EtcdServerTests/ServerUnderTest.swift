@@ -132,6 +132,19 @@ final class ServerUnderTest: Sendable {
     }
   }
 
+  /// Hands many calls to the services in one turn of their loop.
+  /// - Returns: how each ended.
+  func unary(_ path: String, _ request: Bytes, times: Int) async throws -> [GRPCStatus] {
+    try await onLoop { (loop, services) in
+      guard case .unary(let handler) = services.route(Bytes(path))?.handler else { throw Broken() }
+      let calls = (0..<times).map { _ in RecordedCall(loop, path) }
+      for call in calls { handler(UnaryCall(call), request) }
+      var statuses: [GRPCStatus] = []
+      for call in calls { statuses.append(await call.ended()) }
+      return statuses
+    }
+  }
+
   /// Hands a call to the services and gives it up in the same turn.
   /// - Returns: how many messages came back.
   func abandoned(_ path: String, _ request: Bytes) async throws -> Int {

@@ -121,7 +121,6 @@ private final class Answers: MemberHostDelegate {
     raft.maxInflightMessages = 16
     raft.random = SplitMix64(seed: 1)
     var config = MemberCore.Config(raft: raft)
-    config.commitTicks = 1
     config.commitRows = 8
     var core = try MemberCore(
       config, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,

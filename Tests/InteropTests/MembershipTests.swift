@@ -89,11 +89,19 @@ import Testing
     third.start()
     let id = try #require(
       learner.output.firstMatch(of: /Member\s+([0-9a-f]+) added/).map { String($0.1) })
+    if joinersAreOurs {
+      // Whoever balances requests is told that a learner serves none.
+      let ready = { httpGet("\(third.endpoint)/readyz/non_learner") }
+      let deadline = Date().addingTimeInterval(20)
+      while ready() == nil, Date() < deadline { usleep(50_000) }
+      #expect(ready() == "[-]non_learner failed: not supported for learner\n\n")
+    }
     let promoted = eventually(["member", "promote", id])
     #expect(promoted.status == 0, "\(promoted)")
     let twice = ctlRun(["member", "promote", id])
     #expect(twice.error.contains("can only promote a learner member"), "\(twice)")
     try third.waitHealthy()
+    if joinersAreOurs { #expect(httpGet("\(third.endpoint)/readyz/non_learner") == "ok\n") }
     #expect(hashKV(third, revision: 32) == hashKV(first, revision: 32))
 
     let removed = eventually(["member", "remove", id])
@@ -105,5 +113,57 @@ import Testing
     let list = ctlRun(["member", "list"]).output.split(separator: "\n")
     #expect(list.count == 2 && list.allSatisfy { $0.contains("started") }, "\(list)")
     #expect(ctlRun(["put", "after", "v"]).status == 0)
+  }
+
+  /// Three members with one stopped could not lose another once there are four: refused, by etcd as here.
+  @Test(
+    .enabled(if: Binaries.go35 != nil && Binaries.ctl35 != nil), arguments: [true, false])
+  func aMemberThatIsDownKeepsAnotherOut(isOurs: Bool) throws {
+    let cluster = Cluster(
+      Array(repeating: isOurs ? Binaries.ours : try #require(Binaries.go35), count: 3))
+    try cluster.start()
+    // A member counts after five seconds of connection, and no longer once it is stopped.
+    let learner = add("learner", to: cluster, more: ["--learner"], patiently: true)
+    let id = try #require(
+      learner.output.firstMatch(of: /Member\s+([0-9a-f]+) added/).map { String($0.1) }, "\(learner)"
+    )
+    #expect(cluster.ctl(["member", "remove", id], at: cluster.members[0]).status == 0)
+    cluster.members[2].stop()
+    let added = add("fourth", to: cluster)
+    #expect(added.error.contains("etcdserver: unhealthy cluster"), "\(added)")
+    let list = cluster.ctl(["member", "list"], at: cluster.members[0]).output
+    #expect(list.split(separator: "\n").count == 3, "\(list)")
+    cluster.members[2].start()
+    try cluster.members[2].waitHealthy()
+    let healed = add("fourth", to: cluster, patiently: true)
+    #expect(healed.status == 0, "\(healed)")
+  }
+
+  /// Of four members three are a quorum of five: one that is down keeps nobody out, and the newcomer, which
+  /// does not work yet, keeps the next one out.
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func oneOfFourMembersMayBeDown() throws {
+    let cluster = Cluster(Array(repeating: Binaries.ours, count: 4))
+    try cluster.start()
+    cluster.members[3].stop()
+    let first = add("fifth", to: cluster, patiently: true)
+    #expect(first.status == 0, "\(first)")
+    let second = add("sixth", to: cluster, port: 2)
+    #expect(second.error.contains("etcdserver: unhealthy cluster"), "\(second)")
+    #expect(cluster.ctl(["put", "after", "v"], at: cluster.members[1]).status == 0)
+  }
+
+  /// Asks the first member to add one that never starts.
+  /// - Parameter patiently: whether to ask again until it is added.
+  private func add(
+    _ name: String, to cluster: Cluster, port: Int = 1, more: [String] = [],
+    patiently: Bool = false
+  ) -> Finished {
+    let words = ["member", "add", name, "--peer-urls", "http://127.0.0.1:\(port)"] + more
+    let deadline = Date().addingTimeInterval(20)
+    while true {
+      let done = cluster.ctl(words, at: cluster.members[0])
+      guard patiently, done.status != 0, Date() < deadline else { return done }
+      usleep(200_000)
+    }
   }
 }

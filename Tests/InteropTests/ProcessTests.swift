@@ -164,6 +164,63 @@ import Testing
     #expect(cluster.members[0].log.contains("successfully notified init daemon"))
   }
 
+  /// As the first process of a container it cannot end by the signal, which the kernel keeps from it:
+  /// exit code 0, as by Go.
+  @Test(.enabled(if: Binaries.canUnshare)) func theFirstProcessEndsWithZero() throws {
+    let scratch = Scratch()
+    let ports = freePorts(2)
+    let (client, peer) = ("http://127.0.0.1:\(ports[0])", "http://127.0.0.1:\(ports[1])")
+    let process = Foundation.Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
+    process.arguments = [
+      "--pid", "--fork", "--mount-proc", "--kill-child", Binaries.ours, "--data-dir",
+      scratch.path + "/d", "--listen-client-urls", client, "--advertise-client-urls", client,
+      "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster",
+      "default=\(peer)",
+    ]
+    let log = scratch.path + "/log"
+    _ = FileManager.default.createFile(atPath: log, contents: nil)
+    process.standardOutput = FileHandle(forWritingAtPath: log)
+    process.standardError = process.standardOutput
+    try process.run()
+    func text() -> String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
+    let deadline = Date().addingTimeInterval(30)
+    while process.isRunning, !text().contains("ready to serve client requests"), Date() < deadline {
+      usleep(10_000)
+    }
+    // The child of `unshare`, which passes its end on.
+    let parent = process.processIdentifier
+    let children = try String(
+      contentsOfFile: "/proc/\(parent)/task/\(parent)/children", encoding: .utf8)
+    let child = try #require(Int32(children.split(separator: " ").first ?? ""), "\(text())")
+    kill(child, SIGTERM)
+    process.waitUntilExit()
+    #expect(process.terminationReason == .exit)
+    #expect(process.terminationStatus == 0)
+    #expect(text().contains("\"signal\":\"terminated\""))
+  }
+
+  /// Others could read the keys: told, as by etcd, with the mode that it should have.
+  @Test func aDirectoryThatOthersMayReadIsTold() throws {
+    let scratch = Scratch()
+    let directory = scratch.path + "/open"
+    try FileManager.default.createDirectory(
+      atPath: directory, withIntermediateDirectories: false,
+      attributes: [.posixPermissions: 0o777])
+    // What the process creates is subject to its umask; the directory was made before.
+    try FileManager.default.setAttributes([.posixPermissions: 0o777], ofItemAtPath: directory)
+    let (cluster, process) = try started(["--data-dir", directory])
+    end(process, by: SIGTERM)
+    let line =
+      cluster.members[0].log.split(separator: "\n")
+      .first { $0.contains("\"msg\":\"check file permission\"") } ?? ""
+    #expect(line.contains("\"level\":\"warn\""), "\(cluster.members[0].log.suffix(2000))")
+    #expect(line.contains("the permission is \\\"drwxrwxrwx\\\""), "\(line)")
+    let (own, second) = try started()
+    end(second, by: SIGTERM)
+    #expect(!own.members[0].log.contains("check file permission"))
+  }
+
   @Test func tooFewDescriptorsAreTold() {
     let limited = run(
       "/bin/sh",

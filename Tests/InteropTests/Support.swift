@@ -73,6 +73,13 @@ enum Binaries {
   }()
 }
 
+extension Binaries {
+  /// Whether a process may have a numbering of processes of its own here.
+  static let canUnshare: Bool =
+    FileManager.default.isExecutableFile(atPath: "/usr/bin/unshare")
+    && run("/usr/bin/unshare", ["--pid", "--fork", "--mount-proc", "/bin/true"]).status == 0
+}
+
 /// Output of a program that ended.
 struct Finished: Equatable {
   var status: Int32

@@ -96,7 +96,7 @@ import Testing
       var random = SplitMix64(seed: UInt64(operation))
       let second = disk.crashed(.lost, &random)
       let member = try script.open(second)
-      member.post(.tick)
+      member.tick()
       _ = try member.settle()
       let third = second.crashed(.lost, &random)
       try verify(third, script, progress, reference, "operation \(operation)")

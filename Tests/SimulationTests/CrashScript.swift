@@ -72,7 +72,7 @@ struct CrashScript {
   /// Ticks until the member leads.
   func lead(_ member: SimulatedMember) throws {
     for _ in 0..<100 {
-      member.post(.tick)
+      member.tick()
       _ = try member.settle()
       if member.core.isLeader { return }
     }
@@ -108,7 +108,7 @@ struct CrashScript {
       progress.isAsking = false
       progress.states.append(try state(member))
       if number % 3 == 0 {
-        member.post(.tick)
+        member.tick()
         _ = try member.settle()
       }
     }

@@ -19,7 +19,7 @@ import Testing
     let member = try SimulatedMember(
       disk, founders: [info], own: info, options: options, milliseconds: 1, seed: 1)
     for _ in 0..<30 {
-      member.post(.tick)
+      member.tick()
       _ = try member.settle()
     }
     #expect(member.core.isLeader)
@@ -91,7 +91,7 @@ import Testing
     let member = try start(SimulatedFileSystem())
     for number in 0..<40 {
       _ = put(member, "k\(number)")
-      member.post(.tick)
+      member.tick()
       _ = try member.settle()
     }
     let change = member.makeRequestID()
@@ -127,7 +127,7 @@ import Testing
             type: .appResp, to: 1, from: 2, term: status.term.rawValue, index: probe, reject: true,
             rejectHint: 0)
         ]))
-      member.post(.tick)
+      member.tick()
       try work(storage: false)
     }
     #expect(sent.isEmpty, "sent \(sent.count) snapshots that do not hold the receiver")

@@ -27,7 +27,7 @@ import Testing
   }
 
   private func tick(_ member: SimulatedMember) throws {
-    member.post(.tick)
+    member.tick()
     _ = try member.settle()
   }
 
@@ -144,7 +144,7 @@ import Testing
     #expect(isHeld, "two seconds are not over before the 21st tick is")
     // The tick that ends it and the renewal come in one turn.
     let id = member.makeRequestID()
-    member.post(.tick)
+    member.tick()
     member.post(.askLeases([LeaseQuestion(id: id, .renew(7))]))
     let replies = try member.settle().replies
     guard case .failed(.leaseNotFound) = replies.first(where: { $0.id == id })?.outcome else {

@@ -40,7 +40,7 @@ import Testing
     }
 
     func tick() throws {
-      for id in members.keys.sorted() { members[id]!.post(.tick) }
+      for id in members.keys.sorted() { members[id]!.tick() }
       try settle()
     }
 

@@ -468,9 +468,14 @@ extension MemberHost: TurnSink {
     if out.removedSelf { delegate?.removedFromCluster() }
   }
 
-  func later(_ event: MemberEvent, afterPause: Bool) {
-    guard afterPause else { return post(event) }
-    loop.execute { self.loop.schedule(after: self.pace.compaction) { self.post(event) } }
+  func later(_ event: MemberEvent, after delay: TurnDelay) {
+    let time: Duration
+    switch delay {
+    case .none: return post(event)
+    case .compactionPause: time = pace.compaction
+    case .commitInterval: time = pace.commit
+    }
+    loop.execute { self.loop.schedule(after: time) { self.post(event) } }
   }
 
   func fail(_ reason: String) { stop(reason) }

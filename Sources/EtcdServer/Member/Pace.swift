@@ -7,6 +7,9 @@ extension MemberHost {
   struct Pace: Sendable {
     /// Between two steps of a compaction, in which others have the processor and the disk.
     var compaction = Duration.milliseconds(1)
+    /// Longest time that an applied change waits for a commit to the backend.
+    /// - Source: etcd `backend.defaultBatchInterval`.
+    var commit = Duration.milliseconds(100)
     /// Nanoseconds after which a turn of the core is worth a line in the log.
     var slowTurn: UInt64 = 100_000_000
 
@@ -19,6 +22,7 @@ extension MemberHost {
       compaction = Self.pause(
         config.compactionSleepInterval, batch: config.compactionBatchLimit,
         step: core.compactionStepKeys)
+      if config.backendBatchInterval > .zero { commit = config.backendBatchInterval }
     }
 
     /// - Parameters:
@@ -59,6 +63,7 @@ enum TurnText {
     case .flush: ("flush", 1)
     case .resume: ("resume", 1)
     case .compact: ("compaction-step", 1)
+    case .commit: ("commit", 1)
     case .receive(let messages): ("receive", messages.count)
     case .appended: ("appended", 1)
     case .committed: ("committed", 1)

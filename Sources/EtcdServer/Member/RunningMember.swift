@@ -93,7 +93,7 @@ final class RunningMember: @unchecked Sendable {
     // Free pages take what comes first.
     let growth = Swift.max(coming - (sizes.total - sizes.inUse), 0)
     guard sizes.total + cost < quota, sizes.total + growth + cost < quota else {
-      raiseAlarm(.nospace)
+      raiseNoSpaceAlarm()
       throw .noSpace
     }
     shared.proposedBytes.add(cost, ordering: .relaxed)
@@ -104,14 +104,22 @@ final class RunningMember: @unchecked Sendable {
     if config.quota != nil { shared.proposedBytes.subtract(cost, ordering: .relaxed) }
   }
 
-  private func raiseAlarm(_ type: Etcdserverpb.AlarmType) {
-    let own = Etcdserverpb.AlarmMember(memberID: host.memberID.rawValue, alarm: type)
+  /// One proposal is under way at a time, however many requests are refused meanwhile; the next refusal
+  /// tries again when it failed.
+  private func raiseNoSpaceAlarm() {
+    let own = Etcdserverpb.AlarmMember(memberID: host.memberID.rawValue, alarm: .nospace)
     guard !host.status.alarms.contains(own) else { return }
+    guard !shared.isRaisingAlarm.exchange(true, ordering: .relaxed) else { return }
     let request = Etcdserverpb.AlarmRequest(
-      action: .activate, memberID: host.memberID.rawValue, alarm: type)
+      action: .activate, memberID: own.memberID, alarm: own.alarm)
     let id = requests.makeID()
-    logger.warn("alarm raised", [LogField("alarm", .string("\(type)"))])
-    requests.propose(id: id, RaftRequest.encode(.alarm, request.encoded(), id: id)) { _, _ in }
+    logger.warn("alarm raised", [LogField("alarm", .string("\(own.alarm)"))])
+    requests.propose(id: id, RaftRequest.encode(.alarm, request.encoded(), id: id)) {
+      [shared, logger] outcome, _ in
+      shared.isRaisingAlarm.store(false, ordering: .relaxed)
+      guard case .failed(let error) = outcome else { return }
+      logger.warn("failed to raise the alarm NOSPACE", [LogField("error", .error(error))])
+    }
   }
 
   /// Counters of a method.

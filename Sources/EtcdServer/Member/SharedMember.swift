@@ -16,6 +16,8 @@ final class SharedMember: Sendable {
   let peers: any PeerGateway
   /// Bytes that requests under way may add to the backend.
   let proposedBytes = Atomic(0)
+  /// Whether the alarm that the quota is used up is on its way through the log.
+  let isRaisingAlarm = Atomic(false)
   /// Tells the log about cluster versions.
   let versionLog: ClusterVersionLog
   /// Reads that take long.

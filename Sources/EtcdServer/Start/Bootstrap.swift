@@ -116,8 +116,6 @@ enum Bootstrap {
     core.requestTicks = (5000 + 2 * config.electionTimeout) / tick
     core.readRetryTicks = Swift.max(500 / tick, 1)
     core.tickMilliseconds = tick
-    let interval = config.backendBatchInterval.nanoseconds / 1_000_000
-    if interval > 0 { core.commitTicks = Swift.max(Int(clamping: interval) / tick, 1) }
     if config.backendBatchLimit > 0 { core.commitRows = config.backendBatchLimit }
     core.compactionBatchRows = Swift.max(config.compactionBatchLimit, 1)
     core.compactionStepKeys = Swift.min(core.compactionStepKeys, core.compactionBatchRows)

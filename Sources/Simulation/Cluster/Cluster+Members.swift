@@ -89,6 +89,15 @@ extension Cluster {
     post(.tick, to: id, by: .core)
   }
 
+  /// The timer of the backend's commits, on the thread of the clock.
+  func commit(_ id: MemberID) {
+    let node = nodes[id]!
+    guard now >= node.pausedUntil else {
+      return queue.add(.commit(id, life: node.life), at: node.pausedUntil)
+    }
+    post(.commit, to: id, by: .core)
+  }
+
   func post(_ event: MemberEvent, to id: MemberID, by thread: MemberThread = .loop) {
     guard let member = nodes[id]?.member else { return }
     member.post(event, by: thread)
@@ -147,6 +156,11 @@ extension Cluster {
     if out.leaderChanged { counters.elections += 1 }
     if out.removedSelf { sayGoodbye(id) }
     if out.compacted != nil { counters.compactions += 1 }
+    if member.takeCommitRequest() {
+      // Runs are short: a commit about every tick makes them meet more states of the backend.
+      queue.add(
+        .commit(id, life: nodes[id]!.life), at: now + 1 + random.below(2 * Self.tickUnits))
+    }
     verify(id, member, before: before)
     verifyLeases(id, member)
     verifyView(id, member)

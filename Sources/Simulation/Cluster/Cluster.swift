@@ -141,6 +141,7 @@ public final class Cluster {
     note(UInt64(now))
     switch action {
     case .tick(let id, let life): if nodes[id]!.life == life { tick(id) }
+    case .commit(let id, let life): if nodes[id]!.life == life { commit(id) }
     case .turn(let id, let life): if nodes[id]!.life == life { turn(id) }
     case .log(let id, let life): if nodes[id]!.life == life { runLog(id) }
     case .loop(let id, let life): if nodes[id]!.life == life { runLoop(id) }

@@ -4,6 +4,8 @@ import EtcdAPI
 struct EventQueue {
   enum Action {
     case tick(MemberID, life: Int)
+    /// The interval of the backend's commits is over.
+    case commit(MemberID, life: Int)
     /// The core handles what waits in its inbox.
     case turn(MemberID, life: Int)
     case log(MemberID, life: Int)

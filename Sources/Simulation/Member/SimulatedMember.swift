@@ -33,6 +33,8 @@ public final class SimulatedMember {
     public var segmentsKept = 2
     public var snapshotsKept = 2
     public var compactionStepKeys = 3
+    /// Rows at which the backend is committed before its interval is over.
+    public var commitRows = 10_000
     /// Milliseconds between two checkpoints of a lease; `nil` = none.
     public var leaseCheckpointInterval: Int?
     public var leaseCheckpointPersist = false
@@ -85,6 +87,8 @@ public final class SimulatedMember {
   private var logQueue = LogQueue()
   private var storageJobs: [StorageJob] = []
   private var failure: MemberFailure?
+  /// Whether the core waits for the end of the interval of its backend's commits.
+  private var wantsCommit = false
 
   /// Opens the member, or founds it when the disk holds none.
   /// - Parameters:
@@ -122,10 +126,9 @@ public final class SimulatedMember {
     raft.random = SplitMix64(seed: seed)
     var config = MemberCore.Config(raft: raft)
     config.snapshotCount = options.snapshotCount
-    // Runs are short: a commit at every tick makes them meet more states of the backend.
-    config.commitTicks = 1
     config.catchUpEntries = options.catchUpEntries
     config.compactionStepKeys = options.compactionStepKeys
+    config.commitRows = options.commitRows
     config.compactionBatchRows = 2
     // So small that deletions of a few keys take several turns.
     config.applyStepKeys = 1
@@ -169,6 +172,19 @@ public final class SimulatedMember {
   /// Leaves an event for the core. The start counts as a turn of the core's own thread.
   public func post(_ event: MemberEvent, by thread: MemberThread = .loop) {
     attend(inbox.leave([event]), thread)
+  }
+
+  /// One interval of both clocks passes: that of ticks, and that of the backend's commits when the core
+  /// waits for it.
+  public func tick() {
+    post(.tick)
+    if takeCommitRequest() { post(.commit) }
+  }
+
+  /// Whether the core asked for a `commit` since the last call: whoever has the clock leaves one later.
+  public func takeCommitRequest() -> Bool {
+    defer { wantsCommit = false }
+    return wantsCommit
   }
 
   private func attend(_ duty: CoreInbox.Duty, _ thread: MemberThread) {
@@ -331,7 +347,9 @@ extension SimulatedMember: TurnSink {
   }
   public func save(_ snapshot: Raftpb.Snapshot) { logQueue.add(snapshot) }
   public func commit(_ batch: FrozenBatch) { storageJobs.append(.commit(batch)) }
-  public func later(_ event: MemberEvent, afterPause: Bool) { post(event, by: thread) }
+  public func later(_ event: MemberEvent, after delay: TurnDelay) {
+    if case .commitInterval = delay { wantsCommit = true } else { post(event, by: thread) }
+  }
   public func fail(_ reason: String) { failure = MemberFailure(reason) }
 
   public func send(_ messages: [Raftpb.Message]) { handOver(.messages(messages)) }

@@ -116,7 +116,16 @@ import Testing
         rejectHint: .max),
       .init(type: .unrecognized(99), to: ids[0], from: ids[1], term: term),
     ]
-    for message in messages { _ = try post(cluster, cluster.members[0], message) }
+    // The attack arrived: the transport refuses it, or takes it and drops what no member can apply.
+    let statuses = try messages.map { try post(cluster, cluster.members[0], $0) }
+    let refused = Array(repeating: 500, count: 8)
+    #expect(statuses == refused + Array(repeating: 204, count: 7) + [500])
+    let log = cluster.members[0].log
+    func lines(_ message: String) -> Int {
+      log.split(separator: "\n").count { $0.contains("\"msg\":\"\(message)\"") }
+    }
+    #expect(lines("failed to process Raft message") == 9)
+    #expect(lines("dropped Raft message; its entries cannot be applied") == 3)
     try victims.check()
     for member in cluster.members {
       #expect(cluster.ctl(["put", "a", "b"], at: member).status == 0)

@@ -13,16 +13,31 @@ import Testing
 /// leader is the one it was, every member serves, and memory stays within a bound.
 final class Victims {
   let cluster: Cluster
+  private let scratch = Scratch()
   private let processes: [Int32]
   private let leader: String
   private let memory: [Int]
 
-  init(members: Int = 3, extra: [String] = []) throws {
+  /// - Parameters:
+  ///   - each: flags of a member by its number.
+  ///   - descriptors: limit of open files of each member.
+  init(
+    members: Int = 3, extra: [String] = [], each: (Int) -> [String] = { _ in [] },
+    descriptors: Int? = nil
+  ) throws {
+    var binary = Binaries.ours
+    if let descriptors {
+      // The shell becomes the member, which keeps its process id.
+      binary = scratch.path + "/limited"
+      try "#!/bin/sh\nulimit -n \(descriptors)\nexec '\(Binaries.ours)' \"$@\"\n"
+        .write(toFile: binary, atomically: false, encoding: .utf8)
+      try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: binary)
+    }
     // Quick hashing and the usual clock: a debug build on a busy machine must not lose its leader alone.
     cluster = Cluster(
-      Array(repeating: Binaries.ours, count: members),
+      Array(repeating: binary, count: members),
       extra: ["--bcrypt-cost", "4", "--election-timeout", "3000", "--heartbeat-interval", "100"]
-        + extra)
+        + extra, each: each)
     try cluster.start()
     processes = cluster.members.map(\.pid)
     leader = Self.leader(cluster)
@@ -107,6 +122,16 @@ final class Attacker {
     var buffer = [UInt8](repeating: 0, count: 65_536)
     let count = recv(descriptor, &buffer, buffer.count, 0)
     return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : ""
+  }
+
+  /// Everything until the other side closes, or sends nothing within the limit.
+  func receiveAll() -> String {
+    var text = ""
+    while true {
+      let piece = receive()
+      if piece.isEmpty { return text }
+      text += piece
+    }
   }
 }
 
