@@ -46,13 +46,17 @@ public final class PeerTransport: @unchecked Sendable {
 
   // MARK: members
 
-  /// Starts streams to a member of the cluster. Known members and URLs that cannot be used are
-  /// ignored; the latter are logged.
+  /// Starts streams to a member of the cluster; a known one gets the URLs, as by `updatePeer`, when they are
+  /// others. URLs that cannot be used are logged and ignored.
   public func addPeer(id: MemberID, urls: [String]) {
     onLoop { [self] in
-      guard !stopped, peers[id] == nil, id != .none, id != context.localID,
-        let parsed = parse(id, urls)
-      else { return }
+      guard !stopped, id != .none, id != context.localID, let parsed = parse(id, urls) else {
+        return
+      }
+      if let known = peers[id] {
+        if !known.picker.holds(parsed) { update(known, parsed) }
+        return
+      }
       remotes.removeValue(forKey: id)?.stop()
       peers[id] = Peer(id: id, urls: parsed, context: context)
       context.logger.info(
@@ -68,14 +72,18 @@ public final class PeerTransport: @unchecked Sendable {
   public func updatePeer(id: MemberID, urls: [String]) {
     onLoop { [self] in
       guard let peer = peers[id], let parsed = parse(id, urls) else { return }
-      peer.update(parsed)
-      context.logger.info(
-        "updated remote peer",
-        [
-          .id("local-member-id", context.localID), .id("updated-remote-peer-id", id),
-          LogField("updated-remote-peer-urls", .strings(urls)),
-        ])
+      update(peer, parsed)
     }
+  }
+
+  private func update(_ peer: Peer, _ urls: [PeerURL]) {
+    peer.update(urls)
+    context.logger.info(
+      "updated remote peer",
+      [
+        .id("local-member-id", context.localID), .id("updated-remote-peer-id", peer.id),
+        LogField("updated-remote-peer-urls", .strings(urls.map(\.text))),
+      ])
   }
 
   /// Closes the streams of a member.
