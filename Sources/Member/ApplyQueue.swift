@@ -27,6 +27,11 @@ struct ApplyQueue: Sendable {
   private var position = 0
   var bulk: Bulk?
 
+  /// The lease whose keys are being deleted: it is none any more, and whoever leads still knows its deadline.
+  var leavingLease: LeaseID? {
+    if case .revocation(let lease, _)? = bulk?.work { lease } else { nil }
+  }
+
   mutating func add(_ message: Raftpb.Message) { messages.append(message) }
 
   /// The next entry; `nil` when a message, or everything, is done.
