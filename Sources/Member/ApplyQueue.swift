@@ -9,6 +9,9 @@ struct ApplyQueue: Sendable {
     let entry: Raftpb.Entry
     /// Id of its request.
     let id: RequestID
+    let operation: ApplyOperation
+    /// Nanoseconds that its steps of earlier turns took.
+    var spent: UInt64 = 0
     /// What readers see until it is over.
     let before: StoreSnapshot
     var work: Work
