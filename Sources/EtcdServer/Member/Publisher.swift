@@ -61,6 +61,9 @@ final class Publisher: @unchecked Sendable {
     timer?.cancel()
   }
 
+  /// Between a publication that was refused and the next: an overloaded member refuses at once.
+  private static let pause: Duration = .milliseconds(100)
+
   /// Repeats until the request was applied.
   private func publish() {
     guard !isStopped else { return }
@@ -74,7 +77,10 @@ final class Publisher: @unchecked Sendable {
       path: "/0/members/\(info.hexID)/attributes", value: value, id: id)
     member.requests.propose(id: id, data) { [weak self] outcome, _ in
       guard let self else { return }
-      guard case .done = outcome else { return publish() }
+      guard case .done = outcome else {
+        member.loop.schedule(after: Self.pause) { [weak self] in self?.publish() }
+        return
+      }
       isPublished = true
       member.logger.info(
         "published local member to cluster through raft",
