@@ -24,9 +24,14 @@ extension MemberCore {
     waitingOrder.append(Waiting(id: id, startTick: ticks))
   }
 
-  /// Hands proposals to raft in one batch, once there is a leader to take them.
+  /// Hands proposals to raft in one batch, once there is a leader to take them. When raft refuses them they wait
+  /// for a tick, a commit or another leader: they may be very many.
   mutating func proposeParked(_ out: inout MemberOutput) {
     guard !parked.isEmpty, node.basicStatus.softState.lead != RaftNodeID.none else { return }
+    let status = node.basicStatus
+    let now = (tick: ticks, lead: status.softState.lead, commit: status.hardState.commit)
+    if let refusal = parkedRefusal, refusal == now { return }
+    parkedRefusal = nil
     var data: [Bytes] = []
     data.reserveCapacity(parked.count)
     // A request that gave up while it was parked is not proposed any more.
@@ -41,6 +46,7 @@ extension MemberCore {
     } catch {
       // Leadership is being handed over or the leader is full: they stay parked until their time.
       _ = error
+      parkedRefusal = now
     }
   }
 

@@ -106,6 +106,8 @@ public struct MemberCore: Sendable {
   var waitingHead = 0
   /// Proposals that came while no leader was known.
   var parked: [Proposal] = []
+  /// When raft refused them last: it would again before one of these changes.
+  var parkedRefusal: (tick: Int, lead: UInt64, commit: UInt64)?
   var reads = ReadQueue()
   var alarms = AlarmSet()
   /// Whether the cluster is on its way to an older version.
