@@ -136,6 +136,15 @@ extension MemberCore {
   /// - Source: etcd `EtcdServer.Range`, which goes past the applier that refuses.
   private var readResult: Result<StoreSnapshot, EtcdError> { .success(snapshot()) }
 
+  /// Reads that want a state as new as everything acknowledged.
+  mutating func read(_ ids: [RequestID], _ out: inout MemberOutput) {
+    guard reads.count + ids.count <= config.waitingMax else {
+      out.reads.append(batch(ids, .failure(.tooManyRequests)))
+      return
+    }
+    reads.add(ids, tick: ticks)
+  }
+
   /// Reads that accept the state of this member.
   func readLocal(_ ids: [RequestID], _ out: inout MemberOutput) {
     out.reads.append(batch(ids, readResult))

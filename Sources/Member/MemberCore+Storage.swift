@@ -106,6 +106,17 @@ extension MemberCore {
     }
   }
 
+  /// Answers once the backend holds what is applied now.
+  mutating func flush(_ id: RequestID, withCompactions: Bool, _ out: inout MemberOutput) {
+    guard flushes.count < config.appliedWaitsMax else {
+      out.replies.append(Reply(id: id, outcome: .failed(.tooManyRequests)))
+      return
+    }
+    flushes.append((id, applied.index, withCompactions))
+    commitDue = true
+    writeNews(&out)
+  }
+
   /// Answers those who wait for the backend.
   mutating func releaseFlushes(_ out: inout MemberOutput) {
     guard !flushes.isEmpty else { return }
