@@ -27,6 +27,10 @@ final class SharedMember: Sendable {
   let historyReader = WorkerThread(name: "etcd-watch")
   /// Hashes of this member's data.
   let hashes: HashStorage
+  /// Defragmentations that were asked for and are not over.
+  let defragmentations = Atomic(0)
+  /// The metrics of all listeners.
+  let metricsPage: MetricsPage
   /// What the gRPC health service says.
   let serving: ServingStatus
 
