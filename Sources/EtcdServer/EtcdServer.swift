@@ -146,6 +146,7 @@ public final class EtcdServer: @unchecked Sendable {
       onClusterChange: { [weak publisher, loop = first.loop] in
         loop.execute { [weak publisher] in publisher?.clusterChanged() }
       })
+    HTTPEndpoints.announce(shared)
     var calls: [GRPCServer] = []
     listeners.open(
       members.map { member in

@@ -48,6 +48,7 @@ final class SharedMember: Sendable {
     versionLog.begin(host)
     hashes = HashStorage(
       worker: worker, logger: logger, seconds: metrics.requests.hashAtRevision)
+    metricsPage = MetricsPage(metrics.registry)
     serving = ServingStatus(stopsOnDefrag: config.stopGRPCOnDefrag, logger)
     passwords = PasswordWorkers(cost: config.bcryptCost)
   }
