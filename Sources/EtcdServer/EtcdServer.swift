@@ -29,6 +29,8 @@ public final class EtcdServer: @unchecked Sendable {
   private let peerLoop = EventLoop(name: "etcd-peer")
   private let listeners: ServerListeners
   private var running: Running?
+  /// The core and the peers may both find it out.
+  private let isRemoved = Atomic(false)
   /// Called once when the member was removed from its cluster and must end.
   public var onRemoved: (@Sendable () -> Void)?
   /// Called once when clients are served.
@@ -165,8 +167,9 @@ public final class EtcdServer: @unchecked Sendable {
       downgrade: DowngradeMonitor(member: members[0]))
   }
 
-  /// The log says so, or a peer that knows it from its own.
+  /// The log says so, or a peer that knows it from its own; what comes first counts.
   private func wasRemoved() {
+    guard !isRemoved.exchange(true, ordering: .relaxed) else { return }
     logger.warn(
       "server error",
       [LogField("error", "the member has been permanently removed from the cluster")])
