@@ -191,8 +191,8 @@ public final class EtcdServer: @unchecked Sendable {
         + " v2. Please remove the content.")
   }
 
-  /// Ticks to skip so that an election can start soon: all but one timeout for a member that runs
-  /// alone, and of others only when they knew their cluster before.
+  /// Ticks to skip so that the first election can start soon: all but one of a timeout, unless the raft
+  /// snapshot names other members: they may have a leader, whom an early vote would disturb.
   private func skipTicks(_ boot: Bootstrap.Result) -> Int {
     let election = config.electionTimeout / config.heartbeatInterval
     guard config.initialElectionTickAdvance else { return 0 }

@@ -20,7 +20,7 @@ protocol MemberHostDelegate: AnyObject, Sendable {
   func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term)
   /// Called before the answers of the same turn.
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent])
-  /// Called before the answers of the same turn.
+  /// Called before the answers of the same turn, which may arrive first: they go to other loops.
   func membershipChanged(_ changes: [Membership.Change])
   /// Rows that became visible. - Parameter state: the store with them.
   func tell(_ rows: NewRows, _ state: () -> StoreSnapshot)
