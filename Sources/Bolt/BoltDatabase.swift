@@ -153,8 +153,9 @@ public final class BoltDatabase: Sendable {
   /// Open read transactions.
   public var openReaders: Int { shared.withLock { $0.readers.values.reduce(0, +) } }
 
-  /// Applies all changes atomically and durably: after it returns they survive a power cut, and when
-  /// it throws the file still holds the state before.
+  /// Applies all changes atomically and durably: after it returns they survive a power cut. When it throws
+  /// `argument` or `invalid`, nothing was changed; after `file`, the file holds the state before or, when the
+  /// last fsync or the mapping behind it failed, perhaps the new one.
   ///
   /// - Throws: `argument` for an empty or too long key; `invalid` for a damaged page on the way;
   ///   `file` when a write or fsync failed, after which every further commit is refused.

@@ -29,6 +29,8 @@ public final class EtcdServer: @unchecked Sendable {
   private let peerLoop = EventLoop(name: "etcd-peer")
   private let listeners: ServerListeners
   private var running: Running?
+  /// The core and the peers may both find it out.
+  private let isRemoved = Atomic(false)
   /// Called once when the member was removed from its cluster and must end.
   public var onRemoved: (@Sendable () -> Void)?
   /// Called once when clients are served.
@@ -146,6 +148,7 @@ public final class EtcdServer: @unchecked Sendable {
       onClusterChange: { [weak publisher, loop = first.loop] in
         loop.execute { [weak publisher] in publisher?.clusterChanged() }
       })
+    HTTPEndpoints.announce(shared)
     var calls: [GRPCServer] = []
     listeners.open(
       members.map { member in
@@ -164,8 +167,9 @@ public final class EtcdServer: @unchecked Sendable {
       downgrade: DowngradeMonitor(member: members[0]))
   }
 
-  /// The log says so, or a peer that knows it from its own.
+  /// The log says so, or a peer that knows it from its own; what comes first counts.
   private func wasRemoved() {
+    guard !isRemoved.exchange(true, ordering: .relaxed) else { return }
     logger.warn(
       "server error",
       [LogField("error", "the member has been permanently removed from the cluster")])
@@ -187,8 +191,8 @@ public final class EtcdServer: @unchecked Sendable {
         + " v2. Please remove the content.")
   }
 
-  /// Ticks to skip so that an election can start soon: all but one timeout for a member that runs
-  /// alone, and of others only when they knew their cluster before.
+  /// Ticks to skip so that the first election can start soon: all but one of a timeout, unless the raft
+  /// snapshot names other members: they may have a leader, whom an early vote would disturb.
   private func skipTicks(_ boot: Bootstrap.Result) -> Int {
     let election = config.electionTimeout / config.heartbeatInterval
     guard config.initialElectionTickAdvance else { return 0 }

@@ -12,8 +12,8 @@ import Synchronization
 /// the kernel until their listeners are opened: peers and metrics when the member runs, clients when it
 /// is known to its cluster.
 final class ServerListeners: @unchecked Sendable {
-  // @unchecked: `bound` is written before anything is served and by `close`, both by the thread that
-  // starts and stops the server; `fronts` has a lock; the rest is immutable.
+  // @unchecked: `admission` is written by `bind`, before anything is served; `bound` and `fronts` have
+  // locks; the rest is immutable.
 
   /// Who a listener serves.
   enum Audience { case peer, client, metrics }
@@ -39,7 +39,7 @@ final class ServerListeners: @unchecked Sendable {
   /// - Source: etcd `embed.reservedInternalFDNum`.
   private static let reservedDescriptors = 150
 
-  private struct Bound {
+  private struct Bound: Sendable {
     let listener: Listener
     let audience: Audience
     let traffic: Traffic
@@ -51,7 +51,8 @@ final class ServerListeners: @unchecked Sendable {
   private let peerLoop: EventLoop
   private let config: ServerConfig
   private let logger: Logger
-  private var bound: [Bound] = []
+  /// Empty once closed, which may happen while a loop opens them for clients.
+  private let bound = Mutex<[Bound]>([])
   private let fronts = Mutex<[Front]>([])
   /// Plain HTTP of clients and metrics, and that of peers, whose streams end with the transport.
   let clientHTTP = HTTPConnections()
@@ -130,7 +131,9 @@ final class ServerListeners: @unchecked Sendable {
           accepted(connection, audience, traffic)
         }
       }
-      bound.append(Bound(listener: listener, audience: audience, traffic: traffic))
+      bound.withLock {
+        $0.append(Bound(listener: listener, audience: audience, traffic: traffic))
+      }
     } catch {
       throw StartError("\(error)")
     }
@@ -140,7 +143,7 @@ final class ServerListeners: @unchecked Sendable {
   /// - Parameter fronts: one a loop.
   func open(_ fronts: [Front]) {
     self.fronts.withLock { $0 = fronts }
-    for item in bound where item.audience != .client {
+    for item in bound.withLock({ $0 }) where item.audience != .client {
       let name = item.audience == .peer ? "serving peer traffic" : "serving metrics"
       logger.info(name, [LogField("address", .string("\(item.listener.address)"))])
       item.start()
@@ -159,7 +162,7 @@ final class ServerListeners: @unchecked Sendable {
   /// Serves clients. Any thread.
   func openForClients() {
     logger.info("ready to serve client requests")
-    for item in bound where item.audience == .client {
+    for item in bound.withLock({ $0 }) where item.audience == .client {
       logger.info(
         "serving client traffic insecurely; this is strongly discouraged!",
         [
@@ -172,8 +175,9 @@ final class ServerListeners: @unchecked Sendable {
 
   /// Stops listening; connections that still wait are dropped.
   func close() {
-    for item in bound { item.listener.loop.run { item.listener.close() } }
-    bound.removeAll()
+    for item in bound.withLock({ exchange(&$0, with: []) }) {
+      item.listener.loop.run { item.listener.close() }
+    }
   }
 
   private func front(on loop: EventLoop) -> Front? {

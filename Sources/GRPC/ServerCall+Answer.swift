@@ -132,7 +132,7 @@ extension ServerCall {
     guard !isFinished else { return }
     let callback = onCancel
     onCancel = nil
-    // What was queued for a reader that has given up is of no use.
+    // What is queued for a reader that has given up is not waited for.
     finish(status, Metadata())
     stream?.cancel(status)
     callback?()

@@ -9,6 +9,9 @@ struct ApplyQueue: Sendable {
     let entry: Raftpb.Entry
     /// Id of its request.
     let id: RequestID
+    let operation: ApplyOperation
+    /// Nanoseconds that its steps of earlier turns took.
+    var spent: UInt64 = 0
     /// What readers see until it is over.
     let before: StoreSnapshot
     var work: Work
@@ -26,6 +29,11 @@ struct ApplyQueue: Sendable {
   /// Entries of the first message that are applied.
   private var position = 0
   var bulk: Bulk?
+
+  /// The lease whose keys are being deleted: it is none any more, and whoever leads still knows its deadline.
+  var leavingLease: LeaseID? {
+    if case .revocation(let lease, _)? = bulk?.work { lease } else { nil }
+  }
 
   mutating func add(_ message: Raftpb.Message) { messages.append(message) }
 

@@ -55,9 +55,6 @@ public struct CoreInbox: Sendable {
     return isLight ? .work : .wake
   }
 
-  /// Whether events wait.
-  public var holdsEvents: Bool { !events.isEmpty }
-
   /// The core's thread has come.
   /// - Returns: whether it is its turn; if not, another thread works, and looks for events at its end.
   public mutating func arrive() -> Bool {
@@ -85,10 +82,15 @@ public struct CoreInbox: Sendable {
   }
 
   /// Nobody begins a turn from now on.
-  public mutating func close() {
+  /// - Returns: whether a thread is at a turn, which ends with `finish`.
+  public mutating func close() -> Bool {
+    let isWorking = state == .working
     state = .closed
     events.removeAll()
+    return isWorking
   }
+
+  public var isClosed: Bool { state == .closed }
 }
 
 extension MemberEvent {

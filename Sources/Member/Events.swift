@@ -104,7 +104,7 @@ public struct ReadState: Sendable {
   public let auth: AuthStore
 }
 
-/// Linearizable reads that may run on a snapshot now, or failed together.
+/// Reads, linearizable ones and others, that may run on a snapshot now, or failed together.
 public struct ReadBatch: Sendable {
   public let ids: [RequestID]
   public let result: Result<ReadState, EtcdError>
@@ -122,7 +122,7 @@ public struct SnapshotSend: Sendable {
   public let state: any CommittedRows
 }
 
-/// What a member core wants done. The shell carries it out in the order of the fields.
+/// What a member core wants done, in the order in which `carryOut` does it.
 public struct MemberOutput: Sendable {
   public init() {}
   /// The member after the turn.

@@ -230,13 +230,15 @@ struct Lessor: Sendable {
 
   /// Guarantees, between turns:
   /// 1. Who is not primary keeps no deadlines.
-  /// 2. While primary, every lease has a deadline, and what has one is a lease.
+  /// 2. While primary, every lease has a deadline, and what has one is a lease or is being revoked.
   /// 3. What is revoked or recorded is a lease, and no more revocations are under way than may be.
   /// 4. Those of `DueQueue`.
-  /// - Parameter leases: those that exist.
+  /// - Parameters:
+  ///   - leases: those that exist.
+  ///   - leaving: one that is being revoked in steps.
   /// - Returns: the first one that does not hold.
   /// - Complexity: O(leases).
-  func checkInvariants(leases: LeaseTable) -> String? {
+  func checkInvariants(leases: LeaseTable, leaving: LeaseID? = nil) -> String? {
     guard isPrimary else {
       let kept = expiry.count + checkpoints.count + revoking.count + checkpointing.count
       return kept == 0 ? nil : "1: \(kept) deadlines of nobody"
@@ -244,8 +246,9 @@ struct Lessor: Sendable {
     for id in leases.leases.keys where expiry.due(of: id) == nil {
       return "2: lease \(id) has no deadline"
     }
-    guard expiry.count == leases.leases.count else {
-      return "2: \(expiry.count) deadlines of \(leases.leases.count) leases"
+    let gone = leaving.flatMap { expiry.due(of: $0) } == nil ? 0 : 1
+    guard expiry.count == leases.leases.count + gone else {
+      return "2: \(expiry.count) deadlines of \(leases.leases.count) leases, \(gone) on its way out"
     }
     for id in revoking.keys where expiry.due(of: id) == nil { return "3: \(id) is revoked" }
     for id in checkpointing where expiry.due(of: id) == nil { return "3: \(id) is recorded" }

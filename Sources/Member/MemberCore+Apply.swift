@@ -12,7 +12,12 @@ extension MemberCore {
   mutating func applyOn(_ out: inout MemberOutput) {
     if let observer = config.applyObserver { applyBegan = observer.now }
     while failure == nil {
-      guard finishBulk(&out) else { return }
+      guard finishBulk(&out) else {
+        if let observer = config.applyObserver {
+          applyQueue.bulk?.spent += observer.now &- applyBegan
+        }
+        return
+      }
       if let entry = applyQueue.nextEntry() {
         apply(entry, &out)
       } else if let responses = applyQueue.finishMessage() {
@@ -86,13 +91,16 @@ extension MemberCore {
   }
 
   /// Tells the observer, which reads its clock once an entry.
-  private mutating func didApply(_ operation: ApplyOperation?, _ outcome: Outcome) {
+  /// - Parameter spent: nanoseconds that the entry took in earlier turns.
+  mutating func didApply(
+    _ operation: ApplyOperation?, _ outcome: Outcome, spent: UInt64 = 0
+  ) {
     guard let observer = config.applyObserver else { return }
     let now = observer.now
     var succeeded = true
     if case .failed = outcome { succeeded = false }
     if let operation {
-      observer.applied(operation, succeeded: succeeded, nanoseconds: now &- applyBegan)
+      observer.applied(operation, succeeded: succeeded, nanoseconds: now &- applyBegan &+ spent)
     }
     applyBegan = now
   }

@@ -10,8 +10,8 @@ extension MemberCore {
   ) -> Bool {
     guard let delete = store.beginRevoke(request, over: config.applyStepKeys) else { return false }
     applyQueue.bulk = ApplyQueue.Bulk(
-      entry: entry, id: id, before: store.snapshot(), work: .revocation(LeaseID(request.id), delete)
-    )
+      entry: entry, id: id, operation: .leaseRevoke, before: store.snapshot(),
+      work: .revocation(LeaseID(request.id), delete))
     return true
   }
 
@@ -22,7 +22,7 @@ extension MemberCore {
     _ request: Etcdserverpb.TxnRequest, _ entry: Raftpb.Entry, id: RequestID
   ) throws(StoreError) -> KVResult? {
     guard request.hasIntervals else { return try store.apply(request) }
-    return try begin(Transaction(request), entry, id: id)
+    return try begin(Transaction(request), .txn, entry, id: id)
   }
 
   /// The same for a deletion.
@@ -30,18 +30,18 @@ extension MemberCore {
     _ request: Etcdserverpb.DeleteRangeRequest, _ entry: Raftpb.Entry, id: RequestID
   ) throws(StoreError) -> KVResult? {
     guard !request.rangeEnd.isEmpty else { return try store.apply(request) }
-    return try begin(Transaction(deleting: request), entry, id: id)
+    return try begin(Transaction(deleting: request), .deleteRange, entry, id: id)
   }
 
   private mutating func begin(
-    _ transaction: Transaction, _ entry: Raftpb.Entry, id: RequestID
+    _ transaction: Transaction, _ operation: ApplyOperation, _ entry: Raftpb.Entry, id: RequestID
   ) throws(StoreError) -> KVResult? {
     let before = store.snapshot()
     var transaction = transaction
     try store.step(&transaction, within: &applyBudget)
     if let result = transaction.result { return result }
     applyQueue.bulk = ApplyQueue.Bulk(
-      entry: entry, id: id, before: before, work: .transaction(transaction))
+      entry: entry, id: id, operation: operation, before: before, work: .transaction(transaction))
     return nil
   }
 
@@ -57,6 +57,7 @@ extension MemberCore {
     }
     guard failure == nil else { return false }
     didApply(bulk.entry)
+    didApply(bulk.operation, outcome, spent: bulk.spent)
     reply(bulk.id, outcome, &out)
     return true
   }

@@ -39,7 +39,8 @@ extension MemberCore {
   public var state: MemberState {
     MemberState(
       store: store, lessor: lessor, applied: applied, durableIndex: durable.index,
-      durableRows: durableRows, isReplayed: durable.index >= replayUntil)
+      durableRows: durableRows, isReplayed: durable.index >= replayUntil,
+      leavingLease: applyQueue.leavingLease)
   }
 }
 
@@ -53,6 +54,7 @@ public struct MemberState: Sendable {
   let durableRows: any CommittedRows
   /// Whether what the backend held at the start was applied.
   let isReplayed: Bool
+  let leavingLease: LeaseID?
 
   /// Guarantees, between turns:
   /// 1. The state from which snapshots for peers are taken is that of the durable index.
@@ -70,7 +72,9 @@ public struct MemberState: Sendable {
       } catch { return "1: \(error)" }
     }
     if let problem = store.checkInvariants() { return "2: store \(problem)" }
-    if let problem = lessor.checkInvariants(leases: store.leases) { return "3: lessor \(problem)" }
+    if let problem = lessor.checkInvariants(leases: store.leases, leaving: leavingLease) {
+      return "3: lessor \(problem)"
+    }
     return applied.checkInvariants().map { "4: position \($0)" }
   }
 }

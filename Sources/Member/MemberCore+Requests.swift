@@ -24,9 +24,14 @@ extension MemberCore {
     waitingOrder.append(Waiting(id: id, startTick: ticks))
   }
 
-  /// Hands proposals to raft in one batch, once there is a leader to take them.
+  /// Hands proposals to raft in one batch, once there is a leader to take them. When raft refuses them they wait
+  /// for a tick, a commit or another leader: they may be very many.
   mutating func proposeParked(_ out: inout MemberOutput) {
     guard !parked.isEmpty, node.basicStatus.softState.lead != RaftNodeID.none else { return }
+    let status = node.basicStatus
+    let now = (tick: ticks, lead: status.softState.lead, commit: status.hardState.commit)
+    if let refusal = parkedRefusal, refusal == now { return }
+    parkedRefusal = nil
     var data: [Bytes] = []
     data.reserveCapacity(parked.count)
     // A request that gave up while it was parked is not proposed any more.
@@ -41,6 +46,7 @@ extension MemberCore {
     } catch {
       // Leadership is being handed over or the leader is full: they stay parked until their time.
       _ = error
+      parkedRefusal = now
     }
   }
 
@@ -129,6 +135,15 @@ extension MemberCore {
   /// What reads of the state of now get, whatever alarms are raised.
   /// - Source: etcd `EtcdServer.Range`, which goes past the applier that refuses.
   private var readResult: Result<StoreSnapshot, EtcdError> { .success(snapshot()) }
+
+  /// Reads that want a state as new as everything acknowledged.
+  mutating func read(_ ids: [RequestID], _ out: inout MemberOutput) {
+    guard reads.count + ids.count <= config.waitingMax else {
+      out.reads.append(batch(ids, .failure(.tooManyRequests)))
+      return
+    }
+    reads.add(ids, tick: ticks)
+  }
 
   /// Reads that accept the state of this member.
   func readLocal(_ ids: [RequestID], _ out: inout MemberOutput) {

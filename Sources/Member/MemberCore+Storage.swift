@@ -36,8 +36,10 @@ extension MemberCore {
       out.messages.append(message)
       return
     }
-    // A member that just joined would refuse a state in which it is no member, again and again.
-    guard durable.confState.holds(message.receiver) else {
+    // A member that just joined would refuse a state in which it is no member, again and again. And while this
+    // one applies what its backend holds already, the rows are newer than the position that goes with them:
+    // a receiver that was killed before it had the entries in between would not start again.
+    guard durable.index >= replayUntil, durable.confState.holds(message.receiver) else {
       heldSnapshots.removeAll { $0.to == message.to }
       heldSnapshots.append(message)
       commitDue = true
@@ -54,7 +56,7 @@ extension MemberCore {
   }
 
   /// Sends snapshots that waited for the backend, as long as they are this leader's to send and the
-  /// receiver is a member.
+  /// receiver is a member. Those that still have to wait do.
   mutating func sendHeldSnapshots(_ out: inout MemberOutput) {
     guard !heldSnapshots.isEmpty else { return }
     let term = node.basicStatus.hardState.term
@@ -102,6 +104,17 @@ extension MemberCore {
     for response in append.responses {
       if response.receiver == id { step(response) } else { delayed.append(response) }
     }
+  }
+
+  /// Answers once the backend holds what is applied now.
+  mutating func flush(_ id: RequestID, withCompactions: Bool, _ out: inout MemberOutput) {
+    guard flushes.count < config.appliedWaitsMax else {
+      out.replies.append(Reply(id: id, outcome: .failed(.tooManyRequests)))
+      return
+    }
+    flushes.append((id, applied.index, withCompactions))
+    commitDue = true
+    writeNews(&out)
   }
 
   /// Answers those who wait for the backend.

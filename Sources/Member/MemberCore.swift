@@ -45,9 +45,10 @@ public struct MemberCore: Sendable {
     public var commitBytes = 32 << 20
     /// Keys and values not yet in the backend at which new proposals are refused.
     public var pendingBytesMax = 512 << 20
-    /// Requests that may wait for their entry at a time.
+    /// Requests that may wait for their entry at a time, and as many reads for their index.
     public var waitingMax = 1 << 17
-    /// Callers that may wait until an index is applied; they need not be known users.
+    /// Callers that may wait until an index is applied, who need not be known users, and as many until the
+    /// backend holds it.
     public var appliedWaitsMax = 1024
     /// Hears how long requests took to apply.
     public var applyObserver: (any ApplyObserver)?
@@ -105,6 +106,8 @@ public struct MemberCore: Sendable {
   var waitingHead = 0
   /// Proposals that came while no leader was known.
   var parked: [Proposal] = []
+  /// When raft refused them last: it would again before one of these changes.
+  var parkedRefusal: (tick: Int, lead: UInt64, commit: UInt64)?
   var reads = ReadQueue()
   var alarms = AlarmSet()
   /// Whether the cluster is on its way to an older version.
@@ -238,14 +241,11 @@ public struct MemberCore: Sendable {
     switch event {
     case .tick: tick(&out)
     case .propose(let proposals): propose(proposals, &out)
-    case .read(let ids): reads.add(ids, tick: ticks)
+    case .read(let ids): read(ids, &out)
     case .readLocal(let ids): readLocal(ids, &out)
     case .askLeases(let questions): ask(questions, &out)
     case .awaitApplied(let id, let index): awaitApplied(index, id: id, &out)
-    case .flush(let id, let withCompactions):
-      flushes.append((id, applied.index, withCompactions))
-      commitDue = true
-      writeNews(&out)
+    case .flush(let id, let withCompactions): flush(id, withCompactions: withCompactions, &out)
     case .resume: break
     case .compact: compactionPause = false
     case .commit:

@@ -37,14 +37,18 @@ struct ReadQueue: Sendable {
   private(set) var failed = 0
   /// Questions about leases that wait.
   var leaseQuestions = 0
+  /// Everything that waits.
+  private(set) var count = 0
 
   mutating func add(_ ids: [RequestID], tick: Int) {
     for id in ids { next.append(Entry(id: id, tick: tick, waiter: .read)) }
+    count += ids.count
   }
 
   mutating func add(_ question: LeaseQuestion, tick: Int) {
     next.append(Entry(id: question.id, tick: tick, waiter: .lease(question.kind)))
     leaseQuestions += 1
+    count += 1
   }
 
   /// Whether a round should be asked now.
@@ -110,7 +114,7 @@ struct ReadQueue: Sendable {
   /// Guarantees, between turns:
   /// 1. A round under way has a context.
   /// 2. What is confirmed waits for an index that is not applied.
-  /// 3. `leaseQuestions` counts the questions about leases.
+  /// 3. `leaseQuestions` counts the questions about leases, and `count` everything.
   /// - Returns: the first one that does not hold.
   func checkInvariants(applied: LogIndex) -> String? {
     guard asked.isEmpty || !context.isEmpty else { return "1: a round without a context" }
@@ -119,10 +123,12 @@ struct ReadQueue: Sendable {
     }
     let waiting = next + asked + confirmed.flatMap(\.entries)
     let found = waiting.count { if case .lease = $0.waiter { true } else { false } }
+    guard waiting.count == count else { return "3: \(count) wait, \(waiting.count) found" }
     return found == leaseQuestions ? nil : "3: \(leaseQuestions) questions, \(found) found"
   }
 
   private mutating func taken(_ entries: [Entry]) -> [Entry] {
+    count -= entries.count
     if leaseQuestions > 0 {
       leaseQuestions -= entries.count { if case .lease = $0.waiter { true } else { false } }
     }

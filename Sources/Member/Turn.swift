@@ -67,7 +67,8 @@ extension MemberOutput {
     sink.publish(status, memberChanges.isEmpty && clusterVersion == nil ? nil : membership())
     // 5. Users before answers: a right that an answer says is revoked is gone everywhere.
     if auth != nil || !tokenEvents.isEmpty { sink.authChanged(auth, tokenEvents) }
-    // 6. Peers before answers as well: who added a member finds that it is dialled.
+    // 6. Peers before answers as well. They go to loops of their own: who added a member may be answered
+    //    before it is dialled.
     if !memberChanges.isEmpty { sink.membershipChanged(memberChanges) }
     if !replies.isEmpty || !reads.isEmpty { sink.answer(replies, reads, term: status.term) }
     // 7. Who watches hears of it behind the answers. The status of step 4 is out: who begins to watch in

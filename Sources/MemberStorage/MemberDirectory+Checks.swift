@@ -14,7 +14,7 @@ extension MemberDirectory {
     do throws(FileError) {
       let probe = dataDirectory + "/.touch"
       try fileSystem.makeDirectory(dataDirectory, permissions: 0o700)
-      _ = try fileSystem.open(probe, .create(permissions: 0o600))
+      try fileSystem.open(probe, .create(permissions: 0o600)).close()
       try fileSystem.remove(probe)
     } catch { throw StorageError("cannot access data directory: \(error.goDescription)") }
   }

@@ -11,8 +11,12 @@ struct PeerMetrics: Sendable {
   let disconnectedPeers: Counter
   let roundTrip: Histogram
 
-  init(_ registry: MetricsRegistry, local: MemberID, remote: MemberID) {
-    let (id, own) = (remote.hex, local.hex)
+  /// What those are called who are not told apart.
+  static let unknown = "unknown"
+
+  /// - Parameter remote: `nil` for one of those who are no members: they come and go, and series stay.
+  init(_ registry: MetricsRegistry, local: MemberID, remote: MemberID?) {
+    let (id, own) = (remote?.hex ?? Self.unknown, local.hex)
     sentBytes = registry.counter(
       "etcd_network_peer_sent_bytes_total", "The total number of bytes sent to peers.", ["To": id])
     receivedBytes = registry.counter(

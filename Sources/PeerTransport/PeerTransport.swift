@@ -46,13 +46,17 @@ public final class PeerTransport: @unchecked Sendable {
 
   // MARK: members
 
-  /// Starts streams to a member of the cluster. Known members and URLs that cannot be used are
-  /// ignored; the latter are logged.
+  /// Starts streams to a member of the cluster; a known one gets the URLs, as by `updatePeer`, when they are
+  /// others. URLs that cannot be used are logged and ignored.
   public func addPeer(id: MemberID, urls: [String]) {
     onLoop { [self] in
-      guard !stopped, peers[id] == nil, id != .none, id != context.localID,
-        let parsed = parse(id, urls)
-      else { return }
+      guard !stopped, id != .none, id != context.localID, let parsed = parse(id, urls) else {
+        return
+      }
+      if let known = peers[id] {
+        if !known.picker.holds(parsed) { update(known, parsed) }
+        return
+      }
       remotes.removeValue(forKey: id)?.stop()
       peers[id] = Peer(id: id, urls: parsed, context: context)
       context.logger.info(
@@ -68,14 +72,18 @@ public final class PeerTransport: @unchecked Sendable {
   public func updatePeer(id: MemberID, urls: [String]) {
     onLoop { [self] in
       guard let peer = peers[id], let parsed = parse(id, urls) else { return }
-      peer.update(parsed)
-      context.logger.info(
-        "updated remote peer",
-        [
-          .id("local-member-id", context.localID), .id("updated-remote-peer-id", id),
-          LogField("updated-remote-peer-urls", .strings(urls)),
-        ])
+      update(peer, parsed)
     }
+  }
+
+  private func update(_ peer: Peer, _ urls: [PeerURL]) {
+    peer.update(urls)
+    context.logger.info(
+      "updated remote peer",
+      [
+        .id("local-member-id", context.localID), .id("updated-remote-peer-id", peer.id),
+        LogField("updated-remote-peer-urls", .strings(urls.map(\.text))),
+      ])
   }
 
   /// Closes the streams of a member.
@@ -90,13 +98,16 @@ public final class PeerTransport: @unchecked Sendable {
   }
 
   /// Makes a member reachable by posts only: one that helps this one to catch up, or that is not in
-  /// the configuration yet.
+  /// the configuration yet. Ignored when the most are remembered (`remotesMax`) and none of them is idle.
   public func addRemote(id: MemberID, urls: [String]) {
     onLoop { [self] in
+      if let known = remotes[id] { known.heardAt = loop.now }
       guard !stopped, peers[id] == nil, remotes[id] == nil, id != .none, id != context.localID,
-        remotes.count < context.configuration.remotesMax, let parsed = parse(id, urls)
+        let parsed = parse(id, urls), makeRoomForRemote()
       else { return }
-      remotes[id] = PeerLink(id: id, urls: parsed, context: context, active: nil)
+      let remote = PeerLink(id: id, urls: parsed, context: context, active: nil)
+      remote.heardAt = loop.now
+      remotes[id] = remote
       context.logger.info(
         "added new remote peer",
         [
@@ -106,12 +117,16 @@ public final class PeerTransport: @unchecked Sendable {
     }
   }
 
-  /// Removes every peer and remote.
-  public func removeAll() {
-    onLoop { [self] in
-      for id in Array(peers.keys) { removePeer(id: id) }
-      endLinks()
-    }
+  /// Forgets the remote that was silent for longest when there are as many as there may be.
+  /// - Returns: whether there is room for another.
+  private func makeRoomForRemote() -> Bool {
+    guard remotes.count >= context.configuration.remotesMax else { return true }
+    guard let idlest = remotes.values.min(by: { $0.heardAt < $1.heardAt }),
+      loop.now &- idlest.heardAt >= context.configuration.remoteIdleTime.nanoseconds
+    else { return false }
+    remotes.removeValue(forKey: idlest.id)
+    idlest.stop()
+    return true
   }
 
   /// Ends everything; later calls are ignored and requests are answered 503.

@@ -50,8 +50,10 @@ public struct PeerTransportConfiguration: Sendable {
   public var postedBytes = postedBytesMax
   /// Largest message.
   public var messageLimit = StreamDecoder.messageLimit
-  /// Members outside of the configuration that are remembered because they contacted us.
+  /// Members outside of the configuration that are remembered because they contacted us, and the silence after
+  /// which one of them may be forgotten for another.
   public var remotesMax = 64
+  public var remoteIdleTime: Duration = .seconds(10)
   public var logger = Logger.disabled
   public var metrics = MetricsRegistry()
   /// Opens connections: plain, or with TLS for secure URLs.

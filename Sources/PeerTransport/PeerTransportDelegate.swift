@@ -22,13 +22,6 @@ public protocol PeerTransportDelegate: AnyObject, Sendable {
   func makeSnapshotSink(
     for message: Raftpb.Message, resume: @escaping @Sendable () -> Void
   ) throws(SnapshotError) -> any SnapshotSink
-  /// A MsgApp went out, `latency` nanoseconds after it was taken up; `nil` when it failed. For the
-  /// leader's statistics.
-  func appendSent(to id: MemberID, bytes: Int, latency: UInt64?)
-}
-
-extension PeerTransportDelegate {
-  public func appendSent(to id: MemberID, bytes: Int, latency: UInt64?) {}
 }
 
 /// Why a snapshot could not be read or saved.

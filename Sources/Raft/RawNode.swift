@@ -104,7 +104,8 @@ public struct RawNode<Storage: RaftStorage> {
 
   /// Asks for a read index; the answer comes in `Ready.readStates` with the same context.
   ///
-  /// There is no answer when there is no leader or messages are lost: ask again, with a new context.
+  /// There is no answer when there is no leader or messages are lost: ask again. With the same context, a late
+  /// answer to the first question counts as well.
   public mutating func readIndex(context: Bytes) {
     stepOwn(Raftpb.Message(type: .readIndex, entries: [Raftpb.Entry(data: context)]))
   }

@@ -86,11 +86,14 @@ import Testing
   @Test func aClosedInboxGivesNoWork() {
     var inbox = Self.idle()
     expect(inbox.leave([.tick]), .work)
-    inbox.close()
+    expect(inbox.close(), true)
+    expect(inbox.isClosed, true)
     expect(inbox.take().isEmpty, true)
     expect(inbox.finish(pending: 0, turns: 1), .nothing)
     expect(inbox.leave([.tick]), .nothing)
     expect(inbox.arrive(), false)
+    inbox = Self.idle()
+    #expect(inbox.close() == false, "nobody is at a turn")
   }
 
   /// Threads that leave events at the same time, as the host does it: one works at a time, and every

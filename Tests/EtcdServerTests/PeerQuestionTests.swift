@@ -2,7 +2,9 @@ import Bytes
 import Calls
 import EtcdAPI
 import EtcdConfig
+import EventLoops
 import Foundation
+import HTTP
 import Protobuf
 import Testing
 
@@ -88,6 +90,33 @@ import Testing
       #expect(try await server.ask("GET", "/members/hashkv", body: "{}").status == 404)
     }
   }
+
+  /// The first URL of a member may lead nowhere.
+  @Test func membersAreAskedByEachOfTheirURLs() async throws {
+    let loop = EventLoop(name: "peer")
+    loop.start()
+    let listener = try loop.run { () throws(ChannelError) in
+      try Listener(loop: loop, endpoint: .tcp(host: "127.0.0.1", port: 0)) { connection in
+        _ = HTTP1ServerConnection(channel: connection, limits: HTTPServerLimits()) { exchange in
+          exchange.respond(
+            status: 200, body: #"{"etcdserver":"3.4.9","etcdcluster":"3.4.0"}"#)
+        }
+        connection.start()
+      }
+    }
+    let port = listener.address.port ?? 0
+    let server = try ServerUnderTest(
+      isAlone: false, peerURLs: ["http://127.0.0.1:1", "http://127.0.0.1:\(port)"])
+    let deadline = ContinuousClock.now + .seconds(20)
+    while server.peerVersions.isEmpty, ContinuousClock.now < deadline {
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    #expect(server.peerVersions == ["3.4.9"])
+    await server.stop()
+    await Self.offLoop { loop.stop() }
+  }
+
+  @concurrent private static func offLoop(_ body: @Sendable () -> Void) async { body() }
 
   // MARK: Downgrade
 

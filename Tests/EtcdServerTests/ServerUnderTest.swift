@@ -20,8 +20,12 @@ final class ServerUnderTest: Sendable {
   /// Starts a member.
   /// - Parameters:
   ///   - isAlone: whether it founds a cluster of one; else it waits for two others that never come.
+  ///   - peerURLs: those of the second one.
   ///   - given: what its configuration has besides.
-  init(isAlone: Bool = true, _ given: ServerConfig = ServerConfig()) throws {
+  init(
+    isAlone: Bool = true, peerURLs: [String] = ["http://127.0.0.1:1"],
+    _ given: ServerConfig = ServerConfig()
+  ) throws {
     let folder = scratch.path
     var config = given
     config.dataDirectory = folder + "/data"
@@ -36,7 +40,7 @@ final class ServerUnderTest: Sendable {
     config.listenMetricsURLs = [sockets[2]]
     config.initialCluster = ["default": config.initialAdvertisePeerURLs]
     if !isAlone {
-      config.initialCluster["b"] = ["http://127.0.0.1:1"]
+      config.initialCluster["b"] = peerURLs
       config.initialCluster["c"] = ["http://127.0.0.1:2"]
     }
     let sink = lines
@@ -47,6 +51,9 @@ final class ServerUnderTest: Sendable {
   }
 
   func stop() async { await server.stop() }
+
+  /// Versions that the other members gave.
+  var peerVersions: [String] { server.firstMember.map { Array($0.peers.versions.values) } ?? [] }
 
   /// Messages of the log so far.
   var messages: [String] {

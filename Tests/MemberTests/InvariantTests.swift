@@ -39,6 +39,8 @@ import V2Store
     #expect(lessor.checkInvariants(leases: table(1...3)) == nil)
     #expect(lessor.checkInvariants(leases: table(1...4))?.hasPrefix("2: lease 4") == true)
     #expect(lessor.checkInvariants(leases: table(1...2))?.hasPrefix("2: 3 deadlines") == true)
+    #expect(lessor.checkInvariants(leases: table(1...2), leaving: 3) == nil)
+    #expect(lessor.checkInvariants(leases: table(1...2), leaving: 4)?.hasPrefix("2: ") == true)
     _ = lessor.remove(2)
     #expect(lessor.checkInvariants(leases: table(1...3))?.hasPrefix("2: lease 2") == true)
   }

@@ -95,7 +95,6 @@ private struct Weak: @unchecked Sendable {
     a.transport.addPeer(id: b.id, urls: [b.url])
     a.transport.addRemote(id: 0xd1, urls: [b.url])
     a.transport.removePeer(id: b.id)
-    a.transport.removeAll()
     var random = SeededGenerator.printed("afterStop")
     let source = RandomSource(10, &random)
     a.transport.sendSnapshot(snapshotMessage(from: a.id, to: b.id), source: source)
@@ -103,5 +102,36 @@ private struct Weak: @unchecked Sendable {
     #expect(a.transport.activePeers == 0)
     try await eventually("the other side's loss") { b.transport.activeSince(a.id) == nil }
     for node in nodes { await node.stop() }
+  }
+
+  /// Strangers do not keep those out who come later, and have no counters of their own.
+  @Test func idleStrangersAreForgotten() async throws {
+    let node = try await TestNode(0xb1) {
+      $0.remotesMax = 2
+      $0.remoteIdleTime = .milliseconds(200)
+    }
+    func known() async -> [UInt64] {
+      await withCheckedContinuation { done in
+        node.loop.execute {
+          let ids: [UInt64] = [0xd1, 0xd2, 0xd3]
+          done.resume(returning: ids.filter { node.transport.link(MemberID($0)) != nil })
+        }
+      }
+    }
+    func add(_ id: MemberID) { node.transport.addRemote(id: id, urls: ["http://127.0.0.1:1"]) }
+    add(0xd1)
+    add(0xd2)
+    add(0xd3)
+    #expect(await known() == [0xd1, 0xd2], "both were just heard of")
+    let end = ContinuousClock.now + .seconds(20)
+    while await !known().contains(0xd3), ContinuousClock.now < end {
+      // One of them goes on to tell where it is.
+      add(0xd2)
+      add(0xd3)
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    #expect(await known() == [0xd2, 0xd3])
+    #expect(!node.metrics.exposition().string.contains("\"d1\""))
+    await node.stop()
   }
 }

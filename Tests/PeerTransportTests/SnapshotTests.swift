@@ -15,9 +15,15 @@ final class RandomSource: SnapshotSource {
   let isClosed = Mutex(false)
   private let block: Bytes
   private let failsAt: Int
+  /// What each read takes; for a source that a worker reads.
+  private let readTakes: Duration
 
-  init(_ size: Int, failsAt: Int = .max, _ random: inout SeededGenerator) {
+  init(
+    _ size: Int, failsAt: Int = .max, readTakes: Duration = .zero,
+    _ random: inout SeededGenerator
+  ) {
     totalSize = size
+    self.readTakes = readTakes
     self.failsAt = failsAt
     var out = ByteWriter(capacity: 1 << 20)
     while out.count < 1 << 20 { out.appendBigEndian(random.next()) }
@@ -26,6 +32,7 @@ final class RandomSource: SnapshotSource {
 
   func read(offset: Int, count: Int) throws(SnapshotError) -> Bytes {
     guard offset + count <= failsAt else { throw SnapshotError("input/output error") }
+    if readTakes > .zero { usleep(UInt32(readTakes / .microseconds(1))) }
     let start = (offset / 4096 * 7919) % (block.count - count)
     let piece = block[start..<(start + count)]
     self.offset.withLock { $0 = offset + count }
@@ -178,6 +185,42 @@ func snapshotMessage(from: MemberID, to: MemberID, term: UInt64 = 3) -> Raftpb.M
     #expect(try await result(a))
     a.transport.sendSnapshot(message, source: RandomSource(150_000_000, &random))
     #expect(try await !result(a))
+    await a.stop()
+    await b.stop()
+  }
+
+  /// The connection is always empty when the disk is slower than the network.
+  @Test func aSlowDiskIsNoStall() async throws {
+    let worker = WorkerThread(name: "slow-disk")
+    defer { worker.stop() }
+    let (a, b) = try await pair {
+      $0.snapshotStallTimeout = .milliseconds(500)
+      $0.worker = worker
+    }
+    var random = SeededGenerator.printed("aSlowDisk")
+    // 30 pieces: three times the time in which bytes have to leave.
+    let source = RandomSource(30 * 128 * 1024, readTakes: .milliseconds(50), &random)
+    a.transport.sendSnapshot(snapshotMessage(from: a.id, to: b.id), source: source)
+    #expect(try await !result(a))
+    await a.stop()
+    await b.stop()
+  }
+
+  @Test func aPeerThatTakesNothingIsGivenUp() async throws {
+    let worker = WorkerThread(name: "quick-disk")
+    defer { worker.stop() }
+    let (a, b) = try await pair {
+      $0.snapshotStallTimeout = .milliseconds(500)
+      $0.worker = worker
+    }
+    b.state.withLock { $0.sinkStops = true }
+    var random = SeededGenerator.printed("aPeerThatTakesNothing")
+    // Far more than the sockets hold.
+    let source = RandomSource(400_000_000_000, &random)
+    a.transport.sendSnapshot(snapshotMessage(from: a.id, to: b.id), source: source)
+    #expect(try await result(a))
+    #expect(source.isClosed.withLock { $0 })
+    #expect(a.has(log: "i/o timeout"))
     await a.stop()
     await b.stop()
   }

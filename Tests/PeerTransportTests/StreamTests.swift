@@ -251,6 +251,14 @@ extension TestNode {
     // New URLs take effect without a restart.
     a.transport.updatePeer(id: b.id, urls: [b.url])
     try await eventually("the update") { a.has(log: "updated remote peer") }
+    // A member that is told of again changes nothing, or its URLs: so come those of an installed snapshot.
+    func updates() -> Int {
+      a.state.withLock { $0.logs.count { $0.contains("updated remote peer") } }
+    }
+    a.transport.addPeer(id: b.id, urls: [b.url])
+    a.transport.addPeer(id: b.id, urls: [b.url, dead])
+    try await eventually("the second update") { updates() == 2 }
+    #expect(a.state.withLock { $0.logs.last { $0.contains("updated") } }?.contains(dead) == true)
     a.transport.addPeer(id: 0xd1, urls: ["ftp://x:1"])
     try await eventually("the refusal") { a.has(log: "failed to parse peer URLs") }
     await a.stop()

@@ -20,6 +20,7 @@ final class TestNode: PeerTransportDelegate {
     var logs: [String] = []
     var sinks: [TestSink] = []
     var sinkPauses = false
+    var sinkStops = false
     var sinkFailsAfter = Int.max
     var sinkSavesFor = Duration.zero
   }
@@ -97,14 +98,15 @@ final class TestNode: PeerTransportDelegate {
   ) throws(SnapshotError) -> any SnapshotSink {
     let sink = state.withLock {
       TestSink(
-        pauses: $0.sinkPauses, failsAfter: $0.sinkFailsAfter, savesFor: $0.sinkSavesFor, resume)
+        pauses: $0.sinkPauses, stops: $0.sinkStops, failsAfter: $0.sinkFailsAfter,
+        savesFor: $0.sinkSavesFor, resume)
     }
     state.withLock { $0.sinks.append(sink) }
     return sink
   }
 }
 
-/// Checksums a database; pauses the sender after each megabyte when asked to.
+/// Checksums a database; pauses the sender after each megabyte when asked to, or stops it for good.
 final class TestSink: SnapshotSink {
   struct State: Sendable {
     var count = 0
@@ -117,13 +119,16 @@ final class TestSink: SnapshotSink {
   }
   let state = Mutex(State())
   let pauses: Bool
+  let stops: Bool
   let failsAfter: Int
   let savesFor: Duration
   let resume: @Sendable () -> Void
 
   init(
-    pauses: Bool, failsAfter: Int, savesFor: Duration, _ resume: @escaping @Sendable () -> Void
+    pauses: Bool, stops: Bool, failsAfter: Int, savesFor: Duration,
+    _ resume: @escaping @Sendable () -> Void
   ) {
+    self.stops = stops
     self.savesFor = savesFor
     self.pauses = pauses
     self.failsAfter = failsAfter
@@ -144,6 +149,7 @@ final class TestSink: SnapshotSink {
       return (state.count, full)
     }
     if count > failsAfter { throw SnapshotError("no space left on device") }
+    if stops { return false }
     guard full else { return true }
     Task.detached { [self] in
       await Task.yield()

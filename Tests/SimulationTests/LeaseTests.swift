@@ -6,6 +6,7 @@ import Membership
 import Protobuf
 import Raft
 import Simulation
+import Synchronization
 import Testing
 
 /// Leases of one member on a simulated disk, in simulated time.
@@ -14,11 +15,13 @@ import Testing
 
   /// A member that leads.
   private func start(
-    _ disk: SimulatedFileSystem, persist: Bool, checkpoints: Int? = 3000
+    _ disk: SimulatedFileSystem, persist: Bool, checkpoints: Int? = 3000,
+    observer: (any ApplyObserver)? = nil
   ) throws -> SimulatedMember {
     var options = SimulatedMember.Options()
     options.leaseCheckpointInterval = checkpoints
     options.leaseCheckpointPersist = persist
+    options.applyObserver = observer
     let member = try SimulatedMember(
       disk, founders: [info], own: info, options: options, milliseconds: 1, seed: 1)
     for _ in 0..<30 { try tick(member) }
@@ -158,4 +161,80 @@ import Testing
     #expect(member.core.status.revision == revision + 1)
   }
 
+  /// A clock that goes on by one with every look, and what was applied.
+  private final class Observer: ApplyObserver {
+    let looks = Mutex<UInt64>(0)
+    let heard = Mutex<[(operation: ApplyOperation, succeeded: Bool, nanoseconds: UInt64)]>([])
+    var now: UInt64 {
+      looks.withLock {
+        $0 += 1
+        return $0
+      }
+    }
+    func applied(_ operation: ApplyOperation, succeeded: Bool, nanoseconds: UInt64) {
+      heard.withLock { $0.append((operation, succeeded, nanoseconds)) }
+    }
+  }
+
+  /// What takes several turns is measured in all of them, and nothing else has its time.
+  @Test func whatIsDoneInStepsIsObserved() throws {
+    let observer = Observer()
+    let member = try start(
+      SimulatedFileSystem(), persist: false, checkpoints: nil, observer: observer)
+    try grant(member, 7, ttl: 100)
+    for key in ["a", "b", "c", "d"] as [Bytes] {
+      _ = try apply(member) {
+        $0.put = Etcdserverpb.PutRequest(key: key, value: "v", lease: 7)
+      }
+    }
+    observer.heard.withLock { $0 = [] }
+    _ = try apply(member) { $0.leaseRevoke = Etcdserverpb.LeaseRevokeRequest(id: 7) }
+    for key in ["a", "b"] as [Bytes] {
+      _ = try apply(member) { $0.put = Etcdserverpb.PutRequest(key: key, value: "v") }
+    }
+    _ = try apply(member) {
+      $0.deleteRange = Etcdserverpb.DeleteRangeRequest(key: "a", rangeEnd: "z")
+    }
+    _ = try apply(member) { $0.put = Etcdserverpb.PutRequest(key: "a", value: "v") }
+    let heard = observer.heard.withLock { $0 }
+    let operations = heard.map(\.operation)
+    #expect(operations == [.leaseRevoke, .put, .put, .deleteRange, .put])
+    #expect(heard.count { !$0.succeeded } == 0)
+    // One look at the clock an entry, and more for each turn that it goes on in.
+    let isShort = heard.map { $0.nanoseconds == 1 }
+    #expect(isShort == [false, true, true, false, true])
+  }
+
+  /// A lease with several keys is revoked in several turns, and what is looked at between them is whole.
+  @Test func aRevocationInStepsBreaksNoGuarantee() throws {
+    let member = try start(SimulatedFileSystem(), persist: false, checkpoints: nil)
+    try grant(member, 7, ttl: 100)
+    try grant(member, 8, ttl: 100)
+    for key in ["a", "b", "c", "d"] as [Bytes] {
+      _ = try apply(member) {
+        $0.put = Etcdserverpb.PutRequest(key: key, value: "v", lease: 7)
+      }
+    }
+    let request = Etcdserverpb.InternalRaftRequest(
+      leaseRevoke: Etcdserverpb.LeaseRevokeRequest(id: 7),
+      header: Etcdserverpb.RequestHeader(id: member.makeRequestID().rawValue))
+    member.post(
+      .propose([Proposal(id: RequestID(request.header?.id ?? 0), data: request.encoded())]))
+    var between = 0
+    while member.hasEvents || member.hasLogWork || member.hasStorageWork {
+      if member.hasEvents {
+        _ = try member.turn()
+        let state = member.core.state
+        if !member.core.holdsLease(7), member.core.status.keys > 0 { between += 1 }
+        #expect(state.checkInvariants() == nil)
+      } else if member.hasLogWork {
+        try member.runLog()
+      } else {
+        try member.runStorage()
+      }
+    }
+    #expect(between >= 3, "it went in \(between) steps")
+    #expect(member.core.status.keys == 0)
+    #expect(member.core.leaseIDs == [8])
+  }
 }

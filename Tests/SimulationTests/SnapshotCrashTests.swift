@@ -24,6 +24,9 @@ import Testing
     }
     var members: [MemberID: SimulatedMember] = [:]
     var replies: [Reply] = []
+    /// Entries and snapshots that were sent.
+    var entries: [UInt64: Raftpb.Entry] = [:]
+    var snapshots: [SnapshotSend] = []
 
     func open(_ id: MemberID, _ disk: SimulatedFileSystem) throws {
       var options = SimulatedMember.Options()
@@ -54,7 +57,11 @@ import Testing
           if member.hasEvents {
             let out = try member.turn()
             replies += out.replies
-            for message in out.messages { members[message.receiver]?.post(.receive([message])) }
+            for message in out.messages {
+              for entry in message.entries { entries[entry.index] = entry }
+              members[message.receiver]?.post(.receive([message]))
+            }
+            snapshots += out.sendSnapshots
             for snapshot in out.sendSnapshots { try send(snapshot, from: member) }
           } else if member.hasLogWork {
             try member.runLog()
@@ -81,7 +88,7 @@ import Testing
       sender.post(.snapshotSent(snapshot.message.receiver, failed: false))
     }
 
-    private func deliver(_ rows: BoltRows, _ index: UInt64, to target: SimulatedMember) throws {
+    func deliver(_ rows: BoltRows, _ index: UInt64, to target: SimulatedMember) throws {
       let hex = String(index, radix: 16)
       let name = String(repeating: "0", count: 16 - hex.count) + hex + ".snap.db"
       let temporary = "\(target.snapDirectory)/tmp-\(name)"

@@ -26,12 +26,16 @@ final class HashStorage: Sendable {
   /// Hashes that may wait to be computed; each holds a state of the store.
   static let waitingMax = 256
 
+  /// Hashes of the whole database that may wait to be computed; each takes as long as reading the file.
+  static let databasesMax = 16
+
   /// Compactions that may wait to be hashed; each holds the state before it.
   static let compactionsMax = 8
 
   private let compactionsWaiting = Atomic(0)
   private let stored = Mutex(CompactionHashes())
   private let waiting = Atomic(0)
+  private let databasesWaiting = Atomic(0)
   private let worker: WorkerThread
   private let logger: Logger
   private let seconds: Histogram
@@ -73,10 +77,21 @@ final class HashStorage: Sendable {
     }
   }
 
+  /// A place among those who wait for the hash of a database; given back with `leaveDatabases`.
+  func enterDatabases() -> Bool {
+    if databasesWaiting.add(1, ordering: .relaxed).newValue <= Self.databasesMax { return true }
+    leaveDatabases()
+    return false
+  }
+
+  func leaveDatabases() { databasesWaiting.subtract(1, ordering: .relaxed) }
+
   /// Calls `done` on the worker's thread, or at once.
-  /// - Parameter revision: 0 = the newest.
+  /// - Parameters:
+  ///   - revision: 0 = the newest.
+  ///   - wanted: nothing is computed for whoever has gone; `done` is called with `stopped` then.
   func hash(
-    of state: StoreSnapshot, at revision: Int64,
+    of state: StoreSnapshot, at revision: Int64, wanted: WantedFlag? = nil,
     _ done: @escaping @Sendable (Result<MemberHash, EtcdError>) -> Void
   ) {
     if let known = stored.withLock({ $0[revision] }) {
@@ -88,6 +103,7 @@ final class HashStorage: Sendable {
     }
     worker.execute {
       defer { self.waiting.subtract(1, ordering: .relaxed) }
+      guard wanted?.isSet != false else { return done(.failure(.stopped)) }
       do throws(StoreError) {
         let start = ContinuousClock.now
         let hash = try state.hash(at: revision)
@@ -100,16 +116,19 @@ final class HashStorage: Sendable {
 
 extension RunningMember {
   /// Hashes this member's data; `done` is called on the loop, where the caller is.
-  /// - Parameter revision: 0 = the newest.
+  /// - Parameters:
+  ///   - revision: 0 = the newest.
+  ///   - wanted: nothing is computed for whoever has gone.
   func hash(
-    at revision: Int64, _ done: @escaping (Result<MemberHash, EtcdError>, _ term: Term) -> Void
+    at revision: Int64, wanted: WantedFlag? = nil,
+    _ done: @escaping (Result<MemberHash, EtcdError>, _ term: Term) -> Void
   ) {
     read(linearizable: false) { result, term in
       switch result {
       case .failure(let error): done(.failure(error), term)
       case .success(let state):
         let answer = LoopConfined { done($0, term) }
-        self.shared.hashes.hash(of: state.snapshot, at: revision) { hash in
+        self.shared.hashes.hash(of: state.snapshot, at: revision, wanted: wanted) { hash in
           self.loop.execute { answer.value(hash) }
         }
       }

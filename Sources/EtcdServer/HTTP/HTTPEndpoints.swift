@@ -16,7 +16,7 @@ final class HTTPEndpoints: Sendable {
   private let access: AccessController
 
   init(member: RunningMember) {
-    let page = MetricsPage(member.metrics.registry)
+    let page = member.shared.metricsPage
     let health = HealthEndpoint(member: member)
     let checks = HealthChecks(member: member)
     let version: HTTPRouter.Handler = { exchange, _ in Self.version(exchange, member) }
@@ -31,12 +31,7 @@ final class HTTPEndpoints: Sendable {
     client.add(nil, "/version", version)
     let debug = DebugEndpoints(member: member)
     debug.registerVariables(in: &client)
-    // A log for finding faults brings the profiles along.
-    if member.config.enablePprof || member.logger.level == .debug {
-      debug.registerProfiles(in: &client)
-      member.logger.info(
-        "pprof is enabled", [LogField("path", .string(DebugEndpoints.profilePath))])
-    }
+    if Self.servesProfiles(member.shared) { debug.registerProfiles(in: &client) }
     clientRoutes = client
 
     var peer = HTTPRouter()
@@ -49,6 +44,18 @@ final class HTTPEndpoints: Sendable {
     access = AccessController(
       hosts: member.config.hostWhitelist, origins: member.config.corsOrigins,
       logger: member.logger)
+  }
+
+  /// A log for finding faults brings the profiles along.
+  private static func servesProfiles(_ shared: SharedMember) -> Bool {
+    shared.config.enablePprof || shared.logger.level == .debug
+  }
+
+  /// Writes to the log what the endpoints of all loops have in common. Once.
+  static func announce(_ shared: SharedMember) {
+    guard servesProfiles(shared) else { return }
+    shared.logger.info(
+      "pprof is enabled", [LogField("path", .string(DebugEndpoints.profilePath))])
   }
 
   /// Serves a request of a client listener.

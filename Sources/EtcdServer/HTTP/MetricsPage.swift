@@ -49,11 +49,11 @@ final class MetricsPage: Sendable {
     exchange.respond(status: 200, headers: headers, body: content)
   }
 
-  /// The page as of a time on the loop's clock, and whether it is in the gzip coding.
+  /// The page as of a time on a loop's clock, which is that of the others or some turns behind, and whether it is in the gzip coding.
   func content(at now: UInt64, packed wantsPacked: Bool) -> (content: Bytes, isPacked: Bool) {
     page.withLock { page in
       var current: Page
-      if let kept = page, now &- kept.madeAt < Self.lifetime {
+      if let kept = page, now < kept.madeAt || now - kept.madeAt < Self.lifetime {
         current = kept
       } else {
         current = Page(madeAt: now, plain: registry.exposition())

@@ -34,7 +34,7 @@ final class LeaseQuestions: @unchecked Sendable {
   /// Renewals are small; keys of a lease may be many.
   private static let answerBytesMax = 64 << 20
 
-  /// Questions that may wait for one of those requests.
+  /// Questions that may wait for one of those requests, and as many that may wait for a leader.
   static let queuedMax = 1 << 16
 
   private let shared: SharedMember
@@ -108,6 +108,7 @@ final class LeaseQuestions: @unchecked Sendable {
   /// Tries again in a moment, together with all others that have to.
   private func pause(_ attempt: Attempt) {
     if isStopped { return attempt.done(.failure(.stopped)) }
+    guard paused.count < Self.queuedMax else { return attempt.done(.failure(.tooManyRequests)) }
     paused.append(attempt)
     guard timer == nil else { return }
     timer = loop.schedule(after: Self.pause) { [unowned self] in

@@ -20,7 +20,7 @@ protocol MemberHostDelegate: AnyObject, Sendable {
   func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term)
   /// Called before the answers of the same turn.
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent])
-  /// Called before the answers of the same turn.
+  /// Called before the answers of the same turn, which may arrive first: they go to other loops.
   func membershipChanged(_ changes: [Membership.Change])
   /// Rows that became visible. - Parameter state: the store with them.
   func tell(_ rows: NewRows, _ state: () -> StoreSnapshot)
@@ -77,6 +77,8 @@ final class MemberHost: @unchecked Sendable {
   private var heartbeats: HeartbeatClock
 
   private let inbox = Mutex(CoreInbox())
+  /// Opened when the turn is over during which the inbox was closed.
+  private let lastTurn = Gate()
   private let logQueue = Mutex(LogQueue())
 
   /// What other threads may know about the member.
@@ -144,7 +146,7 @@ final class MemberHost: @unchecked Sendable {
       }
       self.core.advance(&out)
       self.carryOut(out)
-      self.attend(self.inbox.withLock { $0.finish(pending: 0, turns: 0) })
+      self.attend(self.finish(pending: 0, turns: 0))
       self.ticker = self.loop.schedule(after: self.tickInterval, repeating: self.tickInterval) {
         self.post(.tick)
       }
@@ -157,9 +159,11 @@ final class MemberHost: @unchecked Sendable {
     }
   }
 
-  /// Stops the clock, lets the disk finish, and closes log and backend.
+  /// Stops the clock, lets the turn under way and the disk finish, and closes log and backend. Not from
+  /// within a turn.
   func stop() {
-    inbox.withLock { $0.close() }
+    // Any thread may be at it, and what it reads is closed below.
+    if inbox.withLock({ $0.close() }) { lastTurn.wait() }
     loop.execute {
       self.ticker?.cancel()
       self.ticker = nil
@@ -198,9 +202,17 @@ final class MemberHost: @unchecked Sendable {
     while duty == .work {
       let pending = turn()
       turns += 1
-      duty = inbox.withLock { $0.finish(pending: pending, turns: turns) }
+      duty = finish(pending: pending, turns: turns)
     }
     attend(duty)
+  }
+
+  private func finish(pending: Int, turns: Int) -> CoreInbox.Duty {
+    let (duty, isLast) = inbox.withLock { inbox in
+      (inbox.finish(pending: pending, turns: turns), inbox.isClosed)
+    }
+    if isLast { lastTurn.open() }
+    return duty
   }
 
   /// - Returns: requests under way after it.

@@ -17,6 +17,10 @@ final class Publisher: @unchecked Sendable {
   private let member: RunningMember
   private var timer: LoopTimer?
   private var isPublished = false
+  /// Who led when the publication left.
+  private var publishedBy = MemberID.none
+  /// Numbers publications: those before the newest are not repeated.
+  private var publication = 0
   private var isStopped = false
   /// Cluster version that a proposal under way sets.
   private var proposedVersion: String?
@@ -43,6 +47,8 @@ final class Publisher: @unchecked Sendable {
   /// A leader was elected, or the cluster's version changed.
   func clusterChanged() {
     guard !isStopped else { return }
+    let leader = member.host.status.leader
+    if leader != .none, leader != publishedBy, !isPublished { publish() }
     decideVersion(mayAssume: false)
     announceReady()
   }
@@ -61,9 +67,16 @@ final class Publisher: @unchecked Sendable {
     timer?.cancel()
   }
 
-  /// Repeats until the request was applied.
+  /// Between a publication that was refused and the next: an overloaded member refuses at once.
+  private static let pause: Duration = .milliseconds(100)
+
+  /// Repeats until the request was applied, and at each new leader: the one before may have dropped it without a
+  /// word, and a member that joins would wait for a request's whole time.
   private func publish() {
-    guard !isStopped else { return }
+    guard !isStopped, !isPublished else { return }
+    publishedBy = member.host.status.leader
+    publication += 1
+    let number = publication
     let config = member.config
     let info = MemberInfo(
       id: member.host.memberID, peerURLs: [], name: config.name,
@@ -73,8 +86,15 @@ final class Publisher: @unchecked Sendable {
     let data = RaftRequest.put(
       path: "/0/members/\(info.hexID)/attributes", value: value, id: id)
     member.requests.propose(id: id, data) { [weak self] outcome, _ in
-      guard let self else { return }
-      guard case .done = outcome else { return publish() }
+      guard let self, !isPublished else { return }
+      guard case .done = outcome else {
+        guard number == publication else { return }
+        member.loop.schedule(after: Self.pause) { [weak self] in
+          guard self?.publication == number else { return }
+          self?.publish()
+        }
+        return
+      }
       isPublished = true
       member.logger.info(
         "published local member to cluster through raft",

@@ -29,6 +29,10 @@ final class SharedMember: Sendable {
   let historyReader = WorkerThread(name: "etcd-watch")
   /// Hashes of this member's data.
   let hashes: HashStorage
+  /// Defragmentations that were asked for and are not over.
+  let defragmentations = Atomic(0)
+  /// The metrics of all listeners.
+  let metricsPage: MetricsPage
   /// What the gRPC health service says.
   let serving: ServingStatus
 
@@ -46,6 +50,7 @@ final class SharedMember: Sendable {
     versionLog.begin(host)
     hashes = HashStorage(
       worker: worker, logger: logger, seconds: metrics.requests.hashAtRevision)
+    metricsPage = MetricsPage(metrics.registry)
     serving = ServingStatus(stopsOnDefrag: config.stopGRPCOnDefrag, logger)
     passwords = PasswordWorkers(cost: config.bcryptCost)
   }

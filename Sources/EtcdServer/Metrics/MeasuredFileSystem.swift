@@ -40,8 +40,11 @@ final class MeasuredFile: StorageFile {
   enum Kind: Sendable {
     case log, snapshot, backend
 
+    /// - Returns: `nil` for files of which nobody asks. A segment of the log is made as `7.tmp` and renamed
+    ///   while it is open.
     init?(path: String) {
-      if path.hasSuffix(".wal") || path.hasSuffix(".wal.tmp") {
+      let name = path[(path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex)...]
+      if name.hasSuffix(".wal") || (name.hasSuffix(".tmp") && UInt64(name.dropLast(4)) != nil) {
         self = .log
       } else if path.hasSuffix(".snap") {
         self = .snapshot

@@ -38,7 +38,7 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     let server: String
     let cluster: String
   }
-  /// Versions of the other members, as of the last round of questions.
+  /// Versions of the other members, as of the last round of questions; of members alone.
   private let known = Mutex<[MemberID: Versions]>([:])
   var versions: [MemberID: String] { known.withLock { $0.mapValues(\.server) } }
   var clusterVersions: [MemberID: String] { known.withLock { $0.mapValues(\.cluster) } }
@@ -49,6 +49,8 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   private static let roundsForKnown = 8
   private var round = 0
   private static let versionBytesMax = 64 << 10
+  /// For all URLs of a member together.
+  private static let versionPatience: Duration = .seconds(2)
 
   /// On `loop`.
   /// - Parameter onRemoved: called when a peer says that this member was removed.
@@ -127,13 +129,13 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     _ id: MemberID, at leader: MemberInfo,
     _ done: @escaping (Result<[MemberInfo], EtcdError>) -> Void
   ) {
-    guard let url = leader.peerURLs.lazy.compactMap({ PeerURL($0) }).first else {
-      return done(.failure(.noLeader))
-    }
-    var request = HTTPClientRequest("POST", url.origin, "/members/promote/\(id)")
-    request.headTimeout = config.requestTimeout
-    client.send(request, limit: Self.versionBytesMax) { result in
-      guard case .success(let (head, body)) = result else { return done(.failure(.timeout)) }
+    let urls = leader.peerURLs.compactMap { PeerURL($0) }
+    guard !urls.isEmpty else { return done(.failure(.noLeader)) }
+    ask(
+      urls[...], "POST", "/members/promote/\(id)",
+      until: loop.now &+ config.requestTimeout.nanoseconds
+    ) { answer in
+      guard let (head, body) = answer else { return done(.failure(.timeout)) }
       switch head.status {
       case 200:
         do { done(.success(try ExistingCluster.decode(body))) } catch {
@@ -149,6 +151,26 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     }
   }
 
+  /// Asks a member by one of its URLs after the other, until one answers.
+  /// - Parameters:
+  ///   - deadline: on the loop's clock; what hangs is waited for no longer, a connection 5 s at most.
+  ///   - done: called once, on the loop; with `nil` when none answers.
+  private func ask(
+    _ urls: ArraySlice<PeerURL>, _ method: String, _ target: String, until deadline: UInt64,
+    _ done: @escaping ((head: HTTPResponseHead, body: Bytes)?) -> Void
+  ) {
+    guard let url = urls.first, loop.now < deadline else { return done(nil) }
+    var request = HTTPClientRequest(method, url.origin, target)
+    let left = Duration.nanoseconds(Int64(clamping: deadline - loop.now))
+    request.connectTimeout = min(request.connectTimeout, left)
+    request.headTimeout = left
+    client.send(request, limit: Self.versionBytesMax) { [weak self] result in
+      if case .success(let answer) = result { return done(answer) }
+      guard let self else { return done(nil) }
+      ask(urls.dropFirst(), method, target, until: deadline, done)
+    }
+  }
+
   func apply(_ changes: [Membership.Change]) {
     for change in changes {
       switch change {
@@ -156,7 +178,9 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
         if info.id != host.memberID { transport.addPeer(id: info.id, urls: info.peerURLs) }
       case .update(let info):
         if info.id != host.memberID { transport.updatePeer(id: info.id, urls: info.peerURLs) }
-      case .remove(let id): if id != host.memberID { transport.removePeer(id: id) }
+      case .remove(let id):
+        known.withLock { $0[id] = nil }
+        if id != host.memberID { transport.removePeer(id: id) }
       case .promote: break
       }
     }
@@ -218,15 +242,14 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
       guard known.withLock({ $0[info.id] == nil }) || round % Self.roundsForKnown == 0 else {
         continue
       }
-      guard let url = info.peerURLs.lazy.compactMap({ PeerURL($0) }).first else { continue }
-      var request = HTTPClientRequest("GET", url.origin, "/version")
-      request.headTimeout = .seconds(2)
-      client.send(request, limit: Self.versionBytesMax) { [weak self] result in
+      let urls = info.peerURLs.compactMap { PeerURL($0) }
+      let deadline = loop.now &+ Self.versionPatience.nanoseconds
+      ask(urls[...], "GET", "/version", until: deadline) { [weak self] answer in
+        // It may have been removed meanwhile.
+        guard let self, host.membership.members[info.id] != nil else { return }
         var versions: Versions?
-        if case .success(let (head, body)) = result, head.status == 200 {
-          versions = Self.versions(in: body)
-        }
-        self?.known.withLock { $0[info.id] = versions }
+        if let answer, answer.head.status == 200 { versions = Self.versions(in: answer.body) }
+        known.withLock { $0[info.id] = versions }
       }
     }
   }

@@ -9,6 +9,7 @@ import Member
 import MemberStorage
 import Membership
 import Protobuf
+import Synchronization
 
 /// etcdserverpb.Maintenance.
 ///
@@ -79,10 +80,18 @@ struct MaintenanceService: Sendable {
   /// Rewrites this member's database; other requests go on meanwhile.
   private func defragment(_ call: UnaryCall, _ bytes: Bytes) {
     guard call.decode(Etcdserverpb.DefragmentRequest.self, bytes) != nil else { return }
+    let count = member.shared.defragmentations.add(1, ordering: .relaxed).newValue
+    guard count <= Self.defragmentationsMax else {
+      member.shared.defragmentations.subtract(1, ordering: .relaxed)
+      return call.fail(GRPCStatus(.tooManyRequests))
+    }
     // What was compacted before has to be gone: who is out of space compacts, defragments, and expects
     // room then.
     member.flushBackend(withCompactions: true, within: Self.compactionPatience) { rewrite(call) }
   }
+
+  /// Defragmentations under way or waiting; one goes on at a time.
+  static let defragmentationsMax = 16
 
   /// A compaction that takes longer than this goes on behind the defragmentation.
   private static let compactionPatience = Duration.seconds(10)
@@ -93,6 +102,7 @@ struct MaintenanceService: Sendable {
     let start = ContinuousClock.now
     member.host.defragment { result in
       member.shared.serving.defragmentFinished()
+      member.shared.defragmentations.subtract(1, ordering: .relaxed)
       member.loop.execute {
         switch result {
         case .success:
@@ -119,7 +129,7 @@ struct MaintenanceService: Sendable {
 
   private func hashKV(_ call: UnaryCall, _ bytes: Bytes) {
     guard let request = call.decode(Etcdserverpb.HashKVRequest.self, bytes) else { return }
-    member.hash(at: request.revision) { result, term in
+    member.hash(at: request.revision, wanted: call.wantedFlag()) { result, term in
       switch result {
       case .failure(let error): call.fail(error)
       case .success(let hash):
@@ -137,9 +147,17 @@ struct MaintenanceService: Sendable {
     _ body:
       @escaping @Sendable (BoltRows) throws -> @Sendable (Etcdserverpb.ResponseHeader) -> Bytes
   ) {
+    let hashes = member.shared.hashes
+    guard hashes.enterDatabases() else { return call.fail(GRPCStatus(.tooManyRequests)) }
+    let wanted = call.wantedFlag()
     let id = member.requests.expect { outcome, _ in
-      if case .failed(let error) = outcome { return call.fail(error) }
+      if case .failed(let error) = outcome {
+        hashes.leaveDatabases()
+        return call.fail(error)
+      }
       member.worker.execute {
+        defer { hashes.leaveDatabases() }
+        guard wanted.isSet else { return }
         let answer = Result { try body(member.host.backend.state()) }
         member.loop.execute {
           switch answer {

@@ -170,7 +170,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     guard !stopping, let core else { return }
     stopping = true
     core.closeResources()
-    // One more turn, so that tasks resumed by the closing can end on the loop.
+    // Behind one more round of local work, so that tasks resumed by the closing can end on the loop.
     execute { self.execute { self.finishStop() } }
   }
 

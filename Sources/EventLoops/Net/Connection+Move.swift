@@ -12,7 +12,7 @@ extension Connection {
   /// handler hears nothing more.
   /// - Precondition: nothing was written that still waits.
   /// - Parameter done: called on `target`, with the connection there; never when descriptors are short or
-  ///   the loop has stopped: the peer sees a closed connection.
+  ///   the loop has stopped: the peer sees a closed connection, and its place is free.
   public func move(to target: EventLoop, _ done: @escaping @Sendable (Connection) -> Void) {
     loop.preconditionCurrent()
     precondition(
@@ -30,18 +30,40 @@ extension Connection {
       return
     }
     let kind = kind
+    let parcel = SocketParcel(copy, admission)
     target.execute {
       let moved = Connection(loop: target, kind: kind)
       let result = kind == .tcp ? uv_tcp_open(moved.tcp, copy) : uv_pipe_open(moved.pipe, copy)
-      guard result == 0 else {
-        Descriptor.close(copy)
-        admission?.leave()
-        moved.abort()
-        return
-      }
-      moved.admission = admission
+      guard result == 0 else { return moved.abort() }
+      moved.admission = parcel.accept()
       moved.configure()
       done(moved)
     }
+  }
+}
+
+/// A socket and its place on the way from one loop to another. A loop that has stopped drops its work: whoever
+/// is not accepted is closed, and the place given back.
+private final class SocketParcel: @unchecked Sendable {
+  // @unchecked: used by the loop that it is for, or, when that has stopped, by whoever drops it last.
+  private let descriptor: Int32
+  private let admission: ConnectionAdmission?
+  private var isAccepted = false
+
+  init(_ descriptor: Int32, _ admission: ConnectionAdmission?) {
+    self.descriptor = descriptor
+    self.admission = admission
+  }
+
+  /// The descriptor is another's from now on. - Returns: the place, which is the receiver's.
+  func accept() -> ConnectionAdmission? {
+    isAccepted = true
+    return admission
+  }
+
+  deinit {
+    guard !isAccepted else { return }
+    Descriptor.close(descriptor)
+    admission?.leave()
   }
 }

@@ -331,7 +331,7 @@ final class PeerRequestHandler {
       guard let self else { return }
       refuse(exchange, status, text, clusterHeaders)
     } isKnown: { [weak self] sender in
-      self?.transport.link(sender) != nil
+      self?.transport.peer(sender) != nil
     } warn: { [weak self] text, fields in
       self?.warn(text, fields)
     } ended: { [weak self] receiver, message in

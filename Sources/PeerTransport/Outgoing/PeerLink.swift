@@ -78,14 +78,17 @@ class PeerLink {
   /// `nil` before the end of `init` and after `stop()`.
   private var pipeline: Pipeline?
   var isPaused = false
+  /// When a remote last said where it is.
+  var heardAt: UInt64 = 0
   private var drops = LogThrottle()
 
+  /// - Parameter active: `nil` for a remote.
   init(id: MemberID, urls: [PeerURL], context: PeerContext, active: ActivePeers?) {
     self.id = id
     self.context = context
     picker = URLPicker(urls)
     metrics = PeerMetrics(
-      context.configuration.metrics, local: context.localID, remote: id)
+      context.configuration.metrics, local: context.localID, remote: active == nil ? nil : id)
     status = PeerStatus(
       id: id, loop: context.loop, logger: context.logger, metrics: metrics, active: active)
     pipeline = Pipeline(self)

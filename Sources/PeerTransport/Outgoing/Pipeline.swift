@@ -56,7 +56,6 @@ final class Pipeline {
     request.connectTimeout = context.configuration.dialTimeout
     request.headTimeout = context.configuration.pipelineTimeout
     request.idleTimeout = context.configuration.readTimeout
-    let start = context.loop.now
     let number = nextCall
     nextCall += 1
     running += 1
@@ -68,7 +67,7 @@ final class Pipeline {
       calls[number] = nil
       running -= 1
       guard !stopped else { return }
-      finished(message, url, result, bytes: body.count, since: start)
+      finished(message, url, result, bytes: body.count)
       work()
     }
     if !isOver { calls[number] = call }
@@ -76,8 +75,7 @@ final class Pipeline {
 
   private func finished(
     _ message: Raftpb.Message, _ url: PeerURL,
-    _ result: Result<(head: HTTPResponseHead, body: Bytes), HTTPClientError>, bytes: Int,
-    since start: UInt64
+    _ result: Result<(head: HTTPResponseHead, body: Bytes), HTTPClientError>, bytes: Int
   ) {
     let context = link.context
     let error: PeerRequestError?
@@ -92,9 +90,6 @@ final class Pipeline {
       link.status.deactivate(source: "pipeline", action: "write", reason: "\(error)")
       link.unreachable()
       if message.type == .snap { context.delegate?.reportSnapshot(link.id, failed: true) }
-      if message.type == .app {
-        context.delegate?.appendSent(to: link.id, bytes: bytes, latency: nil)
-      }
       link.metrics.sentFailures.add()
       if case .memberRemoved = error { context.localWasRemoved() }
       return
@@ -102,9 +97,5 @@ final class Pipeline {
     link.status.activate()
     link.metrics.sentBytes.add(bytes)
     if message.type == .snap { context.delegate?.reportSnapshot(link.id, failed: false) }
-    if message.type == .app {
-      context.delegate?.appendSent(
-        to: link.id, bytes: bytes, latency: context.loop.now &- start)
-    }
   }
 }

@@ -18,6 +18,9 @@ final class SnapshotSender: HTTPResponseHandler, @unchecked Sendable {
   private var done: (() -> Void)?
   private var front: Bytes
   private var offset = 0
+  /// Bytes of the body that the connection was given, and the most of them that were seen to have left it.
+  private var given = 0
+  private var left = 0
   private var bodySent = false
   /// Whether the worker reads a piece.
   private var isReading = false
@@ -67,7 +70,7 @@ final class SnapshotSender: HTTPResponseHandler, @unchecked Sendable {
       context.configuration.snapshotStallTimeout
       + .seconds(source.totalSize / Self.checkedBytesPerSecond)
     request.idleTimeout = context.configuration.snapshotResponseTimeout
-    watchdog = Watchdog(loop: context.loop) { [weak self] in self?.finish(.stalled) }
+    watchdog = Watchdog(loop: context.loop) { [weak self] in self?.stallTimePassed() }
     watchdog?.set(after: context.configuration.snapshotStallTimeout)
     let started = context.pipelineClient.start(request, self)
     guard self.done != nil else { return }
@@ -102,13 +105,32 @@ final class SnapshotSender: HTTPResponseHandler, @unchecked Sendable {
     let room = peer.context.configuration.snapshotQueueBytes - Self.pieceBytes
     let high = max(room, Self.pieceBytes)
     channel.watermarks = Watermarks(low: high / 4, high: high)
-    watchdog?.set(after: peer.context.configuration.snapshotStallTimeout)
     if !front.isEmpty {
-      call.write(front)
+      write(front, on: call)
       front = Bytes()
     }
+    noteProgress()
     readOn()
   }
+
+  private func write(_ bytes: Bytes, on call: HTTPClientCall) {
+    given += bytes.count
+    call.write(bytes)
+  }
+
+  /// Gives the transfer its time anew when bytes have left the connection since the last look: a peer that
+  /// takes nothing stalls, however many pieces are read for it.
+  /// - Returns: whether they have.
+  @discardableResult private func noteProgress() -> Bool {
+    guard !bodySent, let channel = call?.channel, given - channel.pendingWriteBytes > left else {
+      return false
+    }
+    left = given - channel.pendingWriteBytes
+    watchdog?.set(after: peer.context.configuration.snapshotStallTimeout)
+    return true
+  }
+
+  private func stallTimePassed() { if !noteProgress() { finish(.stalled) } }
 
   /// Reads the next piece as long as the connection has room.
   private func readOn() {
@@ -136,7 +158,8 @@ final class SnapshotSender: HTTPResponseHandler, @unchecked Sendable {
       switch result {
       case .success(let piece):
         self.offset += count
-        call.write(piece)
+        write(piece, on: call)
+        noteProgress()
         readOn()
       case .failure(let error): finish(.source(error))
       }

@@ -130,19 +130,12 @@ final class StreamWriter: TurnEndHandler {
 
   private func drain() {
     guard let exchange else { return }
-    let start = peer.context.loop.now
     var taken = 0
     while taken < queue.count, exchange.isWritable {
       var out = ByteWriter(capacity: min(queuedBytes + 64, Self.blockBytes))
       while taken < queue.count, out.count < Self.blockBytes {
-        let before = out.count
         encoder.encode(queue[taken], into: &out)
         queuedBytes -= queue[taken].queuedBytes
-        if kind == .msgAppV2 {
-          let latency = peer.context.loop.now &- start
-          peer.context.delegate?.appendSent(
-            to: peer.id, bytes: out.count - before, latency: latency)
-        }
         taken += 1
       }
       write(out.finish(), to: exchange)

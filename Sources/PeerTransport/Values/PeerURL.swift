@@ -50,6 +50,9 @@ struct URLPicker: Sendable {
 
   var current: PeerURL { urls[picked] }
 
+  /// Whether it chooses from these, in this order.
+  func holds(_ urls: [PeerURL]) -> Bool { self.urls == urls }
+
   mutating func update(_ urls: [PeerURL]) { self = URLPicker(urls) }
 
   /// Goes on to the next URL when `url` is still the one in use.

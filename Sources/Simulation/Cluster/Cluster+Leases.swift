@@ -7,7 +7,7 @@ import Raft
 
 /// Clients that hold leases, and what they were promised.
 struct LeaseWorld {
-  /// Client that gets a lease, hangs a key on it, renews it for a while and begins anew.
+  /// Client that gets a lease, hangs one to four keys on it, renews it for a while and begins anew.
   struct Holder {
     enum Phase {
       case empty
@@ -26,7 +26,7 @@ struct LeaseWorld {
     var aliveUntil: Int
     /// When a member was first seen without it after it had it.
     var goneAt: Int?
-    /// Revision of the put of its key, once acknowledged.
+    /// Revision of the transaction that put its keys, once acknowledged.
     var attachedAt: Int64?
   }
 
@@ -38,14 +38,17 @@ struct LeaseWorld {
   var seen: [MemberID: (life: Int, leases: Set<LeaseID>)] = [:]
 }
 
-/// A key whose lease was acknowledged as alive within its time is never gone, and every lease that
-/// nobody renews goes.
+/// Keys whose lease was acknowledged as alive within its time are never gone, and every lease that
+/// nobody renews goes, with its keys: in steps when they are several.
 extension Cluster {
   /// Units that a second of a lease has at least: clocks run up to 20% fast.
   private static let leaseSecond = 10 * tickUnits * 80 / 100
   private static let leasePatience = 30 * tickUnits
   /// Sorts before the keys that other clients read.
-  private static let leaseKeyPrefix = "a-lease-"
+  private static func leaseKey(_ lease: LeaseID, _ end: String) -> Bytes {
+    Bytes("a-lease-\(lease)" + end)
+  }
+  private static func leaseKeys(_ lease: LeaseID) -> Int { Int(lease.rawValue % 4) + 1 }
 
   func stepLease(_ number: Int) {
     guard callsAllowed else { return }
@@ -53,7 +56,7 @@ extension Cluster {
     var holder = leaseWorld.holders[number]
     if let call = holder.call {
       guard now - call.time > Self.leasePatience else { return }
-      // Nobody knows whether the lease or its key exists: another one.
+      // Nobody knows whether the lease or its keys exist: another one.
       if case .held = holder.phase {} else { holder.phase = .empty }
       holder.call = nil
       leaseWorld.holderOf[call.number] = nil
@@ -67,10 +70,14 @@ extension Cluster {
         ttl: Int64(random.below(12)), id: leaseWorld.made)
       propose(number) { $0.leaseGrant = request }
     case .granted:
-      let request = Etcdserverpb.PutRequest(
-        key: Bytes(Self.leaseKeyPrefix + "\(holder.lease)"), value: "held",
-        lease: holder.lease.rawValue)
-      propose(number) { $0.put = request }
+      let puts = (0..<Self.leaseKeys(holder.lease)).map { part in
+        Etcdserverpb.RequestOp(
+          request: .requestPut(
+            Etcdserverpb.PutRequest(
+              key: Self.leaseKey(holder.lease, "/\(part)"), value: "held",
+              lease: holder.lease.rawValue)))
+      }
+      propose(number) { $0.txn = Etcdserverpb.TxnRequest(success: puts) }
     case .held:
       if chance(oneIn: 15) { leaseWorld.holders[number].phase = .empty } else { renew(number) }
     }
@@ -129,7 +136,7 @@ extension Cluster {
       leaseWorld.facts[holder.lease] = LeaseWorld.Fact(aliveUntil: 0)
       promise(holder.lease, ttl, from: call.time)
       leaseWorld.holders[number].phase = .granted
-    case .kv(.put(let revision, _)):
+    case .kv(.txn(let revision, _, _)):
       leaseWorld.facts[holder.lease]?.attachedAt = revision
       leaseWorld.holders[number].phase = .held
     case .lease(.renewed(let ttl)): renewed(holder.lease, ttl, from: call.time)
@@ -173,7 +180,7 @@ extension Cluster {
     guard chance(oneIn: 25), member.core.status.appliedIndex >= member.consistentIndex else {
       return
     }
-    for lease in held.sorted() { checkKey(of: lease, at: id, member) }
+    for lease in held.sorted() { checkKeys(of: lease, at: id, member) }
   }
 
   private func lost(_ lease: LeaseID, at id: MemberID) {
@@ -187,14 +194,18 @@ extension Cluster {
     leaseWorld.facts[lease] = fact
   }
 
-  private func checkKey(of lease: LeaseID, at id: MemberID, _ member: SimulatedMember) {
+  private func checkKeys(of lease: LeaseID, at id: MemberID, _ member: SimulatedMember) {
     guard let attached = leaseWorld.facts[lease]?.attachedAt,
       attached <= member.core.status.revision
     else { return }
-    let request = Etcdserverpb.RangeRequest(key: Bytes(Self.leaseKeyPrefix + "\(lease)"))
+    let request = Etcdserverpb.RangeRequest(
+      key: Self.leaseKey(lease, "/"), rangeEnd: Self.leaseKey(lease, "0"))
     do throws(StoreError) {
       let count = try member.core.snapshot().range(request).count
-      if count != 1 { problems.append("\(name(id)) has lease \(lease) without its key") }
+      if count != Int64(Self.leaseKeys(lease)) {
+        problems.append(
+          "\(name(id)) has lease \(lease) with \(count) of \(Self.leaseKeys(lease)) keys")
+      }
     } catch { problems.append("\(name(id)) cannot read: \(error)") }
   }
 

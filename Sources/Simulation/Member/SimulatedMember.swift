@@ -43,6 +43,8 @@ public final class SimulatedMember {
     /// Gives each part of a turn to the loop by itself, so that what the loop's own turns give is seen
     /// before what waits of other threads: a fault that the checks must find.
     public var overtakesTurns = false
+    /// Hears how long requests took to apply.
+    public var applyObserver: (any ApplyObserver)?
 
     public init() {}
   }
@@ -135,6 +137,7 @@ public final class SimulatedMember {
     config.leaseCheckpoint = options.leaseCheckpointInterval != nil
     config.leaseCheckpointInterval = options.leaseCheckpointInterval ?? 0
     config.leaseCheckpointPersist = options.leaseCheckpointPersist
+    config.applyObserver = options.applyObserver
     requestIDs = RequestIDs(member: own.id, milliseconds: milliseconds)
     core = try MemberCore(
       config, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,

@@ -33,7 +33,7 @@ public struct MVCCStore: Sendable {
   public private(set) var putBytes = 0
   /// The newest compaction, until somebody asks for it.
   var newCompaction: UnhashedCompaction?
-  /// Keys and values written since start, in bytes, for the quota's estimate between commits.
+  /// Bytes of keys and values that the backend does not hold durably yet, for the quota's estimate.
   public var pendingBytes: Int { active.bytes + (frozen?.rows.bytes ?? 0) }
   /// Rows waiting for the next freeze.
   public var pendingRows: Int { active.count + dropped.count }
@@ -163,7 +163,7 @@ public struct MVCCStore: Sendable {
     _ body: (inout MVCCStore) throws(StoreError) -> R
   ) throws(StoreError) -> R {
     beginTransaction()
-    // Also after an error, which only damaged rows throw: the next transaction must not meet this one.
+    // Also after an error: the next transaction must not meet this one.
     defer { endTransaction() }
     return try body(&self)
   }
