@@ -60,11 +60,18 @@ import Testing
   /// Without a leader the proposal fails in the end, and the next refused request makes another.
   @Test func anAlarmThatFailedIsRaisedAgain() async throws {
     let server = try ServerUnderTest(isAlone: false, Self.full)
-    for _ in 0..<20 { #expect(await isRefused(server)) }
-    #expect(raised(server) == 1)
+    // It may fail and be made again meanwhile, but there is one at a time.
+    func isOneAtATime() -> Bool {
+      raised(server) <= 1 + server.messages.count { $0.contains("failed to raise the alarm") }
+    }
+    for _ in 0..<20 {
+      #expect(await isRefused(server))
+      #expect(isOneAtATime())
+    }
+    #expect(raised(server) >= 1)
     try await server.waitFor("failed to raise the alarm NOSPACE")
     #expect(await isRefused(server))
-    #expect(raised(server) == 2)
+    #expect(raised(server) >= 2 && isOneAtATime())
     await server.stop()
   }
 }

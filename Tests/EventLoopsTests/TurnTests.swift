@@ -179,7 +179,8 @@ private func spin(_ time: Duration) {
     keeper.check()
     keeper.check()
     let after = try #require(residentHeapBytes())
-    #expect(full - before > 250 << 20)
+    // 312 MiB, less what the heap had free or other tests gave back meanwhile.
+    #expect(full - before > 200 << 20)
     // Other tests run at the same time.
     #expect(after - before < 150 << 20, "\(before) \(full) \(after)")
     #expect(last.count == 8_192)
