@@ -51,7 +51,7 @@ public struct NewRows: Sendable {
   /// Bytes of the pairs.
   public var bytes: Int { positions.reduce(0) { $0 + log[$1].value.count } }
 
-  public func forEach(_ body: (ChangedRow) -> Void) {
+  public func visit(_ body: (ChangedRow) -> Void) {
     for position in positions {
       let row = log[position]
       body(ChangedRow(revision: row.revision, isTombstone: row.isTombstone, pair: row.value))

@@ -52,7 +52,7 @@ extension WatchHub {
   ) -> [(group: WatcherIndex.GroupID, rows: [ChangedRow])] {
     var matched: [(group: WatcherIndex.GroupID, rows: [ChangedRow])] = []
     var places: [WatcherIndex.GroupID: Int] = [:]
-    rows.forEach { row in
+    rows.visit { row in
       guard row.revision.main > known else { return }
       index.visit(row.key) { group in
         if let place = places[group] {
@@ -253,7 +253,7 @@ extension WatchHub {
     let interval = index.interval(of: watcher.group)
     for piece in recent where piece.rows.through > result.through {
       var rows: [ChangedRow] = []
-      piece.rows.forEach { row in
+      piece.rows.visit { row in
         if row.revision.main > result.through, interval.contains(row.key) { rows.append(row) }
       }
       guard !rows.isEmpty, let next = self[id]?.next else { continue }
