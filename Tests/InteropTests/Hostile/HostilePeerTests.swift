@@ -124,7 +124,8 @@ import Testing
     func lines(_ message: String) -> Int {
       log.split(separator: "\n").count { $0.contains("\"msg\":\"\(message)\"") }
     }
-    #expect(lines("failed to process Raft message") == 9)
+    // Once a second, however many come.
+    #expect((1...9).contains(lines("failed to process Raft message")))
     #expect(lines("dropped Raft message; its entries cannot be applied") == 3)
     try victims.check()
     for member in cluster.members {
