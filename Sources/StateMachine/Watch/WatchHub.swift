@@ -135,7 +135,8 @@ public struct WatchHub: Sendable {
     set { places[Int(truncatingIfNeeded: id.rawValue & 0xffff_ffff)] = newValue }
   }
 
-  private mutating func place(_ make: (_ id: WatcherID, _ serial: UInt32) -> Watcher) -> WatcherID {
+  /// A name for a new watcher, which has its place but is not there yet.
+  private mutating func makeName() -> WatcherID {
     serial &+= 1
     let place: UInt32
     if let reused = free.popLast() {
@@ -145,9 +146,7 @@ public struct WatchHub: Sendable {
       place = UInt32(truncatingIfNeeded: places.count)
       places.append(nil)
     }
-    let id = WatcherID(UInt64(serial) << 32 | UInt64(place))
-    places[Int(place)] = make(id, serial)
-    return id
+    return WatcherID(UInt64(serial) << 32 | UInt64(place))
   }
 
   /// Moves a watcher between synced and not.
@@ -248,16 +247,10 @@ public struct WatchHub: Sendable {
     }
     let isPast = request.startRevision != 0 && request.startRevision <= now
     let next = request.startRevision == 0 ? now + 1 : request.startRevision
-    let options = WatchOptions(request)
-    // The index is asked for the group inside: both are parts of this value.
-    var index = WatcherIndex(seed: 0)
-    swap(&index, &self.index)
-    let id = place { id, serial in
-      Watcher(
-        stream: streamID, watchID: watchID, group: index.add(id, of: interval), serial: serial,
-        options: options, phase: .synced, next: next)
-    }
-    swap(&index, &self.index)
+    let id = makeName()
+    self[id] = Watcher(
+      stream: streamID, watchID: watchID, group: index.add(id, of: interval), serial: serial,
+      options: WatchOptions(request), phase: .synced, next: next)
     streams[streamID]?.watchers[watchID] = id
     out.messages.append(
       WatchMessage(stream: streamID, watchID: watchID, revision: now, content: .created))
