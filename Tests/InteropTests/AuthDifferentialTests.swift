@@ -205,9 +205,7 @@ import Testing
 
   @Test(.enabled(if: Binaries.go35 != nil)) func everyAnswerIsEqual() async throws {
     let official = try #require(Binaries.go35)
-    let seed =
-      ProcessInfo.processInfo.environment["SEED"].flatMap { UInt64($0) }
-      ?? UInt64.random(in: 0...UInt64.max)
+    let seed = DifferentialTests.seed()
     print("seed \(seed), \(Self.requests) requests")
     let clusters = [official, Binaries.ours].map { Cluster([$0], extra: AuthTests.cheap) }
     for cluster in clusters { try cluster.start() }

@@ -10,6 +10,12 @@ import Testing
 
 /// The same random requests to the real server and to ours: every field of every answer is equal.
 @Suite(.serialized) struct DifferentialTests {
+  /// `SEED`, or a fresh one; for whoever prints it.
+  static func seed() -> UInt64 {
+    ProcessInfo.processInfo.environment["SEED"].flatMap { UInt64($0) }
+      ?? UInt64.random(in: 0...UInt64.max)
+  }
+
   static let requests = Int(ProcessInfo.processInfo.environment["REQUESTS"] ?? "") ?? 100_000
 
   /// Random requests of all key-value methods over few keys, valid or not.
@@ -317,9 +323,7 @@ import Testing
 
   @Test(.enabled(if: Binaries.go35 != nil)) @MainActor func everyAnswerIsEqual() async throws {
     let official = try #require(Binaries.go35)
-    let seed =
-      ProcessInfo.processInfo.environment["SEED"].flatMap { UInt64($0) }
-      ?? UInt64.random(in: 0...UInt64.max)
+    let seed = DifferentialTests.seed()
     print("seed \(seed), \(Self.requests) requests")
     let pair = try await Pair(official)
     var generator = Generator(random: SeededGenerator(state: seed))

@@ -184,9 +184,7 @@ import Testing
 
   @Test(.enabled(if: Binaries.go35 != nil)) @MainActor func watchersAreToldTheSame() async throws {
     let official = try #require(Binaries.go35)
-    let seed =
-      ProcessInfo.processInfo.environment["SEED"].flatMap { UInt64($0) }
-      ?? UInt64.random(in: 0...UInt64.max)
+    let seed = DifferentialTests.seed()
     print("seed \(seed), \(Self.watches) watches")
     let pair = try await DifferentialTests.Pair(official)
     defer { pair.close() }
