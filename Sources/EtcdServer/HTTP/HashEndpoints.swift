@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import EtcdConfig
 import EventLoops
 import HTTP
 import Member
@@ -63,10 +64,17 @@ struct HashEndpoints: Sendable {
     }
   }
 
-  /// The answer is linearizable: a member that joins asks whoever answers first.
+  /// The answer is linearizable where a quorum is there: a member that joins asks whoever answers first.
+  ///
+  /// The second member of a cluster is itself needed for a quorum. Without an answer it would come too late:
+  /// the leader gives up after an election timeout. What this member knows is better than no answer then, with
+  /// which etcd's newcomers assume that no downgrade is enabled.
   private func downgrade(_ exchange: HTTPExchange) {
     guard exchange.requireMethod("GET") else { return }
-    DowngradeRequests(member: member).current { result in
+    var isAnswered = false
+    func answer(_ result: Result<Downgrade, EtcdError>) {
+      guard !isAnswered else { return }
+      isAnswered = true
       switch result {
       case .success(let downgrade):
         exchange.respond(
@@ -77,6 +85,15 @@ struct HashEndpoints: Sendable {
         exchange.refuse(
           500, "failed linearized read: \(error.message)", [PeerField.clusterID: clusterID])
       }
+    }
+    // A leader that has its quorum hears from it every heartbeat.
+    let patience = Duration.milliseconds(2 * member.config.heartbeatInterval)
+    let timer = member.loop.schedule(after: patience) {
+      answer(.success(member.host.status.downgrade))
+    }
+    DowngradeRequests(member: member).current { result in
+      timer.cancel()
+      answer(result)
     }
   }
 }

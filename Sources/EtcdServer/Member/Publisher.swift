@@ -17,8 +17,8 @@ final class Publisher: @unchecked Sendable {
   private let member: RunningMember
   private var timer: LoopTimer?
   private var isPublished = false
-  /// Who led when the publication left.
-  private var publishedBy = MemberID.none
+  /// Who led when the publication left, and in which term: who leads again has forgotten what it dropped.
+  private var publishedBy = Leadership()
   /// Numbers publications: those before the newest are not repeated.
   private var publication = 0
   private var isStopped = false
@@ -34,6 +34,16 @@ final class Publisher: @unchecked Sendable {
     self.onReady = onReady
   }
 
+  private struct Leadership: Equatable {
+    var leader = MemberID.none
+    var term = Term(0)
+  }
+
+  private var leadership: Leadership {
+    let status = member.host.status
+    return Leadership(leader: status.leader, term: status.term)
+  }
+
   func start() {
     publish()
     timer = member.loop.schedule(after: .milliseconds(100), repeating: .milliseconds(500)) {
@@ -47,8 +57,8 @@ final class Publisher: @unchecked Sendable {
   /// A leader was elected, or the cluster's version changed.
   func clusterChanged() {
     guard !isStopped else { return }
-    let leader = member.host.status.leader
-    if leader != .none, leader != publishedBy, !isPublished { publish() }
+    let leadership = leadership
+    if leadership.leader != .none, leadership != publishedBy, !isPublished { publish() }
     decideVersion(mayAssume: false)
     announceReady()
   }
@@ -74,7 +84,7 @@ final class Publisher: @unchecked Sendable {
   /// word, and a member that joins would wait for a request's whole time.
   private func publish() {
     guard !isStopped, !isPublished else { return }
-    publishedBy = member.host.status.leader
+    publishedBy = leadership
     publication += 1
     let number = publication
     let config = member.config
