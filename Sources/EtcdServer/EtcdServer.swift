@@ -294,12 +294,28 @@ public final class EtcdServer: @unchecked Sendable {
   /// A leader of several members names a successor, so that writes go on without an election.
   private func transferLeadership(_ shared: SharedMember) async {
     let host = shared.host
-    guard host.status.leader == host.memberID else { return }
+    guard host.status.leader == host.memberID else {
+      return logger.info(
+        "skipped leadership transfer; local server is not leader",
+        [
+          LogField("local-member-id", .string(host.memberID.hex)),
+          LogField("current-leader-member-id", .string(host.status.leader.hex)),
+        ])
+    }
     // The member connected longest is the least likely to be busy catching up.
     let best = host.membership.voters.filter { $0.id != host.memberID }
       .compactMap { info in shared.peers.activeSince(info.id).map { (since: $0, id: info.id) } }
       .min { $0.since < $1.since }
-    guard let best else { return }
+    guard let best else {
+      return logger.info(
+        host.membership.voters.count == 1
+          ? "skipped leadership transfer for single voting member cluster"
+          : "skipped leadership transfer; no other member is connected",
+        [
+          LogField("local-member-id", .string(host.memberID.hex)),
+          LogField("current-leader-member-id", .string(host.status.leader.hex)),
+        ])
+    }
     host.post(.transferLeader(best.id))
     await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
       let rounds = config.electionTimeout / config.heartbeatInterval + 1

@@ -56,6 +56,16 @@ public struct RealFileSystem: FileSystem {
     return (info.st_mode & S_IFMT == S_IFDIR ? "d" : "-") + String(bits)
   }
 
+  /// Bytes that may still be written to the file system of a path; more than `Int` holds are `Int.max`.
+  /// - Throws: `FileError` with the path and errno.
+  public func freeBytes(_ path: String) throws(FileError) -> Int {
+    var info = statvfs()
+    guard statvfs(path, &info) == 0 else { throw fail("statvfs", path) }
+    let (bytes, overflowed) = UInt64(info.f_bavail).multipliedReportingOverflow(
+      by: UInt64(info.f_frsize))
+    return overflowed ? .max : Int(clamping: bytes)
+  }
+
   public func kind(_ path: String) throws(FileError) -> FileKind? {
     var info = stat()
     if stat(path, &info) != 0 {

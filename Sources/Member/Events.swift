@@ -160,6 +160,8 @@ public struct MemberOutput: Sendable {
   public var compactionsBegun: [UnhashedCompaction] = []
   /// A downgrade was enabled or ended.
   public var downgrade: Downgrade?
+  /// Raft's log begins behind this entry from now on.
+  public var compactedLog: LogIndex?
   /// A compaction was finished at this revision.
   public var compacted: Int64?
   /// Work is left: call `advance` again after other events.

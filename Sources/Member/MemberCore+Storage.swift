@@ -191,7 +191,7 @@ extension MemberCore {
         term: durable.term.rawValue))
   }
 
-  mutating func didSaveSnapshot(_ index: LogIndex) {
+  mutating func didSaveSnapshot(_ index: LogIndex, _ out: inout MemberOutput) {
     guard let position = savingSnapshot, position.index == index else { return }
     savingSnapshot = nil
     do throws(RaftStorageError) {
@@ -199,7 +199,9 @@ extension MemberCore {
         at: index.rawValue, confState: position.confState, data: Bytes())
       snapshotIndex = index
       let keep = config.catchUpEntries
-      if index.rawValue > keep { try node.storage.compact(to: (index - keep).rawValue) }
+      guard index.rawValue > keep else { return }
+      try node.storage.compact(to: (index - keep).rawValue)
+      out.compactedLog = index - keep
     } catch { _ = error }  // A newer snapshot was installed, or the log is compacted that far.
   }
 

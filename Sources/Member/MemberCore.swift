@@ -255,7 +255,7 @@ public struct MemberCore: Sendable {
     case .appended(let append): didAppend(append)
     case .committed(let state): didCommit(state, &out)
     case .installed(let append, let store): didInstall(append, store, &out)
-    case .snapshotSaved(let index): didSaveSnapshot(index)
+    case .snapshotSaved(let index): didSaveSnapshot(index, &out)
     case .unreachable(let id): node.reportUnreachable(id.rawValue)
     case .snapshotSent(let id, let failed): node.reportSnapshot(id.rawValue, failed: failed)
     case .transferLeader(let id): node.transferLeader(to: id.rawValue)

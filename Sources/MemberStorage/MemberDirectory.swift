@@ -28,6 +28,7 @@ public struct MemberDirectory: Sendable {
 
   public var memberDirectory: String { dataDirectory + "/member" }
   public var snapDirectory: String { memberDirectory + "/snap" }
+  public var databasePath: String { snapDirectory + "/db" }
 
   public init(_ fileSystem: any FileSystem, dataDirectory: String, walDirectory: String = "") {
     self.fileSystem = fileSystem

@@ -53,10 +53,11 @@ import Testing
 
     deinit { thread.stop() }
 
-    func sink(_ index: UInt64) throws -> DatabaseSink {
+    /// - Parameter free: bytes that the disk says are free.
+    func sink(_ index: UInt64, free: Int = .max) throws -> DatabaseSink {
       try DatabaseSink(
-        directory: path, index: index, thread: thread, metrics: DiskMetrics(MetricsRegistry())
-      ) {}
+        directory: path, index: index, thread: thread, metrics: DiskMetrics(MetricsRegistry()),
+        freeBytes: { _ throws(FileError) in free }, resume: {})
     }
 
     func finish(_ sink: DatabaseSink) async -> Result<Void, SnapshotError> {
@@ -146,6 +147,34 @@ import Testing
     #expect(refused >= pages - 2 - 4, "\(refused) of \(pages - 2) pages were missed")
     try? FileManager.default.removeItem(atPath: "\(folder.path)/0000000000000026.snap.db")
     #expect(folder.names.isEmpty)
+  }
+
+  /// Whoever sends without end must not take the room of the log.
+  @Test func aDatabaseLeavesRoomOnTheDisk() async throws {
+    let folder = try Folder(in: scratch)
+    let piece = Bytes([UInt8](repeating: 1, count: 1 << 20))
+    for (free, isTaken) in [(128 << 20, true), ((128 << 20) - 1, false)] {
+      let sink = try folder.sink(7, free: free)
+      var refusal: SnapshotError?
+      var sent = 0
+      do throws(SnapshotError) {
+        for _ in 0..<16 {
+          _ = try sink.write(piece)
+          await folder.settle()
+          sent += 1
+        }
+      } catch { refusal = error }
+      #expect((refusal == nil) == isTaken, "\(String(describing: refusal))")
+      #expect(sent == (isTaken ? 16 : 4))
+      if let refusal {
+        #expect(refusal.description.contains("would fill the disk: 4194304 bytes came"))
+      }
+      sink.abort()
+      await folder.settle()
+      #expect(folder.names.isEmpty)
+    }
+    #expect(try RealFileSystem().freeBytes(scratch.path) > 0)
+    #expect(throws: FileError.self) { try RealFileSystem().freeBytes(scratch.path + "/none") }
   }
 
   /// What was refused is given up once more by the transport: a descriptor that was closed may be that of the

@@ -45,12 +45,13 @@ protocol MemberHostDelegate: AnyObject, Sendable {
 /// clock ticks whatever the disk does.
 final class MemberHost: @unchecked Sendable {
   // @unchecked: `core`, `compactions` and `heartbeats` belong to the thread that works, as `inbox`
-  // says; `ticker` is confined to `loop`; `log` to the log thread; `unreleasedBytes` to the storage
-  // thread; `backend` is Sendable; `delegate` is set by `start`, before any turn; the rest is immutable
-  // or behind a mutex.
+  // says; `ticker` is confined to `loop`; `delegate` is set by `start`, before any turn; the rest is
+  // immutable or behind a mutex.
 
   let loop: EventLoop
-  let backend: BackendStore
+  /// The backend and who works at it.
+  private let storage: BackendWorker
+  private let log: LogWorker
   let clusterID: UInt64
   let memberID: MemberID
   /// Users and roles at start.
@@ -58,15 +59,7 @@ final class MemberHost: @unchecked Sendable {
   private unowned var delegate: (any MemberHostDelegate)?
 
   private let logger: Logger
-  private let log: LogStore
-  private let logThread = WorkerThread(name: "etcd-wal")
-  private let storageThread = WorkerThread(name: "etcd-storage", isBackground: true)
-  /// Copies the backend.
-  private let copyThread = WorkerThread(name: "etcd-copy", isBackground: true)
-  /// Walks through copies of the state, with `ETCD_VERIFY=all`.
-  private let verifier: WorkerThread?
-  private let verification = Mutex(Verification())
-  private let isStopping = Mutex(false)
+  private let verifier: StateVerifier?
   private let metrics: ServerMetrics
   private let tickInterval: Duration
   private var core: MemberCore
@@ -79,7 +72,6 @@ final class MemberHost: @unchecked Sendable {
   private let inbox = Mutex(CoreInbox())
   /// Opened when the turn is over during which the inbox was closed.
   private let lastTurn = Gate()
-  private let logQueue = Mutex(LogQueue())
 
   /// What other threads may know about the member.
   struct Published: Sendable {
@@ -92,17 +84,12 @@ final class MemberHost: @unchecked Sendable {
   private static let startupTime = Duration.seconds(5)
   private let pace: Pace
 
-  /// Written rows after which the memory that they and their entries left is given back.
-  private static let releaseBytes = 64 << 20
-  /// Bytes written since then; confined to the storage thread.
-  private var unreleasedBytes = 0
-
   init(
     core: consuming MemberCore, opened: MemberDirectory.Opened, tickInterval: Duration,
     logger: Logger, metrics: ServerMetrics, pace: Pace = Pace(), verifies: Bool = false
   ) {
     self.pace = pace
-    verifier = verifies ? WorkerThread(name: "etcd-verify", isBackground: true) : nil
+    verifier = verifies ? StateVerifier(logger) : nil
     published = Mutex(Published(status: core.status, membership: core.membership))
     initialAuth = core.auth
     self.core = core
@@ -111,12 +98,13 @@ final class MemberHost: @unchecked Sendable {
     self.logger = logger
     self.metrics = metrics
     loop = EventLoop(name: "etcd-core")
-    log = opened.log
-    backend = opened.backend
+    storage = BackendWorker(opened.backend, logger: logger, metrics: metrics)
+    log = LogWorker(opened.log, storage, logger: logger, metrics: metrics.disk)
     clusterID = opened.clusterID
     memberID = opened.memberID
   }
 
+  var backend: BackendStore { storage.store }
   var status: MemberStatus { published.withLock { $0.status } }
   /// Bytes applied and not in the backend yet.
   var pendingBytes: Int { publishedPending.load(ordering: .relaxed) }
@@ -133,7 +121,7 @@ final class MemberHost: @unchecked Sendable {
     self.delegate = delegate
     loop.start()
     // Restoring the state left its working memory behind.
-    storageThread.execute { releaseFreeMemory() }
+    storage.releaseFree()
     loop.execute {
       var out = MemberOutput()
       // What the log holds comes first: it says who the voters are.
@@ -151,10 +139,7 @@ final class MemberHost: @unchecked Sendable {
         self.post(.tick)
       }
       self.loop.schedule(after: Self.startupTime) {
-        self.storageThread.execute {
-          releaseFreeMemory()
-          releaseProgramPages()
-        }
+        self.storage.releaseFree(withProgram: true)
       }
     }
   }
@@ -169,15 +154,9 @@ final class MemberHost: @unchecked Sendable {
       self.ticker = nil
     }
     loop.stop()
-    logThread.stop()
-    isStopping.withLock { $0 = true }
-    copyThread.stop()
-    storageThread.stop()
+    log.stop()
     verifier?.stop()
-    do throws(StorageError) { try log.close() } catch {
-      logger.error("failed to close WAL", [LogField("error", .error(error))])
-    }
-    backend.close()
+    storage.stop()
   }
 
   /// Leaves an event for the core. Any thread.
@@ -236,7 +215,7 @@ final class MemberHost: @unchecked Sendable {
     }
     if events.contains(where: { if case .snapshotSaved = $0 { true } else { false } }) {
       // The core has let go of the entries before the snapshot.
-      storageThread.execute { releaseFreeMemory() }
+      storage.releaseFree()
     }
     return out.status.proposalsPending
   }
@@ -249,13 +228,7 @@ final class MemberHost: @unchecked Sendable {
       return
     }
     let committed = events.contains { if case .committed = $0 { true } else { false } }
-    let now = monotonicNanoseconds()
-    guard verification.withLock({ $0.begins(committed: committed, now: now) }) else { return }
-    let state = core.state
-    verifier.execute {
-      if let problem = state.checkInvariants() { self.stop(BrokenGuarantee.text(problem)) }
-      self.verification.withLock { $0.ended(now: monotonicNanoseconds()) }
-    }
+    verifier.turnEnded(committed: committed) { core.state }
   }
 
   /// - Source: etcd `warnOfExpensiveGenericRequest`, whose requests are ours of a turn.
@@ -276,130 +249,15 @@ final class MemberHost: @unchecked Sendable {
     out.carryOut(core.membership, core.snapshot(), by: self)
   }
 
-  // MARK: Log
-
-  /// Does everything that waits, on the log thread.
-  private func workAtLog() {
-    while let job = logQueue.withLock({ $0.next() }) {
-      switch job {
-      case .write(let batch):
-        flush(batch)
-        let (events, append) = logQueue.withLock { $0.written(batch) }
-        if !events.isEmpty { post(events) }
-        if let append { install(append) }
-      case .save(let snapshot): saveNow(snapshot)
-      }
-    }
-  }
-
-  private func flush(_ batch: [LogAppend]) {
-    let start = ContinuousClock.now
-    do throws(StorageError) { try log.write(batch) } catch {
-      stop("failed to write to the log: \(error.description)")
-    }
-    let took = ContinuousClock.now - start
-    guard took > .seconds(1), batch.contains(where: \.mustSync) else { return }
-    logger.warn(
-      "slow fdatasync",
-      [
-        LogField("took", .duration(took)), LogField("expected-duration", .duration(.seconds(1))),
-      ])
-  }
-
-  /// Replaces the backend by the one that came with a snapshot. The log stands still meanwhile.
-  private func install(_ append: LogAppend) {
-    guard let snapshot = append.snapshot else { return }
-    let index = snapshot.metadata.index
-    let path = log.snapshotter.databasePath(index: index)
-    metrics.requests.applyingSnapshot.set(1)
-    storageThread.execute {
-      defer { self.metrics.requests.applyingSnapshot.set(0) }
-      do {
-        let rows = try self.backend.install(databaseAt: path)
-        let store = try MVCCStore.restore(from: rows, workers: .threads)
-        self.logger.info("applied snapshot", [LogField("snapshot-index", .uint(index))])
-        self.post(.installed(append, store: store))
-        self.releaseReplaced()
-      } catch { self.stop("failed to install the snapshot at index \(index): \(error)") }
-      self.logQueue.withLock { $0.installed() }
-      self.logThread.execute { self.workAtLog() }
-    }
-  }
-
-  private func saveNow(_ snapshot: Raftpb.Snapshot) {
-    let index = snapshot.metadata.index
-    let start = ContinuousClock.now
-    do throws(StorageError) { try log.save(snapshot) } catch {
-      stop("failed to save the snapshot at index \(index): \(error.description)")
-    }
-    metrics.disk.snapSave.observe(ContinuousClock.now - start)
-    logger.info("saved snapshot", [LogField("snapshot-index", .uint(index))])
-    post(.snapshotSaved(LogIndex(index)))
-  }
-
-  // MARK: Backend
-
-  /// On the storage thread.
-  private func releaseMemory(after bytes: Int) {
-    unreleasedBytes += bytes
-    guard unreleasedBytes >= Self.releaseBytes else { return }
-    unreleasedBytes = 0
-    releaseFreeMemory()
-  }
-
-  /// Rewrites the backend without free pages: a copy follows it until little is left, which is done
-  /// between two commits. `done` is called on another thread.
+  /// Rewrites the backend without free pages. `done` is called on another thread.
   func defragment(_ done: @escaping @Sendable (Result<Void, StorageError>) -> Void) {
-    copyThread.execute {
-      let start = ContinuousClock.now
-      self.metrics.disk.defragInFlight.set(1)
-      defer { self.metrics.disk.defragInFlight.set(0) }
-      do {
-        while true {
-          let copy = try self.backend.copy { self.isStopping.withLock { $0 } }
-          if try self.put(copy) { break }
-        }
-        self.metrics.disk.defrag.observe(ContinuousClock.now - start)
-        done(.success(()))
-      } catch { done(.failure(StorageError("\(error)"))) }
-    }
+    storage.defragment(for: self, done)
   }
 
-  /// Waits until the storage thread has put a copy in place.
-  /// - Returns: false when another database came in between.
-  private func put(_ copy: BackendStore.Defragmentation) throws -> Bool {
-    let result = Mutex<Result<Bool, any Error>>(.success(false))
-    let isOver = Gate()
-    nonisolated(unsafe) let copy = copy
-    storageThread.execute {
-      defer { isOver.open() }
-      let outcome = Result {
-        guard try self.backend.complete(copy) else { return false }
-        do throws(BoltError) {
-          self.post(.replacedBackend(try self.backend.replace(by: copy)))
-        } catch { self.stop("cannot put the defragmented database in place: \(error)") }
-        self.releaseReplaced()
-        return true
-      }
-      result.withLock { $0 = outcome }
-    }
-    isOver.wait()
-    return try result.withLock { $0 }.get()
-  }
+}
 
-  /// Frees the files of replaced databases, behind the event that lets go of them.
-  private func releaseReplaced() {
-    loop.execute { self.storageThread.execute { self.backend.releaseReplaced() } }
-  }
-
-  /// The member's disk and memory may disagree: nothing but a restart can be trusted.
-  private func stop(_ reason: String) -> Never {
-    logger.fatal(
-      "member cannot go on; restart it after the cause is removed",
-      [
-        LogField("error", .string(reason))
-      ])
-  }
+extension MemberHost: CoreEvents {
+  func afterEvents(_ body: @escaping @Sendable () -> Void) { loop.execute(body) }
 }
 
 // MARK: Carrying out a turn
@@ -424,28 +282,17 @@ extension MemberHost: TurnSink {
   func send(_ snapshots: [SnapshotSend]) { delegate?.send(snapshots) }
 
   func write(_ appends: [LogAppend]) {
-    logQueue.withLock { $0.add(appends) }
-    logThread.execute { self.workAtLog() }
+    log.write(appends, for: self)
   }
 
   func save(_ snapshot: Raftpb.Snapshot) {
     logger.info(
       "triggering snapshot",
       [LogField("local-member-snapshot-index", .uint(snapshot.metadata.index))])
-    logQueue.withLock { $0.add(snapshot) }
-    logThread.execute { self.workAtLog() }
+    log.save(snapshot, for: self)
   }
 
-  func commit(_ batch: FrozenBatch) {
-    storageThread.execute {
-      do {
-        let rows = try self.metrics.disk.observeCommit { try self.backend.commit(batch) }
-        self.post(.committed(rows))
-        self.backend.releaseReplaced()
-        self.releaseMemory(after: batch.bytes)
-      } catch { self.stop("failed to commit to the backend: \(error)") }
-    }
-  }
+  func commit(_ batch: FrozenBatch) { storage.commit(batch, for: self) }
 
   func publish(_ status: MemberStatus, _ membership: Membership?) {
     publishedPending.store(status.pendingBytes, ordering: .relaxed)
@@ -473,6 +320,9 @@ extension MemberHost: TurnSink {
     if let version = out.clusterVersion { delegate?.clusterVersionChanged(to: version) }
     if let downgrade = out.downgrade { delegate?.downgradeChanged(to: downgrade) }
     for compaction in out.compactionsBegun { delegate?.compactionBegan(compaction) }
+    if let index = out.compactedLog {
+      logger.info("compacted Raft logs", [LogField("compact-index", .uint(index.rawValue))])
+    }
     if let revision = out.compacted {
       logger.info(
         "finished scheduled compaction", [LogField("compact-revision", .int(Int(revision)))])
@@ -490,5 +340,5 @@ extension MemberHost: TurnSink {
     loop.execute { self.loop.schedule(after: time) { self.post(event) } }
   }
 
-  func fail(_ reason: String) { stop(reason) }
+  func fail(_ reason: String) { logger.halt(reason) }
 }

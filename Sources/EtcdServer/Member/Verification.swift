@@ -1,4 +1,7 @@
+import EventLoops
 import Member
+import Platform
+import Synchronization
 
 /// When whole structures are looked at (`ETCD_VERIFY=all`). A value; times in nanoseconds.
 ///
@@ -37,4 +40,26 @@ enum BrokenGuarantee {
   static func text(_ problem: String) -> String {
     "guarantee \(problem) (ETCD_VERIFY=all): keep the data directory and the log, and report it"
   }
+}
+
+/// Walks through copies of the member's state on a thread of its own, and ends the member when one is broken.
+final class StateVerifier: Sendable {
+  private let thread = WorkerThread(name: "etcd-verify", isBackground: true)
+  private let verification = Mutex(Verification())
+  private let logger: Logger
+
+  init(_ logger: Logger) { self.logger = logger }
+
+  /// A turn is over. - Parameter committed: whether the backend has reached another state.
+  func turnEnded(committed: Bool, _ state: () -> MemberState) {
+    let now = monotonicNanoseconds()
+    guard verification.withLock({ $0.begins(committed: committed, now: now) }) else { return }
+    let state = state()
+    thread.execute {
+      if let problem = state.checkInvariants() { self.logger.halt(BrokenGuarantee.text(problem)) }
+      self.verification.withLock { $0.ended(now: monotonicNanoseconds()) }
+    }
+  }
+
+  func stop() { thread.stop() }
 }

@@ -33,8 +33,11 @@ final class DatabaseSink: SnapshotSink {
   /// Bytes that may wait for the disk.
   private static let queueBytesMax = 4 << 20
   /// Bytes after which the system is asked to write: the log's fsyncs wait for what the journal finds
-  /// unwritten.
+  /// unwritten; and after which the disk's room is looked at.
   private static let writeBackBytes = 4 << 20
+  /// Room that a database on its way leaves on the disk, for two segments of the log: whoever sends without
+  /// end must not end the member.
+  static let freeBytesLimit = 128 << 20
 
   private struct State {
     var queued = 0
@@ -43,6 +46,7 @@ final class DatabaseSink: SnapshotSink {
   }
 
   private let fileSystem = RealFileSystem()
+  private let freeBytes: @Sendable (String) throws(FileError) -> Int
   private let directory: String
   private let index: UInt64
   private let temporary: String
@@ -58,16 +62,22 @@ final class DatabaseSink: SnapshotSink {
   /// Whether `file` is open: its descriptor's number may be another file's as soon as it is closed.
   private let isOpen = Mutex(true)
 
-  /// - Parameter index: that of the snapshot to which the database belongs.
+  /// - Parameters:
+  ///   - index: that of the snapshot to which the database belongs.
+  ///   - freeBytes: room on the disk that holds a directory.
   /// - Throws: when the temporary file cannot be made.
   init(
     directory: String, index: UInt64, thread: WorkerThread, metrics: DiskMetrics,
+    freeBytes: @escaping @Sendable (String) throws(FileError) -> Int = { path throws(FileError) in
+      try RealFileSystem().freeBytes(path)
+    },
     resume: @escaping @Sendable () -> Void
   ) throws(SnapshotError) {
     self.directory = directory
     self.index = index
     self.metrics = metrics
     self.resume = resume
+    self.freeBytes = freeBytes
     self.thread = thread
     destination = "\(directory)/\(index.hex16).snap.db"
     // Names that begin so are removed at the next start.
@@ -95,10 +105,24 @@ final class DatabaseSink: SnapshotSink {
     }
     var failure: SnapshotError?
     do throws(FileError) {
+      // Behind a failure nothing is written.
+      guard state.withLock({ $0.failure == nil }) else { return noteSaved(bytes, nil) }
       try bytes.withUnsafeBytes { (memory) throws(FileError) in try file.write(memory, at: at) }
       let end = at + bytes.count
-      if end / Self.writeBackBytes > at / Self.writeBackBytes { try file.writeBack() }
+      if end / Self.writeBackBytes > at / Self.writeBackBytes {
+        try file.writeBack()
+        let free = try freeBytes(directory)
+        if free < Self.freeBytesLimit {
+          failure = SnapshotError(
+            "a database on its way in would fill the disk: \(end) bytes came, \(free) are free, "
+              + "\(Self.freeBytesLimit) are kept for the log")
+        }
+      }
     } catch { failure = SnapshotError(error.description) }
+    noteSaved(bytes, failure)
+  }
+
+  private func noteSaved(_ bytes: Bytes, _ failure: SnapshotError?) {
     let wakes = state.withLock { state in
       state.queued -= bytes.count
       if let failure { state.failure = failure }

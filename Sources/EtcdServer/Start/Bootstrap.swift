@@ -39,6 +39,47 @@ enum Bootstrap {
     milliseconds: UInt64,
     seed: UInt64
   ) throws(StorageError) -> Result {
+    let directory = directory(config, metrics)
+    if config.verifies { logger.info("checks of whole structures are on (ETCD_VERIFY=all)") }
+    warnOfPermissions(config.dataDirectory, logger)
+    try warnOfStrangers(directory, logger)
+    try directory.ensureWritable()
+    let isNew = try !directory.holdsMember()
+    if isNew, let problem = config.bootstrapProblem(resolve: HostLookup.numeric) {
+      throw StorageError(problem)
+    }
+    let start = ContinuousClock.now
+    var origin =
+      isNew
+      ? try found(directory, config, loop: loop, logger)
+      : try restart(directory, config, logger)
+    logger.info(
+      "opened backend db",
+      [
+        LogField("path", .string(directory.databasePath)),
+        LogField("took", .duration(ContinuousClock.now - start)),
+      ])
+    for note in origin.opened.notes { logger.warn(note) }
+    try defragment(&origin.opened, directory, config, logger)
+    let core = try core(
+      origin, config, logger: logger, metrics: metrics, milliseconds: milliseconds, seed: seed)
+    return Result(
+      core: core, opened: origin.opened, isNew: isNew, others: origin.others,
+      snapDirectory: directory.snapDirectory)
+  }
+
+  /// What a member begins with.
+  private struct Origin {
+    var opened: MemberDirectory.Opened
+    /// Members with whom the cluster is founded; they belong into the log.
+    var founders: [MemberInfo] = []
+    /// Members of the cluster that is joined.
+    var others: [MemberInfo] = []
+  }
+
+  private static func directory(
+    _ config: ServerConfig, _ metrics: ServerMetrics
+  ) -> MemberDirectory {
     var directory = MemberDirectory(
       MeasuredFileSystem(RealFileSystem(), metrics.disk), dataDirectory: config.dataDirectory,
       walDirectory: config.walDirectory)
@@ -47,42 +88,54 @@ enum Bootstrap {
     directory.segmentsKept = config.maxWALs
     directory.workers = .threads
     directory.bolt.verifiesPages = config.verifies
-    if config.verifies { logger.info("checks of whole structures are on (ETCD_VERIFY=all)") }
-    warnOfPermissions(config.dataDirectory, logger)
-    try directory.ensureWritable()
-    let isNew = try !directory.holdsMember()
-    if isNew, let problem = config.bootstrapProblem(resolve: HostLookup.numeric) {
-      throw StorageError(problem)
+    return directory
+  }
+
+  /// A member that was here before.
+  private static func restart(
+    _ directory: MemberDirectory, _ config: ServerConfig, _ logger: Logger
+  ) throws(StorageError) -> Origin {
+    var origin = Origin(opened: try directory.open())
+    try origin.opened.checkVersion(ServerVersion.etcd)
+    if config.forceNewCluster { try forceNewCluster(&origin.opened, logger) }
+    // A crash before the first write left a log without the founders. One that joined a cluster
+    // gets its log from the leader; its cluster has another id.
+    let named = founders(config)
+    if origin.opened.isEmpty,
+      origin.opened.clusterID == Identity.clusterID(members: named.map(\.id))
+    {
+      origin.founders = named
     }
-    var opened: MemberDirectory.Opened
-    var founders: [MemberInfo] = []
-    var others: [MemberInfo] = []
-    if !isNew {
-      opened = try directory.open()
-      try opened.checkVersion(ServerVersion.etcd)
-      if config.forceNewCluster { try forceNewCluster(&opened, logger) }
-      // A crash before the first write left a log without the founders. One that joined a cluster
-      // gets its log from the leader; its cluster has another id.
-      let named = self.founders(config)
-      if opened.isEmpty, opened.clusterID == Identity.clusterID(members: named.map(\.id)) {
-        founders = named
-      }
-    } else if config.isNewCluster {
-      founders = self.founders(config)
-      opened = try directory.create(
-        memberID: try own(founders, config).id,
-        clusterID: Identity.clusterID(members: founders.map(\.id)))
-    } else {
-      let cluster = try ExistingCluster.fetch(
-        from: remoteURLs(config), loop: loop, logger: logger)
-      others = try cluster.matched(config.initialCluster)
-      try ExistingCluster.checkCompatible(
-        others.filter { $0.name != config.name }, loop: loop, logger: logger)
-      opened = try directory.create(
-        memberID: try own(others, config).id, clusterID: cluster.clusterID)
+    return origin
+  }
+
+  /// A member that is new, of a cluster that is founded or joined.
+  private static func found(
+    _ directory: MemberDirectory, _ config: ServerConfig, loop: EventLoop, _ logger: Logger
+  ) throws(StorageError) -> Origin {
+    if config.isNewCluster {
+      let founders = founders(config)
+      return Origin(
+        opened: try directory.create(
+          memberID: try own(founders, config).id,
+          clusterID: Identity.clusterID(members: founders.map(\.id))),
+        founders: founders)
     }
-    for note in opened.notes { logger.warn(note) }
-    try defragment(&opened, config, logger)
+    let cluster = try ExistingCluster.fetch(from: remoteURLs(config), loop: loop, logger: logger)
+    let others = try cluster.matched(config.initialCluster)
+    try ExistingCluster.checkCompatible(
+      others.filter { $0.name != config.name }, loop: loop, logger: logger)
+    return Origin(
+      opened: try directory.create(
+        memberID: try own(others, config).id, clusterID: cluster.clusterID),
+      others: others)
+  }
+
+  private static func core(
+    _ origin: Origin, _ config: ServerConfig, logger: Logger, metrics: ServerMetrics,
+    milliseconds: UInt64, seed: UInt64
+  ) throws(StorageError) -> MemberCore {
+    let opened = origin.opened
     var raft = RaftConfig(id: opened.memberID.rawValue)
     raft.electionTicks = config.electionTimeout / config.heartbeatInterval
     raft.heartbeatTicks = 1
@@ -99,10 +152,8 @@ enum Bootstrap {
         coreConfig, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,
         rows: opened.rows, consistentIndex: opened.consistentIndex,
         requestIDs: RequestIDs(member: opened.memberID, milliseconds: milliseconds))
-      if !founders.isEmpty { try core.bootstrap(founders) }
-      return Result(
-        core: core, opened: opened, isNew: isNew, others: others,
-        snapDirectory: directory.snapDirectory)
+      if !origin.founders.isEmpty { try core.bootstrap(origin.founders) }
+      return core
     } catch { throw StorageError("raft cannot start: \(error.description)") }
   }
 
@@ -124,56 +175,6 @@ enum Bootstrap {
     let cost = config.bcryptCost
     core.hashPassword = { PasswordHash.make($0, cost: cost) }
     return core
-  }
-
-  /// Rewrites the database when that gives back enough.
-  /// - Source: etcd `maybeDefragBackend`.
-  private static func defragment(
-    _ opened: inout MemberDirectory.Opened, _ config: ServerConfig, _ logger: Logger
-  ) throws(StorageError) {
-    let megabytes = config.bootstrapDefragThresholdMegabytes
-    guard megabytes > 0 else { return }
-    let (product, overflowed) = megabytes.multipliedReportingOverflow(by: 1 << 20)
-    let threshold = overflowed ? UInt64.max : product
-    let sizes = try opened.databaseSizes()
-    guard UInt64(sizes.total - sizes.inUse) >= threshold else {
-      let (total, inUse) = (UInt64(sizes.total), UInt64(sizes.inUse))
-      logger.info(
-        "Skipping defragmentation",
-        [
-          LogField("current-db-size-bytes", .uint(total)),
-          LogField("current-db-size", .string(HumanSize.text(total))),
-          LogField("current-db-size-in-use-bytes", .uint(inUse)),
-          LogField("current-db-size-in-use", .string(HumanSize.text(inUse))),
-          LogField("experimental-bootstrap-defrag-threshold-bytes", .uint(threshold)),
-          LogField("experimental-bootstrap-defrag-threshold", .string(HumanSize.text(threshold))),
-        ])
-      return
-    }
-    let start = ContinuousClock.now
-    try opened.defragment()
-    logger.info(
-      "finished defragmenting directory",
-      [
-        LogField("path", .string("\(config.dataDirectory)/member/snap/db")),
-        LogField("current-db-size-bytes-diff", .int(opened.backend.sizes.total - sizes.total)),
-        LogField("current-db-size-bytes", .int(opened.backend.sizes.total)),
-        LogField("took", .duration(ContinuousClock.now - start)),
-      ])
-  }
-
-  /// - Source: etcd `fileutil.CheckDirPermission`.
-  private static func warnOfPermissions(_ directory: String, _ logger: Logger) {
-    guard let mode = RealFileSystem().modeText(directory), mode != "drwx------" else { return }
-    logger.warn(
-      "check file permission",
-      [
-        LogField(
-          "error",
-          .string(
-            "directory \"\(directory)\" exist, but the permission is \"\(mode)\". The recommended "
-              + "permission is \"-rwx------\" to prevent possible unprivileged access to the data"))
-      ])
   }
 
   /// - Source: etcd `restartAsStandaloneNode`.

@@ -14,8 +14,9 @@ import Testing
 final class Victims {
   let cluster: Cluster
   private let scratch = Scratch()
-  private let processes: [Int32]
-  private let leader: String
+  private var processes: [Int32]
+  /// The leader's name before the attack.
+  let leader: String
   private let memory: [Int]
 
   /// - Parameters:
@@ -57,15 +58,26 @@ final class Victims {
     return (line.split(separator: " ").compactMap { Int($0) }.first ?? 0) * 1024
   }
 
+  /// A member was started again on purpose: its process is another.
+  func forget(_ member: Member) {
+    for (at, other) in cluster.members.enumerated() where other === member {
+      processes[at] = other.pid
+    }
+  }
+
   /// Checks that nobody died, lost the leadership, or stopped to serve.
-  /// - Parameter memoryMax: bytes that each member may have grown by.
-  func check(memoryMax: Int? = nil, _ location: SourceLocation = #_sourceLocation) throws {
+  /// - Parameters:
+  ///   - memoryMax: bytes that each member may have grown by.
+  ///   - isServing: whether writes are possible; not with an alarm.
+  func check(
+    memoryMax: Int? = nil, isServing: Bool = true, _ location: SourceLocation = #_sourceLocation
+  ) throws {
     for (member, pid) in zip(cluster.members, processes) {
       #expect(
         member.isRunning && member.pid == pid, "\(member.name) ended: \(member.log.suffix(1500))",
         sourceLocation: location)
       #expect(
-        httpGet("\(member.endpoint)/health")?.contains("\"health\":\"true\"") == true,
+        httpGet("\(member.endpoint)/health")?.contains("\"health\":\"\(isServing)\"") == true,
         "\(member.name) does not serve", sourceLocation: location)
     }
     #expect(Self.leader(cluster) == leader, "the leader changed", sourceLocation: location)
@@ -139,5 +151,46 @@ extension GRPCClient {
   /// Connects to a port of a test member.
   static func attack(_ port: Int, _ loop: EventLoop) async throws -> GRPCClient {
     try await GRPCClient.connect(to: .tcp(host: "127.0.0.1", port: port), loop: loop)
+  }
+
+  /// Puts `k00000000` and on, a hundred a transaction.
+  func fill(keys: Int, lease: Int64 = 0) async throws {
+    for start in stride(from: 0, to: keys, by: 100) {
+      let puts = (start..<min(start + 100, keys)).map { number in
+        let digits = String(number)
+        let key = "k" + String(repeating: "0", count: 8 - digits.count) + digits
+        return Etcdserverpb.RequestOp(
+          request: .requestPut(
+            Etcdserverpb.PutRequest(
+              key: Bytes(key), value: Bytes("\(number &* 7919 % 10_007)"), lease: lease)))
+      }
+      _ = try await unary(
+        Etcdserverpb.KVService.txn.path, Etcdserverpb.TxnRequest(success: puts).encoded(),
+        timeout: .seconds(60))
+    }
+  }
+}
+
+extension Member {
+  /// Seconds of the longest turn of a loop since the page was asked for last.
+  func longestTurn(loop: String) -> Double {
+    Self.longestTurns(httpGet("\(endpoint)/metrics") ?? "")[loop] ?? 99
+  }
+
+  /// Seconds of the longest turns by loop, as a page of metrics says them.
+  static func longestTurns(_ page: String) -> [String: Double] {
+    let line = /etcd_debugging_loop_longest_turn_seconds\{loop="([^"]+)"\} (\S+)/
+    return Dictionary(
+      page.matches(of: line).map { (String($0.1), Double($0.2) ?? 99) }, uniquingKeysWith: max)
+  }
+}
+
+/// Waits until something holds.
+/// - Throws: after `seconds`.
+func eventually(_ what: String, seconds: TimeInterval = 20, _ holds: () throws -> Bool) throws {
+  let deadline = Date().addingTimeInterval(seconds)
+  while try !holds() {
+    guard Date() < deadline else { throw NotHealthy(description: "\(what) does not come") }
+    usleep(20_000)
   }
 }
