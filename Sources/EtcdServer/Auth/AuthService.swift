@@ -112,16 +112,13 @@ struct AuthService: Sendable {
       return call.fail(error)
     }
     member.propose(field, bytes, for: call.caller) { outcome, term in
-      switch outcome {
-      case .auth(let result, let revision):
-        if let response = answer(result, member.header(term: term, revision: revision)) {
-          return call.respond(.bytes(response))
+      do throws(EtcdError) {
+        let (result, revision) = try outcome.auth()
+        guard let response = answer(result, member.header(term: term, revision: revision)) else {
+          throw .foreignAnswer
         }
-        call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to an auth request"))
-      case .failed(let error): call.fail(error)
-      default:
-        call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to an auth request"))
-      }
+        call.respond(.bytes(response))
+      } catch { call.fail(error) }
     }
   }
 
@@ -227,8 +224,11 @@ struct AuthService: Sendable {
       return call.fail(EtcdError.requestTooLarge)
     }
     member.requests.propose(id: id, data) { outcome, term in
-      switch outcome {
-      case .auth(.authenticated(let index, let authRevision), let revision):
+      do throws(EtcdError) {
+        let (result, revision) = try outcome.auth()
+        guard case .authenticated(let index, let authRevision) = result else {
+          throw .foreignAnswer
+        }
         member.access.makeToken(
           request.name, prefix: prefix, index: index, authRevision: authRevision,
           namesOwnIndex: member.hasOldTokenSpelling, member.passwords, on: member.loop
@@ -238,10 +238,7 @@ struct AuthService: Sendable {
           case .failure(let error): call.fail(error)
           }
         }
-      case .failed(let error): call.fail(error)
-      default:
-        call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to an auth request"))
-      }
+      } catch { call.fail(error) }
     }
   }
 }

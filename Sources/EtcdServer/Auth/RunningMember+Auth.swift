@@ -30,11 +30,11 @@ extension RunningMember {
   /// Looks a token up once the entry that it names is applied. Answers of the core come behind the
   /// tokens of the same turn.
   private func identify(_ token: String, after index: LogIndex, _ done: @escaping CallerHandler) {
-    let id = requests.expect { outcome, _ in
-      if case .failed(.tooManyRequests) = outcome { return done(.failure(.tooManyRequests)) }
+    requests.awaitApplied(index) { result in
+      if case .failure(.tooManyRequests) = result { return done(.failure(.tooManyRequests)) }
       if let info = self.holder(of: token) { return done(.success(info)) }
       guard self.access.isEnabled else { return done(.success(nil)) }
-      guard case .done = outcome, self.host.status.appliedIndex <= index else {
+      guard case .success = result, self.host.status.appliedIndex <= index else {
         return done(.failure(.invalidAuthToken))
       }
       // Another member may have named the index before the entry that assigned the token.
@@ -44,7 +44,6 @@ extension RunningMember {
         done(self.access.isEnabled ? .failure(.invalidAuthToken) : .success(nil))
       }
     }
-    host.post(.awaitApplied(id: id, index: index))
   }
 
   private func holder(of token: String) -> AuthInfo? {
@@ -141,11 +140,11 @@ extension RunningMember {
       do throws(EtcdError) {
         guard let user = try result.get() else { throw .userEmpty }
         if (try? self.access.store.checkAdmin(user)) != nil { return done(nil) }
-        self.requests.ask(.keys(lease)) { outcome, _ in
-          switch outcome {
-          case .lease(.keys(let keys, let auth)): self.check(keys, auth, kind, user, done)
-          case .failed(let error): done(error)
-          default: done(.stopped)
+        self.requests.ask(.keys(lease)) { result in
+          switch result {
+          case .success(.keys(let keys, let auth)): self.check(keys, auth, kind, user, done)
+          case .failure(let error): done(error)
+          case .success: preconditionFailure("a question about keys is answered with keys")
           }
         }
       } catch { done(error) }

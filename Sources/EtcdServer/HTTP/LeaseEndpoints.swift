@@ -57,19 +57,18 @@ struct LeaseEndpoints: Sendable {
       isAnswered = true
       exchange.refuse(408, LeaseHTTP.timedOut)
     }
-    member.requests.ask(question) { outcome, _ in
+    member.requests.ask(question) { result in
       guard !isAnswered else { return }
       isAnswered = true
       timer.cancel()
-      switch outcome {
-      case .lease(let answer): respond(exchange, question, answer)
-      case .failed(.leaseNotFound): exchange.refuse(404, LeaseHTTP.notFound)
-      case .failed(.notLeader):
+      switch result {
+      case .success(let answer): respond(exchange, question, answer)
+      case .failure(.leaseNotFound): exchange.refuse(404, LeaseHTTP.notFound)
+      case .failure(.notLeader):
         if case .renew = question { return exchange.refuse(400, LeaseHTTP.notPrimary) }
         exchange.refuse(500, LeaseHTTP.notPrimary)
-      case .failed(.timeout): exchange.refuse(408, LeaseHTTP.timedOut)
-      case .failed(let error): exchange.refuse(500, error.message)
-      default: exchange.refuse(500, "unexpected answer")
+      case .failure(.timeout): exchange.refuse(408, LeaseHTTP.timedOut)
+      case .failure(let error): exchange.refuse(500, error.message)
       }
     }
   }

@@ -118,15 +118,15 @@ final class LeaseQuestions: @unchecked Sendable {
   }
 
   private func askHere(_ attempt: Attempt) {
-    requests.ask(attempt.kind) { outcome, _ in
-      switch outcome {
-      case .lease(.renewed(let ttl)): attempt.done(.success(.renewed(ttl: ttl)))
-      case .lease(.timeToLive(let remaining, let granted, let keys)):
+    requests.ask(attempt.kind) { result in
+      switch result {
+      case .success(.renewed(let ttl)): attempt.done(.success(.renewed(ttl: ttl)))
+      case .success(.timeToLive(let remaining, let granted, let keys)):
         attempt.done(
           .success(.timeToLive(remaining: remaining, granted: granted, keys: .held(keys))))
-      case .failed(.notLeader): self.pause(attempt)
-      case .failed(let error): attempt.done(.failure(error))
-      default: attempt.done(.failure(EtcdError(.internal, "etcdserver: unexpected lease answer")))
+      case .failure(.notLeader): self.pause(attempt)
+      case .failure(let error): attempt.done(.failure(error))
+      case .success: preconditionFailure("only renewals and times are asked for here")
       }
     }
   }

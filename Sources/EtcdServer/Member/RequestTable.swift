@@ -16,7 +16,7 @@ final class RequestTable: @unchecked Sendable {
   typealias ReadHandler = (Result<ReadState, EtcdError>, _ term: Term) -> Void
 
   let loop: EventLoop
-  private let host: MemberHost
+  let host: MemberHost
   private var ids: RequestIDs
   private var outcomes = IDTable<OutcomeHandler>()
   private var reads = IDTable<ReadHandler>()
@@ -69,8 +69,8 @@ final class RequestTable: @unchecked Sendable {
     newLocalReads.append(id)
   }
 
-  /// Asks the core about leases.
-  func ask(_ kind: LeaseQuestion.Kind, _ done: @escaping OutcomeHandler) {
+  /// Asks the core about leases, all that are asked in one turn of the loop together.
+  func askLeases(_ kind: LeaseQuestion.Kind, _ done: @escaping OutcomeHandler) {
     newLeaseQuestions.append(LeaseQuestion(id: expect(done), kind))
   }
 

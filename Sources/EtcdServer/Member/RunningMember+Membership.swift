@@ -29,14 +29,7 @@ extension RunningMember {
 
   /// Puts a change into the log; `done` is called on the loop when it was applied or refused.
   func change(_ change: Raftpb.ConfChange, _ done: @escaping MembersHandler) {
-    let id = requests.expect { outcome, term in
-      switch outcome {
-      case .members(let members): done(.success(members), term)
-      case .failed(let error): done(.failure(error), term)
-      default: done(.failure(.stopped), term)
-      }
-    }
-    host.post(.changeMembers(id: id, change))
+    requests.change(change, done)
   }
 
   /// Makes a learner a voter. Only the leader knows whether it is ready; others ask the leader.
@@ -57,11 +50,10 @@ extension RunningMember {
       }
       done(result, term)
     }
-    let question = requests.expect { outcome, term in
-      if case .failed(let error) = outcome { return counted(.failure(error), term) }
+    requests.checkLearner(id) { result, term in
+      if case .failure(let error) = result { return counted(.failure(error), term) }
       self.promoteReady(id, counted)
     }
-    host.post(.checkLearner(id: question, learner: id))
   }
 
   private func promoteReady(_ id: MemberID, _ done: @escaping MembersHandler) {

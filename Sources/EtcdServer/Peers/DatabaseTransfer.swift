@@ -157,11 +157,12 @@ final class DatabaseSink: SnapshotSink {
     }
   }
 
-  /// Refuses what is no database, is damaged, or older than the snapshot, before raft hears of it: once a
-  /// snapshot is in the log, the member cannot start without the database that belongs to it.
+  /// Refuses what is no database, is damaged, or of another index than the snapshot, before raft hears of it:
+  /// once a snapshot is in the log, the member cannot start without the database that belongs to it.
   ///
-  /// The database may be newer. A member that is replaying its log sends the state of its file with the index
-  /// that it has applied; the entries in between come by the log and are not applied twice.
+  /// A member of etcd that leads while it still replays its log sends the state of its file with the index that
+  /// it has applied. Such a database is newer than the log would be after a crash, which looks like a log that
+  /// lost its end; the leader sends again, and has caught up by then.
   private func check() throws(SnapshotError) {
     let held: UInt64
     do throws(BoltError) {
@@ -182,10 +183,10 @@ final class DatabaseSink: SnapshotSink {
       throw SnapshotError(
         "what came with the snapshot is no database of etcd: \(error.description)")
     }
-    guard held >= index else {
+    guard held == index else {
       throw SnapshotError(
-        "the database that came with the snapshot at index \(index) is older: it is at index "
-          + "\(held)")
+        "the database that came with the snapshot at index \(index) is "
+          + "\(held < index ? "older" : "newer"): it is at index \(held)")
     }
   }
 

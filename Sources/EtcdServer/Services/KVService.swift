@@ -140,13 +140,11 @@ struct KVService: Sendable {
   }
 
   private func respond(_ call: UnaryCall, _ outcome: Outcome, _ term: Term) {
-    switch outcome {
-    case .kv(let result) where result.isComplete: respond(call, result, term)
-    case .kv(let result):
+    do throws(EtcdError) {
+      let result = try outcome.kv()
+      if result.isComplete { return respond(call, result, term) }
       readElsewhere(call, term) { () throws(StoreError) in try result.completed() }
-    case .failed(let error): call.fail(error)
-    default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to a KV request"))
-    }
+    } catch { call.fail(error) }
   }
 
   private func respond(_ call: UnaryCall, _ result: KVResult, _ term: Term) {

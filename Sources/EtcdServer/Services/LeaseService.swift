@@ -47,10 +47,11 @@ struct LeaseService: Sendable {
       bytes = request.encoded()
     }
     member.whenPermitted(.user, call) { [bytes] in
-      propose(call, .leaseGrant, bytes) { outcome, term in
-        guard case .leaseGranted(let id, let ttl, let revision) = outcome else { return nil }
+      propose(call, .leaseGrant, bytes) { (outcome, term) throws(EtcdError) in
+        let (lease, revision) = try outcome.leaseGrant()
         return Etcdserverpb.LeaseGrantResponse(
-          header: member.header(term: term, revision: revision), id: id.rawValue, ttl: ttl
+          header: member.header(term: term, revision: revision), id: lease.id.rawValue,
+          ttl: lease.ttl
         ).encoded()
       }
     }
@@ -62,10 +63,9 @@ struct LeaseService: Sendable {
       return call.fail(error)
     }
     member.whenPermitted(.user, call) {
-      propose(call, .leaseRevoke, bytes) { outcome, term in
-        guard case .leaseRevoked(let revision) = outcome else { return nil }
-        return Etcdserverpb.LeaseRevokeResponse(
-          header: member.header(term: term, revision: revision)
+      propose(call, .leaseRevoke, bytes) { (outcome, term) throws(EtcdError) in
+        Etcdserverpb.LeaseRevokeResponse(
+          header: member.header(term: term, revision: try outcome.leaseRevocation())
         ).encoded()
       }
     }
@@ -73,15 +73,12 @@ struct LeaseService: Sendable {
 
   private func propose(
     _ call: UnaryCall, _ field: RaftRequest.Field, _ bytes: Bytes,
-    _ encode: @escaping (Outcome, _ term: Term) -> Bytes?
+    _ encode: @escaping (Outcome, _ term: Term) throws(EtcdError) -> Bytes
   ) {
     member.propose(field, bytes, for: call.caller) { outcome, term in
-      if let answer = encode(outcome, term) { return call.respond(.bytes(answer)) }
-      guard case .failed(let error) = outcome else {
-        return call.fail(
-          GRPCStatus(.internal, "etcdserver: unexpected answer to a lease request"))
+      do throws(EtcdError) { call.respond(.bytes(try encode(outcome, term))) } catch {
+        call.fail(error)
       }
-      call.fail(error)
     }
   }
 
@@ -143,9 +140,9 @@ struct LeaseService: Sendable {
   }
 
   private func list(_ call: UnaryCall) {
-    member.requests.ask(.list) { outcome, _ in
-      switch outcome {
-      case .lease(.list(let listing)):
+    member.requests.ask(.list) { result in
+      switch result {
+      case .success(.list(let listing)):
         let header = member.header()
         // Sorting a million leases would hold the loop up.
         member.shared.readers.run(on: member.loop) {
@@ -156,8 +153,8 @@ struct LeaseService: Sendable {
           case .failure(let error): call.fail(error)
           }
         }
-      case .failed(let error): call.fail(error)
-      default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to a lease request"))
+      case .failure(let error): call.fail(error)
+      case .success: preconditionFailure("a question about the list is answered with the list")
       }
     }
   }

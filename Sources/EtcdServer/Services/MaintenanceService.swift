@@ -49,14 +49,12 @@ struct MaintenanceService: Sendable {
   private func proposeAlarm(_ call: UnaryCall, _ bytes: Bytes) {
     let id = member.requests.makeID()
     member.requests.propose(id: id, RaftRequest.encode(.alarm, bytes, id: id)) { outcome, term in
-      switch outcome {
-      case .alarms(let alarms, let revision):
+      do throws(EtcdError) {
+        let (alarms, revision) = try outcome.alarms()
         call.respond(
           Etcdserverpb.AlarmResponse(
             header: member.header(term: term, revision: revision), alarms: alarms))
-      case .failed(let error): call.fail(error)
-      default: call.fail(GRPCStatus(.internal, "etcdserver: unexpected answer to an alarm request"))
-      }
+      } catch { call.fail(error) }
     }
   }
 
@@ -150,8 +148,8 @@ struct MaintenanceService: Sendable {
     let hashes = member.shared.hashes
     guard hashes.enterDatabases() else { return call.fail(GRPCStatus(.tooManyRequests)) }
     let wanted = call.wantedFlag()
-    let id = member.requests.expect { outcome, _ in
-      if case .failed(let error) = outcome {
+    member.requests.flush { result in
+      if case .failure(let error) = result {
         hashes.leaveDatabases()
         return call.fail(error)
       }
@@ -167,7 +165,6 @@ struct MaintenanceService: Sendable {
         }
       }
     }
-    member.host.post(.flush(id: id))
   }
 
   // MARK: Snapshot
@@ -254,8 +251,7 @@ extension RunningMember {
       isOver = true
       done()
     }
-    let id = requests.expect { _, _ in finish() }
-    host.post(.flush(id: id, withCompactions: withCompactions))
+    requests.flush(withCompactions: withCompactions) { _ in finish() }
     loop.schedule(after: limit) { finish() }
   }
 
@@ -269,16 +265,7 @@ extension RunningMember {
   /// Returns once the backend holds everything applied before the call.
   func flushBackend() async throws(EtcdError) {
     let result: Result<Void, EtcdError> = await withCheckedContinuation { continuation in
-      loop.execute {
-        let id = self.requests.expect { outcome, _ in
-          if case .failed(let error) = outcome {
-            continuation.resume(returning: .failure(error))
-          } else {
-            continuation.resume(returning: .success(()))
-          }
-        }
-        self.host.post(.flush(id: id))
-      }
+      loop.execute { self.requests.flush { continuation.resume(returning: $0) } }
     }
     try result.get()
   }
