@@ -44,7 +44,7 @@ extension MemberCore {
   mutating func didApply(_ entry: Raftpb.Entry) {
     applied.index = LogIndex(entry.index)
     applied.term = Term(entry.term)
-    if applied.index == replayUntil { durable = applied }
+    if applied.index == replayUntil { backend.caughtUp(at: applied) }
   }
 
   private mutating func applyNormal(
@@ -162,9 +162,8 @@ extension MemberCore {
         if let begun = store.takeNewCompaction() { out.compactionsBegun.append(begun) }
         if compaction.physical {
           // It may take longer than a request may wait for its entry, which is here.
-          if waiting.remove(id) != nil {
-            physicalCompactions.append(
-              PhysicalCompaction(id: id, revision: compaction.revision, result: result))
+          if proposals.remove(id) {
+            physicalCompactions.add(id, revision: compaction.revision, result)
           }
           return nil
         }
@@ -222,7 +221,8 @@ extension MemberCore {
   }
 
   mutating func compactionStep(_ out: inout MemberOutput) {
-    guard !compactionPause, !isInstalling, applyQueue.bulk == nil, applied.index >= replayUntil,
+    guard !compactionPause, !backend.isInstalling, applyQueue.bulk == nil,
+      applied.index >= replayUntil,
       store.canCompact(dropsMax: config.compactionBatchRows)
     else { return }
     let before = store.droppedRows
@@ -235,76 +235,6 @@ extension MemberCore {
       return
     }
     out.compacted = finished
-    for index in physicalCompactions.indices
-    where physicalCompactions[index].revision <= finished {
-      physicalCompactions[index].stage = .removed
-      commitDue = true
-    }
+    if physicalCompactions.finished(finished) { backend.commitDue = true }
   }
-
-  /// Answers the callers of compactions that `isOver` picks.
-  mutating func answerCompactions(
-    _ out: inout MemberOutput, _ isOver: (PhysicalCompaction) -> Bool
-  ) {
-    guard !physicalCompactions.isEmpty else { return }
-    for compaction in physicalCompactions where isOver(compaction) {
-      out.replies.append(Reply(id: compaction.id, outcome: .kv(compaction.result)))
-    }
-    physicalCompactions.removeAll(where: isOver)
-  }
-}
-
-extension EtcdError {
-  public init(_ error: StoreError) {
-    switch error {
-    case .compacted: self = .compacted
-    case .futureRevision: self = .futureRevision
-    case .keyNotFound: self = .keyNotFound
-    case .leaseNotFound: self = .leaseNotFound
-    case .leaseExists: self = .leaseExists
-    case .leaseTTLTooLarge: self = .leaseTTLTooLarge
-    case .damaged(let text): self.init(.internal, text)
-    }
-  }
-
-  public init(_ error: MembershipError) {
-    switch error {
-    case .idRemoved, .malformed: self.init(.unknown, error.description)
-    case .idExists: self = .memberExists
-    case .idNotFound: self = .memberNotFound
-    case .peerURLExists: self = .peerURLExists
-    case .memberNotLearner: self = .memberNotLearner
-    case .tooManyLearners: self = .tooManyLearners
-    }
-  }
-}
-
-extension Etcdserverpb.TxnRequest {
-  /// Whether a branch, nested ones included, puts a key.
-  public var containsPut: Bool {
-    (success + failure).contains { operation in
-      switch operation.request {
-      case .requestPut: return true
-      case .requestTxn(let inner): return inner.containsPut
-      default: return false
-      }
-    }
-  }
-}
-
-/// A compaction whose caller wants its rows gone from the backend.
-/// - Source: etcd `EtcdServer.Compact`: the answer comes after a commit, and no time limit applies.
-struct PhysicalCompaction {
-  enum Stage {
-    /// Rows are being removed.
-    case running
-    /// All were handed to the next commit.
-    case removed
-    case committing
-  }
-
-  let id: RequestID
-  let revision: Int64
-  let result: KVResult
-  var stage = Stage.running
 }

@@ -48,7 +48,7 @@ extension MemberCore {
       out.replies.append(Reply(id: id, outcome: .done))
       return
     }
-    guard appliedWaits.count < config.appliedWaitsMax, waiting.count < config.waitingMax else {
+    guard appliedWaits.count < config.appliedWaitsMax, proposals.count < config.waitingMax else {
       out.replies.append(Reply(id: id, outcome: .failed(.tooManyRequests)))
       return
     }
@@ -60,6 +60,6 @@ extension MemberCore {
     guard !appliedWaits.isEmpty else { return }
     for wait in appliedWaits where wait.index <= applied.index { reply(wait.id, .done, &out) }
     // Those that waited too long are answered already.
-    appliedWaits.removeAll { waiting[$0.id] == nil }
+    appliedWaits.removeAll { !proposals.isWaiting($0.id) }
   }
 }

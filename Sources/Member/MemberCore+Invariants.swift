@@ -11,23 +11,24 @@ extension MemberCore {
   /// 1. `durable <= freezing <= applied`: a batch holds nothing that was not applied.
   /// 2. `applied <= commit`: nothing is applied that a quorum does not hold.
   /// 3. A raft snapshot, saved or being saved, is of a state that the backend holds.
-  /// 4. Writes under way are never fewer than none; answers wait for the log only while some are.
+  /// 4. Answers wait for the log only while a turn is done.
   /// 5. Snapshots wait for the backend only while it is behind.
   /// 6. Those of `ReadQueue`, `RaftLog` and `Progress`.
   /// - Returns: the first one that does not hold.
   public func checkInvariants() -> String? {
     let positions =
-      "durable \(durable.index), freezing \(freezing?.index ?? 0), applied "
-      + "\(applied.index), commit \(status.commitIndex), snapshot \(snapshotIndex)"
-    let middle = freezing?.index ?? durable.index
-    guard durable.index <= middle, middle <= applied.index else { return "1: \(positions)" }
+      "durable \(backend.durable.index), freezing \(backend.freezing?.index ?? 0), applied "
+      + "\(applied.index), commit \(status.commitIndex), snapshot \(backend.snapshotIndex)"
+    let middle = backend.coming.index
+    guard backend.durable.index <= middle, middle <= applied.index else { return "1: \(positions)" }
     guard applied.index <= status.commitIndex else { return "2: \(positions)" }
-    guard snapshotIndex <= durable.index || applied.index < replayUntil,
-      savingSnapshot?.index ?? 0 <= durable.index
+    guard backend.snapshotIndex <= backend.durable.index || applied.index < replayUntil,
+      backend.savingSnapshot?.index ?? 0 <= backend.durable.index
     else { return "3: \(positions)" }
-    guard appendsUnderWay >= 0 else { return "4: \(appendsUnderWay) writes under way" }
-    guard delayed.isEmpty else { return "4: \(delayed.count) answers were left" }
-    guard heldSnapshots.isEmpty || durable.index < applied.index || commitDue || freezing != nil
+    guard log.delayed.isEmpty else { return "4: \(log.delayed.count) answers were left" }
+    guard
+      heldSnapshots.isEmpty || backend.durable.index < applied.index || backend.commitDue
+        || backend.freezing != nil
     else {
       return "5: \(heldSnapshots.count) snapshots wait, \(positions)"
     }
@@ -38,8 +39,8 @@ extension MemberCore {
   /// The state as it is now, to be looked at elsewhere.
   public var state: MemberState {
     MemberState(
-      store: store, lessor: lessor, applied: applied, durableIndex: durable.index,
-      durableRows: durableRows, isReplayed: durable.index >= replayUntil,
+      store: store, lessor: lessor, applied: applied, durableIndex: backend.durable.index,
+      durableRows: backend.rows, isReplayed: backend.durable.index >= replayUntil,
       leavingLease: applyQueue.leavingLease)
   }
 }

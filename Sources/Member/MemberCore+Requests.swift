@@ -7,46 +7,34 @@ import Raft
 extension MemberCore {
   mutating func propose(_ proposals: [Proposal], _ out: inout MemberOutput) {
     if store.pendingBytes > config.pendingBytesMax
-      || waiting.count + proposals.count > config.waitingMax
+      || self.proposals.count + proposals.count > config.waitingMax
     {
       for proposal in proposals {
         out.replies.append(Reply(id: proposal.id, outcome: .failed(.tooManyRequests)))
       }
       return
     }
-    for proposal in proposals { wait(for: proposal.id) }
-    parked += proposals
+    self.proposals.park(proposals, tick: ticks)
     proposeParked(&out)
   }
 
   mutating func wait(for id: RequestID) {
-    waiting.insert(ticks, for: id)
-    waitingOrder.append(Waiting(id: id, startTick: ticks))
+    proposals.wait(for: id, tick: ticks)
   }
 
   /// Hands proposals to raft in one batch, once there is a leader to take them. When raft refuses them they wait
   /// for a tick, a commit or another leader: they may be very many.
   mutating func proposeParked(_ out: inout MemberOutput) {
-    guard !parked.isEmpty, node.basicStatus.softState.lead != RaftNodeID.none else { return }
     let status = node.basicStatus
-    let now = (tick: ticks, lead: status.softState.lead, commit: status.hardState.commit)
-    if let refusal = parkedRefusal, refusal == now { return }
-    parkedRefusal = nil
-    var data: [Bytes] = []
-    data.reserveCapacity(parked.count)
-    // A request that gave up while it was parked is not proposed any more.
-    for proposal in parked where waiting[proposal.id] != nil { data.append(proposal.data) }
-    guard !data.isEmpty else {
-      parked.removeAll()
-      return
-    }
-    do throws(RaftError) {
-      try node.propose(data)
-      parked.removeAll(keepingCapacity: true)
-    } catch {
-      // Leadership is being handed over or the leader is full: they stay parked until their time.
-      _ = error
-      parkedRefusal = now
+    guard status.softState.lead != RaftNodeID.none else { return }
+    let now = ProposalQueue.Circumstances(
+      tick: ticks, lead: status.softState.lead, commit: status.hardState.commit)
+    guard let data = proposals.nextBatch(now) else { return }
+    // Refused while leadership is handed over or the leader is full: they stay parked until their time.
+    if (try? node.propose(data)) != nil {
+      proposals.tookParked()
+    } else {
+      proposals.refusedParked(now)
     }
   }
 
@@ -55,8 +43,7 @@ extension MemberCore {
     var change = change
     change.id = id.rawValue
     do throws(RaftError) { try node.proposeConfChange(.v1(change)) } catch {
-      proposalsFailed += 1
-      waiting.remove(id)
+      proposals.refused(id)
       out.replies.append(Reply(id: id, outcome: .failed(.noLeader)))
     }
   }
@@ -84,42 +71,22 @@ extension MemberCore {
 
   /// Answers a request when its entry was applied here.
   mutating func reply(_ id: RequestID, _ outcome: Outcome, _ out: inout MemberOutput) {
-    guard waiting.remove(id) != nil else { return }
+    guard proposals.remove(id) else { return }
     out.replies.append(Reply(id: id, outcome: outcome))
   }
 
   /// Fails requests that waited too long. The entry may still be applied later.
   mutating func expireWaiting(_ out: inout MemberOutput) {
-    while waitingHead < waitingOrder.count {
-      let entry = waitingOrder[waitingHead]
-      guard ticks - entry.startTick >= config.requestTicks else { break }
-      waitingHead += 1
-      guard waiting.remove(entry.id) != nil else { continue }
-      proposalsFailed += 1
-      out.replies.append(
-        Reply(id: entry.id, outcome: .failed(timeoutReason(start: entry.startTick))))
+    for entry in proposals.expire(tick: ticks, after: config.requestTicks) {
+      let reason = leaderWatch.timeoutReason(
+        start: entry.start, electionTicks: config.raft.electionTicks)
+      out.replies.append(Reply(id: entry.id, outcome: .failed(reason)))
     }
-    if waitingHead > 4096, waitingHead * 2 > waitingOrder.count {
-      waitingOrder.removeFirst(waitingHead)
-      waitingHead = 0
-    }
-    if parked.count > waiting.count { parked.removeAll { waiting[$0.id] == nil } }
-  }
-
-  /// - Source: etcd `parseProposeCtxErr`.
-  private func timeoutReason(start: Int) -> EtcdError {
-    let lost = leaderElectedTick - 2 * config.raft.electionTicks
-    if leaderChanges > 1, start > lost, start < leaderElectedTick { return .timeoutLeaderFailure }
-    return .timeout
   }
 
   mutating func leaderDidChange(to leader: MemberID, _ out: inout MemberOutput) {
-    lead = leader
+    leaderWatch.changed(to: leader, tick: ticks)
     out.leaderChanged = true
-    if leader != .none {
-      leaderChanges += 1
-      leaderElectedTick = ticks
-    }
     finish(reads.takeAsked(), .failure(.leaderChanged), &out)
   }
 

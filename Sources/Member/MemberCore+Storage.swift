@@ -10,14 +10,14 @@ import V2Store
 /// raft snapshots, and states that a leader sent.
 extension MemberCore {
   mutating func process(_ ready: Ready, _ out: inout MemberOutput) {
-    if let soft = ready.softState, MemberID(soft.lead) != lead {
+    if let soft = ready.softState, MemberID(soft.lead) != leaderWatch.leader {
       leaderDidChange(to: MemberID(soft.lead), &out)
     }
     for state in ready.readStates { reads.confirm(state.context, index: LogIndex(state.index)) }
     for message in ready.messages {
       switch message.to {
       case RaftNodeID.appendThread:
-        if message.snapshot != nil { installations += 1 }
+        if message.snapshot != nil { backend.beginsInstallation() }
         append(
           LogAppend(
             hardState: ready.hardState, entries: message.entries, snapshot: message.snapshot,
@@ -39,20 +39,21 @@ extension MemberCore {
     // A member that just joined would refuse a state in which it is no member, again and again. And while this
     // one applies what its backend holds already, the rows are newer than the position that goes with them:
     // a receiver that was killed before it had the entries in between would not start again.
-    guard durable.index >= replayUntil, durable.confState.holds(message.receiver) else {
+    guard backend.durable.index >= replayUntil, backend.durable.confState.holds(message.receiver)
+    else {
       heldSnapshots.removeAll { $0.to == message.to }
       heldSnapshots.append(message)
-      commitDue = true
+      backend.commitDue = true
       return
     }
     // The backend's durable state is at least as new as the snapshot that raft has in mind.
     var message = message
     message.snapshot = Raftpb.Snapshot(
-      data: durable.v2.document(),
+      data: backend.durable.v2.document(),
       metadata: Raftpb.SnapshotMetadata(
-        confState: durable.confState, index: durable.index.rawValue,
-        term: durable.term.rawValue))
-    out.sendSnapshots.append(SnapshotSend(message: message, state: durableRows))
+        confState: backend.durable.confState, index: backend.durable.index.rawValue,
+        term: backend.durable.term.rawValue))
+    out.sendSnapshots.append(SnapshotSend(message: message, state: backend.rows))
   }
 
   /// Sends snapshots that waited for the backend, as long as they are this leader's to send and the
@@ -69,32 +70,18 @@ extension MemberCore {
     }
   }
 
-  /// Hands a write to the log. A new commit index alone need not be durable: when nothing is being
-  /// written it counts as done, and goes along with the next write or tick.
+  /// Hands a write to the log.
   mutating func append(_ append: LogAppend, _ out: inout MemberOutput) {
-    var append = append
-    if append.isNewsOnly && appendsUnderWay == 0 {
-      unwritten = append.hardState ?? unwritten
-      finish(append)
-      return
-    }
-    append.hardState = append.hardState ?? unwritten
-    unwritten = nil
-    appendsUnderWay += 1
-    out.appends.append(append)
+    if let write = log.begin(append) { out.appends.append(write) } else { finish(append) }
   }
 
   /// Brings the log up to the commit index that it was not told yet.
   mutating func writeNews(_ out: inout MemberOutput) {
-    guard let state = unwritten else { return }
-    unwritten = nil
-    appendsUnderWay += 1
-    out.appends.append(
-      LogAppend(hardState: state, entries: [], snapshot: nil, mustSync: false, responses: []))
+    if let write = log.takeNews() { out.appends.append(write) }
   }
 
   mutating func didAppend(_ append: LogAppend) {
-    appendsUnderWay -= 1
+    log.ended()
     finish(append)
   }
 
@@ -102,7 +89,7 @@ extension MemberCore {
     node.storage.append(append.entries)
     if let state = append.hardState { node.storage.hardState = state }
     for response in append.responses {
-      if response.receiver == id { step(response) } else { delayed.append(response) }
+      if response.receiver == id { step(response) } else { log.delay(response) }
     }
   }
 
@@ -113,7 +100,7 @@ extension MemberCore {
       return
     }
     flushes.append((id, applied.index, withCompactions))
-    commitDue = true
+    backend.commitDue = true
     writeNews(&out)
   }
 
@@ -122,82 +109,77 @@ extension MemberCore {
     guard !flushes.isEmpty else { return }
     let isSettled = !store.isCompacting && store.droppedRows == 0 && !store.isCommitting
     func isOver(_ index: LogIndex, _ withCompactions: Bool) -> Bool {
-      index <= durable.index && (isSettled || !withCompactions)
+      index <= backend.durable.index && (isSettled || !withCompactions)
     }
     for flush in flushes where isOver(flush.index, flush.withCompactions) {
       out.replies.append(Reply(id: flush.id, outcome: .done))
     }
     flushes.removeAll { isOver($0.index, $0.withCompactions) }
-    if !flushes.isEmpty { commitDue = true }
+    if !flushes.isEmpty { backend.commitDue = true }
   }
 
   mutating func sendDelayed(_ out: inout MemberOutput) {
-    for message in delayed { send(message, &out) }
-    delayed.removeAll(keepingCapacity: true)
+    for message in log.delayed { send(message, &out) }
+    log.clearDelayed()
   }
 
   mutating func didCommit(_ state: any CommittedRows, _ out: inout MemberOutput) {
-    guard let position = freezing else { return }
-    freezing = nil
+    guard backend.committed(state) else { return }
     store.didCommit(state)
-    durable = position
-    durableRows = state
     sendHeldSnapshots(&out)
-    answerCompactions(&out) { $0.stage == .committing }
+    out.replies += physicalCompactions.committed()
   }
 
   mutating func maybeFreeze(_ out: inout MemberOutput) {
     // Half a transaction must not become durable.
-    guard !isInstalling, !store.isCommitting, out.freeze == nil, applyQueue.bulk == nil else {
+    guard !backend.isInstalling, !store.isCommitting, out.freeze == nil, applyQueue.bulk == nil
+    else {
       return
     }
     let full =
       store.pendingRows >= config.commitRows || store.unfrozenBytes >= config.commitBytes
       || store.droppedRows >= config.compactionBatchRows
-    guard full || (commitDue && (store.hasPending || durable.index < applied.index)) else { return }
+    guard full || (backend.commitDue && (store.hasPending || backend.durable.index < applied.index))
+    else { return }
     guard applied.index >= replayUntil else { return }
-    commitDue = false
-    freezing = applied
-    for index in physicalCompactions.indices where physicalCompactions[index].stage == .removed {
-      physicalCompactions[index].stage = .committing
-    }
+    backend.froze(at: applied)
+    physicalCompactions.froze()
     auth.writeFirstRevision(to: &store)
     out.freeze = store.freeze(appliedIndex: applied.index, term: applied.term)
   }
 
   /// Whether something was applied that no batch took along.
   var isBackendBehind: Bool {
-    store.hasPending || (freezing ?? durable).index < applied.index
+    store.hasPending || backend.coming.index < applied.index
   }
 
   /// What no batch took along waits for the end of an interval, which begins now unless one is under way.
   mutating func askForCommit(_ out: inout MemberOutput) {
-    guard !commitAsked, !commitDue, isBackendBehind else { return }
-    commitAsked = true
-    out.wantsCommit = true
+    if backend.asksForCommit(isBehind: isBackendBehind) { out.wantsCommit = true }
   }
 
   mutating func maybeSnapshot(_ out: inout MemberOutput) {
-    guard savingSnapshot == nil, !isInstalling, durable.index > snapshotIndex,
-      durable.index.entries(behind: snapshotIndex) >= config.snapshotCount
+    guard backend.savingSnapshot == nil, !backend.isInstalling,
+      backend.durable.index > backend.snapshotIndex,
+      backend.durable.index.entries(behind: backend.snapshotIndex) >= config.snapshotCount
     else { return }
     // A snapshot is good only when the log knows that it was committed.
     writeNews(&out)
-    savingSnapshot = durable
+    backend.savingSnapshot = backend.durable
     out.saveSnapshot = Raftpb.Snapshot(
-      data: durable.v2.document(),
+      data: backend.durable.v2.document(),
       metadata: Raftpb.SnapshotMetadata(
-        confState: durable.confState, index: durable.index.rawValue,
-        term: durable.term.rawValue))
+        confState: backend.durable.confState, index: backend.durable.index.rawValue,
+        term: backend.durable.term.rawValue))
   }
 
   mutating func didSaveSnapshot(_ index: LogIndex, _ out: inout MemberOutput) {
-    guard let position = savingSnapshot, position.index == index else { return }
-    savingSnapshot = nil
+    guard let position = backend.savingSnapshot, position.index == index else { return }
+    backend.savingSnapshot = nil
     do throws(RaftStorageError) {
       _ = try node.storage.createSnapshot(
         at: index.rawValue, confState: position.confState, data: Bytes())
-      snapshotIndex = index
+      backend.snapshotIndex = index
       let keep = config.catchUpEntries
       guard index.rawValue > keep else { return }
       try node.storage.compact(to: (index - keep).rawValue)
@@ -218,21 +200,17 @@ extension MemberCore {
       try restoreAuth(&out)
       replayUntil = try store.consistentIndex()
       applied = position
-      durable = applied
-      durableRows = restored.committedState
+      backend.installed(position, restored.committedState)
       // What was on its way is in the snapshot; raft still counts on hearing of it.
       for response in applyQueue.drop() { step(response) }
-      freezing = nil
-      savingSnapshot = nil
       heldSnapshots.removeAll()
-      snapshotIndex = LogIndex(snapshot.metadata.index)
       // Their rows went with the old state.
-      answerCompactions(&out) { _ in true }
+      out.replies += physicalCompactions.takeAll()
       let membership = applied.membership
       out.memberChanges += membership.sorted.map { .add($0) }
       out.memberChanges += membership.removed.sorted().map { .remove($0) }
     } catch { halt("snapshot at index \(snapshot.metadata.index): \(error)") }
-    installations -= 1
+    backend.endsInstallation()
     didAppend(append)
   }
 }

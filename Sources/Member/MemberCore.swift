@@ -72,42 +72,18 @@ public struct MemberCore: Sendable {
     var v2 = V2Store()
   }
 
-  /// A request whose entry was not applied yet.
-  struct Waiting: Sendable {
-    let id: RequestID
-    let startTick: Int
-  }
-
   let config: Config
   var node: RawNode<MemoryStorage>
   var store: MVCCStore
   /// Last applied entry.
   var applied: Position
-  /// What the frozen batch brings the backend to.
-  var freezing: Position?
-  /// What the backend holds durably.
-  var durable: Position
-  /// State of the backend at `durable`; snapshots for peers are taken from it.
-  var durableRows: any CommittedRows
+  var backend: BackendProgress
   /// Entries up to here are in the backend already and only change the configuration.
   var replayUntil: LogIndex
-  /// Index of the newest raft snapshot, and of one being saved.
-  var snapshotIndex: LogIndex
-  var savingSnapshot: Position?
-  /// A snapshot from the leader is being installed: the backend is not ours to write.
-  var isInstalling: Bool { installations > 0 }
-  /// Snapshots from the leader that are not in place. Another may come while one is being installed,
-  /// and a batch frozen between the two would be committed to a database that is newer.
-  var installations = 0
+  var log = LogProgress()
 
   var ticks = 0
-  var waiting = IDTable<Int>()
-  var waitingOrder: [Waiting] = []
-  var waitingHead = 0
-  /// Proposals that came while no leader was known.
-  var parked: [Proposal] = []
-  /// When raft refused them last: it would again before one of these changes.
-  var parkedRefusal: (tick: Int, lead: UInt64, commit: UInt64)?
+  var proposals = ProposalQueue()
   var reads = ReadQueue()
   var alarms = AlarmSet()
   /// Whether the cluster is on its way to an older version.
@@ -118,28 +94,14 @@ public struct MemberCore: Sendable {
   var appliedWaits: [(id: RequestID, index: LogIndex)] = []
   /// Whether the next step of a compaction waits for its event.
   var compactionPause = false
-  /// Compactions whose callers wait until the rows have left the backend.
-  var physicalCompactions: [PhysicalCompaction] = []
-  var lead = MemberID.none
-  var leaderChanges = 0
-  var leaderElectedTick = 0
-  var proposalsFailed = 0
+  var physicalCompactions = PhysicalCompactions()
+  var leaderWatch = LeaderWatch()
   var readContexts: RequestIDs
   var lessor: Lessor
   /// Renewals that wait for an entry about their lease.
   var parkedRenewals = ParkedRenewals()
-  /// Writes that the log has not reported yet.
-  var appendsUnderWay = 0
-  /// A hard state whose commit index alone is newer than the log's.
-  var unwritten: Raftpb.HardState?
-  /// Messages to peers that had to wait for the log.
-  var delayed: [Raftpb.Message] = []
   /// Callers that wait until the backend holds an index.
   var flushes: [(id: RequestID, index: LogIndex, withCompactions: Bool)] = []
-  /// The backend is behind and should be written at the next chance.
-  var commitDue = false
-  /// Whether `commit` was asked for and has not come.
-  var commitAsked = false
   /// Committed entries on their way into the state.
   var applyQueue = ApplyQueue()
   /// When the entry being applied began, for the observer.
@@ -170,10 +132,9 @@ public struct MemberCore: Sendable {
     do throws(V2SnapshotError) { applied = try Position(snapshot) } catch {
       throw .invalidState(error.description)
     }
-    durable = applied
-    durableRows = rows
+    backend = BackendProgress(
+      applied, rows, snapshotIndex: LogIndex(snapshot.metadata.index))
     replayUntil = consistentIndex
-    snapshotIndex = LogIndex(snapshot.metadata.index)
     readContexts = requestIDs
     do throws(StoreError) {
       try alarms.restore(from: store)
@@ -221,9 +182,9 @@ public struct MemberCore: Sendable {
     status.isLearner = basic.isLearner
     status.alarms = alarms.all
     status.downgrade = downgrade
-    status.leaderChanges = leaderChanges
-    status.proposalsPending = waiting.count
-    status.proposalsFailed = proposalsFailed
+    status.leaderChanges = leaderWatch.changes
+    status.proposalsPending = proposals.count
+    status.proposalsFailed = proposals.failed
     status.slowReads = reads.slow
     status.failedReads = reads.failed
     status.putBytes = store.putBytes
@@ -248,9 +209,7 @@ public struct MemberCore: Sendable {
     case .flush(let id, let withCompactions): flush(id, withCompactions: withCompactions, &out)
     case .resume: break
     case .compact: compactionPause = false
-    case .commit:
-      commitAsked = false
-      commitDue = commitDue || isBackendBehind
+    case .commit: backend.commitIntervalEnded(isBehind: isBackendBehind)
     case .receive(let messages): for message in messages { step(message) }
     case .appended(let append): didAppend(append)
     case .committed(let state): didCommit(state, &out)
@@ -263,7 +222,7 @@ public struct MemberCore: Sendable {
     case .checkLearner(let id, let learner): checkLearner(learner, id: id, &out)
     case .replacedBackend(let state):
       store.replaceCommitted(state)
-      durableRows = state
+      backend.replaced(by: state)
     }
   }
 
