@@ -10,6 +10,11 @@ enum CorruptionCheck {
     var lines: [CheckLine] = []
     /// Members whose data cannot be the same as that of the member that asked.
     var mismatches = 0
+
+    mutating func mismatch(_ message: String, _ fields: [LogField]) {
+      mismatches += 1
+      lines.append(CheckLine(.warn, message, fields))
+    }
   }
 
   // MARK: Before serving
@@ -75,54 +80,56 @@ enum CorruptionCheck {
     _ first: MemberHash, _ peers: [PeerHash], _ second: MemberHash
   ) -> Verdict {
     var verdict = Verdict()
-    func mismatch(_ message: String, _ fields: [LogField]) {
-      verdict.mismatches += 1
-      verdict.lines.append(CheckLine(.warn, message, fields))
-    }
     if second.value.hash != first.value.hash, second.current == first.current,
       second.value.compactRevision == first.value.compactRevision
     {
-      mismatch(
-        "found hash mismatch", numbered(first, "1") + numbered(second, "2"))
+      verdict.mismatch("found hash mismatch", numbered(first, "1") + numbered(second, "2"))
     }
     var checked = 0
     for peer in peers {
       guard let hash = peer.hash else { continue }
       checked += 1
-      let name = LogField("follower-peer-id", .string(peer.hexID))
-      let compacted = (
-        leader: LogField("leader-compact-revision", .int(Int(second.value.compactRevision))),
-        follower: LogField("follower-compact-revision", .int(Int(hash.value.compactRevision)))
-      )
-      if hash.current > second.current {
-        mismatch(
-          "revision from follower must be less than or equal to leader's",
-          [
-            LogField("leader-revision", .int(Int(second.current))),
-            LogField("follower-revision", .int(Int(hash.current))), name,
-          ])
-      }
-      if hash.value.compactRevision > second.value.compactRevision {
-        mismatch(
-          "compact revision from follower must be less than or equal to leader's",
-          [compacted.leader, compacted.follower, name])
-      }
-      if hash.value.compactRevision == first.value.compactRevision,
-        hash.value.hash != first.value.hash
-      {
-        mismatch(
-          "same compact revision then hashes must match",
-          [
-            compacted.leader, LogField("leader-hash", .uint(UInt64(first.value.hash))),
-            compacted.follower, LogField("follower-hash", .uint(UInt64(hash.value.hash))), name,
-          ])
-      }
+      compare(first, second, hash, LogField("follower-peer-id", .string(peer.hexID)), &verdict)
     }
     verdict.lines.append(
       CheckLine(
         .info, "finished peer corruption check",
         [LogField("number-of-peers-checked", .int(checked))]))
     return verdict
+  }
+
+  /// Compares the leader's hashes with that of one follower.
+  private static func compare(
+    _ first: MemberHash, _ second: MemberHash, _ hash: MemberHash, _ name: LogField,
+    _ verdict: inout Verdict
+  ) {
+    let compacted = (
+      leader: LogField("leader-compact-revision", .int(Int(second.value.compactRevision))),
+      follower: LogField("follower-compact-revision", .int(Int(hash.value.compactRevision)))
+    )
+    if hash.current > second.current {
+      verdict.mismatch(
+        "revision from follower must be less than or equal to leader's",
+        [
+          LogField("leader-revision", .int(Int(second.current))),
+          LogField("follower-revision", .int(Int(hash.current))), name,
+        ])
+    }
+    if hash.value.compactRevision > second.value.compactRevision {
+      verdict.mismatch(
+        "compact revision from follower must be less than or equal to leader's",
+        [compacted.leader, compacted.follower, name])
+    }
+    if hash.value.compactRevision == first.value.compactRevision,
+      hash.value.hash != first.value.hash
+    {
+      verdict.mismatch(
+        "same compact revision then hashes must match",
+        [
+          compacted.leader, LogField("leader-hash", .uint(UInt64(first.value.hash))),
+          compacted.follower, LogField("follower-hash", .uint(UInt64(hash.value.hash))), name,
+        ])
+    }
   }
 
   private static func numbered(_ hash: MemberHash, _ number: String) -> [LogField] {
