@@ -84,6 +84,16 @@ public final class MessageReader: @unchecked Sendable {
     }
   }
 
+  /// The messages that are there, once there is one: none at the end. On the loop.
+  /// - Parameter limit: the most, at least one.
+  /// - Throws: the stream's failure, or `CancellationError`.
+  public func nextBatch(limit: Int) async throws -> [Bytes] {
+    guard let first = try await next() else { return [] }
+    var batch = [first]
+    while batch.count < limit, let message = try ready()?.message { batch.append(message) }
+    return batch
+  }
+
   /// The next message, `nil` at the end. On the loop.
   /// - Throws: the stream's failure, or `CancellationError`.
   public func next() async throws -> Bytes? {

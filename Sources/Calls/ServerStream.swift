@@ -55,6 +55,12 @@ public final class ServerStream: @unchecked Sendable {
   /// The requests; one reader.
   public var requests: MessageSequence { MessageSequence(reader) }
 
+  /// The requests that are there, once there is one: none at the end.
+  /// - Throws: the status the stream ended with, or `CancellationError`.
+  public func nextRequests(limit: Int) async throws -> [Bytes] {
+    try await reader.nextBatch(limit: limit)
+  }
+
   /// Adds initial metadata, sent with the first message.
   public func addMetadata(_ name: String, _ value: Bytes) { origin.addMetadata(name, value) }
 

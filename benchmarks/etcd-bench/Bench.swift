@@ -54,6 +54,8 @@ final class Bench {
     case .defrag: try await defragmentation()
     case .commits: try await commits()
     case .recovery: try await recovery()
+    case .watch: try await watches()
+    case .lease: try await leases()
     case .size: for server in everybody { try binarySize(server) }
     }
   }

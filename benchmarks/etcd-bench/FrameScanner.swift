@@ -12,9 +12,12 @@ struct FrameScanner {
 
   /// RFC 9113 §4.1: length in 3 bytes, type, flags, stream in 4.
   private static let headBytes = 9
+  /// Gets the payload of DATA frames, piece by piece, with the stream's number.
+  var onData: ((_ stream: UInt32, UnsafeRawBufferPointer) -> Void)?
   private var head: [UInt8] = []
   private var left = 0
-  private var ping: [UInt8] = []
+  /// Payload of a short frame that is looked at.
+  private var kept: [UInt8] = []
 
   private enum FrameType {
     static let data: UInt8 = 0
@@ -34,15 +37,27 @@ struct FrameScanner {
         rest = rest.dropFirst(taken.count)
         guard head.count == Self.headBytes else { return }
         left = Int(head[0]) << 16 | Int(head[1]) << 8 | Int(head[2])
-        ping = []
+        kept = []
       }
       let payload = rest.prefix(left)
-      if head[3] == FrameType.data { dataBytes += payload.count }
-      if head[3] == FrameType.ping { ping.append(contentsOf: payload) }
+      if head[3] == FrameType.data {
+        dataBytes += payload.count
+        if let onData, !payload.isEmpty {
+          onData(stream, UnsafeRawBufferPointer(rebasing: payload))
+        }
+      }
+      if head[3] == FrameType.ping || head[3] == FrameType.reset {
+        kept.append(contentsOf: payload)
+      }
       left -= payload.count
       rest = rest.dropFirst(payload.count)
       if left == 0 { endFrame() }
     }
+  }
+
+  /// The stream of the frame that arrives.
+  private var stream: UInt32 {
+    head[5...].reduce(0) { $0 << 8 | UInt32($1) } & 0x7fff_ffff
   }
 
   private mutating func endFrame() {
@@ -51,8 +66,8 @@ struct FrameScanner {
     switch type {
     case FrameType.data, FrameType.headers: if isMarked { endedStreams += 1 }
     case FrameType.settings: if !isMarked { settingsToAcknowledge += 1 }
-    case FrameType.ping: if !isMarked { pingsToAcknowledge.append(ping) }
-    case FrameType.reset: failure = "the server reset a stream"
+    case FrameType.ping: if !isMarked { pingsToAcknowledge.append(kept) }
+    case FrameType.reset: failure = "the server reset stream \(stream) with code \(kept.last ?? 0)"
     case FrameType.goAway: failure = "the server sent GOAWAY"
     default: break
     }

@@ -11,6 +11,7 @@ struct Goal {
     /// The reference's value; `nil` when it was not measured.
     let theirs: Double?
     let myCPU: Double?
+    let theirCPU: Double?
     /// Our median of another line.
     let other: (_ work: String) -> Double?
 
@@ -22,6 +23,15 @@ struct Goal {
     Goal(text: "≥ \(fixed(ratio, 0))×" + (cpu.map { ", ≤ \(fixed($0, 0)) µs CPU" } ?? "")) {
       guard let measured = $0.ratio else { return nil }
       return measured >= ratio && ($0.myCPU ?? 0) <= (cpu ?? .infinity)
+    }
+  }
+
+  /// At least `ratio` times the reference's throughput, at no more than a share of its CPU time a request.
+  static func throughput(_ ratio: Double, cpuShare: Double) -> Goal {
+    Goal(text: "≥ \(fixed(ratio, 0))×, CPU ≤ \(fixed(cpuShare, 2))×") { measured in
+      guard let times = measured.ratio, let mine = measured.myCPU, let theirs = measured.theirCPU
+      else { return nil }
+      return times >= ratio && mine <= cpuShare * theirs
     }
   }
 

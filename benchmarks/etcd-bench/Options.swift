@@ -30,7 +30,8 @@ struct Options {
   var plot: String?
 
   enum Group: String, CaseIterable {
-    case one, three, curve, keys, idle, large, connections, defrag, commits, recovery, size
+    case one, three, curve, keys, idle, large, connections, defrag, commits, recovery, watch, lease
+    case size
   }
 
   static let usage = """

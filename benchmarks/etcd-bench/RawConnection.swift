@@ -3,9 +3,9 @@ import Foundation
 
 /// A blocking gRPC connection that throws the replies away: a reader that costs little and keeps
 /// nothing, however large the reply. Its windows are as large as they may be, so that the server is
-/// held back by the socket alone. Not for more than 2 GiB of replies.
+/// held back by the socket alone, and are given back when half is used.
 final class RawConnection {
-  private let descriptor: Int32
+  let descriptor: Int32
   private let path: String
   private let authority: String
   private var nextStream: UInt32 = 1
@@ -13,9 +13,13 @@ final class RawConnection {
 
   var dataBytes: Int { scanner.dataBytes }
 
+  /// Bytes of data that are not given back to the server's windows.
+  private var ungiven = 0
+
   /// Connects and sends the preface, SETTINGS and a window for the connection.
+  /// - Parameter hasLargeWindows: false leaves the windows at 64 KiB, for connections that never read.
   /// - Throws: `BenchError` when the server does not take the connection.
-  init(port: Int, path: String) throws(BenchError) {
+  init(port: Int, path: String, hasLargeWindows: Bool = true) throws(BenchError) {
     self.path = path
     authority = "127.0.0.1:\(port)"
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -36,17 +40,22 @@ final class RawConnection {
     var timeout = timeval(tv_sec: 60, tv_usec: 0)
     setsockopt(
       descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
-    let most = UInt32(Int32.max)
+    let most = Self.windowBytes
     var out = ByteWriter()
     out.append("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     // SETTINGS_INITIAL_WINDOW_SIZE
     Self.frame(&out, type: 4, flags: 0, stream: 0) {
+      guard hasLargeWindows else { return }
       $0.appendBigEndian(UInt16(4))
       $0.appendBigEndian(most)
     }
-    Self.frame(&out, type: 8, flags: 0, stream: 0) { $0.appendBigEndian(most - 65_535) }
+    if hasLargeWindows {
+      Self.frame(&out, type: 8, flags: 0, stream: 0) { $0.appendBigEndian(most - 65_535) }
+    }
     try write(out.finish())
   }
+
+  private static let windowBytes = UInt32(Int32.max)
 
   deinit { close(descriptor) }
 
@@ -66,6 +75,51 @@ final class RawConnection {
     try write(out.finish())
   }
 
+  /// Opens a stream that stays open, with its first message.
+  /// - Returns: its number.
+  func open(_ message: Bytes) throws(BenchError) -> UInt32 {
+    let stream = nextStream
+    nextStream += 2
+    var out = ByteWriter()
+    Self.frame(&out, type: 1, flags: 4, stream: stream) { self.head(&$0, isFirst: stream == 1) }
+    try write(out.finish())
+    try send([message], on: stream)
+    return stream
+  }
+
+  /// Sends messages on an open stream, all in one write.
+  func send(_ messages: [Bytes], on stream: UInt32) throws(BenchError) {
+    var out = ByteWriter()
+    for message in messages {
+      Self.frame(&out, type: 0, flags: 0, stream: stream) {
+        $0.append(0)
+        $0.appendBigEndian(UInt32(message.count))
+        $0.append(message)
+      }
+    }
+    try write(out.finish())
+  }
+
+  /// What gets the data of streams, which is kept by nobody otherwise.
+  func onData(_ body: @escaping (_ stream: UInt32, UnsafeRawBufferPointer) -> Void) {
+    scanner.onData = body
+  }
+
+  /// Reads once, waiting when there is nothing.
+  /// - Throws: `BenchError` when the server closed or said that it fails.
+  func readOnce(into buffer: UnsafeMutableRawBufferPointer) throws(BenchError) {
+    let size = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+    guard size > 0 else {
+      let why = size == 0 ? "closed" : String(cString: strerror(errno))
+      throw BenchError("read after \(scanner.dataBytes) bytes of \(path): \(why)")
+    }
+    let before = scanner.dataBytes
+    scanner.feed(UnsafeRawBufferPointer(rebasing: buffer[0..<size]))
+    if let failure = scanner.failure { throw BenchError(failure) }
+    ungiven += scanner.dataBytes - before
+    try acknowledge()
+  }
+
   /// Reads until `count` streams in all have ended, or until `deadline`.
   /// - Parameter bytesPerSecond: reads no faster than that.
   func receive(
@@ -75,14 +129,7 @@ final class RawConnection {
     defer { buffer.deallocate() }
     let (begin, before) = (now(), scanner.dataBytes)
     while scanner.endedStreams < count, now() < deadline {
-      let size = recv(descriptor, buffer.baseAddress, buffer.count, 0)
-      guard size > 0 else {
-        let why = size == 0 ? "closed" : String(cString: strerror(errno))
-        throw BenchError("read after \(scanner.dataBytes) bytes of \(path): \(why)")
-      }
-      scanner.feed(UnsafeRawBufferPointer(rebasing: buffer[0..<size]))
-      if let failure = scanner.failure { throw BenchError(failure) }
-      try acknowledge()
+      try readOnce(into: buffer)
       if let bytesPerSecond {
         let ahead = Double(scanner.dataBytes - before) / bytesPerSecond - (now() - begin)
         if ahead > 0 { usleep(UInt32(ahead * 1e6)) }
@@ -103,13 +150,27 @@ final class RawConnection {
     try write(out.finish())
   }
 
+  /// Gives a stream's and the connection's windows back what was read, once half of them is used.
+  func giveBack(to stream: UInt32) throws(BenchError) {
+    guard ungiven > Int(Self.windowBytes / 2) else { return }
+    var out = ByteWriter()
+    for number in [0, stream] {
+      Self.frame(&out, type: 8, flags: 0, stream: number) {
+        $0.appendBigEndian(UInt32(truncatingIfNeeded: ungiven))
+      }
+    }
+    ungiven = 0
+    try write(out.finish())
+  }
+
   /// The head of a request in HPACK (RFC 7541). The first one of a connection enters the fields
   /// into the dynamic table, the others refer to them, as clients do.
   private func head(_ out: inout ByteWriter, isFirst: Bool) {
     out.append(0x83)  // :method: POST
     out.append(0x86)  // :scheme: http
     guard isFirst else {
-      for index in UInt8(62)...65 { out.append(0x80 | index) }
+      // The newest has the lowest number, and pseudo header fields come first.
+      for index in (UInt8(62)...65).reversed() { out.append(0x80 | index) }
       return
     }
     func field(_ name: UInt8, _ value: String) {
@@ -142,7 +203,12 @@ final class RawConnection {
     out.append(bytes)
   }
 
+  /// One frame after the other: a thread that reads acknowledges while another one sends.
+  private let writing = NSLock()
+
   private func write(_ bytes: Bytes) throws(BenchError) {
+    writing.lock()
+    defer { writing.unlock() }
     let isWritten = bytes.withUnsafeBytes { memory in
       var sent = 0
       while sent < memory.count {

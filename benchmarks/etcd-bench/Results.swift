@@ -33,7 +33,8 @@ struct ResultLine {
     guard let mine = value(ours) else { return [] }
     let theirs = value(reference)
     let myCPU = cpu[ours].map(median)
-    let measured = Goal.Measured(mine: mine, theirs: theirs, myCPU: myCPU, other: other)
+    let measured = Goal.Measured(
+      mine: mine, theirs: theirs, myCPU: myCPU, theirCPU: cpu[reference].map(median), other: other)
     var cells = [work, theirs.map(unit.text) ?? "", unit.text(mine)]
     cells.append(measured.ratio.map { "\(fixed($0, 2))×" } ?? "")
     cells.append(

@@ -168,32 +168,74 @@ struct LeaseService: Sendable {
     ).encoded()
   }
 
-  /// Renews a lease a message, one after the other; a lease that does not exist has 0 seconds left.
+  /// Renews a lease a message; a lease that does not exist has 0 seconds left.
   private func keepAlive(_ stream: ServerStream) async throws -> GRPCStatus {
     do throws(EtcdError) { try member.refuseOnLearner() } catch { return GRPCStatus(error) }
     let leader = LeaderRequirement.begin(stream, member)
     defer { leader?.end() }
-    for try await bytes in stream.requests {
-      let request: Etcdserverpb.LeaseKeepAliveRequest
-      do throws(ProtobufError) { request = try .decode(bytes) } catch {
-        return GRPCStatus(.internal, "grpc: error unmarshalling request: \(error)")
-      }
-      let lease = LeaseID(request.id)
-      if let error = await permitRenewal(lease, stream.caller) { return GRPCStatus(error) }
-      // The header is from before the renewal: its revision must not be later than what was renewed.
+    while true {
+      let requests = try await stream.nextRequests(limit: Self.renewalsAtOnceMax)
+      if requests.isEmpty { return .ok }
+      // The header is from before the renewals: its revision must not be later than what was renewed.
       let header = member.header()
-      let ttl: Int64
-      switch await member.leases.ask(.renew(lease)) {
-      case .success(.renewed(let seconds)): ttl = seconds
-      case .failure(.leaseNotFound): ttl = 0
-      case .failure(let error): return GRPCStatus(error)
-      case .success: preconditionFailure("a renewal is answered with a renewal")
+      var leases: [LeaseID] = []
+      var refusal: GRPCStatus?
+      for bytes in requests {
+        do throws(GRPCStatus) { leases.append(try await renewal(bytes, stream.caller)) } catch {
+          refusal = error
+          break
+        }
       }
-      let response = Etcdserverpb.LeaseKeepAliveResponse(
-        header: header, id: request.id, ttl: ttl)
-      try await stream.send(response.encoded())
+      let answers = await renew(leases)
+      for (lease, answer) in zip(leases, answers) {
+        let ttl: Int64
+        switch answer {
+        case .success(.renewed(let seconds)): ttl = seconds
+        case .failure(.leaseNotFound): ttl = 0
+        case .failure(let error): return GRPCStatus(error)
+        case .success: preconditionFailure("a renewal is answered with a renewal")
+        }
+        let response = Etcdserverpb.LeaseKeepAliveResponse(
+          header: header, id: lease.rawValue, ttl: ttl)
+        try stream.enqueue(.bytes(response.encoded()))
+      }
+      if let refusal { return refusal }
+      try await stream.awaitRoom()
     }
-    return .ok
+  }
+
+  /// Renewals of a stream that are asked for together: those that have arrived, which wait for one turn of the
+  /// core instead of one each.
+  private static let renewalsAtOnceMax = 256
+
+  /// Reads a request, and whether its caller may renew the lease.
+  private func renewal(
+    _ bytes: Bytes, _ caller: Caller
+  ) async throws(GRPCStatus) -> LeaseID {
+    let request: Etcdserverpb.LeaseKeepAliveRequest
+    do throws(ProtobufError) { request = try .decode(bytes) } catch {
+      throw GRPCStatus(.internal, "grpc: error unmarshalling request: \(error)")
+    }
+    let lease = LeaseID(request.id)
+    if let error = await permitRenewal(lease, caller) { throw GRPCStatus(error) }
+    return lease
+  }
+
+  /// - Returns: the answers in the order of the leases.
+  private func renew(_ leases: [LeaseID]) async -> [Result<LeaseReply, EtcdError>] {
+    guard !leases.isEmpty else { return [] }
+    return await withCheckedContinuation { continuation in
+      var answers = [Result<LeaseReply, EtcdError>](
+        repeating: .failure(.stopped), count: leases.count)
+      var left = leases.count
+      for (index, lease) in leases.enumerated() {
+        member.leases.ask(.renew(lease)) { answer in
+          answers[index] = answer
+          left -= 1
+          if left == 0 { continuation.resume(returning: answers) }
+        }
+      }
+    }
   }
 
   /// Who may not write the keys of a lease may not keep them alive either.

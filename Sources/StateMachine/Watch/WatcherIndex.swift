@@ -46,7 +46,7 @@ public struct WatcherIndex: Sendable {
 
   private var groups: ContiguousArray<Group?> = []
   private var free: [GroupID] = []
-  private var singles: [Bytes: GroupID] = [:]
+  private var singles = KeyTable()
   private var intervals: IntervalTree<GroupID>
 
   /// Watchers in the index.
@@ -67,11 +67,34 @@ public struct WatcherIndex: Sendable {
   }
 
   private func find(_ interval: KeyInterval) -> GroupID? {
-    interval.isSingle ? singles[interval.start] : intervals[interval]
+    interval.isSingle ? findSingle(interval.start) : intervals[interval]
   }
 
-  private mutating func set(_ interval: KeyInterval, _ id: GroupID?) {
-    if interval.isSingle { singles[interval.start] = id } else { intervals[interval] = id }
+  private func findSingle(_ key: Bytes) -> GroupID? {
+    singles.find(key) { self[$0].interval.start }
+  }
+
+  /// Makes a group known by its interval, which no other has.
+  private mutating func enter(_ id: GroupID, _ interval: KeyInterval) {
+    guard interval.isSingle else {
+      intervals[interval] = id
+      return
+    }
+    singles.insert(id, interval.start) { [groups] in Self.key(groups, $0) }
+  }
+
+  /// The opposite, while the group still has its place.
+  private mutating func leave(_ interval: KeyInterval) {
+    guard interval.isSingle else {
+      intervals[interval] = nil
+      return
+    }
+    singles.remove(interval.start) { [groups] in Self.key(groups, $0) }
+  }
+
+  private static func key(_ groups: ContiguousArray<Group?>, _ id: GroupID) -> Bytes {
+    guard let group = groups[Int(id)] else { preconditionFailure("group \(id) has no watchers") }
+    return group.interval.start
   }
 
   /// Adds a watcher; it must not be there.
@@ -97,7 +120,7 @@ public struct WatcherIndex: Sendable {
       group = GroupID(truncatingIfNeeded: groups.count)
       groups.append(made)
     }
-    set(interval, group)
+    enter(group, interval)
     return group
   }
 
@@ -114,31 +137,28 @@ public struct WatcherIndex: Sendable {
   public mutating func remove(_ id: WatcherID, from group: GroupID) {
     count -= 1
     guard let found = groups[Int(group)] else { preconditionFailure("group without watchers") }
-    groups[Int(group)] = nil
-    let interval = found.interval
-    guard let left = Self.take(id, from: found.members) else {
-      set(interval, nil)
+    if case .one(let only) = found.members {
+      precondition(only == id, "another watcher is alone in the group")
+      leave(found.interval)
+      groups[Int(group)] = nil
       free.append(group)
       if count == 0, groups.count > Self.groupsKept {
         groups = []
         free = []
-        singles = [:]
       }
       return
     }
-    groups[Int(group)] = Group(interval: interval, members: left)
+    // The members are moved out meanwhile, as above.
+    groups[Int(group)] = nil
+    groups[Int(group)] = Group(
+      interval: found.interval, members: Self.take(id, from: found.members))
   }
 
-  private static func take(_ id: WatcherID, from members: consuming Members) -> Members? {
-    switch members {
-    case .one(let only):
-      precondition(only == id, "another watcher is alone in the group")
-      return nil
-    case .many(var ids):
-      precondition(ids.remove(id) != nil, "the watcher is not in the group")
-      if ids.count == 1, let last = ids.first { return .one(last) }
-      return .many(ids)
-    }
+  private static func take(_ id: WatcherID, from members: consuming Members) -> Members {
+    guard case .many(var ids) = members else { preconditionFailure("one member is no group") }
+    precondition(ids.remove(id) != nil, "the watcher is not in the group")
+    if ids.count == 1, let last = ids.first { return .one(last) }
+    return .many(ids)
   }
 
   /// What the watchers of a group watch.
@@ -154,7 +174,7 @@ public struct WatcherIndex: Sendable {
 
   /// Calls `body` with every group that a key concerns, once each, in no order.
   public func visit(_ key: Bytes, _ body: (GroupID) -> Void) {
-    if let group = singles[key] { body(group) }
+    if let group = findSingle(key) { body(group) }
     if intervals.count > 0 { intervals.visit(holding: key, body) }
   }
 
