@@ -65,16 +65,18 @@ import Testing
       return KeyInterval(key: start, rangeEnd: Bytes(start.string + "~"))
     }
     var groups: [WatcherIndex.GroupID] = []
-    for number in 0..<count { groups.append(index.add(WatcherID(number), of: interval(number))) }
+    for number in 0..<count {
+      groups.append(index.add(WatcherID(number + 1), of: interval(number)))
+    }
     #expect(index.checkInvariants() == nil)
     for number in stride(from: 0, to: count, by: 997) {
       var found: [WatcherID] = []
       index.visit(Bytes(interval(number).start.string + "x")) { group in
         index.members(of: group) { found.append($0) }
       }
-      #expect(found == [WatcherID(number)])
+      #expect(found == [WatcherID(number + 1)])
     }
-    for number in 0..<count { index.remove(WatcherID(number), from: groups[Int(number)]) }
+    for number in 0..<count { index.remove(WatcherID(number + 1), from: groups[Int(number)]) }
     #expect(index.count == 0 && index.checkInvariants() == nil)
   }
 }

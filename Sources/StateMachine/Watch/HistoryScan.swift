@@ -73,7 +73,9 @@ public struct HistoryScan: Sendable {
       let writer = writers.count
       known[wanted] = writer
       writers.append((wanted, EventWriter()))
-      byGroup[index.add(WatcherID(UInt64(writer)), of: reader.interval), default: []].append(writer)
+      // Names begin with 1.
+      let name = WatcherID(UInt64(writers.count))
+      byGroup[index.add(name, of: reader.interval), default: []].append(writer)
       waiting.append((reader.id, writer))
     }
     guard !waiting.isEmpty else {

@@ -92,7 +92,7 @@ public struct WatchHub: Sendable {
   /// Newest revision that the hub was told of.
   public internal(set) var revision: Int64 = 0
   var index: WatcherIndex
-  private var places: ContiguousArray<Watcher?> = []
+  private var places = ChunkedArray<Watcher?>()
   private var free: [UInt32] = []
   private var serial: UInt32 = 0
   var streams: [WatchStreamID: Stream] = [:]
@@ -138,6 +138,8 @@ public struct WatchHub: Sendable {
   /// A name for a new watcher, which has its place but is not there yet.
   private mutating func makeName() -> WatcherID {
     serial &+= 1
+    // Nobody's name is zero.
+    if serial == 0 { serial = 1 }
     let place: UInt32
     if let reused = free.popLast() {
       place = reused
@@ -194,7 +196,7 @@ public struct WatchHub: Sendable {
     free.append(UInt32(truncatingIfNeeded: id.rawValue & 0xffff_ffff))
     guard count == 0, places.count > Self.placesKept else { return }
     // A million watchers are gone: so are their places. Names that are still known somewhere find nobody.
-    places = []
+    places = ChunkedArray()
     free = []
     lagging = []
     laggingHead = 0
@@ -398,8 +400,8 @@ public struct WatchHub: Sendable {
       return "5: \(inStreams) watchers in streams, \(leaving.count) leaving, \(index.count) in all"
     }
     if !isScanning, !recent.isEmpty { return "4: rows are kept for no scan" }
-    let lost = places.contains {
-      $0.map { $0.phase == .scanning && !isScanning && streams[$0.stream] != nil } ?? false
+    let lost = places.indices.contains {
+      places[$0].map { $0.phase == .scanning && !isScanning && streams[$0.stream] != nil } ?? false
     }
     return lost ? "4: a watcher waits for a scan that is over" : nil
   }

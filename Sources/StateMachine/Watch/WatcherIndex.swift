@@ -8,6 +8,8 @@ import MVCC
 public struct WatcherID: Hashable, Comparable, Sendable {
   public let rawValue: UInt64
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  /// Names no watcher: those begin with 1.
+  static let nobody = WatcherID(0)
   public static func < (a: WatcherID, b: WatcherID) -> Bool { a.rawValue < b.rawValue }
 }
 
@@ -19,32 +21,51 @@ public struct WatcherIndex: Sendable {
   /// Names a group while it has members.
   public typealias GroupID = Int32
 
-  /// The watchers of a group: nearly always one.
-  enum Members: Sendable {
-    case one(WatcherID)
-    case many(Set<WatcherID>)
-
-    var count: Int {
-      switch self {
-      case .one: 1
-      case .many(let ids): ids.count
-      }
-    }
-
-    func forEach(_ body: (WatcherID) -> Void) {
-      switch self {
-      case .one(let id): body(id)
-      case .many(let ids): for id in ids { body(id) }
-      }
-    }
-  }
-
+  /// An interval that is watched. Forty bytes: there may be a million.
   private struct Group: Sendable {
-    let interval: KeyInterval
-    var members: Members
+    private enum Shape: UInt8 {
+      case single, from, between
+    }
+
+    /// Start and end, behind each other.
+    private let keys: Bytes
+    private let startCount: UInt32
+    private let shape: Shape
+    /// The one watcher; nobody when the group is a crowd.
+    var only: WatcherID
+
+    init(_ interval: KeyInterval, _ id: WatcherID) {
+      // checked: keys came in one message, which is smaller than 4 GiB.
+      startCount = UInt32(interval.start.count)
+      only = id
+      if let end = interval.end {
+        var writer = ByteWriter(capacity: interval.start.count + end.count)
+        writer.append(interval.start)
+        writer.append(end)
+        keys = writer.finish()
+        shape = .between
+      } else {
+        keys = interval.start
+        shape = interval.isSingle ? .single : .from
+      }
+    }
+
+    var start: Bytes { keys[0..<Int(startCount)] }
+
+    var interval: KeyInterval {
+      switch shape {
+      case .single: KeyInterval(key: keys, rangeEnd: Bytes())
+      case .from: KeyInterval(key: keys, rangeEnd: Group.noEnd)
+      case .between: KeyInterval(key: start, rangeEnd: keys[Int(startCount)..<keys.count])
+      }
+    }
+
+    private static let noEnd = Bytes([0])
   }
 
-  private var groups: ContiguousArray<Group?> = []
+  private var groups = ChunkedArray<Group?>()
+  /// The watchers of groups that have more than one.
+  private var crowds: [GroupID: Set<WatcherID>] = [:]
   private var free: [GroupID] = []
   private var singles = KeyTable()
   private var intervals: IntervalTree<GroupID>
@@ -58,12 +79,11 @@ public struct WatcherIndex: Sendable {
   /// - Parameter seed: unknown to clients, so that they cannot choose intervals that are slow to find.
   public init(seed: UInt64) { intervals = IntervalTree(seed: seed) }
 
-  private subscript(_ id: GroupID) -> Group {
-    get {
-      guard let group = groups[Int(id)] else { preconditionFailure("group \(id) has no watchers") }
-      return group
-    }
-    set { groups[Int(id)] = newValue }
+  private func group(_ id: GroupID) -> Group { Self.group(groups, id) }
+
+  private static func group(_ groups: ChunkedArray<Group?>, _ id: GroupID) -> Group {
+    guard let group = groups[Int(id)] else { preconditionFailure("group \(id) has no watchers") }
+    return group
   }
 
   private func find(_ interval: KeyInterval) -> GroupID? {
@@ -71,7 +91,7 @@ public struct WatcherIndex: Sendable {
   }
 
   private func findSingle(_ key: Bytes) -> GroupID? {
-    singles.find(key) { self[$0].interval.start }
+    singles.find(key) { group($0).start }
   }
 
   /// Makes a group known by its interval, which no other has.
@@ -80,7 +100,7 @@ public struct WatcherIndex: Sendable {
       intervals[interval] = id
       return
     }
-    singles.insert(id, interval.start) { [groups] in Self.key(groups, $0) }
+    singles.insert(id, interval.start) { [groups] in Self.group(groups, $0).start }
   }
 
   /// The opposite, while the group still has its place.
@@ -89,32 +109,30 @@ public struct WatcherIndex: Sendable {
       intervals[interval] = nil
       return
     }
-    singles.remove(interval.start) { [groups] in Self.key(groups, $0) }
-  }
-
-  private static func key(_ groups: ContiguousArray<Group?>, _ id: GroupID) -> Bytes {
-    guard let group = groups[Int(id)] else { preconditionFailure("group \(id) has no watchers") }
-    return group.interval.start
+    singles.remove(interval.start) { [groups] in Self.group(groups, $0).start }
   }
 
   /// Adds a watcher; it must not be there.
   /// - Returns: its group.
   @discardableResult
   public mutating func add(_ id: WatcherID, of interval: KeyInterval) -> GroupID {
+    precondition(id != .nobody, "a watcher without a name")
     count += 1
     if let group = find(interval) {
-      // The members are moved out meanwhile: a set that is shared would be copied for every one.
-      guard var found = groups[Int(group)] else { preconditionFailure("group without watchers") }
-      groups[Int(group)] = nil
-      found.members = Self.insert(id, into: found.members)
-      groups[Int(group)] = found
+      let only = self.group(group).only
+      if only != .nobody {
+        crowds[group] = [only, id]
+        groups[Int(group)]?.only = .nobody
+      } else {
+        crowds[group]?.insert(id)
+      }
       return group
     }
-    let made = Group(interval: interval, members: .one(id))
+    let made = Group(interval, id)
     let group: GroupID
     if let reused = free.popLast() {
       group = reused
-      self[group] = made
+      groups[Int(group)] = made
     } else {
       precondition(groups.count < Int(GroupID.max), "2^31 intervals are watched")
       group = GroupID(truncatingIfNeeded: groups.count)
@@ -124,53 +142,43 @@ public struct WatcherIndex: Sendable {
     return group
   }
 
-  private static func insert(_ id: WatcherID, into members: consuming Members) -> Members {
-    switch members {
-    case .one(let first): return .many([first, id])
-    case .many(var ids):
-      ids.insert(id)
-      return .many(ids)
-    }
-  }
-
   /// Removes a watcher, which must be in the group.
   public mutating func remove(_ id: WatcherID, from group: GroupID) {
     count -= 1
-    guard let found = groups[Int(group)] else { preconditionFailure("group without watchers") }
-    if case .one(let only) = found.members {
-      precondition(only == id, "another watcher is alone in the group")
+    let found = self.group(group)
+    guard found.only == .nobody else {
+      precondition(found.only == id, "another watcher is alone in the group")
       leave(found.interval)
       groups[Int(group)] = nil
       free.append(group)
       if count == 0, groups.count > Self.groupsKept {
-        groups = []
+        groups = ChunkedArray()
         free = []
       }
       return
     }
-    // The members are moved out meanwhile, as above.
-    groups[Int(group)] = nil
-    groups[Int(group)] = Group(
-      interval: found.interval, members: Self.take(id, from: found.members))
-  }
-
-  private static func take(_ id: WatcherID, from members: consuming Members) -> Members {
-    guard case .many(var ids) = members else { preconditionFailure("one member is no group") }
-    precondition(ids.remove(id) != nil, "the watcher is not in the group")
-    if ids.count == 1, let last = ids.first { return .one(last) }
-    return .many(ids)
+    let gone = crowds[group]?.remove(id)
+    precondition(gone != nil, "the watcher is not in the group")
+    if let left = crowds[group], left.count == 1, let last = left.first {
+      crowds[group] = nil
+      groups[Int(group)]?.only = last
+    }
   }
 
   /// What the watchers of a group watch.
-  public func interval(of group: GroupID) -> KeyInterval { self[group].interval }
+  public func interval(of group: GroupID) -> KeyInterval { self.group(group).interval }
 
   /// Calls `body` with every watcher of a group, in no order.
   public func members(of group: GroupID, _ body: (WatcherID) -> Void) {
-    self[group].members.forEach(body)
+    let only = self.group(group).only
+    guard only == .nobody else { return body(only) }
+    for id in crowds[group] ?? [] { body(id) }
   }
 
   /// Watchers of a group.
-  public func count(of group: GroupID) -> Int { self[group].members.count }
+  public func count(of group: GroupID) -> Int {
+    self.group(group).only == .nobody ? crowds[group]?.count ?? 0 : 1
+  }
 
   /// Calls `body` with every group that a key concerns, once each, in no order.
   public func visit(_ key: Bytes, _ body: (GroupID) -> Void) {
@@ -185,12 +193,12 @@ public struct WatcherIndex: Sendable {
   public func checkInvariants() -> String? {
     if let problem = intervals.checkInvariants() { return problem }
     var total = 0
-    for (number, group) in groups.enumerated() {
-      guard let group else { continue }
-      total += group.members.count
+    for number in groups.indices {
+      guard let group = groups[number] else { continue }
       guard let found = find(group.interval), Int(found) == number else {
         return "1: group \(number) is not found by its interval"
       }
+      total += count(of: found)
     }
     guard total == count else { return "1: \(total) watchers in groups, \(count) counted" }
     return nil
