@@ -182,7 +182,7 @@ public final class BoltDatabase: Sendable {
     meta.root = root
     meta.freelist = Format.noFreelist
     meta.highWater = tree.highWater
-    meta.transaction += 1
+    meta.transaction += 1  // checked: `Meta.decode` leaves room
     do throws(FileError) {
       try write(tree.written, meta: meta, &writer)
     } catch {

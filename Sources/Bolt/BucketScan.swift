@@ -94,11 +94,13 @@ extension BoltBucket {
     var end = run
     for index in children {
       let child = branch.child(index)
+      // What is no page of the file ends the walk when it is read.
+      guard child < map.highWater else { return }
       if child != end {
         map.willNeed(run..<end)
         run = child
       }
-      end = child &+ 1
+      end = child + 1  // checked: below the high water mark
     }
     map.willNeed(run..<end)
   }

@@ -29,6 +29,8 @@ enum Format {
   /// Smallest and largest page size that is believed; bbolt uses the machine's page size.
   static let pageSizes = 1024...65536
   static let keyBytesMax = 32768
+  /// Commits that a file may have seen: nobody commits that often, and there is room for those to come.
+  static let transactionMax: UInt64 = 1 << 62
 }
 
 /// One of the two meta pages: the root of a committed state.
@@ -96,6 +98,9 @@ struct Meta: Equatable, Sendable {
     }
     guard root >= 2, root < highWater else {
       throw BoltError.invalid("root page \(root) outside of 2..<\(highWater)")
+    }
+    guard transaction <= Format.transactionMax else {
+      throw BoltError.invalid("transaction \(transaction) is beyond \(Format.transactionMax)")
     }
     return Meta(
       pageSize: Int(pageSize), root: root, sequence: sequence, freelist: freelist,

@@ -57,7 +57,8 @@ public final class BoltReadTransaction: Sendable {
     let metaEnd = 2 * meta.pageSize
     if offset < metaEnd {
       var older = meta
-      older.transaction -= 1
+      // The first of all has none before it; the copy is one transaction later then.
+      older.transaction = meta.transaction == 0 ? 1 : meta.transaction - 1  // checked: not 0
       let slots = meta.transaction % 2 == 0 ? [meta, older] : [older, meta]
       var head = ByteWriter(capacity: metaEnd)
       for slot in slots { head.append(slot.encodedPage()) }

@@ -97,9 +97,10 @@ extension EtcdCtl {
     if !isGood { throw .told() }
   }
 
-  private static func decimal(_ value: Double, _ digits: Int) -> String {
+  static func decimal(_ value: Double, _ digits: Int) -> String {
     let scale = (0..<digits).reduce(1) { scale, _ in scale * 10 }
-    let units = Int((value.magnitude * Double(scale)).rounded())
+    // checked: what a server says of its memory may be anything; what is no number of ours is the largest
+    let units = Int(exactly: (value.magnitude * Double(scale)).rounded()) ?? .max
     let fraction = String(units % scale + scale).dropFirst()
     return (value < 0 ? "-" : "") + "\(units / scale).\(fraction)"
   }

@@ -225,10 +225,13 @@ extension EtcdCtl {
       if isOnce { return }
       end = .now + .seconds(reply.ttl)
       // Go's client renews after a third of the time.
-      let pause = Duration.milliseconds(reply.ttl * 1000 / 3)
+      let pause = renewalPause(ttl: reply.ttl)
       try connected { () throws(ClientFailure) in try sleep(pause) }
     }
   }
+
+  /// A third of the time that a server says, which may be any number.
+  static func renewalPause(ttl: Int64) -> Duration { .seconds(ttl) / 3 }
 
   /// A renewal that is tried again, whatever went wrong, while the lease may live.
   /// - Returns: `nil` when it can live no longer.

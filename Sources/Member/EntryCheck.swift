@@ -29,8 +29,8 @@ public enum EntryCheck {
       return "\(entry.data.count) bytes that are neither a v3 nor a v2 request"
     case .confChange, .confChangeV2:
       do throws(RaftError) {
-        _ = try entry.confChange()
-        return nil
+        let count = try entry.confChange()?.changes.count ?? 0
+        return count > RaftBounds.membersMax ? "a configuration change of \(count) members" : nil
       } catch { return error.description }
     case .unrecognized(let type): return "unknown type \(type)"
     }

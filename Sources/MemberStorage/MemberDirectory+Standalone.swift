@@ -78,7 +78,13 @@ extension MemberDirectory.Opened {
   /// - Throws: `StorageError`.
   public mutating func becomeStandalone() throws(StorageError) -> Int {
     let state = storage.hardState
-    let discarded = storage.lastIndex - state.commit
+    // As raft refuses it: the log lost what it knew to be committed.
+    guard state.commit <= storage.lastIndex else {
+      throw StorageError(
+        "commit index \(state.commit) lies behind the end of the log, \(storage.lastIndex): bring the "
+          + "missing log files back, or restore a snapshot")
+    }
+    let discarded = storage.lastIndex - state.commit  // checked: not behind it
     do {
       let committed = try storage.entries(
         storage.firstIndex, state.commit + 1, maxSize: UInt64.max)

@@ -200,6 +200,9 @@ public struct SnapshotRestore: Sendable {
         guard let (revision, _) = Revision.decode(row.key) else {
           throw StorageError("row \(row.key) of bucket key is no revision")
         }
+        guard (0...MVCCStore.revisionMax).contains(revision.main) else {
+          throw StorageError("row \(row.key) of bucket key has numbers out of range")
+        }
         latest = Swift.max(latest, revision.main)
       }
     }
@@ -209,8 +212,10 @@ public struct SnapshotRestore: Sendable {
   /// The key of an empty row so far ahead that no client has seen its revision.
   private func bump(_ latest: Int64, _ report: inout Report) throws(StorageError) -> Bytes {
     let (bumped, overflow) = latest.addingReportingOverflow(revisionBump)
-    guard !overflow else {
-      throw StorageError("revision \(latest) cannot be raised by \(revisionBump)")
+    guard !overflow, bumped <= MVCCStore.revisionMax else {
+      throw StorageError(
+        "revision \(latest) cannot be raised by \(revisionBump): the last one is "
+          + "\(MVCCStore.revisionMax)")
     }
     report.latestRevision = latest
     report.compactedRevision = bumped

@@ -48,9 +48,10 @@ public struct MemoryStorage: RaftStorage, Sendable {
     let index = snapshot.metadata.index
     // A member that starts may set the configuration alone, at index 0.
     if latest.metadata.index != 0 && latest.metadata.index >= index { throw .snapOutOfDate }
+    guard index <= RaftBounds.indexMax else { throw .outOfRange }
     latest = snapshot
     prev = EntryID(term: snapshot.metadata.term, index: index)
-    window.reset(first: index + 1)
+    window.reset(first: index + 1)  // checked: at most 2^62
   }
 
   /// Makes the snapshot at `index` the latest one.

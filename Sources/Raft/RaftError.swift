@@ -57,6 +57,8 @@ public enum RaftStorageError: Error, Hashable, Sendable, CustomStringConvertible
   case unavailable
   /// A snapshot older than the present one.
   case snapOutOfDate
+  /// A snapshot at an index that no log reaches.
+  case outOfRange
   /// The snapshot is being made; ask again later.
   case snapshotTemporarilyUnavailable
 
@@ -65,6 +67,7 @@ public enum RaftStorageError: Error, Hashable, Sendable, CustomStringConvertible
     case .compacted: "requested index is unavailable due to compaction"
     case .unavailable: "requested entry at index is unavailable"
     case .snapOutOfDate: "requested index is older than the existing snapshot"
+    case .outOfRange: "index of the snapshot is out of range"
     case .snapshotTemporarilyUnavailable: "snapshot is temporarily unavailable"
     }
   }

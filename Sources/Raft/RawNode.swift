@@ -161,7 +161,9 @@ extension Raftpb.Message {
     case .app: return areEntriesConsistent ? nil : "entries are not a slice of a leader's log"
     case .snap:
       guard let metadata = snapshot?.metadata else { return "snapshot message without a snapshot" }
-      return metadata.index > last || metadata.term > term ? "snapshot out of range" : nil
+      if metadata.index > last || metadata.term > term { return "snapshot out of range" }
+      let members = metadata.confState.memberCount
+      return members > RaftBounds.membersMax ? "configuration of \(members) members" : nil
     default: return nil
     }
   }
@@ -179,12 +181,22 @@ extension Raftpb.Message {
 }
 
 /// Numbers that no cluster reaches and that arithmetic on them bears.
-enum RaftBounds {
+public enum RaftBounds {
   /// Four billion entries a second for a lifetime.
   static let indexMax: UInt64 = 1 << 62
   /// Elections that a member can have held alone while others did not hear of them: one a millisecond
   /// for more than a century.
   static let termJumpMax: UInt64 = 1 << 42
+  /// Members of a configuration that a message or an entry names; bringing in one costs the square of those that
+  /// are there.
+  public static let membersMax = 256
+}
+
+extension Raftpb.ConfState {
+  /// Ids that it names, one several times perhaps.
+  fileprivate var memberCount: Int {
+    voters.count + learners.count + votersOutgoing.count + learnersNext.count
+  }
 }
 
 extension RaftCore {

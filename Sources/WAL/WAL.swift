@@ -283,6 +283,7 @@ public final class WAL {
   /// Closes the segment at its written size and begins the next one.
   private func cut() throws(WALError) {
     let last = segments[segments.count - 1]
+    // checked: names have numbers below 2^62, and raft takes indexes up to there
     let next = SegmentName(sequence: last.sequence + 1, firstIndex: lastIndex + 1)
     let temporary = "\(directory)/\(next.sequence).tmp"
     let path = directory + "/" + next.text

@@ -44,6 +44,7 @@ struct WALReader {
         "wal: file not found: no segment in \(directory) starts at or before index \(index)")
     }
     let wanted = Array(all[start...])
+    // checked: names have numbers below 2^62
     for (a, b) in zip(wanted, wanted.dropFirst()) where b.sequence != a.sequence + 1 {
       throw WALError(
         .fileNotFound,

@@ -210,6 +210,16 @@ struct Fixture {
     #expect(names.map { Array($0.utf8).count } == [3, 2])
   }
 
+  /// The row is from a file; the next change may not end the member.
+  @Test func theLastRevisionOfAllIsFollowed() throws {
+    var fixture = try Fixture()
+    fixture.store.put(.auth, "authRevision", Bytes([UInt8](repeating: 0xff, count: 8)))
+    fixture.auth = try AuthStore(restoring: fixture.store)
+    #expect(fixture.auth.revision == .max)
+    #expect(fixture.addUser("u") == "ok")
+    #expect(fixture.auth.revision == 0)
+  }
+
   @Test func hashesPasswordsOfOldEntries() throws {
     var fixture = try Fixture()
     fixture.enable()

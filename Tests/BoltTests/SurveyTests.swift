@@ -86,4 +86,96 @@ import Testing
     #expect(try problems(Bytes(torn), max: .max).count == 200)
     #expect(try problems(Bytes(torn), max: 1).count == 1)
   }
+
+  /// Two metas of these transactions, a root that holds the bucket `b`, whose root is page 4.
+  private func file(transactions: [UInt64], bucketRoot: (inout ByteWriter) -> Void) -> Bytes {
+    var file = ByteWriter(capacity: 6 * 4096)
+    for transaction in transactions {
+      let meta = Meta(
+        pageSize: 4096, root: 3, sequence: 0, freelist: Format.noFreelist, highWater: 6,
+        transaction: transaction)
+      file.append(meta.encodedPage())
+    }
+    file.append(repeating: 0, count: 3 * 4096 - file.count)
+    file.appendLittleEndian(UInt64(3))
+    file.appendLittleEndian(Format.leafFlag)
+    file.appendLittleEndian(UInt16(1))
+    file.appendLittleEndian(UInt32(0))
+    file.appendLittleEndian(Format.bucketElementFlag)
+    file.appendLittleEndian(UInt32(Format.elementBytes))
+    file.appendLittleEndian(UInt32(1))
+    file.appendLittleEndian(UInt32(16))
+    file.append("b")
+    file.appendLittleEndian(UInt64(4))
+    file.appendLittleEndian(UInt64(0))
+    file.append(repeating: 0, count: 4 * 4096 - file.count)
+    file.appendLittleEndian(UInt64(4))
+    bucketRoot(&file)
+    file.append(repeating: 0, count: 6 * 4096 - file.count)
+    return file.finish()
+  }
+
+  private func leaf(_ file: inout ByteWriter) { file.appendLittleEndian(Format.leafFlag) }
+
+  private func open(_ bytes: Bytes, _ scratch: Scratch) throws -> BoltDatabase {
+    let path = scratch.path + "/numbers.db"
+    try Data(Array(bytes)).write(to: URL(fileURLWithPath: path))
+    var options = BoltOptions()
+    options.mapBytes = 1 << 20
+    return try BoltDatabase(RealFileSystem(), path: path, options: options)
+  }
+
+  /// A walk asks for pages before it looks whether they exist.
+  @Test func childrenThatNoFileHasEndAWalk() throws {
+    let scratch = Scratch()
+    let bytes = file(transactions: [0, 1]) { file in
+      file.appendLittleEndian(Format.branchFlag)
+      file.appendLittleEndian(UInt16(2))
+      file.appendLittleEndian(UInt32(0))
+      for (number, child) in [UInt64.max, 5].enumerated() {
+        file.appendLittleEndian(UInt32((2 - number) * Format.elementBytes + number))
+        file.appendLittleEndian(UInt32(1))
+        file.appendLittleEndian(child)
+      }
+      file.append("km")
+    }
+    let database = try open(bytes, scratch)
+    defer { database.close() }
+    let found = try #require(try database.read().bucket("b"))
+    #expect(throws: BoltError.self) {
+      try found.scanMemory(from: Bytes(), to: nil) { _, _ in true }
+    }
+  }
+
+  /// The last transaction of all could not be followed by a commit.
+  @Test(arguments: [UInt64.max, UInt64.max - 1, 1 << 63])
+  func aTransactionOutOfReachIsNone(_ transaction: UInt64) throws {
+    let scratch = Scratch()
+    let bytes = file(transactions: [transaction, transaction], bucketRoot: leaf)
+    #expect(throws: BoltError.self) {
+      let database = try open(bytes, scratch)
+      defer { database.close() }
+      var change = BoltChange(bucket: "b")
+      change.operations = [BoltOperation(key: "k", value: "v")]
+      try database.commit([change])
+      try database.commit([change])
+    }
+  }
+
+  /// Of a fresh file whose second meta is damaged the first is left, which no transaction precedes.
+  @Test func theFirstTransactionIsCopied() throws {
+    let scratch = Scratch()
+    let database = try open(file(transactions: [0], bucketRoot: leaf), scratch)
+    let state = database.read()
+    #expect(state.transaction == 0)
+    let copy = state.snapshotBytes(at: 0, count: state.size)
+    database.close()
+    let again = try open(copy, scratch)
+    defer { again.close() }
+    #expect(again.read().transaction <= 1)
+    var change = BoltChange(bucket: "b")
+    change.operations = [BoltOperation(key: "k", value: "v")]
+    try again.commit([change])
+    #expect(try again.read().bucket("b")?.get("k") == "v")
+  }
 }

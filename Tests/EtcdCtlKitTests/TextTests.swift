@@ -81,6 +81,17 @@ import Testing
     #expect(throws: CommandFailure.self) { try Numbers.hexID("-1") }
   }
 
+  /// What a server says of a lease's time may be any number, and of its memory any text.
+  @Test func numbersOfServersMayBeAny() {
+    #expect(EtcdCtl.renewalPause(ttl: 9) == .seconds(3))
+    #expect(EtcdCtl.renewalPause(ttl: .max) > .seconds(Int64.max / 4))
+    #expect(EtcdCtl.decimal(12.345, 2) == "12.35" && EtcdCtl.decimal(-0.5, 2) == "-0.50")
+    for value in [1e300, .infinity, .nan, 1e17] {
+      #expect(EtcdCtl.decimal(value, 2) == "92233720368547758.07", "\(value)")
+    }
+    #expect(EtcdCtl.decimal(-1e300, 6) == "-9223372036854.775807")
+  }
+
   /// As Go's Scanf: the first word of the line, and not a byte behind what ends it.
   @Test func aWordOfInputIsReadAlone() {
     for (input, word, unread) in [

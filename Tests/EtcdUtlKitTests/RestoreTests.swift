@@ -62,6 +62,14 @@ import V2Store
     #expect(!ran.error.contains("will be used again"))
     let hash = etcdutl(["hashkv", scratch.path + "/new/data/member/snap/db", "-w", "json"])
     #expect(hash.output.hasSuffix("\"hashRevision\":1011,\"compactRevision\":1011}\n"), "\(hash)")
+    // A store there would have no revision left for its next change.
+    let last = restore(
+      scratch,
+      extra: [
+        "--bump-revision", "\(Int64.max - 11)", "--mark-compacted", "--data-dir",
+        scratch.path + "/last",
+      ])
+    #expect(last.code == 1 && last.error.contains("cannot be raised by"), "\(last.error)")
     for flags in [["--bump-revision", "5"], ["--mark-compacted"]] {
       let refused = restore(scratch, extra: flags)
       #expect(refused.code == 128)

@@ -48,6 +48,19 @@ import Testing
     }
   }
 
+  /// A change of very many members would keep every member busy that has it in its log, again at each start.
+  @Test func aChangeOfVeryManyMembersIsNamed() {
+    func change(_ count: UInt64) -> Bytes {
+      Raftpb.ConfChangeV2(changes: (1...count).map { .init(type: .addNode, nodeID: $0) }).encoded()
+    }
+    for kind in [Raftpb.MessageType.app, .prop] {
+      #expect(fault(change(256), type: .confChangeV2, in: kind) == nil)
+      #expect(
+        fault(change(257), type: .confChangeV2, in: kind)
+          == "entry 7: a configuration change of 257 members")
+    }
+  }
+
   /// Random bytes are refused or decode to something; nothing traps.
   @Test func randomBytesNeverTrap() {
     var random = SeededGenerator.printed("EntryCheck")

@@ -67,6 +67,10 @@ import Testing
     #expect(state.clockDifference == 5_000_000_000)
     state.succeeded(roundTrip: 9000, remoteTime: 0, localTime: 0)
     #expect(state.roundTrip == 2000)
+    // A clock before 1970 and an answer from the last moment that 64 bits hold.
+    state.succeeded(roundTrip: .max, remoteTime: .max, localTime: -5_000_000_000)
+    state.succeeded(roundTrip: .max, remoteTime: .max, localTime: .min)
+    #expect(state.isHealthy && state.roundTrip > 1 << 60)
     state.failed("x")
     #expect(!state.isHealthy)
     #expect(state.error == "x")

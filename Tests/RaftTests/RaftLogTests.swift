@@ -154,6 +154,12 @@ import Testing
     #expect(throws: RaftStorageError.compacted) { try storage.term(of: 3) }
     #expect(throws: RaftStorageError.unavailable) { try storage.term(of: 10) }
     #expect(try storage.entries(5, 7, maxSize: 0).map(\.index) == [5])
+    // Of a file: no entry could follow it.
+    for index in [UInt64.max, 1 << 63] {
+      #expect(throws: RaftStorageError.outOfRange) {
+        try storage.applySnapshot(.init(metadata: .init(index: index, term: 9)))
+      }
+    }
     storage.append([Self.entry(3, 5), Self.entry(4, 5), Self.entry(5, 5)])
     #expect(storage.lastIndex == 5)
     #expect(try storage.term(of: 5) == 5)

@@ -276,6 +276,12 @@ import Testing
       .init(
         type: .snap, to: 1, from: 2, term: term + 1,
         snapshot: .init(metadata: .init(index: 1 << 63, term: term))),
+      // More voters than a turn of any length brings into a configuration.
+      .init(
+        type: .snap, to: 1, from: 2, term: term + 1,
+        snapshot: .init(
+          metadata: .init(
+            confState: .init(voters: Array(1...100_000)), index: 50, term: term))),
     ]
     for message in bad {
       #expect(throws: RaftError.self, "\(message)") { try group[1].step(message) }

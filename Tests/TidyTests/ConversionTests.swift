@@ -4,20 +4,7 @@ import Testing
 /// Numbers from outside may not end the process: where bytes become values, a conversion says what
 /// happens to a number that does not fit, and nothing is taken for granted without saying why.
 @Suite struct ConversionTests {
-  /// Targets that read what others wrote: the wire, files, flags.
-  private static let targets = [
-    "GoText", "JSON", "Protobuf", "HTTP", "GRPC", "PeerTransport", "WAL", "Snap", "Bolt",
-    "MemberStorage",
-    "EtcdConfig", "EtcdClient", "EtcdCtlKit",
-  ]
-
-  /// Lines that were there before this rule and were looked at, as `target: code`; they may move between
-  /// files.
-  private static let known: Set<String> = {
-    let path = TidyTests.root + "/Tests/TidyTests/known-conversions.txt"
-    let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
-    return Set(text.split(separator: "\n").map(String.init))
-  }()
+  private static let known = CodeLines.known("known-conversions.txt")
 
   /// A conversion that traps on what does not fit, unless its form shows that everything does.
   private let conversion =
@@ -32,37 +19,30 @@ import Testing
 
   /// Lines that may trap and give no reason, by file.
   private func findings(in text: String) -> [Int] {
-    let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    let lines = CodeLines.split(text)
     return lines.indices.filter { at in
-      var code = code(lines[at]).replacing(harmless, with: "0").replacing(optional, with: "0")
+      var code = CodeLines.code(lines[at]).replacing(harmless, with: "0").replacing(
+        optional, with: "0")
       if code.contains(#/\b(?:guard|if)\b/#) { code = code.replacing(bound, with: "let") }
       guard code.contains(force) || code.contains(conversion) else { return false }
-      return !lines[max(0, at - 2)...at].contains { $0.contains("// checked:") }
+      return !CodeLines.hasReason(lines, at)
     }
   }
 
-  /// A line without its texts and its comment.
-  private func code(_ line: String) -> String {
-    let bare = line.replacing(#/"(?:\\.|[^"\\])*"/#, with: "\"\"")
-    return String(bare.split(separator: "//", maxSplits: 1, omittingEmptySubsequences: false)[0])
-  }
-
-  @Test(arguments: targets)
+  @Test(arguments: CodeLines.targets)
   func numbersFromOutsideAreChecked(_ target: String) {
-    let files = TidyTests.sources("Sources/" + target)
-    #expect(!files.isEmpty)
-    for (path, text) in files where !path.contains("/Generated/") {
-      let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-      for at in findings(in: text) {
-        let code = lines[at].trimmingCharacters(in: .whitespaces)
-        guard !Self.known.contains("\(target): \(code)") else { continue }
-        Issue.record(
-          """
-          \(path):\(at + 1) may trap on a number or a missing value: \(code)
-          Convert with exactly:, clamping: or truncatingIfNeeded:, unwrap with guard, or say in a comment \
-          "// checked: why" what makes it safe.
-          """)
-      }
+    let found = CodeLines.found(in: target, findings)
+    for (place, key) in found where !Self.known.contains(key) {
+      Issue.record(
+        """
+        \(place) may trap on a number or a missing value: \(key)
+        Convert with exactly:, clamping: or truncatingIfNeeded:, unwrap with guard, or say in a comment \
+        "// checked: why" what makes it safe.
+        """)
+    }
+    let present = Set(found.map(\.key))
+    for key in Self.known.sorted() where key.hasPrefix(target + ": ") && !present.contains(key) {
+      Issue.record("known-conversions.txt lists what is not there any more: \(key)")
     }
   }
 

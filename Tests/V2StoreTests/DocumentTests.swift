@@ -91,4 +91,28 @@ import V2Store
     _ = try wrapped.set("/1/k", value: "v")
     #expect(wrapped.index == 0)
   }
+
+  /// Counts of a document from elsewhere have any value; the next one may not end the member.
+  @Test func countsAtTheirEndGoOn() throws {
+    let names = [
+      "setsSuccess", "setsFail", "createSuccess", "createFail", "updateSuccess", "updateFail",
+      "deleteSuccess", "deleteFail", "getsSuccess", "getsFail", "compareAndSwapSuccess",
+      "compareAndSwapFail", "compareAndDeleteSuccess", "compareAndDeleteFail", "expireCount",
+    ]
+    let counts = names.map { "\"\($0)\":18446744073709551615" }.joined(separator: ",")
+    var store = try V2Store(document: Bytes("{\"Stats\":{\(counts)}}"))
+    _ = try store.set("/1/k", value: "v", lifetime: .init(expiration: 1_700_000_000_000_000_000))
+    #expect(store.stats.setsSuccess == 0)
+    _ = try store.create("/1/c", value: "v")
+    _ = try? store.create("/1/c", value: "v")
+    _ = try store.update("/1/c", value: "w")
+    _ = try? store.update("/1/none", value: "w")
+    _ = try store.get("/1/c")
+    _ = try? store.get("/1/none")
+    _ = try? store.set("/1", value: "v")
+    _ = try store.delete("/1/c")
+    _ = try? store.delete("/1/c")
+    #expect(store.deleteExpiredKeys(now: .max).count == 1)
+    #expect(store.stats.expireCount == 0 && store.stats.deleteSuccess == 0)
+  }
 }

@@ -93,6 +93,23 @@ import Testing
     }
   }
 
+  /// Names that no member gives: no segment could follow the last of all numbers.
+  @Test(arguments: [UInt64.max, 1 << 63])
+  func aNameBeyondAllSegmentsIsNone(_ sequence: UInt64) throws {
+    let disk = try makeDisk()
+    try WAL.create(disk, directory: "d/wal", metadata: metadata).close()
+    let first = try #require(try segments(disk).first)
+    try disk.rename(first, to: "d/wal/\(sequence.hex16)-\(UInt64(0).hex16).wal")
+    try disk.open("d/wal/\(sequence.hex16)-\(UInt64(1).hex16).wal", .createNew(permissions: 0o600))
+      .close()
+    do throws(WALError) {
+      _ = try WAL.open(disk, directory: "d/wal", from: Walpb.Snapshot())
+      Issue.record("opened")
+    } catch {
+      #expect(error.reason == .fileNotFound, "\(error)")
+    }
+  }
+
   /// Opens; a failure must name the segment and an offset.
   private func open(
     _ disk: SimulatedFileSystem, _ context: String

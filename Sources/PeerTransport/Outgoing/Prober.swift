@@ -116,8 +116,12 @@ struct ProbeState: Sendable, Equatable {
   /// - Parameter roundTrip: nanoseconds.
   mutating func succeeded(roundTrip sample: UInt64, remoteTime: Int64, localTime: Int64) {
     let sample = Int64(clamping: sample)
-    roundTrip = roundTrip == 0 ? sample : (sample + 7 * roundTrip) / 8
-    clockDifference = localTime - remoteTime - roundTrip / 2
+    // checked: neither is negative
+    roundTrip = roundTrip == 0 ? sample : roundTrip + (sample - roundTrip) / 8
+    // The peer says its time, and this clock may stand before 1970: what 64 bits do not hold is far enough.
+    let (difference, isFar) = localTime.subtractingReportingOverflow(remoteTime)
+    let (behind, isFarther) = difference.subtractingReportingOverflow(roundTrip / 2)
+    clockDifference = isFar || isFarther ? .min : behind
     isHealthy = true
     error = nil
   }

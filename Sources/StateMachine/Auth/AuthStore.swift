@@ -95,9 +95,9 @@ public struct AuthStore: Sendable {
   private static let disabledValue: Bytes = [0]
   private static let revisionKey: Bytes = "authRevision"
 
-  /// Every change but enabling counts.
+  /// Every change but enabling counts. A row of a file may hold the last number; Go's count begins anew too.
   mutating func advance(_ store: inout MVCCStore) {
-    revision += 1
+    revision &+= 1
     saveRevision(&store)
   }
 

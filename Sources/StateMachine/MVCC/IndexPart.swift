@@ -58,6 +58,11 @@ struct IndexPart: @unchecked Sendable {
     guard let pair = StoredPair(value) else {
       return .damaged("row \(Bytes(copying: key)) of bucket key is not decodable")
     }
+    // What is counted on from here. Nothing is counted from the creation's revision.
+    let numbers = 0...MVCCStore.revisionMax
+    guard numbers.contains(revision.main), isTombstone || numbers.contains(pair.version) else {
+      return .damaged("row \(Bytes(copying: key)) of bucket key has numbers out of range")
+    }
     let row = Row(
       key: RowKey(pair.key),
       revision: KeyRevision(

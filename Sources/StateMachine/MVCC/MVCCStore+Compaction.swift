@@ -107,6 +107,9 @@ extension MVCCStore {
     guard let (revision, _) = Revision.decode(value) else {
       throw .damaged("meta row \(key) holds \(value), which is no revision")
     }
+    guard (0...revisionMax).contains(revision.main) else {
+      throw .damaged("meta row \(key) holds revision \(revision.main), which is out of range")
+    }
     return revision.main
   }
 

@@ -10,6 +10,10 @@ import Protobuf
 ///
 /// - Source: etcd `mvcc/kvstore.go`, `kvstore_txn.go`; the layers of pending rows are ours.
 public struct MVCCStore: Sendable {
+  /// Main revisions, and versions of a key, that a file may hold: nobody counts that far, and what is counted
+  /// on from there has room.
+  public static let revisionMax: Int64 = 1 << 62
+
   var index = KeyIndex()
   /// Newest main revision; an empty store reports 1.
   public internal(set) var revision: Int64 = 1

@@ -29,7 +29,8 @@ public struct V2Event: Hashable, Sendable {
   }
 }
 
-/// Counts of operations, those that failed included.
+/// Counts of operations, those that failed included. A document may hold any; they begin anew at their end, as
+/// Go's do.
 ///
 /// - Source: etcd `v2store/stats.go`.
 public struct V2Stats: Hashable, Sendable {

@@ -67,7 +67,7 @@ extension V2Store {
       expiries.removeFirst()
       guard let node = try? lookUp(item.path), node.expiration == item.time else { continue }
       events.append(takeOut(.expire, item.path, node))
-      stats.expireCount += 1
+      stats.expireCount &+= 1
     }
     return events
   }

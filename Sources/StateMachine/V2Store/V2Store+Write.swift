@@ -19,10 +19,10 @@ extension V2Store {
     do throws(V2Error) {
       let event = try place(
         .create, path, value: value, isDirectory: isDirectory, replaces: false, lifetime: lifetime)
-      stats.createSuccess += 1
+      stats.createSuccess &+= 1
       return event
     } catch {
-      stats.createFail += 1
+      stats.createFail &+= 1
       throw error
     }
   }
@@ -45,10 +45,10 @@ extension V2Store {
       }
       let event = try place(
         .set, path, value: value, isDirectory: isDirectory, replaces: true, lifetime: lifetime)
-      stats.setsSuccess += 1
+      stats.setsSuccess &+= 1
       return event
     } catch {
-      stats.setsFail += 1
+      stats.setsFail &+= 1
       throw error
     }
   }
@@ -67,14 +67,14 @@ extension V2Store {
         throw V2Error(.notFile, value.isEmpty ? "" : path.text, index: index)
       }
       let event = write(.update, path, over: old, value: value, lifetime: lifetime)
-      stats.updateSuccess += 1
+      stats.updateSuccess &+= 1
       return event
     } catch {
       // Which refusals etcd counts as failures is what its statistics show.
       if error.code == .rootReadOnly || error.code == .notFile {
-        stats.updateSuccess += 1
+        stats.updateSuccess &+= 1
       } else {
-        stats.updateFail += 1
+        stats.updateFail &+= 1
       }
       throw error
     }
@@ -96,13 +96,13 @@ extension V2Store {
       if old.isDirectory { throw V2Error(.notFile, path.text, index: index) }
       try compare(old, value: previousValue, modifiedIndex: previousIndex)
       let event = write(.compareAndSwap, path, over: old, value: value, lifetime: lifetime)
-      stats.compareAndSwapSuccess += 1
+      stats.compareAndSwapSuccess &+= 1
       return event
     } catch {
       if error.code == .rootReadOnly {
-        stats.compareAndSwapSuccess += 1
+        stats.compareAndSwapSuccess &+= 1
       } else {
-        stats.compareAndSwapFail += 1
+        stats.compareAndSwapFail &+= 1
       }
       throw error
     }
@@ -125,10 +125,10 @@ extension V2Store {
         }
       }
       let event = takeOut(.delete, path, old)
-      stats.deleteSuccess += 1
+      stats.deleteSuccess &+= 1
       return event
     } catch {
-      if error.code == .rootReadOnly { stats.deleteSuccess += 1 } else { stats.deleteFail += 1 }
+      if error.code == .rootReadOnly { stats.deleteSuccess &+= 1 } else { stats.deleteFail &+= 1 }
       throw error
     }
   }
@@ -144,13 +144,13 @@ extension V2Store {
       if old.isDirectory { throw V2Error(.notFile, path.text, index: index) }
       try compare(old, value: previousValue, modifiedIndex: previousIndex)
       let event = takeOut(.compareAndDelete, path, old)
-      stats.compareAndDeleteSuccess += 1
+      stats.compareAndDeleteSuccess &+= 1
       return event
     } catch {
       if error.code == .notFile || error.code == .testFailed {
-        stats.compareAndDeleteSuccess += 1
+        stats.compareAndDeleteSuccess &+= 1
       } else {
-        stats.compareAndDeleteFail += 1
+        stats.compareAndDeleteFail &+= 1
       }
       throw error
     }
@@ -175,7 +175,7 @@ extension V2Store {
       previous = old.entry(at: path)
       remove(old, at: path)
     } catch {
-      if error.code == .notDirectory { stats.setsFail += 1 }
+      if error.code == .notDirectory { stats.setsFail &+= 1 }
       if error.code != .keyNotFound { throw error }
     }
     index &+= 1

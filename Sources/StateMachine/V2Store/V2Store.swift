@@ -76,10 +76,10 @@ public struct V2Store: Hashable, Sendable {
     let path = V2Path(path)
     do throws(V2Error) {
       let entry = try lookUp(path).entry(at: path, depth: isRecursive ? .max : 1)
-      stats.getsSuccess += 1
+      stats.getsSuccess &+= 1
       return V2Event(.get, entry, index: index)
     } catch {
-      stats.getsFail += 1
+      stats.getsFail &+= 1
       throw error
     }
   }
