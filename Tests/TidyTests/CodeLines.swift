@@ -1,4 +1,6 @@
 import Foundation
+import Synchronization
+import Testing
 
 /// Lines of sources as the rules about numbers look at them.
 enum CodeLines {
@@ -54,4 +56,36 @@ enum CodeLines {
       }
     }
   }
+
+  /// Holds what a rule finds in a target to a list of lines that were looked at.
+  ///
+  /// With `TIDY_ACCEPT=1` the list is written anew instead: its changes are then to be looked at, line by line.
+  /// - Parameters:
+  ///   - file: the list.
+  ///   - complaint: what is wrong with a line, and what to do.
+  static func compare(
+    _ target: String, _ file: String, _ findings: (String) -> [Int],
+    complaint: (_ place: String, _ key: String) -> String
+  ) throws {
+    let found = found(in: target, findings)
+    if ProcessInfo.processInfo.environment["TIDY_ACCEPT"] == "1" {
+      return try accepting.withLock { _ in
+        let others = Self.known(file).filter { !$0.hasPrefix(target + ": ") }
+        let lines = others.union(found.map(\.key)).sorted()
+        try (lines.joined(separator: "\n") + "\n").write(
+          toFile: TidyTests.root + "/Tests/TidyTests/" + file, atomically: true, encoding: .utf8)
+      }
+    }
+    let known = Self.known(file)
+    for (place, key) in found where !known.contains(key) {
+      Issue.record(Comment(rawValue: complaint(place, key)))
+    }
+    let present = Set(found.map(\.key))
+    for key in known.sorted() where key.hasPrefix(target + ": ") && !present.contains(key) {
+      Issue.record("\(file) lists what is not there any more: \(key)")
+    }
+  }
+
+  /// Targets are looked at beside each other.
+  private static let accepting = Mutex(())
 }

@@ -4,8 +4,6 @@ import Testing
 /// Numbers from outside may not end the process: where bytes become values, a conversion says what
 /// happens to a number that does not fit, and nothing is taken for granted without saying why.
 @Suite struct ConversionTests {
-  private static let known = CodeLines.known("known-conversions.txt")
-
   /// A conversion that traps on what does not fit, unless its form shows that everything does.
   private let conversion =
     #/\bU?Int(?:8|16|32|64)?\((?!exactly:|clamping:|truncatingIfNeeded:|bitPattern:|littleEndian:|bigEndian:|ascii:|jsonInteger:|-?\d[\d_x]*\))(?!.*radix:)/#
@@ -30,19 +28,13 @@ import Testing
   }
 
   @Test(arguments: CodeLines.targets)
-  func numbersFromOutsideAreChecked(_ target: String) {
-    let found = CodeLines.found(in: target, findings)
-    for (place, key) in found where !Self.known.contains(key) {
-      Issue.record(
-        """
-        \(place) may trap on a number or a missing value: \(key)
-        Convert with exactly:, clamping: or truncatingIfNeeded:, unwrap with guard, or say in a comment \
-        "// checked: why" what makes it safe.
-        """)
-    }
-    let present = Set(found.map(\.key))
-    for key in Self.known.sorted() where key.hasPrefix(target + ": ") && !present.contains(key) {
-      Issue.record("known-conversions.txt lists what is not there any more: \(key)")
+  func numbersFromOutsideAreChecked(_ target: String) throws {
+    try CodeLines.compare(target, "known-conversions.txt", findings) { place, key in
+      """
+      \(place) may trap on a number or a missing value: \(key)
+      Convert with exactly:, clamping: or truncatingIfNeeded:, unwrap with guard, or say in a comment \
+      "// checked: why" what makes it safe.
+      """
     }
   }
 
