@@ -11,6 +11,40 @@ extension Bench {
     for _ in 1...options.runs {
       for server in pair { try await leases(server) }
     }
+    for members in [1, 3] {
+      for server in pair { try await revocation(server, members: members) }
+    }
+  }
+
+  /// One revocation that deletes very many keys, and who reads meanwhile.
+  private func revocation(_ server: Server, members: Int) async throws {
+    let cluster = try await cluster(server, members: members)
+    let client = cluster.clients[cluster.leader]
+    let keys = scaled(500_000)
+    _ = try await client.call(
+      API.LeaseService.leaseGrant, API.LeaseGrantRequest(ttl: 3600, id: 7),
+      API.LeaseGrantResponse.self)
+    try await client.fill(0..<keys, perTransaction: 100, parallel: 8, value: "v", lease: 7)
+    async let revoked = client.call(
+      API.LeaseService.leaseRevoke, API.LeaseRevokeRequest(id: 7), API.LeaseRevokeResponse.self,
+      timeout: .seconds(120))
+    var longest = 0.0
+    let begin = now()
+    repeat {
+      let start = now()
+      _ = try await client.revision()
+      longest = Swift.max(longest, now() - start)
+      try await Task.sleep(for: .milliseconds(2))
+    } while now() - begin < 1 || longest > now() - begin - 0.5
+    _ = try await revoked
+    let left = try await client.keyCount()
+    guard left == 0 else { throw BenchError("\(left) keys outlived their lease") }
+    results.add(
+      ResultLine(
+        "Longest linearizable read beside a revocation of \(keys) keys, \(members) "
+          + "member\(members == 1 ? "" : "s")", .milliseconds, .most(0.5, .milliseconds)),
+      server, longest)
+    cluster.stop()
   }
 
   private func leases(_ server: Server) async throws {

@@ -6,8 +6,10 @@ import Protobuf
 /// Filling and changing stores.
 extension Client {
   /// Puts keys of 16 bytes, several in a transaction.
+  /// - Parameter lease: that they hang on; 0 is none.
   func fill(
-    _ keys: Range<Int>, perTransaction: Int, parallel: Int, value: Bytes = Bodies.value
+    _ keys: Range<Int>, perTransaction: Int, parallel: Int, value: Bytes = Bodies.value,
+    lease: Int64 = 0
   ) async throws {
     let starts = stride(from: keys.lowerBound, to: keys.upperBound, by: perTransaction)
     try await withThrowingTaskGroup(of: Void.self) { group in
@@ -18,16 +20,18 @@ extension Client {
           running -= 1
         }
         let end = Swift.min(start + perTransaction, keys.upperBound)
-        group.addTask { try await self.fill(start..<end, value) }
+        group.addTask { try await self.fill(start..<end, value, lease) }
         running += 1
       }
       try await group.waitForAll()
     }
   }
 
-  private func fill(_ keys: Range<Int>, _ value: Bytes) async throws {
-    let puts = keys.map { Etcdserverpb.PutRequest(key: Bodies.key($0), value: value) }
-    if puts.count == 1 { return try await put(puts[0].key, puts[0].value) }
+  private func fill(_ keys: Range<Int>, _ value: Bytes, _ lease: Int64) async throws {
+    let puts = keys.map {
+      Etcdserverpb.PutRequest(key: Bodies.key($0), value: value, lease: lease)
+    }
+    if puts.count == 1, lease == 0 { return try await put(puts[0].key, puts[0].value) }
     let request = Etcdserverpb.TxnRequest(
       success: puts.map { Etcdserverpb.RequestOp(request: .requestPut($0)) })
     let reply = try await call(
