@@ -186,22 +186,29 @@ final class ServerListeners: @unchecked Sendable {
 
   private func accepted(_ connection: Connection, _ audience: Audience, _ traffic: Traffic) {
     guard let front = front(on: connection.loop) else { return connection.abort() }
-    let sniffer = ProtocolSniffer(channel: connection) { isHTTP2, initial in
-      if isHTTP2, traffic != .http { return self.serveCalls(connection, front, initial) }
+    ProtocolSniffer.begin(on: connection) { isHTTP2, initial in
+      switch (isHTTP2, traffic) {
+      case (true, .grpc), (true, .all): self.serveCalls(connection, front, initial)
       // A listener for gRPC alone has no words for anything else.
-      guard traffic != .grpc else { return connection.abort() }
-      let http = audience == .peer ? self.peerHTTP : self.clientHTTP
-      http.serve(connection, initial: initial) { exchange in
-        switch audience {
-        case .client: front.endpoints.client(exchange)
-        case .metrics: front.endpoints.metricsOnly(exchange)
-        case .peer: if !front.raft(exchange) { front.endpoints.peer(exchange) }
-        }
+      case (false, .grpc): connection.abort()
+      case (_, .http), (false, .all): self.serveRequests(connection, front, audience, initial)
       }
     }
-    // The connection holds it as its handler.
-    _ = sniffer
     connection.start()
+  }
+
+  private func serveRequests(
+    _ connection: Connection, _ front: Front, _ audience: Audience, _ initial: Bytes
+  ) {
+    switch audience {
+    case .client: clientHTTP.serve(connection, initial: initial, handler: front.endpoints.client)
+    case .metrics:
+      clientHTTP.serve(connection, initial: initial, handler: front.endpoints.metricsOnly)
+    case .peer:
+      peerHTTP.serve(connection, initial: initial) { exchange in
+        if !front.raft(exchange) { front.endpoints.peer(exchange) }
+      }
+    }
   }
 
   private func serveCalls(_ connection: Connection, _ front: Front, _ initial: Bytes) {

@@ -14,15 +14,22 @@ public final class ProtocolSniffer: ByteChannelHandler {
   private var watchdog: Watchdog?
   private var decided = false
 
-  /// Reads from `channel` until its protocol is known and then calls `decide`, which gives the
-  /// channel its next handler. A connection that stays silent is closed after `deadline`.
-  public init(
-    channel: any ByteChannel, deadline: Duration = .seconds(10),
+  /// Reads from `channel`, which holds the sniffer as its handler, until its protocol is known and then calls
+  /// `decide`, which gives the channel its next handler. A connection that stays silent is closed after
+  /// `deadline`.
+  public static func begin(
+    on channel: any ByteChannel, deadline: Duration = .seconds(10),
     decide: @escaping (_ isHTTP2: Bool, _ initial: Bytes) -> Void
+  ) {
+    channel.handler = ProtocolSniffer(channel, deadline, decide)
+  }
+
+  private init(
+    _ channel: any ByteChannel, _ deadline: Duration,
+    _ decide: @escaping (_ isHTTP2: Bool, _ initial: Bytes) -> Void
   ) {
     self.channel = channel
     self.decide = decide
-    channel.handler = self
     watchdog = Watchdog(loop: channel.loop) { [unowned self] in self.channel.abort() }
     watchdog?.set(after: deadline)
   }

@@ -231,15 +231,8 @@ extension MemberCore {
 
   /// Appends entries to the own log as the leader; they are never forwarded to another one.
   private mutating func appendOwn(_ data: [Bytes]) -> Bool {
-    guard isLeader else { return false }
-    do throws(RaftError) {
-      try node.propose(data)
-      return true
-    } catch {
-      // Leadership is being handed over, or the followers are far behind.
-      _ = error
-      return false
-    }
+    // Refused while leadership is being handed over, or the followers are far behind.
+    isLeader && (try? node.propose(data)) != nil
   }
 }
 

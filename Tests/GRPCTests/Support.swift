@@ -16,7 +16,7 @@ func pause(_ loop: EventLoop, _ time: Duration) async {
 func listen(_ loop: EventLoop, _ server: GRPCServer) throws -> Int {
   let listener = try Listener(loop: loop, endpoint: .tcp(host: "127.0.0.1", port: 0)) {
     connection in
-    _ = ProtocolSniffer(channel: connection) { isHTTP2, initial in
+    ProtocolSniffer.begin(on: connection) { isHTTP2, initial in
       guard isHTTP2 else { return connection.abort() }
       server.accept(connection, initial: initial)
     }

@@ -11,7 +11,7 @@ func serve(
 ) throws -> Int {
   let listener = try Listener(loop: loop, endpoint: .tcp(host: "127.0.0.1", port: 0)) {
     connection in
-    _ = ProtocolSniffer(channel: connection, deadline: limits.headTimeout) { isHTTP2, initial in
+    ProtocolSniffer.begin(on: connection, deadline: limits.headTimeout) { isHTTP2, initial in
       guard !isHTTP2 else { return connection.abort() }
       _ = HTTP1ServerConnection(
         channel: connection, limits: limits, initial: initial, handler: handler)

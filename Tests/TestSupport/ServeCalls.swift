@@ -11,7 +11,7 @@ public func serve(
   let server = GRPCServer(router)
   let listener = try Listener(loop: loop, endpoint: .tcp(host: "127.0.0.1", port: 0)) {
     connection in
-    _ = ProtocolSniffer(channel: connection) { _, initial in
+    ProtocolSniffer.begin(on: connection) { _, initial in
       server.accept(connection, initial: initial)
     }
     connection.start()

@@ -48,7 +48,7 @@ loop.execute { [loop, server, port] in
   do {
     let listener = try Listener(loop: loop, endpoint: .tcp(host: "127.0.0.1", port: port)) {
       connection in
-      _ = ProtocolSniffer(channel: connection) { isHTTP2, initial in
+      ProtocolSniffer.begin(on: connection) { isHTTP2, initial in
         if isHTTP2 {
           server.accept(connection, initial: initial)
         } else {

@@ -38,7 +38,7 @@ final class RunningMember: @unchecked Sendable {
   var host: MemberHost { shared.host }
   var access: AccessControl { shared.access }
   var passwords: PasswordWorkers { shared.passwords }
-  var peers: any PeerGateway { shared.peers }
+  var peers: PeerAdapter { shared.peers }
   var worker: WorkerThread { shared.worker }
 
   /// On `loop`.
@@ -135,28 +135,4 @@ final class RunningMember: @unchecked Sendable {
       metrics.registry, type: type, service: method.service, method: method.name,
       withSeconds: config.extensiveMetrics)
   }
-}
-
-/// The way to the other members.
-protocol PeerGateway: AnyObject, Sendable {
-  /// On the peers' loop.
-  func send(_ messages: [Raftpb.Message])
-  /// On the peers' loop.
-  func send(_ snapshots: [SnapshotSend])
-  /// Serves a request of a peer, on the peers' loop. - Returns: false when it is not one.
-  func handle(_ exchange: HTTPExchange) -> Bool
-  /// On the peers' loop.
-  func apply(_ changes: [Membership.Change])
-  /// Server versions of the other members that answered when they were asked. Any thread.
-  var versions: [MemberID: String] { get }
-  /// Cluster versions that those members go by. Any thread.
-  var clusterVersions: [MemberID: String] { get }
-  /// Asks the leader to promote a learner; `done` is called on `loop`. Any thread.
-  func promote(
-    _ id: MemberID, at leader: MemberInfo, answerOn loop: EventLoop,
-    _ done: @escaping (Result<[MemberInfo], EtcdError>) -> Void)
-  /// Closes every connection; on the peers' loop.
-  func stop()
-  /// Nanoseconds on the loops' clock since when a member is connected; `nil` when it is not. Any thread.
-  func activeSince(_ id: MemberID) -> UInt64?
 }

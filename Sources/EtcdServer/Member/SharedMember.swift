@@ -13,7 +13,7 @@ final class SharedMember: Sendable {
   /// Hashes and checks passwords.
   let passwords: PasswordWorkers
   /// The other members.
-  let peers: any PeerGateway
+  let peers: PeerAdapter
   /// Bytes that requests under way may add to the backend.
   let proposedBytes = Atomic(0)
   /// Whether the alarm that the quota is used up is on its way through the log.
@@ -38,7 +38,7 @@ final class SharedMember: Sendable {
 
   init(
     config: ServerConfig, logger: Logger, metrics: ServerMetrics, host: MemberHost,
-    access: AccessControl, peers: any PeerGateway
+    access: AccessControl, peers: PeerAdapter
   ) {
     self.config = config
     self.logger = logger

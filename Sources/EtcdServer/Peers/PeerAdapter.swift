@@ -17,7 +17,7 @@ import Synchronization
 ///
 /// Confined to the peers' loop, on which nothing of a client's is done, so that no client delays a
 /// heartbeat.
-final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable {
+final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
   // @unchecked: `round` and `timer` are confined to `loop`; `known` has a lock; the rest is
   // immutable.
 
@@ -97,10 +97,12 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
   /// Ends the worker; once the loop does nothing more.
   func stopWorker() { worker.stop() }
 
-  // MARK: PeerGateway
+  // MARK: The way to the other members
 
+  /// On the peers' loop.
   func send(_ messages: [Raftpb.Message]) { transport.send(messages) }
 
+  /// On the peers' loop.
   func send(_ snapshots: [SnapshotSend]) {
     for snapshot in snapshots {
       guard let rows = snapshot.state as? BoltRows else {
@@ -110,10 +112,13 @@ final class PeerAdapter: PeerGateway, PeerTransportDelegate, @unchecked Sendable
     }
   }
 
+  /// Serves a request of a peer, on the peers' loop. - Returns: false when it is not one.
   func handle(_ exchange: HTTPExchange) -> Bool { transport.handle(exchange) }
 
+  /// Nanoseconds on the loops' clock since when a member is connected; `nil` when it is not. Any thread.
   func activeSince(_ id: MemberID) -> UInt64? { transport.activeSince(id) }
 
+  /// Asks the leader to promote a learner; `done` is called on the loop of who asks. Any thread.
   /// - Source: etcd `promoteMemberHTTP`.
   func promote(
     _ id: MemberID, at leader: MemberInfo, answerOn asker: EventLoop,
