@@ -14,6 +14,10 @@ public final class EtcdClient: Sendable {
   public let configuration: EtcdClientConfiguration
   private let usage: LoopUsage
   private let session: ClientSession
+  /// What all keys begin with, for who uses this client; see `namespace(_:)`.
+  let prefix: Bytes
+  /// The client that this one is a view of, which has the connections.
+  private let base: EtcdClient?
 
   /// Makes a client that connects and signs in with the first request.
   /// - Throws: `badConfiguration` without endpoints, for one that has no port, and for one that needs TLS.
@@ -23,6 +27,17 @@ public final class EtcdClient: Sendable {
     self.configuration = configuration
     usage = LoopUsage()
     session = ClientSession(configuration, loop: usage.loop, usage: usage, observer: nil)
+    prefix = Bytes()
+    base = nil
+  }
+
+  /// A view of a client.
+  init(of base: EtcdClient, prefix: Bytes) {
+    configuration = base.configuration
+    usage = base.usage
+    session = base.session
+    self.prefix = prefix
+    self.base = base.base ?? base
   }
 
   /// The same with the endpoints alone.
@@ -31,7 +46,7 @@ public final class EtcdClient: Sendable {
     try self.init(EtcdClientConfiguration(endpoints: endpoints))
   }
 
-  deinit { close() }
+  deinit { if base == nil { close() } }
 
   private static func check(_ endpoint: String) throws(EtcdClientError) {
     guard !Endpoint.isSecure(endpoint) else {
@@ -43,7 +58,8 @@ public final class EtcdClient: Sendable {
     }
   }
 
-  /// Ends all connections. What is under way fails, and so does what comes later, with `closed`.
+  /// Ends all connections, also those of the client that this one is a view of. What is under way fails,
+  /// and so does what comes later, with `closed`.
   public func close() {
     session.close()
     usage.close()
@@ -85,6 +101,9 @@ public final class EtcdClient: Sendable {
 
   /// When a request that begins now must be answered.
   var deadline: ContinuousClock.Instant? { configuration.requestTimeout.map { .now + $0 } }
+
+  /// The session with all endpoints.
+  var ownSession: ClientSession { session }
 
   private func session(to endpoint: String) -> ClientSession {
     var configuration = configuration

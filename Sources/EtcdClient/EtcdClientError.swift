@@ -17,13 +17,23 @@ public enum EtcdClientError: Error, Hashable, Sendable, CustomStringConvertible 
   case closed
   /// An answer that is none of etcd's.
   case badAnswer(String)
+  /// A watch cannot go on: what it would have to tell next was forgotten, up to this revision.
+  case compacted(revision: Int64)
+  /// A session is over: its lease may have ended, and its keys, locks and leadership with it.
+  case sessionLost(lease: Int64)
+  /// Somebody else leads, or nobody.
+  case notLeader
   /// No client can be made of a configuration like this.
   case badConfiguration(String)
 
   /// etcd's error, when a server refused the request: `catch { if error.etcdError == .leaseNotFound … }`.
   /// (`catch EtcdClientError.refused(.leaseNotFound)` ends Swift 6.3's compiler in top-level code.)
   public var etcdError: EtcdError? {
-    if case .refused(let error) = self { error } else { nil }
+    switch self {
+    case .refused(let error): error
+    case .compacted: .compacted
+    default: nil
+    }
   }
 
   public var description: String {
@@ -32,6 +42,11 @@ public enum EtcdClientError: Error, Hashable, Sendable, CustomStringConvertible 
     case .deadlineExceeded(let text), .unavailable(let text), .badAnswer(let text),
       .badConfiguration(let text):
       text
+    case .compacted(let revision):
+      "\(EtcdError.compacted.message): everything up to revision \(revision)"
+    case .sessionLost(let lease):
+      "the session is over: its lease \(String(lease, radix: 16)) was not renewed in time or was revoked"
+    case .notLeader: "the election was lost: the leader's key is another one"
     case .cancelled: "the task was cancelled"
     case .closed: "the client is closed"
     }

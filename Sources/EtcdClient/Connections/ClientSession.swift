@@ -57,6 +57,12 @@ package final class ClientSession: Sendable {
   /// Ends all connections, and what is under way on them.
   package func close() { connections.close() }
 
+  /// Whether `close()` was called.
+  var isClosed: Bool { connections.isClosed }
+
+  /// Whether there is somebody to sign in.
+  var hasCredentials: Bool { configuration.login != nil }
+
   // MARK: Requests
 
   /// A unary request, repeated as `RetryRules` say.
@@ -146,12 +152,32 @@ package final class ClientSession: Sendable {
 
   // MARK: Streams
 
+  /// A stream, and the token it was opened with.
+  package struct OpenStream: Sendable {
+    package let stream: ClientStream
+    let token: String
+  }
+
+  /// Opens a stream and sends its first request; once, but for what no server has seen.
+  /// - Parameter deadline: the end of the stream; `nil` for none.
+  package func open(
+    _ method: MethodDescriptor, _ request: some ProtobufMessage, metadata: Metadata = [:],
+    deadline: ContinuousClock.Instant?
+  ) async throws(GRPCStatus) -> OpenStream {
+    try await signInFirst(deadline: deadline)
+    let token = token
+    let stream = try await open(method.path, request.encoded(), token, metadata, deadline)
+    return OpenStream(stream: stream, token: token)
+  }
+
   private func open(
-    _ path: String, _ body: Bytes, _ token: String, _ deadline: ContinuousClock.Instant?
+    _ path: String, _ body: Bytes, _ token: String, _ extra: Metadata,
+    _ deadline: ContinuousClock.Instant?
   ) async throws(GRPCStatus) -> ClientStream {
-    try await onConnection(deadline) { client, timeout in
-      let stream = try await client.stream(
-        path, metadata: Self.metadata(token), timeout: timeout)
+    var metadata = extra
+    if !token.isEmpty { metadata.append(.init(name: "token", value: Bytes(token))) }
+    return try await onConnection(deadline) { [metadata] client, timeout in
+      let stream = try await client.stream(path, metadata: metadata, timeout: timeout)
       try await stream.send(body)
       return stream
     }
@@ -170,7 +196,7 @@ package final class ClientSession: Sendable {
       let status: GRPCStatus
       let token = token
       do {
-        let stream = try await open(method.path, body, token, deadline)
+        let stream = try await open(method.path, body, token, [:], deadline)
         stream.finish()
         return (try await stream.next(), stream)
       } catch { status = Self.status(error) }
@@ -193,7 +219,7 @@ package final class ClientSession: Sendable {
     }
     let stream = try await open(
       Etcdserverpb.LeaseService.leaseKeepAlive.path,
-      Etcdserverpb.LeaseKeepAliveRequest(id: lease).encoded(), token, deadline)
+      Etcdserverpb.LeaseKeepAliveRequest(id: lease).encoded(), token, [:], deadline)
     defer { stream.cancel() }
     do {
       guard let message = try await stream.next() else {
@@ -219,7 +245,7 @@ package final class ClientSession: Sendable {
   /// Passwords are slow to check, and a member lets few of them wait: those who need a token at the same
   /// time share one question.
   /// - Parameter old: the token that was refused, if any: when there is another one by now, that will do.
-  private func signIn(
+  func signIn(
     replacing old: String?, deadline: ContinuousClock.Instant?
   ) async throws(GRPCStatus) {
     guard let user = configuration.login else { return }
