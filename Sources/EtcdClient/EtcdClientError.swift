@@ -62,7 +62,7 @@ public enum EtcdClientError: Error, Hashable, Sendable, CustomStringConvertible 
       case .deadlineExceeded: self = .deadlineExceeded(status.message)
       case .unavailable: self = .unavailable(status.message)
       case .cancelled: self = .cancelled
-      case .internal: self = .badAnswer(status.message)
+      case .internal, .dataLoss: self = .badAnswer(status.message)
       default: self = .refused(Self.error(status))
       }
     }

@@ -43,7 +43,9 @@ extension EtcdClient {
     _ request: Etcdserverpb.RangeRequest
   ) throws(EtcdClientError) -> Etcdserverpb.RangeRequest {
     var request = request
-    if request.rangeEnd.isEmpty { request.key = try whole(key: request.key) } else {
+    if request.rangeEnd.isEmpty {
+      request.key = try whole(key: request.key)
+    } else {
       (request.key, request.rangeEnd) = whole(request.key, request.rangeEnd)
     }
     return request
@@ -61,7 +63,9 @@ extension EtcdClient {
     _ request: Etcdserverpb.DeleteRangeRequest
   ) throws(EtcdClientError) -> Etcdserverpb.DeleteRangeRequest {
     var request = request
-    if request.rangeEnd.isEmpty { request.key = try whole(key: request.key) } else {
+    if request.rangeEnd.isEmpty {
+      request.key = try whole(key: request.key)
+    } else {
       (request.key, request.rangeEnd) = whole(request.key, request.rangeEnd)
     }
     return request

@@ -23,7 +23,9 @@ extension EtcdClient {
     let session = try await Session(begin: self, ttl: ttl, lease: lease)
     let result = await withTaskGroup(of: Session.End<R>.self) { group in
       group.addTask {
-        do { return .body(.success(try await body(session))) } catch { return .body(.failure(error)) }
+        do { return .body(.success(try await body(session))) } catch {
+          return .body(.failure(error))
+        }
       }
       group.addTask { .renewal(isLost: await session.keepAlive()) }
       var result: Result<R, any Error>?

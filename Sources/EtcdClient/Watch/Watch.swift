@@ -124,7 +124,8 @@ extension EtcdClient {
         case nil: return nil
         case .created(let response): return WatchUpdate(.created, client.visible(response))
         case .update(let response):
-          return WatchUpdate(response.events.isEmpty ? .progress : .events, client.visible(response))
+          return WatchUpdate(
+            response.events.isEmpty ? .progress : .events, client.visible(response))
         case .ended(let response): throw EtcdClientError(ended: response)
         }
       }

@@ -118,7 +118,8 @@ package final class WatchFeed: Sendable {
     }
     switch step {
     case .nothing: return nil
-    case .created(let response): return isFirst && behaviour.tellsCreation ? .created(response) : nil
+    case .created(let response):
+      return isFirst && behaviour.tellsCreation ? .created(response) : nil
     case .update(let response): return .update(response)
     case .ended(let response):
       if try await signedInAgain(for: response.cancelReason) { return nil }
@@ -131,7 +132,11 @@ package final class WatchFeed: Sendable {
 
   private func receive() async throws(GRPCStatus) -> Bytes? {
     let open: ClientSession.OpenStream
-    if let running = state.withLock({ $0.stream }) { open = running } else { open = try await begin() }
+    if let running = state.withLock({ $0.stream }) {
+      open = running
+    } else {
+      open = try await begin()
+    }
     do { return try await open.stream.next() } catch { throw ClientSession.status(error) }
   }
 
@@ -180,6 +185,7 @@ package final class WatchFeed: Sendable {
   /// Waits until it makes sense to begin again.
   /// - Throws: when it never does.
   private func recover(after status: GRPCStatus) async throws(GRPCStatus) {
+    if session.isClosed { throw Connections.closing }
     if try await signedInAgain(for: status.message) { return }
     guard canGoOn(after: status) else {
       end()
@@ -192,7 +198,6 @@ package final class WatchFeed: Sendable {
 
   /// - Source: etcd `client/v3/client.go` isHaltErr.
   private func canGoOn(after status: GRPCStatus) -> Bool {
-    if session.isClosed { return false }
     if status.message == EtcdError.noLeader.message { return !behaviour.endsWithoutLeader }
     switch status.code {
     // `cancelled` without a cancelled task is a proxy's or a server's that goes down.

@@ -1,0 +1,270 @@
+import EtcdClient
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+/// Sessions, locks, elections and transactions of the client library against real members of both kinds.
+@Suite(.serialized) struct EtcdClientConcurrencyTests {
+  static let servers = EtcdClientWatchTests.servers
+
+  private static func one(_ server: String) throws -> (cluster: Cluster, client: EtcdClient) {
+    let cluster = Cluster([server])
+    try cluster.start()
+    return (
+      cluster,
+      try EtcdClient(
+        EtcdClientConfiguration(endpoints: [cluster.endpoints], requestTimeout: .seconds(30)))
+    )
+  }
+
+  @Test(arguments: servers) func aSessionKeepsItsLeaseAndGivesItBack(server: String) async throws {
+    let (cluster, client) = try Self.one(server)
+    defer { client.close() }
+    // Longer than its lease would live, were it not renewed.
+    let lease = try await client.withSession(ttl: 2) { session in
+      try await client.kv.put("s", "v", lease: session.lease)
+      try await Task.sleep(for: .seconds(4))
+      #expect(session.isAlive && session.validUntil > .now)
+      return session.lease
+    }
+    #expect(try await client.kv.get("s").kvs.isEmpty)
+    #expect(try await client.leases.timeToLive(lease).ttl == -1)
+    struct Reason: Error {}
+    await #expect(throws: Reason.self) {
+      try await client.withSession { _ in throw Reason() }
+    }
+    #expect(try await client.leases.list().leases.isEmpty)
+    // A cancelled one gives its lease back, too.
+    let started = Gate()
+    let task = Task {
+      try await client.withSession { _ in
+        started.open()
+        try await Task.sleep(for: .seconds(60))
+      }
+    }
+    await started.wait()
+    task.cancel()
+    await #expect(throws: CancellationError.self) { try await task.value }
+    #expect(try await client.leases.list().leases.isEmpty)
+    _ = cluster
+  }
+
+  @Test(arguments: servers) func aSessionLearnsThatItsLeaseIsLost(server: String) async throws {
+    let (cluster, client) = try Self.one(server)
+    defer { client.close() }
+    let lease = Shared<Int64>(0)
+    do {
+      try await client.withSession(ttl: 3) { session in
+        lease.withLock { $0 = session.lease }
+        try await client.leases.revoke(session.lease)
+        try await Task.sleep(for: .seconds(60))
+      }
+      Issue.record("the session went on without its lease")
+    } catch let error as EtcdClientError {
+      #expect(error == .sessionLost(lease: lease.withLock { $0 }))
+    }
+    _ = cluster
+  }
+
+  /// A server that is stopped renews nothing, and the client does not believe otherwise.
+  @Test(arguments: servers) func aSessionEndsWhenNobodyRenewsIt(server: String) async throws {
+    let (cluster, client) = try Self.one(server)
+    defer { client.close() }
+    let pid = cluster.members[0].pid
+    let began = ContinuousClock.now
+    do {
+      try await client.withSession(ttl: 3) { session in
+        kill(pid, SIGSTOP)
+        defer { kill(pid, SIGCONT) }
+        try await Task.sleep(for: .seconds(60))
+      }
+      Issue.record("the session went on without its server")
+    } catch let error as EtcdClientError {
+      guard case .sessionLost = error else {
+        Issue.record("\(error)")
+        return
+      }
+    }
+    #expect(ContinuousClock.now - began < .seconds(15))
+    _ = cluster
+  }
+
+  /// What a lock guards is read and written in two steps: without it, writes would be lost.
+  @Test(arguments: servers) func aLockIsHadByOneAtATime(server: String) async throws {
+    let (cluster, client) = try Self.one(server)
+    defer { client.close() }
+    let revisions = Shared<[Int64]>([])
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 0..<6 {
+        group.addTask {
+          try await client.withSession(ttl: 20) { session in
+            for _ in 0..<5 {
+              try await session.withLock("counter/lock") { lock in
+                revisions.withLock { $0.append(lock.revision) }
+                let count = try await client.kv.get("counter").kvs.first?.value.string ?? "0"
+                let next = Bytes("\((Int(count) ?? 0) + 1)")
+                let held = try await client.kv.txn(
+                  [lock.isHeld],
+                  success: [.init(request: .requestPut(.init(key: "counter", value: next)))])
+                #expect(held.succeeded)
+              }
+            }
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    #expect(try await client.kv.get("counter").kvs.first?.value == "30")
+    let tokens = revisions.withLock { $0 }
+    #expect(tokens.count == 30 && tokens == tokens.sorted() && Set(tokens).count == 30)
+    #expect(try await client.kv.get(.prefix("counter/lock")).kvs.isEmpty)
+    _ = cluster
+  }
+
+  @Test(arguments: servers) func whoWaitsForALockMayGiveUp(server: String) async throws {
+    let (cluster, client) = try Self.one(server)
+    defer { client.close() }
+    try await client.withSession(ttl: 20) { holder in
+      let lock = try #require(try await holder.tryLock("l"))
+      #expect(lock.key.string.hasPrefix("l/"))
+      #expect(try await holder.lock("l").revision == lock.revision, "a session has a lock once")
+      try await client.withSession(ttl: 20) { other in
+        #expect(try await other.tryLock("l") == nil)
+        let waiting = Task { try await other.lock("l") }
+        while try await client.kv.get(.prefix("l/")).count < 2 {}
+        waiting.cancel()
+        await #expect(throws: EtcdClientError.cancelled) { try await waiting.value }
+        #expect(try await client.kv.get(.prefix("l/")).count == 1)
+        // A place that somebody takes away is no lock, though everybody in front leaves.
+        let robbed = Task { try await other.lock("l") }
+        while try await client.kv.get(.prefix("l/")).count < 2 {}
+        let key = Bytes("l/" + String(other.lease, radix: 16))
+        try await client.kv.delete(.key(key))
+        try await lock.unlock()
+        await #expect(throws: EtcdClientError.sessionLost(lease: other.lease)) {
+          try await robbed.value
+        }
+      }
+    }
+    _ = cluster
+  }
+
+  @Test(arguments: servers) func leadersFollowEachOther(server: String) async throws {
+    let (cluster, client) = try Self.one(server)
+    defer { client.close() }
+    let election = client.election("e")
+    #expect(try await election.leader() == nil)
+    let observed = Shared<[String]>([])
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask {
+        for try await leader in election.observe() {
+          let value = leader.kvs.first?.value.string ?? ""
+          observed.withLock { $0.append(value) }
+          if value == "second" { break }
+        }
+      }
+      try await client.withSession(ttl: 20) { session in
+        let first = try await election.campaign(in: session, "first")
+        while observed.withLock({ $0 }) != ["first"] { await Task.yield() }
+        let other = Task {
+          try await client.withSession(ttl: 20) { session in
+            let lead = try await election.campaign(in: session, "second")
+            #expect(lead.revision > first.revision)
+            #expect(try await election.leader()?.value == "second")
+            while observed.withLock({ $0 }).last != "second" { await Task.yield() }
+            try await lead.resign()
+            await #expect(throws: EtcdClientError.notLeader) { try await lead.proclaim("x") }
+          }
+        }
+        while try await client.kv.get(.prefix("e/")).count < 2 {}
+        try await first.proclaim("still first")
+        while observed.withLock({ $0 }).last != "still first" { await Task.yield() }
+        try await first.resign()
+        await #expect(throws: EtcdClientError.notLeader) { try await first.proclaim("x") }
+        try await other.value
+      }
+      try await group.waitForAll()
+    }
+    #expect(observed.withLock { $0 } == ["first", "still first", "second"])
+    _ = cluster
+  }
+
+  @Test(
+    arguments: servers,
+    [EtcdClient.Isolation.serializableSnapshot, .serializable, .repeatableReads])
+  func transactionsLoseNothing(server: String, isolation: EtcdClient.Isolation) async throws {
+    let (cluster, client) = try Self.one(server)
+    defer { client.close() }
+    let accounts = (0..<4).map { Bytes("account\($0)") }
+    for account in accounts { try await client.kv.put(account, "100") }
+    let seed = UInt64.random(in: 0...UInt64.max)
+    print("seed \(seed)")
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for number in 0..<6 {
+        group.addTask {
+          var random = SeededGenerator(state: seed &+ UInt64(number))
+          for round in 0..<10 {
+            let pair = accounts.shuffled(using: &random).prefix(2)
+            let amount = Int.random(in: 1...9, using: &random)
+            let prefetch = round % 2 == 0 ? Array(pair) : []
+            try await client.transaction(isolation: isolation, prefetch: prefetch) { txn in
+              let sums = try await txn.get(Array(pair)).map { Int($0?.string ?? "") ?? 0 }
+              txn.put(pair[0], Bytes("\(sums[0] - amount)"))
+              #expect(try await txn.get(pair[0]) == Bytes("\(sums[0] - amount)"))
+              txn.put(pair[1], Bytes("\(sums[1] + amount)"))
+            }
+          }
+        }
+      }
+      // All that one transaction reads belongs together.
+      group.addTask {
+        for _ in 0..<20 where isolation != .repeatableReads {
+          let sum = try await client.transaction(isolation: isolation) { txn in
+            var sum = 0
+            for account in accounts {
+              sum += Int(try await txn.get(account)?.string ?? "") ?? 0
+            }
+            return sum
+          }
+          #expect(sum == 400)
+        }
+      }
+      try await group.waitForAll()
+    }
+    let sum = try await client.kv.get(.prefix("account")).kvs
+      .reduce(0) { $0 + (Int($1.value.string) ?? 0) }
+    #expect(sum == 400)
+    _ = cluster
+  }
+
+  @Test(arguments: servers) func transactionsDeleteAndFail(server: String) async throws {
+    let (cluster, client) = try Self.one(server)
+    defer { client.close() }
+    try await client.kv.put("a", "1")
+    struct Reason: Error {}
+    await #expect(throws: Reason.self) {
+      try await client.transaction { txn in
+        txn.put("a", "2")
+        throw Reason()
+      }
+    }
+    #expect(try await client.kv.get("a").kvs.first?.value == "1")
+    try await client.transaction { txn async throws -> Void in
+      #expect(try await txn.get("a") == "1")
+      #expect(try await txn.revision(of: "a") > 1)
+      #expect(try await txn.revision(of: "none") == 0)
+      txn.delete("a")
+      #expect(try await txn.get("a") == nil)
+    }
+    #expect(try await client.kv.get("a").kvs.isEmpty)
+    // Writes that nothing was read for conflict only with what was written since the first read.
+    try await client.transaction { txn in
+      _ = try await txn.get("x")
+      if try await client.kv.get("y").kvs.isEmpty { try await client.kv.put("y", "theirs") }
+      txn.put("y", "ours")
+    }
+    #expect(try await client.kv.get("y").kvs.first?.version == 2)
+    _ = cluster
+  }
+}
