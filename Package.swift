@@ -205,10 +205,8 @@ let package = Package(
     library(
       "EtcdCtlKit",
       [
-        "Bytes", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops",
-        "HTTP", "Calls",
-        "GRPC",
-        "EtcdClient", "CommandLineTool", "EtcdUtlKit",
+        "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig",
+        "EventLoops", "HTTP", "Calls", "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit",
       ]),
     .executableTarget(
       name: "etcdctl",

@@ -1,6 +1,7 @@
 @_exported import Bytes
 import Calls
 @_exported import EtcdAPI
+import EventLoops
 import Protobuf
 
 /// A client of an etcd cluster.
@@ -27,6 +28,17 @@ public final class EtcdClient: Sendable {
     self.configuration = configuration
     usage = LoopUsage()
     session = ClientSession(configuration, loop: usage.loop, usage: usage, observer: nil)
+    prefix = Bytes()
+    base = nil
+  }
+
+  /// A client on a session and a loop that somebody else has, who closes them after it.
+  package init(
+    _ configuration: EtcdClientConfiguration, session: ClientSession, loop: EventLoop
+  ) {
+    self.configuration = configuration
+    usage = LoopUsage(of: loop)
+    self.session = session
     prefix = Bytes()
     base = nil
   }

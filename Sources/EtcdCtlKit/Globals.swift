@@ -90,7 +90,9 @@ struct ClientSettings: Sendable {
     isCommandTimeoutGiven = values.isGiven("command-timeout")
     keepaliveTime = values.duration("keepalive-time")
     keepaliveTimeout = values.duration("keepalive-timeout")
-    user = Self.user(values, world)
+    user = Self.user(values.text("user"), values.text("password")) {
+      world.askPassword("Password: ")
+    }
     guard let format = Format(rawValue: values.text("write-out")) else {
       throw CommandFailure("unsupported output format", exitCode: CommandFailure.badFeature)
     }
@@ -105,17 +107,16 @@ struct ClientSettings: Sendable {
     }
   }
 
-  private static func user(
-    _ values: Values, _ world: EtcdCtl.World
+  /// Who signs in: name and password from two flags, or asked for.
+  static func user(
+    _ user: String, _ password: String, ask: () -> String
   ) -> (name: String, password: String)? {
-    let user = values.text("user")
     guard !user.isEmpty else { return nil }
-    let password = values.text("password")
     if !password.isEmpty { return (user, password) }
     if let colon = user.firstIndex(of: ":") {
       return (String(user[..<colon]), String(user[user.index(after: colon)...]))
     }
-    return (user, world.askPassword("Password: "))
+    return (user, ask())
   }
 }
 

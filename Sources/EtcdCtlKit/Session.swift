@@ -17,7 +17,7 @@ final class Session: Sendable {
   }
 
   let settings: ClientSettings
-  private let client: ClientSession
+  let client: ClientSession
 
   init(_ settings: ClientSettings, loop: EventLoop, log: ClientLog) {
     self.settings = settings
@@ -26,6 +26,13 @@ final class Session: Sendable {
   }
 
   func close() { client.close() }
+
+  /// The client library on this session. It waits as long as it takes, as Go's does where it is used.
+  func library(on loop: EventLoop) -> EtcdClient {
+    var configuration = settings.client
+    configuration.requestTimeout = nil
+    return EtcdClient(configuration, session: client, loop: loop)
+  }
 
   /// A unary request, repeated where Go's client repeats it.
   /// - Parameter deadline: the end of all attempts; `nil` for none.
@@ -108,7 +115,7 @@ private final class Warnings: SessionObserver {
 }
 
 extension ClientSettings {
-  fileprivate var client: EtcdClientConfiguration {
+  var client: EtcdClientConfiguration {
     EtcdClientConfiguration(
       endpoints: endpoints,
       credentials: user.map { .init(name: $0.name, password: $0.password) },

@@ -23,7 +23,8 @@ struct Main {
       write: { StandardStreams.write($0, to: StandardStreams.output) },
       read: { StandardStreams.read($0) },
       askPassword: { StandardStreams.askPassword($0) },
-      preciseNow: { Double(WallClock.nanoseconds / 1000) / 1_000_000 })
+      preciseNow: { Double(WallClock.nanoseconds / 1000) / 1_000_000 },
+      exit: { Program.exit($0) })
     let console = Console(
       print: { StandardStreams.write($0, to: StandardStreams.output) },
       printError: { StandardStreams.write($0, to: StandardStreams.error) })

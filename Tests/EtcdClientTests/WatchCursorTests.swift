@@ -33,7 +33,9 @@ import Testing
     var past = WatchCursor(next: 3)
     _ = past.take(Self.response(7, created: true))
     #expect(past.next == 3)
-    #expect(WatchCursor(next: -4).next == 0)
+    var beginning = WatchCursor(next: -4)
+    _ = beginning.take(Self.response(7, created: true))
+    #expect(beginning.next == -4)
   }
 
   @Test func eventsAreToldOnce() {

@@ -24,8 +24,9 @@ struct WatchCursor {
   /// Events of a revision of which more fragments are to come.
   private var held: [Mvccpb.Event] = []
 
-  /// - Parameter next: the first revision to see; 0 for what comes after the watch was made.
-  init(next: Int64) { self.next = Swift.max(0, next) }
+  /// - Parameter next: the first revision to see; 0 for what comes after the watch was made. Servers take
+  ///   a negative one for the beginning.
+  init(next: Int64) { self.next = next }
 
   /// The stream broke: what was not complete will be sent again.
   mutating func reconnect() { held = [] }

@@ -68,6 +68,9 @@ package final class WatchFeed: Sendable {
 
   deinit { state.withLock { $0.stream }?.stream.cancel() }
 
+  /// Whether the session was closed, and the watch with it.
+  package var isClosed: Bool { session.isClosed }
+
   /// Asks the server how far the watch has come; the answer is an update without events.
   /// - Throws: when the stream is broken.
   package func requestProgress() async throws(GRPCStatus) {
