@@ -39,7 +39,7 @@ extension EtcdCtl {
   private static func endpoints(
     _ invocation: Invocation, _ context: Context
   ) throws(CommandFailure) -> [String] {
-    guard invocation.bool("cluster") else { return context.settings.endpoints }
+    guard context.settings.isClusterMeant else { return context.settings.endpoints }
     do throws(ClientFailure) {
       let list = try context.call(
         Etcdserverpb.ClusterService.memberList,

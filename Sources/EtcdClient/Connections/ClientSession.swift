@@ -14,6 +14,16 @@ package protocol SessionObserver: Sendable {
   func signInFailed(_ status: GRPCStatus)
   /// A stream that failed before it had said anything is begun again.
   func streamRepeated(after status: GRPCStatus)
+  /// Something became of the connection to an endpoint.
+  func connection(to endpoint: String, _ change: ConnectionChange)
+}
+
+/// What becomes of a connection.
+package enum ConnectionChange: Sendable {
+  case connecting
+  case ready
+  /// It did not come up, or went down.
+  case failed(String)
 }
 
 /// Requests to a cluster: sent again where that is right, and signed in. Statuses are as they came.
@@ -51,7 +61,7 @@ package final class ClientSession: Sendable {
   ) {
     self.configuration = configuration
     self.observer = observer
-    connections = Connections(configuration, loop: loop, usage: usage)
+    connections = Connections(configuration, loop: loop, usage: usage, observer: observer)
   }
 
   /// Ends all connections, and what is under way on them.
