@@ -189,7 +189,7 @@ private struct WatchShow: Sendable {
           Self.variables(event, response.header?.revision ?? 0)
         ) { $1 })
       guard let problem = end.problem else { continue }
-      console.printError("command \(Self.list(words)) error (\(problem))\n")
+      console.printError("command \(GoQuote.list(words)) error (\(problem))\n")
       throw .told()
     }
   }
@@ -218,10 +218,5 @@ private struct WatchShow: Sendable {
       "ETCD_WATCH_KEY": GoQuote.text(event.kv?.key ?? Bytes()),
       "ETCD_WATCH_VALUE": GoQuote.text(event.kv?.value ?? Bytes()),
     ]
-  }
-
-  /// Words as `%q` writes a slice of them.
-  private static func list(_ words: [String]) -> String {
-    "[" + words.map { GoQuote.text($0) }.joined(separator: " ") + "]"
   }
 }

@@ -9,6 +9,7 @@ import Platform
 @main
 struct Main {
   static func main() {
+    Signals.unblockAll()
     Signals.ignore([Signals.brokenPipe])
     let files = EtcdUtl.World(
       fileSystem: RealFileSystem(), now: { WallClock.seconds },
