@@ -51,12 +51,16 @@ extension EtcdCtl {
     return snapshot
   }
 
-  /// Those of etcdutl that etcdctl 3.5 has.
+  /// Those of etcdutl. The help shows what etcdctl 3.5.1 had; the others came with a later 3.5.
   private static let restoreFlags: [CommandFlag] = {
-    let left = ["initial-memory-map-size", "bump-revision", "mark-compacted"]
-    return EtcdUtl.restoreFlags.filter { !left.contains($0.name) }.map { flag in
-      guard flag.name == "data-dir" else { return flag }
-      return CommandFlag("data-dir", .string, "Path to the data directory")
+    let later = ["initial-memory-map-size", "bump-revision", "mark-compacted"]
+    return EtcdUtl.restoreFlags.map { flag in
+      if flag.name == "data-dir" {
+        return CommandFlag("data-dir", .string, "Path to the data directory")
+      }
+      var flag = flag
+      flag.isHidden = later.contains(flag.name)
+      return flag
     }
   }()
 }

@@ -132,6 +132,8 @@ private struct WatchShow: Sendable {
   private let console: Console
   private let environment: [String: String]
   private let loop: EventLoop
+  /// Columns of `-w table`, which official releases refuse.
+  private let table = WatchTableState()
 
   init(_ feed: WatchFeed, _ words: [String], _ context: Context) {
     self.feed = feed
@@ -195,6 +197,9 @@ private struct WatchShow: Sendable {
   }
 
   private func display(_ response: Etcdserverpb.WatchResponse) throws(CommandFailure) {
+    if printer.format == .table {
+      return console.print(table.state.withLock { $0.lines(response) })
+    }
     var raw = response
     raw.watchID = 0
     raw.cancelReason = ""
@@ -219,4 +224,9 @@ private struct WatchShow: Sendable {
       "ETCD_WATCH_VALUE": GoQuote.text(event.kv?.value ?? Bytes()),
     ]
   }
+}
+
+/// Columns that the watch of one task fills.
+private final class WatchTableState: Sendable {
+  let state = Mutex(WatchTable())
 }

@@ -316,3 +316,29 @@ final class Shared<Value: Sendable>: Sendable {
     }
   }
 }
+
+extension EtcdClientWatchTests {
+  /// Each has a stream of its own on the connection that all share.
+  @Test(arguments: servers) func manyWatchesLiveBesideEachOther(server: String) async throws {
+    let cluster = Cluster([server])
+    try cluster.start()
+    let client = try EtcdClient(endpoints: [cluster.endpoints])
+    defer { client.close() }
+    let count = 2_000
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      let created = Shared(0)
+      for number in 0..<count {
+        group.addTask {
+          let key = Bytes("k\(number)")
+          for try await update in client.watch(.key(key), .init(createdNotify: true)) {
+            if update.kind == .created { created.withLock { $0 += 1 } }
+            if update.events.first?.kv?.key == key { return }
+          }
+        }
+      }
+      while created.withLock({ $0 }) < count { try await Task.sleep(for: .milliseconds(5)) }
+      for number in 0..<count { try await client.kv.put(Bytes("k\(number)"), "v") }
+      try await group.waitForAll()
+    }
+  }
+}
