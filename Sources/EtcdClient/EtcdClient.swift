@@ -12,6 +12,7 @@ import Protobuf
 ///
 /// A client has a thread and its connections until `close()` or its last reference goes.
 public final class EtcdClient: Sendable {
+  /// What it was made with.
   public let configuration: EtcdClientConfiguration
   private let usage: LoopUsage
   private let session: ClientSession
@@ -19,6 +20,8 @@ public final class EtcdClient: Sendable {
   let prefix: Bytes
   /// The client that this one is a view of, which has the connections.
   private let base: EtcdClient?
+  /// Whether the connections end with this object.
+  private let isOwner: Bool
 
   /// Makes a client that connects and signs in with the first request.
   /// - Throws: `badConfiguration` without endpoints, for one that has no port, and for one that needs TLS.
@@ -30,6 +33,7 @@ public final class EtcdClient: Sendable {
     session = ClientSession(configuration, loop: usage.loop, usage: usage, observer: nil)
     prefix = Bytes()
     base = nil
+    isOwner = true
   }
 
   /// A client on a session and a loop that somebody else has, who closes them after it.
@@ -41,6 +45,7 @@ public final class EtcdClient: Sendable {
     self.session = session
     prefix = Bytes()
     base = nil
+    isOwner = false
   }
 
   /// A view of a client.
@@ -50,6 +55,7 @@ public final class EtcdClient: Sendable {
     session = base.session
     self.prefix = prefix
     self.base = base.base ?? base
+    isOwner = false
   }
 
   /// The same with the endpoints alone.
@@ -58,7 +64,7 @@ public final class EtcdClient: Sendable {
     try self.init(EtcdClientConfiguration(endpoints: endpoints))
   }
 
-  deinit { if base == nil { close() } }
+  deinit { if isOwner { close() } }
 
   private static func check(_ endpoint: String) throws(EtcdClientError) {
     guard !Endpoint.isSecure(endpoint) else {

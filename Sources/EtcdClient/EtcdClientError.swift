@@ -36,6 +36,7 @@ public enum EtcdClientError: Error, Hashable, Sendable, CustomStringConvertible 
     }
   }
 
+  /// Words for people; etcd's own for its errors.
   public var description: String {
     switch self {
     case .refused(let error): error.message

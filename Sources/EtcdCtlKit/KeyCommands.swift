@@ -230,11 +230,13 @@ extension EtcdCtl {
         throw CommandFailure(Numbers.problem("ParseInt", text, radix: 10))
       }
       let context = try Context(invocation, world)
-      _ = try context.request(
-        Etcdserverpb.KVService.compact,
-        Etcdserverpb.CompactionRequest(
-          revision: revision, physical: invocation.bool("physical")),
-        Etcdserverpb.CompactionResponse.self)
+      let request = Etcdserverpb.CompactionRequest(
+        revision: revision, physical: invocation.bool("physical"))
+      let progress = ProgressLine(world, invocation.console)
+      _ = try progress.whileWaiting(for: "compacting") { () throws(CommandFailure) in
+        try context.request(
+          Etcdserverpb.KVService.compact, request, Etcdserverpb.CompactionResponse.self)
+      }
       invocation.console.print("compacted revision \(revision)\n")
     }
   }

@@ -68,7 +68,7 @@ extension EtcdCtl {
         source: source.client, destination: destination.library(on: source.loop),
         prefix: argumentBytes(invocation.string("prefix")), renamed: renamed(invocation))
       try withExtendedLifetime(source) { () throws(CommandFailure) in
-        try run(mirror, invocation.console)
+        try run(mirror, invocation.console, ProgressLine(world, invocation.console))
       }
     }
   }
@@ -84,7 +84,10 @@ extension EtcdCtl {
   }
 
   /// Mirrors until something fails, and says how many changes it made, every half minute.
-  private static func run(_ mirror: Mirror, _ console: Console) throws(CommandFailure) {
+  private static func run(
+    _ mirror: Mirror, _ console: Console, _ progress: ProgressLine
+  ) throws(CommandFailure) {
+    defer { progress.clear() }
     let failure = try? Context.wait { () async throws(ClientFailure) -> CommandFailure? in
       await withTaskGroup(of: CommandFailure?.self) { group in
         group.addTask {
@@ -94,10 +97,12 @@ extension EtcdCtl {
           return nil
         }
         group.addTask {
-          while true {
-            do { try await Task.sleep(for: .seconds(30)) } catch { return nil }
-            console.print("\(mirror.total)\n")
+          for second in 1... {
+            do { try await Task.sleep(for: .seconds(1)) } catch { return nil }
+            progress.show("\(mirror.total) keys written or deleted")
+            if second % 30 == 0 { console.print("\(mirror.total)\n") }
           }
+          return nil
         }
         defer { group.cancelAll() }
         return await group.next() ?? nil

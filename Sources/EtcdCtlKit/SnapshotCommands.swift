@@ -138,6 +138,8 @@ struct SnapshotSave {
     to file: any StorageFile, _ endpoint: String
   ) throws(SaveFailure) -> Int {
     let session = context.session
+    let progress = ProgressLine(context.world, context.console)
+    defer { progress.clear() }
     let deadline = context.settings.isCommandTimeoutGiven ? context.deadline : nil
     do throws(ClientFailure) {
       let (first, rest) = try Context.wait { () async throws(ClientFailure) in
@@ -151,11 +153,14 @@ struct SnapshotSave {
         do {
           var next = first
           while let message = next {
-            let blob = try Etcdserverpb.SnapshotResponse.decode(message).blob
+            let part = try Etcdserverpb.SnapshotResponse.decode(message)
+            let blob = part.blob
             try blob.withUnsafeBytes { (memory) throws(FileError) in
               try file.write(memory, at: size)
             }
             size += blob.count
+            progress.show(
+              "fetched \(HumanSize.text(size)), \(part.remainingBytes / 1_000_000) MB to come")
             next = try await rest.next()
           }
           return size

@@ -25,6 +25,7 @@ struct Main {
       read: { StandardStreams.read($0) },
       askPassword: { StandardStreams.askPassword($0) },
       preciseNow: { Double(WallClock.nanoseconds / 1000) / 1_000_000 },
+      showsProgress: Descriptor.isTerminal(StandardStreams.error),
       exit: { Program.exit($0) })
     let console = Console(
       print: { StandardStreams.write($0, to: StandardStreams.output) },

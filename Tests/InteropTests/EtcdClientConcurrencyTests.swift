@@ -268,3 +268,70 @@ import Testing
     _ = cluster
   }
 }
+
+extension EtcdClientConcurrencyTests {
+  /// Members are killed one after the other while sessions fight for a lock: what is written under it is
+  /// written once, and everybody gets on.
+  @Test(arguments: servers) func aLockOutlivesItsLeaders(server: String) async throws {
+    let cluster = Cluster([server, server, server])
+    try cluster.start()
+    let client = try EtcdClient(
+      EtcdClientConfiguration(
+        endpoints: cluster.members.map(\.endpoint), requestTimeout: .seconds(5)))
+    defer { client.close() }
+    let isOver = Shared(false)
+    let (written, unknown) = (Shared(0), Shared(0))
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 0..<4 {
+        group.addTask {
+          try await client.withSession(ttl: 60) { session in
+            while !isOver.withLock({ $0 }) {
+              try await Self.count(session, written, unknown)
+            }
+          }
+        }
+      }
+      for member in cluster.members {
+        let before = written.withLock { $0 }
+        while written.withLock({ $0 }) < before + 10 { try await Task.sleep(for: .milliseconds(5)) }
+        member.kill()
+        member.start()
+        try member.waitHealthy()
+      }
+      isOver.withLock { $0 = true }
+      try await group.waitForAll()
+    }
+    let count = Int(try await client.kv.get("n").kvs.first?.value.string ?? "") ?? 0
+    let (least, most) = (written.withLock { $0 }, unknown.withLock { $0 })
+    #expect(count >= least && count <= least + most, "\(count) of \(least) and \(most)")
+    #expect(least >= 30)
+  }
+
+  /// Adds one under a lock, and tells whether that is certain.
+  private static func count(
+    _ session: EtcdClient.Session, _ written: Shared<Int>, _ unknown: Shared<Int>
+  ) async throws {
+    let client = session.client
+    do throws(EtcdClientError) {
+      let lock = try await session.lock("l")
+      do throws(EtcdClientError) {
+        let old = try await client.kv.get("n").kvs.first
+        let next = Bytes("\((Int(old?.value.string ?? "0") ?? 0) + 1)")
+        let isSame = Etcdserverpb.Compare(
+          result: .equal, target: .mod, key: "n", targetUnion: .modRevision(old?.modRevision ?? 0))
+        let done = try await client.kv.txn(
+          [lock.isHeld, isSame],
+          success: [.init(request: .requestPut(.init(key: "n", value: next)))])
+        #expect(done.succeeded, "whoever holds the lock is the only one that writes")
+        written.withLock { $0 += 1 }
+      } catch { unknown.withLock { $0 += 1 } }
+      try await lock.unlock()
+    } catch {
+      // A server that goes away in the middle: the next attempt finds the place in the line.
+      switch error {
+      case .unavailable, .deadlineExceeded, .refused: return
+      default: throw error
+      }
+    }
+  }
+}

@@ -121,6 +121,37 @@ import Testing
     }
   }
 
+  /// Members are killed in turn; what our etcdctl has shown by then is what an official one shows of the
+  /// history.
+  @Test(.enabled(if: isComparable), arguments: servers) func aWatchOutlivesItsMembers(
+    server: String
+  ) throws {
+    let cluster = Cluster([server, server, server])
+    try cluster.start()
+    let words = ["--endpoints", cluster.endpoints, "watch", "w/", "--prefix", "--rev", "1"]
+    let watch = try Running(Binaries.ourCtl, words, [:])
+    var number = 0
+    func put() {
+      number += 1
+      // One that meets the death of a leader may have been carried out; twice does no harm.
+      let words = ["put", "w/\(number % 5)", "<\(number)>"]
+      #expect((0..<5).contains { _ in cluster.ctl(words).status == 0 })
+    }
+    for member in cluster.members {
+      for _ in 0..<5 { put() }
+      try watch.wait(for: "<\(number)>")
+      member.kill()
+      for _ in 0..<5 { put() }
+      try watch.wait(for: "<\(number)>")
+      member.start()
+      try member.waitHealthy()
+    }
+    let shown = watch.end(SIGTERM)
+    let history = try Running(try #require(Binaries.ctl35), words, [:])
+    try history.wait(for: "<\(number)>")
+    #expect(history.end(SIGTERM).output == shown.output)
+  }
+
   // MARK: make-mirror
 
   @Test(.enabled(if: isComparable), arguments: servers) func mirrorsAreAlike(server: String) throws

@@ -49,4 +49,29 @@ import Testing
       ["--endpoints", cluster.endpoints, "--user", "new:secret", "user", "get", "new"])
     #expect(!login.error.contains("authentication failed"), "\(login)")
   }
+
+  /// Progress is for people: a terminal gets a line that is gone in the end, a file gets none.
+  @Test func progressIsShownOnATerminal() throws {
+    let cluster = Cluster([Binaries.ours])
+    try cluster.start()
+    let scratch = Scratch()
+    let words = ["--endpoints", cluster.endpoints, "snapshot", "save", scratch.path + "/s.db"]
+    let (master, slave) = try Self.terminal()
+    defer { close(master) }
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: Binaries.ourCtl)
+    process.arguments = words
+    process.standardError = FileHandle(fileDescriptor: slave, closeOnDealloc: true)
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 0)
+    var shown = [UInt8](repeating: 0, count: 65_536)
+    _ = fcntl(master, F_SETFL, O_NONBLOCK)
+    let count = max(0, read(master, &shown, shown.count))
+    let text = String(decoding: shown[..<count], as: UTF8.self)
+    #expect(text.contains("\rfetched ") && text.contains("MB to come"), "\(text)")
+    let unseen = run(Binaries.ourCtl, words)
+    #expect(unseen.status == 0 && !unseen.error.contains("\r"), "\(unseen)")
+  }
 }

@@ -45,6 +45,7 @@ extension EtcdClient.KV {
     let kv: EtcdClient.KV
     let first: Etcdserverpb.RangeRequest
 
+    /// Begins a reading of its own.
     public func makeAsyncIterator() -> Iterator { Iterator(kv: kv, request: first) }
 
     /// Asks for part after part.

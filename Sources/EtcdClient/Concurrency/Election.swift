@@ -83,6 +83,7 @@ extension EtcdClient {
 
     let election: Election
 
+    /// Begins with the leader that there is.
     public func makeAsyncIterator() -> Iterator { Iterator(election: election) }
 
     /// Waits for one leader after the other.

@@ -55,6 +55,7 @@ extension EtcdClient {
       case renewal(isLost: Bool)
     }
 
+    /// The client that the session is of.
     public let client: EtcdClient
     /// The lease's id, for keys that are to end with the session.
     public let lease: Int64

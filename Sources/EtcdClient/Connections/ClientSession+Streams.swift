@@ -32,7 +32,11 @@ extension ClientSession {
     if !token.isEmpty { metadata.append(.init(name: "token", value: Bytes(token))) }
     return try await onConnection(deadline) { [metadata] client, timeout in
       let stream = try await client.stream(path, metadata: metadata, timeout: timeout)
-      try await stream.send(body)
+      do { try await stream.send(body) } catch {
+        // Nobody else knows of it.
+        stream.cancel()
+        throw error
+      }
       return stream
     }
   }

@@ -23,6 +23,7 @@ public struct WatchOptions: Sendable, Hashable {
   /// stand still behind a broken network.
   public var requiresLeader: Bool
 
+  /// The defaults tell every change from now on.
   public init(
     startRevision: Int64 = 0, previous: Bool = false, puts: Bool = true, deletes: Bool = true,
     progressNotify: Bool = false, createdNotify: Bool = false, requiresLeader: Bool = false
@@ -48,6 +49,7 @@ public struct WatchUpdate: Sendable, Hashable {
     /// Everything up to the header's revision was told.
     case progress
   }
+  /// What it is about.
   public let kind: Kind
   /// The state of the member that tells it.
   public let header: Etcdserverpb.ResponseHeader
@@ -97,6 +99,7 @@ extension EtcdClient {
       self.options = options
     }
 
+    /// Begins a watch of its own with the first update that is asked for.
     public func makeAsyncIterator() -> Iterator {
       let feed = client.feed(keys, options)
       walks.add(feed)
