@@ -152,6 +152,26 @@ import Testing
     #expect(history.end(SIGTERM).output == shown.output)
   }
 
+  /// A member that has lost its cluster ends the watches of etcdctl, which want a leader.
+  @Test(.enabled(if: isComparable), arguments: servers) func aWatchEndsWithoutALeader(
+    server: String
+  ) throws {
+    let cluster = Cluster([server, server, server])
+    try cluster.start()
+    #expect(cluster.ctl(["put", "k", "<1>"]).status == 0)
+    let words = ["--endpoints", cluster.members[0].endpoint, "watch", "k", "--rev", "1"]
+    let watches = try [try #require(Binaries.ctl35), Binaries.ourCtl].map {
+      try Running($0, words, [:])
+    }
+    for watch in watches { try watch.wait(for: "<1>") }
+    for member in cluster.members.dropFirst() { member.kill() }
+    let (official, ours) = (watches[0].result(), watches[1].result())
+    #expect(official == ours)
+    #expect(
+      ours.status == 5
+        && ours.error.hasPrefix("watch was canceled (etcdserver: no leader)\n"), "\(ours)")
+  }
+
   // MARK: make-mirror
 
   @Test(.enabled(if: isComparable), arguments: servers) func mirrorsAreAlike(server: String) throws
