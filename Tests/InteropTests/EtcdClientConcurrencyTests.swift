@@ -335,3 +335,42 @@ extension EtcdClientConcurrencyTests {
     }
   }
 }
+
+extension EtcdClientConcurrencyTests {
+  /// The state that a transaction reads is forgotten under it: it begins anew, with a newer one.
+  @Test(arguments: servers) func aTransactionOutlivesACompaction(server: String) async throws {
+    let cluster = Cluster([server])
+    try cluster.start()
+    let client = try EtcdClient(endpoints: [cluster.endpoints])
+    defer { client.close() }
+    for key: Bytes in ["a", "b"] { try await client.kv.put(key, "1") }
+    let attempts = Shared(0)
+    let seen = try await client.transaction(isolation: .serializable) { txn in
+      let a = try await txn.get("a")
+      if attempts.withLock({ attempts in
+        attempts += 1
+        return attempts == 1
+      }) {
+        let now = try await client.kv.put("b", "2").header?.revision ?? 0
+        try await client.kv.compact(now)
+      }
+      return [a, try await txn.get("b")]
+    }
+    #expect(seen == ["1", "2"] && attempts.withLock { $0 } == 2)
+    // Without a promise about reads, what others write in between is seen and does not matter.
+    let mixed = try await client.transaction(isolation: .readCommitted) { txn in
+      _ = try await txn.get("a")
+      try await client.kv.put("a", "other")
+      try await client.kv.put("b", "3")
+      let b = try await txn.get("b")
+      txn.put("c", "written")
+      return b
+    }
+    #expect(mixed == "3")
+    #expect(try await client.kv.get("c").kvs.first?.value == "written")
+    await #expect(throws: EtcdClientError.refused(.compacted)) {
+      for try await _ in client.kv.pages(.all, revision: 1) {}
+    }
+    _ = cluster
+  }
+}

@@ -343,3 +343,37 @@ extension EtcdClientWatchTests {
     }
   }
 }
+
+extension EtcdClientWatchTests {
+  /// The token ran out when the watch has to begin again: it signs in anew.
+  @Test(arguments: servers) func aWatchRenewsItsToken(server: String) async throws {
+    let scratch = Scratch()
+    try "secret".write(toFile: scratch.path + "/key", atomically: false, encoding: .utf8)
+    let cluster = Cluster(
+      [server],
+      extra: ["--auth-token", "jwt,sign-method=HS256,priv-key=\(scratch.path)/key,ttl=1s"])
+    try cluster.start()
+    let admin = try EtcdClient(endpoints: [cluster.endpoints])
+    defer { admin.close() }
+    try await admin.auth.addUser("root", password: "pw")
+    try await admin.auth.addRole("root")
+    try await admin.auth.grantRole("root", to: "root")
+    try await admin.auth.enable()
+    let client = try EtcdClient(
+      EtcdClientConfiguration(
+        endpoints: [cluster.endpoints], credentials: .init(name: "root", password: "pw"),
+        requestTimeout: .seconds(20)))
+    defer { client.close() }
+    let iterator = client.watch("k", .init(createdNotify: true)).makeAsyncIterator()
+    #expect(try await iterator.next()?.kind == .created)
+    // The token lives for a second, of which the server sees whole ones.
+    try await Task.sleep(for: .milliseconds(2_100))
+    let member = cluster.members[0]
+    member.kill()
+    async let update = iterator.next()
+    member.start()
+    try member.waitHealthy()
+    try await client.kv.put("k", "v")
+    #expect(try await update?.events.first?.kv?.value == "v")
+  }
+}
