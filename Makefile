@@ -69,10 +69,10 @@ unit:
 check: lint proto-check
 
 lint:
-	$(SWIFT) format lint --strict --recursive --parallel Sources Tests benchmarks Package.swift
+	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Examples benchmarks Package.swift
 
 format:
-	$(SWIFT) format --in-place --recursive --parallel Sources Tests benchmarks Package.swift
+	$(SWIFT) format --in-place --recursive --parallel Sources Tests Examples benchmarks Package.swift
 
 proto:
 	PATH="$(dir $(SWIFT)):$$PATH" scripts/generate-proto.sh

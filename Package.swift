@@ -26,6 +26,12 @@ func system(_ name: String, _ pkgConfig: String, _ apt: String) -> Target {
   .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt]), .brew([pkgConfig])])
 }
 
+/// A program of Examples, on the client library alone.
+func example(_ name: String) -> Target {
+  .executableTarget(
+    name: name, dependencies: ["EtcdClient"], path: "Examples/\(name)", swiftSettings: settings)
+}
+
 let package = Package(
   name: "etcd",
   products: [.library(name: "EtcdClient", targets: ["EtcdClient"])],
@@ -205,10 +211,8 @@ let package = Package(
     library(
       "EtcdCtlKit",
       [
-        "Bytes", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig", "EventLoops",
-        "HTTP", "Calls",
-        "GRPC",
-        "EtcdClient", "CommandLineTool", "EtcdUtlKit",
+        "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig",
+        "EventLoops", "HTTP", "Calls", "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit",
       ]),
     .executableTarget(
       name: "etcdctl",
@@ -239,11 +243,14 @@ let package = Package(
     tests(
       "InteropTests",
       [
-        "TestSupport", "etcd", "etcdutl", "etcdctl", "EtcdClient", "Calls", "GRPC", "EventLoops",
+        "TestSupport", "etcd", "etcdutl", "etcdctl", "config-reload", "service-registry",
+        "leader-election", "distributed-lock", "EtcdClient", "Calls", "GRPC", "EventLoops",
         "EtcdAPI",
         "Protobuf",
         "Bytes", "Bolt", "FileSystem", "MVCC", "MemberStorage", "V2Store",
       ]),
+    example("config-reload"), example("service-registry"), example("leader-election"),
+    example("distributed-lock"),
     .executableTarget(
       name: "grpc-echo-bench", dependencies: ["Calls", "GRPC", "HTTP", "EventLoops", "Bytes"],
       path: "benchmarks/grpc-echo-bench", swiftSettings: settings),

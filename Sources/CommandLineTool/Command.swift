@@ -68,12 +68,19 @@ public struct Invocation: Sendable {
   /// How many of them stand in front of `--`; `nil` when there was none.
   /// - Source: pflag `ArgsLenAtDash`.
   public let argumentsAtDash: Int?
+  /// Flags of the commands above.
+  public let inheritedFlags: [CommandFlag]
+  /// First word of the command.
+  public let name: String
   public let console: Console
   let values: FlagValues
 
   init(
-    arguments: [String], argumentsAtDash: Int? = nil, console: Console, values: FlagValues
+    _ path: CommandPath, arguments: [String], argumentsAtDash: Int?, console: Console,
+    values: FlagValues
   ) {
+    inheritedFlags = path.inheritedFlags
+    name = path.command.name
     self.arguments = arguments
     self.argumentsAtDash = argumentsAtDash
     self.console = console
@@ -90,6 +97,8 @@ public struct Invocation: Sendable {
       arguments = result.arguments
       argumentsAtDash = result.argumentsAtDash
       values = result.values
+      inheritedFlags = []
+      name = command.name
       self.console = console
     } catch { throw CommandFailure(error.message) }
   }

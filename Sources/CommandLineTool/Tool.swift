@@ -63,8 +63,8 @@ public struct Tool: Sendable {
       return misused(path, error.message, console)
     }
     let invocation = Invocation(
-      arguments: result.arguments, argumentsAtDash: result.argumentsAtDash, console: console,
-      values: result.values)
+      path, arguments: result.arguments, argumentsAtDash: result.argumentsAtDash,
+      console: console, values: result.values)
     guard command.isRunnable, !invocation.bool("help") else {
       console.print(helpText(path))
       return 0

@@ -1,6 +1,7 @@
 @_exported import Bytes
 import Calls
 @_exported import EtcdAPI
+import EventLoops
 import Protobuf
 
 /// A client of an etcd cluster.
@@ -11,9 +12,16 @@ import Protobuf
 ///
 /// A client has a thread and its connections until `close()` or its last reference goes.
 public final class EtcdClient: Sendable {
+  /// What it was made with.
   public let configuration: EtcdClientConfiguration
   private let usage: LoopUsage
   private let session: ClientSession
+  /// What all keys begin with, for who uses this client; see `namespace(_:)`.
+  let prefix: Bytes
+  /// The client that this one is a view of, which has the connections.
+  private let base: EtcdClient?
+  /// Whether the connections end with this object.
+  private let isOwner: Bool
 
   /// Makes a client that connects and signs in with the first request.
   /// - Throws: `badConfiguration` without endpoints, for one that has no port, and for one that needs TLS.
@@ -23,6 +31,31 @@ public final class EtcdClient: Sendable {
     self.configuration = configuration
     usage = LoopUsage()
     session = ClientSession(configuration, loop: usage.loop, usage: usage, observer: nil)
+    prefix = Bytes()
+    base = nil
+    isOwner = true
+  }
+
+  /// A client on a session and a loop that somebody else has, who closes them after it.
+  package init(
+    _ configuration: EtcdClientConfiguration, session: ClientSession, loop: EventLoop
+  ) {
+    self.configuration = configuration
+    usage = LoopUsage(of: loop)
+    self.session = session
+    prefix = Bytes()
+    base = nil
+    isOwner = false
+  }
+
+  /// A view of a client.
+  init(of base: EtcdClient, prefix: Bytes) {
+    configuration = base.configuration
+    usage = base.usage
+    session = base.session
+    self.prefix = prefix
+    self.base = base.base ?? base
+    isOwner = false
   }
 
   /// The same with the endpoints alone.
@@ -31,7 +64,7 @@ public final class EtcdClient: Sendable {
     try self.init(EtcdClientConfiguration(endpoints: endpoints))
   }
 
-  deinit { close() }
+  deinit { if isOwner { close() } }
 
   private static func check(_ endpoint: String) throws(EtcdClientError) {
     guard !Endpoint.isSecure(endpoint) else {
@@ -43,7 +76,8 @@ public final class EtcdClient: Sendable {
     }
   }
 
-  /// Ends all connections. What is under way fails, and so does what comes later, with `closed`.
+  /// Ends all connections, also those of the client that this one is a view of. What is under way fails,
+  /// and so does what comes later, with `closed`.
   public func close() {
     session.close()
     usage.close()
@@ -85,6 +119,9 @@ public final class EtcdClient: Sendable {
 
   /// When a request that begins now must be answered.
   var deadline: ContinuousClock.Instant? { configuration.requestTimeout.map { .now + $0 } }
+
+  /// The session with all endpoints.
+  var ownSession: ClientSession { session }
 
   private func session(to endpoint: String) -> ClientSession {
     var configuration = configuration

@@ -2,9 +2,12 @@
 public struct EtcdClientConfiguration: Sendable {
   /// A user of the cluster.
   public struct Credentials: Sendable {
+    /// The name of the user.
     public var name: String
+    /// In the clear, as connections without TLS send it.
     public var password: String
 
+    /// A user with a password; an empty part makes it nobody.
     public init(name: String, password: String) {
       self.name = name
       self.password = password
@@ -26,6 +29,7 @@ public struct EtcdClientConfiguration: Sendable {
   /// How long a probe may stay unanswered before the connection counts as broken.
   public var keepaliveTimeout: Duration
 
+  /// By default connections are given up after five seconds, and requests after ten.
   public init(
     endpoints: [String], credentials: Credentials? = nil, dialTimeout: Duration = .seconds(5),
     requestTimeout: Duration? = .seconds(10), keepaliveInterval: Duration? = .seconds(30),

@@ -17,21 +17,37 @@ public enum EtcdClientError: Error, Hashable, Sendable, CustomStringConvertible 
   case closed
   /// An answer that is none of etcd's.
   case badAnswer(String)
+  /// A watch cannot go on: what it would have to tell next was forgotten, up to this revision.
+  case compacted(revision: Int64)
+  /// A session is over: its lease may have ended, and its keys, locks and leadership with it.
+  case sessionLost(lease: Int64)
+  /// Somebody else leads, or nobody.
+  case notLeader
   /// No client can be made of a configuration like this.
   case badConfiguration(String)
 
   /// etcd's error, when a server refused the request: `catch { if error.etcdError == .leaseNotFound … }`.
   /// (`catch EtcdClientError.refused(.leaseNotFound)` ends Swift 6.3's compiler in top-level code.)
   public var etcdError: EtcdError? {
-    if case .refused(let error) = self { error } else { nil }
+    switch self {
+    case .refused(let error): error
+    case .compacted: .compacted
+    default: nil
+    }
   }
 
+  /// Words for people; etcd's own for its errors.
   public var description: String {
     switch self {
     case .refused(let error): error.message
     case .deadlineExceeded(let text), .unavailable(let text), .badAnswer(let text),
       .badConfiguration(let text):
       text
+    case .compacted(let revision):
+      "\(EtcdError.compacted.message): everything up to revision \(revision)"
+    case .sessionLost(let lease):
+      "the session is over: its lease \(String(lease, radix: 16)) was not renewed in time or was revoked"
+    case .notLeader: "the election was lost: the leader's key is another one"
     case .cancelled: "the task was cancelled"
     case .closed: "the client is closed"
     }
@@ -47,7 +63,7 @@ public enum EtcdClientError: Error, Hashable, Sendable, CustomStringConvertible 
       case .deadlineExceeded: self = .deadlineExceeded(status.message)
       case .unavailable: self = .unavailable(status.message)
       case .cancelled: self = .cancelled
-      case .internal: self = .badAnswer(status.message)
+      case .internal, .dataLoss: self = .badAnswer(status.message)
       default: self = .refused(Self.error(status))
       }
     }

@@ -1,5 +1,6 @@
 import Calls
 import EtcdAPI
+import EtcdClient
 import Protobuf
 
 /// Why a request has no result, in the words of Go's client.
@@ -22,6 +23,19 @@ struct ClientFailure: Error, Equatable {
       message = status.message
     } else {
       message = status.description
+    }
+  }
+
+  /// The same for what the client library says.
+  init(_ error: EtcdClientError) {
+    switch error {
+    case .refused(let error): self.init(message: error.message)
+    case .compacted: self.init(message: EtcdError.compacted.message)
+    case .deadlineExceeded: self = .deadlineExceeded
+    case .cancelled: self.init(message: "context canceled")
+    case .unavailable(let text): self.init(GRPCStatus(.unavailable, text))
+    case .sessionLost, .notLeader, .closed, .badAnswer, .badConfiguration:
+      self.init(message: "\(error)")
     }
   }
 

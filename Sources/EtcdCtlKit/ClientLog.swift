@@ -22,6 +22,13 @@ struct ClientLog: Sendable {
     write(JSONValue.object(object).encoded().string + "\n")
   }
 
+  /// A line of gRPC's log, for `--debug`.
+  func debug(_ level: String, _ message: String) {
+    let time = Self.time(now())
+    let (date, clock) = (time.prefix(10).replacing("-", with: "/"), time.dropFirst(11).prefix(8))
+    write("\(level): \(date) \(clock) [core] \(message)\n")
+  }
+
   /// `2006-01-02T15:04:05.000000Z`.
   static func time(_ seconds: Double) -> String {
     let micros = Int64(exactly: (seconds * 1_000_000).rounded()) ?? 0

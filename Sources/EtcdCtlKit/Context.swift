@@ -1,6 +1,7 @@
 import Bytes
 import CommandLineTool
 import EtcdAPI
+import EtcdClient
 import EventLoops
 import Protobuf
 import Synchronization
@@ -35,6 +36,9 @@ final class Context {
     }
   }
 
+  /// The client library on this command's session.
+  var client: EtcdClient { session.library(on: loop) }
+
   deinit {
     session.close()
     loop.stop()
@@ -53,6 +57,16 @@ final class Context {
     settings.endpoints = [endpoint]
     let session = Session(settings, loop: loop, log: log)
     try signIn(session)
+    return session
+  }
+
+  /// A session with another cluster, signed in.
+  /// - Throws: exit code 2 when that fails.
+  func another(_ settings: ClientSettings) throws(CommandFailure) -> Session {
+    let session = Session(settings, loop: loop, log: log)
+    do throws(ClientFailure) { try signIn(session) } catch {
+      throw CommandFailure(error.message, exitCode: CommandFailure.badConnection)
+    }
     return session
   }
 

@@ -39,7 +39,7 @@ extension EtcdCtl {
   private static func endpoints(
     _ invocation: Invocation, _ context: Context
   ) throws(CommandFailure) -> [String] {
-    guard invocation.bool("cluster") else { return context.settings.endpoints }
+    guard context.settings.isClusterMeant else { return context.settings.endpoints }
     do throws(ClientFailure) {
       let list = try context.call(
         Etcdserverpb.ClusterService.memberList,
@@ -274,9 +274,13 @@ extension EtcdCtl {
         do throws(ClientFailure) {
           let session = try context.session(to: endpoint)
           defer { session.close() }
-          _ = try context.call(
-            Etcdserverpb.MaintenanceService.defragment, Etcdserverpb.DefragmentRequest(),
-            Etcdserverpb.DefragmentResponse.self, on: session)
+          let progress = ProgressLine(world, invocation.console)
+          _ = try progress.whileWaiting(for: "defragmenting \(endpoint)") {
+            () throws(ClientFailure) in
+            try context.call(
+              Etcdserverpb.MaintenanceService.defragment, Etcdserverpb.DefragmentRequest(),
+              Etcdserverpb.DefragmentResponse.self, on: session)
+          }
           invocation.console.print("Finished defragmenting etcd member[\(endpoint)]\n")
         } catch {
           isGood = false

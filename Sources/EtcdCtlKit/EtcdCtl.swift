@@ -20,11 +20,16 @@ public enum EtcdCtl {
     public let askPassword: @Sendable (String) -> String
     /// Seconds since 1970-01-01 UTC with the fraction that logs show.
     public let preciseNow: @Sendable () -> Double
+    /// Whether somebody looks at standard error: a terminal, where progress may be shown.
+    public let showsProgress: Bool
+    /// Ends the process, from a task beside the one that runs the command.
+    public let exit: @Sendable (Int32) -> Void
     public init(
       files: EtcdUtl.World, environment: [String: String],
       write: @escaping @Sendable (Bytes) -> Void, read: @escaping @Sendable (Int) -> Bytes,
       askPassword: @escaping @Sendable (String) -> String,
-      preciseNow: @escaping @Sendable () -> Double
+      preciseNow: @escaping @Sendable () -> Double, showsProgress: Bool,
+      exit: @escaping @Sendable (Int32) -> Void
     ) {
       self.files = files
       self.environment = environment
@@ -32,6 +37,8 @@ public enum EtcdCtl {
       self.read = read
       self.askPassword = askPassword
       self.preciseNow = preciseNow
+      self.showsProgress = showsProgress
+      self.exit = exit
     }
   }
 
@@ -44,7 +51,8 @@ public enum EtcdCtl {
       compactionCommand(world), alarmCommand(world), defragCommand(world),
       endpointCommand(world), moveLeaderCommand(world), versionCommand(), leaseCommand(world),
       memberCommand(world), snapshotCommand(world), authCommand(world), userCommand(world),
-      roleCommand(world), checkCommand(world),
+      roleCommand(world), checkCommand(world), watchCommand(world), lockCommand(world),
+      electCommand(world), makeMirrorCommand(world),
     ]
     var tool = Tool(root)
     tool.helpText = { HelpText.text($0) }

@@ -75,11 +75,19 @@ struct ClientSettings: Sendable {
   var user: (name: String, password: String)?
   let format: Format
   let isHex: Bool
+  /// Whether what connections do is told.
+  let isDebug: Bool
+  /// Whether the endpoints are those of all members.
+  let isClusterMeant: Bool
 
   /// - Throws: for TLS, for an unknown format.
   init(_ invocation: Invocation, _ world: EtcdCtl.World) throws(CommandFailure) {
     let values = Values(invocation, world.environment)
+    isDebug = GoNumber.bool(values.text("debug")) == true
+    if isDebug { invocation.console.printError(values.list) }
+    isClusterMeant = invocation.has("cluster") && GoNumber.bool(values.text("cluster")) == true
     try values.refuseTLS()
+    values.tellWhatDoesNothing()
     endpoints = Self.words(values.text("endpoints"))
     for endpoint in endpoints where Endpoint.isSecure(endpoint) {
       throw CommandFailure(
@@ -90,7 +98,9 @@ struct ClientSettings: Sendable {
     isCommandTimeoutGiven = values.isGiven("command-timeout")
     keepaliveTime = values.duration("keepalive-time")
     keepaliveTimeout = values.duration("keepalive-timeout")
-    user = Self.user(values, world)
+    user = Self.user(values.text("user"), values.text("password")) {
+      world.askPassword("Password: ")
+    }
     guard let format = Format(rawValue: values.text("write-out")) else {
       throw CommandFailure("unsupported output format", exitCode: CommandFailure.badFeature)
     }
@@ -105,29 +115,33 @@ struct ClientSettings: Sendable {
     }
   }
 
-  private static func user(
-    _ values: Values, _ world: EtcdCtl.World
+  /// Who signs in: name and password from two flags, or asked for.
+  static func user(
+    _ user: String, _ password: String, ask: () -> String
   ) -> (name: String, password: String)? {
-    let user = values.text("user")
     guard !user.isEmpty else { return nil }
-    let password = values.text("password")
     if !password.isEmpty { return (user, password) }
     if let colon = user.firstIndex(of: ":") {
       return (String(user[..<colon]), String(user[user.index(after: colon)...]))
     }
-    return (user, world.askPassword("Password: "))
+    return (user, ask())
   }
 }
 
 /// Flags, and variables for those that are not given.
 private struct Values {
   private let invocation: Invocation
+  private let flags: [CommandFlag]
   private var fromEnvironment: [String: String] = [:]
 
   init(_ invocation: Invocation, _ environment: [String: String]) {
     self.invocation = invocation
     var known: Set<String> = ["ETCDCTL_API", "ETCDCTL_WATCH_KEY", "ETCDCTL_WATCH_RANGE_END"]
-    for flag in Globals.flags {
+    let inherited = invocation.inheritedFlags.filter { flag in
+      !Globals.flags.contains { $0.name == flag.name }
+    }
+    flags = (Globals.flags + inherited).sorted { $0.name < $1.name }
+    for flag in flags {
       let variable = Globals.variable(flag.name)
       known.insert(variable)
       guard let text = environment[variable], !text.isEmpty else { continue }
@@ -170,6 +184,40 @@ private struct Values {
 
   func duration(_ name: String) -> Duration {
     .nanoseconds((try? GoDuration.parse(text(name))) ?? 0)
+  }
+
+  /// All of them as variables, as Go's etcdctl shows them, passwords included.
+  var list: String {
+    var lines = flags.map { flag in "\(Globals.variable(flag.name))=\(shown(flag))\n" }
+    if invocation.name.hasPrefix("watch") {
+      lines += ["ETCDCTL_WATCH_KEY=\n", "ETCDCTL_WATCH_RANGE_END=\n"]
+    }
+    return lines.sorted().joined()
+  }
+
+  private func shown(_ flag: CommandFlag) -> String {
+    let text = text(flag.name)
+    if flag.kind.isList { return "[\(text)]" }
+    if let nanoseconds = try? GoDuration.parse(text), flag.kind.typeName == "duration" {
+      return Duration.nanoseconds(nanoseconds).goDescription
+    }
+    if let isSet = GoNumber.bool(text), flag.kind.bare != nil { return "\(isSet)" }
+    return text
+  }
+
+  /// What was asked for and changes nothing is told: there is neither TLS nor DNS for it to act on.
+  func tellWhatDoesNothing() {
+    for (name, reason) in [
+      ("insecure-skip-tls-verify", "no connection uses TLS"),
+      ("insecure-discovery", "no endpoint comes from DNS"),
+      ("discovery-srv-name", "no endpoint comes from DNS"),
+    ] where isGiven(name) {
+      let line: JSONValue = [
+        "level": "warn", "msg": "flag has no effect", "flag": .string("--\(name)"),
+        "reason": .string(reason),
+      ]
+      invocation.console.printError(line.encoded().string + "\n")
+    }
   }
 
   /// - Throws: when a flag asks for what only TLS or DNS discovery gives.

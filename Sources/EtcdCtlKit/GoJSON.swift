@@ -164,3 +164,27 @@ extension Etcdserverpb.AlarmResponse {
     return object.json
   }
 }
+
+extension Mvccpb.Event {
+  var goJSON: JSONValue {
+    var object = GoObject()
+    object.number("type", type.rawValue)
+    object.optional("kv", kv?.goJSON)
+    object.optional("prev_kv", prevKv?.goJSON)
+    return object.json
+  }
+}
+
+extension Etcdserverpb.WatchResponse {
+  /// - Source: etcd `clientv3.WatchResponse`, whose fields have no names of their own in JSON.
+  var goJSON: JSONValue {
+    var object = GoObject()
+    object.always("Header", (header ?? .init()).goObject.json)
+    // A response that Go's client makes itself has none at all.
+    object.always("Events", header == nil ? .null : .array(events.map(\.goJSON)))
+    object.always("CompactRevision", .integer(compactRevision))
+    object.always("Canceled", .bool(canceled))
+    object.always("Created", .bool(created))
+    return object.json
+  }
+}

@@ -26,7 +26,6 @@ extension EtcdCtl {
 
   static let getUse = "get [options] <key> [range_end]"
   static let putUse = "put [options] <key> <value> (<value> can also be given from stdin)"
-  static let deleteUse = "del [options] <key> [range_end]"
 
   static func getCommand(_ world: World) -> Command {
     command(getUse, "Gets the key or a range of keys", getFlags) {
@@ -82,7 +81,7 @@ extension EtcdCtl {
     return request
   }
 
-  private static func refuseBoth(
+  static func refuseBoth(
     _ invocation: Invocation, _ one: String, _ other: String
   ) throws(CommandFailure) {
     guard invocation.bool(one), invocation.bool(other) else { return }
@@ -116,7 +115,7 @@ extension EtcdCtl {
   }
 
   /// The end of a range: a second word, a prefix, or everything behind the key.
-  private static func setRange(
+  static func setRange(
     _ invocation: Invocation, _ key: inout Bytes, _ end: inout Bytes
   ) throws(CommandFailure) {
     let isPrefix = invocation.bool("prefix")
@@ -212,47 +211,6 @@ extension EtcdCtl {
     return request
   }
 
-  // MARK: del
-
-  static let deleteFlags: [CommandFlag] = [
-    CommandFlag("prefix", .bool, "delete keys with matching prefix"),
-    CommandFlag("prev-kv", .bool, "return deleted key-value pairs"),
-    CommandFlag(
-      "from-key", .bool,
-      "delete keys that are greater than or equal to the given key using byte compare"),
-  ]
-
-  static func deleteCommand(_ world: World) -> Command {
-    command(
-      deleteUse,
-      "Removes the specified key or range of keys [key, range_end)", deleteFlags
-    ) { (invocation) throws(CommandFailure) in
-      let request = try deleteRequest(invocation)
-      let context = try Context(invocation, world)
-      let answer = try context.request(
-        Etcdserverpb.KVService.deleteRange, request, Etcdserverpb.DeleteRangeResponse.self)
-      let reply = answer.message
-      try context.printer.show(
-        Views(
-          simple: { context.printer.simple(reply, &$0) }, json: { reply.goJSON },
-          fields: { $0.add(reply) }, raw: answer.raw))
-    }
-  }
-
-  static func deleteRequest(
-    _ invocation: Invocation
-  ) throws(CommandFailure) -> Etcdserverpb.DeleteRangeRequest {
-    guard let key = invocation.arguments.first, invocation.arguments.count <= 2 else {
-      throw misuse(
-        "del command needs one argument as key and an optional argument as range_end")
-    }
-    try refuseBoth(invocation, "prefix", "from-key")
-    var request = Etcdserverpb.DeleteRangeRequest(key: argumentBytes(key))
-    try setRange(invocation, &request.key, &request.rangeEnd)
-    request.prevKv = invocation.bool("prev-kv")
-    return request
-  }
-
   // MARK: compaction
 
   static func compactionCommand(_ world: World) -> Command {
@@ -272,11 +230,13 @@ extension EtcdCtl {
         throw CommandFailure(Numbers.problem("ParseInt", text, radix: 10))
       }
       let context = try Context(invocation, world)
-      _ = try context.request(
-        Etcdserverpb.KVService.compact,
-        Etcdserverpb.CompactionRequest(
-          revision: revision, physical: invocation.bool("physical")),
-        Etcdserverpb.CompactionResponse.self)
+      let request = Etcdserverpb.CompactionRequest(
+        revision: revision, physical: invocation.bool("physical"))
+      let progress = ProgressLine(world, invocation.console)
+      _ = try progress.whileWaiting(for: "compacting") { () throws(CommandFailure) in
+        try context.request(
+          Etcdserverpb.KVService.compact, request, Etcdserverpb.CompactionResponse.self)
+      }
       invocation.console.print("compacted revision \(revision)\n")
     }
   }

@@ -98,6 +98,14 @@ struct Printer {
     for pair in reply.prevKvs { line(pair, &out) }
   }
 
+  func simple(_ reply: Etcdserverpb.WatchResponse, _ out: inout ByteWriter) {
+    for event in reply.events {
+      out.append(event.type.goName + "\n")
+      if let pair = event.prevKv { line(pair, &out) }
+      if let pair = event.kv { line(pair, &out) }
+    }
+  }
+
   func simple(_ reply: Etcdserverpb.TxnResponse, _ out: inout ByteWriter) {
     out.append(reply.succeeded ? "SUCCESS\n" : "FAILURE\n")
     for operation in reply.responses {
@@ -163,6 +171,15 @@ struct FieldsText: ~Copyable {
     for one in reply.prevKvs { pair("Prev", one) }
   }
 
+  mutating func add(_ reply: Etcdserverpb.WatchResponse) {
+    header(reply.header)
+    for event in reply.events {
+      plain("Type", event.type.goName)
+      if let one = event.prevKv { pair("Prev", one) }
+      if let one = event.kv { pair("", one) }
+    }
+  }
+
   mutating func add(_ reply: Etcdserverpb.TxnResponse) {
     header(reply.header)
     plain("Succeeded", reply.succeeded)
@@ -176,4 +193,9 @@ struct FieldsText: ~Copyable {
       }
     }
   }
+}
+
+extension Mvccpb.Event.EventType {
+  /// Its name, or its number when it has none.
+  var goName: String { protoName ?? "\(rawValue)" }
 }

@@ -5,6 +5,7 @@ import EtcdAPI
 import EtcdClient
 import EventLoops
 import GRPC
+import GoText
 import JSON
 import Protobuf
 
@@ -17,15 +18,22 @@ final class Session: Sendable {
   }
 
   let settings: ClientSettings
-  private let client: ClientSession
+  let client: ClientSession
 
   init(_ settings: ClientSettings, loop: EventLoop, log: ClientLog) {
     self.settings = settings
     client = ClientSession(
-      settings.client, loop: loop, observer: Warnings(log, settings.endpoints.first ?? ""))
+      settings.client, loop: loop, observer: Warnings(log, settings))
   }
 
   func close() { client.close() }
+
+  /// The client library on this session. It waits as long as it takes, as Go's does where it is used.
+  func library(on loop: EventLoop) -> EtcdClient {
+    var configuration = settings.client
+    configuration.requestTimeout = nil
+    return EtcdClient(configuration, session: client, loop: loop)
+  }
 
   /// A unary request, repeated where Go's client repeats it.
   /// - Parameter deadline: the end of all attempts; `nil` for none.
@@ -75,10 +83,34 @@ final class Session: Sendable {
 private final class Warnings: SessionObserver {
   private let log: ClientLog
   private let endpoint: String
+  private let isDebug: Bool
 
-  init(_ log: ClientLog, _ endpoint: String) {
+  init(_ log: ClientLog, _ settings: ClientSettings) {
     self.log = log
-    self.endpoint = endpoint
+    endpoint = settings.endpoints.first ?? ""
+    isDebug = settings.isDebug
+    if isDebug, settings.keepaliveTime > .zero, settings.keepaliveTime < .seconds(10) {
+      log.debug("WARNING", "Adjusting keepalive ping interval to minimum period of 10s")
+    }
+  }
+
+  /// - Source: grpc-go's `clientconn.go`, whose lines these are.
+  func connection(to endpoint: String, _ change: ConnectionChange) {
+    guard isDebug else { return }
+    let name = Endpoint.name(endpoint)
+    func state(_ state: String) { log.debug("INFO", "Subchannel Connectivity change to \(state)") }
+    switch change {
+    case .connecting:
+      state("CONNECTING")
+      log.debug("INFO", "Subchannel picks a new address \(GoQuote.text(name)) to connect")
+    case .ready: state("READY")
+    case .failed(let reason):
+      log.debug(
+        "WARNING",
+        "grpc: addrConn.createTransport failed to connect to {\(name)}. Err: \(reason). "
+          + "Reconnecting...")
+      state("TRANSIENT_FAILURE")
+    }
   }
 
   /// Name of the cluster in logs; the number tells clients apart.
@@ -108,7 +140,7 @@ private final class Warnings: SessionObserver {
 }
 
 extension ClientSettings {
-  fileprivate var client: EtcdClientConfiguration {
+  var client: EtcdClientConfiguration {
     EtcdClientConfiguration(
       endpoints: endpoints,
       credentials: user.map { .init(name: $0.name, password: $0.password) },

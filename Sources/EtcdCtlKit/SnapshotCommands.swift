@@ -51,12 +51,16 @@ extension EtcdCtl {
     return snapshot
   }
 
-  /// Those of etcdutl that etcdctl 3.5 has.
+  /// Those of etcdutl. The help shows what etcdctl 3.5.1 had; the others came with a later 3.5.
   private static let restoreFlags: [CommandFlag] = {
-    let left = ["initial-memory-map-size", "bump-revision", "mark-compacted"]
-    return EtcdUtl.restoreFlags.filter { !left.contains($0.name) }.map { flag in
-      guard flag.name == "data-dir" else { return flag }
-      return CommandFlag("data-dir", .string, "Path to the data directory")
+    let later = ["initial-memory-map-size", "bump-revision", "mark-compacted"]
+    return EtcdUtl.restoreFlags.map { flag in
+      if flag.name == "data-dir" {
+        return CommandFlag("data-dir", .string, "Path to the data directory")
+      }
+      var flag = flag
+      flag.isHidden = later.contains(flag.name)
+      return flag
     }
   }()
 }
@@ -134,6 +138,8 @@ struct SnapshotSave {
     to file: any StorageFile, _ endpoint: String
   ) throws(SaveFailure) -> Int {
     let session = context.session
+    let progress = ProgressLine(context.world, context.console)
+    defer { progress.clear() }
     let deadline = context.settings.isCommandTimeoutGiven ? context.deadline : nil
     do throws(ClientFailure) {
       let (first, rest) = try Context.wait { () async throws(ClientFailure) in
@@ -147,11 +153,14 @@ struct SnapshotSave {
         do {
           var next = first
           while let message = next {
-            let blob = try Etcdserverpb.SnapshotResponse.decode(message).blob
+            let part = try Etcdserverpb.SnapshotResponse.decode(message)
+            let blob = part.blob
             try blob.withUnsafeBytes { (memory) throws(FileError) in
               try file.write(memory, at: size)
             }
             size += blob.count
+            progress.show(
+              "fetched \(HumanSize.text(size)), \(part.remainingBytes / 1_000_000) MB to come")
             next = try await rest.next()
           }
           return size

@@ -32,7 +32,6 @@ final class ClientCall: HTTP2Stream, @unchecked Sendable {
   private var grpcMessage = Bytes()
   private var grpcDetails: Bytes?
   private var headDone = false
-  private var credit = WindowCredit()
   private let receivedMessageBytesMax: Int
 
   init(loop: EventLoop, receivedMessageBytesMax: Int) {

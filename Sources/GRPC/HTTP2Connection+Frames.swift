@@ -113,6 +113,8 @@ extension HTTP2Connection {
   }
 
   final func notSent(_ id: Int32) {
+    // nghttp2 closes the stream only after this, when there is nothing of ours any more.
+    nghttp2_session_set_stream_user_data(session, id, nil)
     if let stream = streams.first(where: { $0.id == id }) {
       close(stream, UInt32(NGHTTP2_REFUSED_STREAM.rawValue))
     }

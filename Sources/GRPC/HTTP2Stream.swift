@@ -27,6 +27,8 @@ class HTTP2Stream: MessageSource {
   final var isDeferred = false
   /// Whether a data provider was submitted.
   final var hasProvider = false
+  /// The window of what the peer sends.
+  final var credit = WindowCredit()
 
   enum Trailers {
     /// END_STREAM on the last DATA frame.
@@ -82,7 +84,7 @@ class HTTP2Stream: MessageSource {
   }
 
   /// A message was read: its bytes may come again.
-  final func taken(_ wireBytes: Int) { consumed(wireBytes) }
+  final func taken(_ wireBytes: Int) { consumed(wireBytes + credit.taken()) }
 
   /// nghttp2's data provider for this stream.
   final func makeProvider() -> nghttp2_data_provider {

@@ -42,7 +42,6 @@ final class ServerCall: HTTP2Stream, UnaryOrigin, StreamOrigin {
   private let memo: HeaderMemo
   var timer: LoopTimer?
   private(set) var startedAt: UInt64 = 0
-  var credit = WindowCredit()
   /// A compressed message of this call that is inflated away from the loop.
   var inflating: Inflating?
   /// What came behind it.

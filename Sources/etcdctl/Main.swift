@@ -9,6 +9,7 @@ import Platform
 @main
 struct Main {
   static func main() {
+    Signals.unblockAll()
     Signals.ignore([Signals.brokenPipe])
     let files = EtcdUtl.World(
       fileSystem: RealFileSystem(), now: { WallClock.seconds },
@@ -23,7 +24,9 @@ struct Main {
       write: { StandardStreams.write($0, to: StandardStreams.output) },
       read: { StandardStreams.read($0) },
       askPassword: { StandardStreams.askPassword($0) },
-      preciseNow: { Double(WallClock.nanoseconds / 1000) / 1_000_000 })
+      preciseNow: { Double(WallClock.nanoseconds / 1000) / 1_000_000 },
+      showsProgress: Descriptor.isTerminal(StandardStreams.error),
+      exit: { Program.exit($0) })
     let console = Console(
       print: { StandardStreams.write($0, to: StandardStreams.output) },
       printError: { StandardStreams.write($0, to: StandardStreams.error) })

@@ -17,7 +17,10 @@ import Testing
     let result = try Self.reader.read(words)
     let console = Console(print: { _ in }, printError: { _ in })
     return (
-      result, Invocation(arguments: result.arguments, console: console, values: result.values)
+      result,
+      Invocation(
+        CommandPath([Command("test", short: "")]), arguments: result.arguments,
+        argumentsAtDash: result.argumentsAtDash, console: console, values: result.values)
     )
   }
 

@@ -37,7 +37,8 @@ final class Desk: Sendable {
           defer { input.removeFirst(Swift.min(count, input.count)) }
           return Bytes(input.prefix(count))
         }
-      }, askPassword: { _ in "" }, preciseNow: { 1_795_679_290.364662 })
+      }, askPassword: { _ in "" }, preciseNow: { 1_795_679_290.364662 }, showsProgress: false,
+      exit: { _ in })
   }
 
   func settings(

@@ -119,4 +119,34 @@ import Testing
     #expect(
       try Desk().settings([], ["ETCDCTL_COMMAND_TIMEOUT": "7s"]).commandTimeout == .seconds(7))
   }
+
+  @Test func eventsAreReadByPeople() {
+    var table = WatchTable()
+    func event(_ key: Bytes, _ value: Bytes?, _ revision: Int64, was: Bytes? = nil) -> Mvccpb.Event
+    {
+      Mvccpb.Event(
+        type: value == nil ? .delete : .put,
+        kv: .init(key: key, modRevision: revision, value: value ?? Bytes()),
+        prevKv: was.map { .init(key: key, value: $0) })
+    }
+    #expect(
+      table.lines(
+        .init(events: [event("a", "1", 2), event("b", Bytes([0, 0xff]), 3), event("a", nil, 4)]))
+          == """
+          REVISION  TYPE    KEY           VALUE
+                 2  PUT     a             1
+                 3  PUT     b             "\\x00\\xff"
+                 4  DELETE  a
+
+          """)
+    #expect(table.lines(.init()) == "")
+    let long = Bytes(String(repeating: "k", count: 14))
+    #expect(
+      table.lines(.init(events: [event(long, "x", 1_234_567_890, was: "y")]))
+        == "1234567890  PUT     kkkkkkkkkkkkkk  x  (was y)\n")
+    #expect(
+      table.lines(.init(events: [event("a", nil, 5, was: "x")]))
+        == "         5  DELETE  a               (was x)\n")
+    #expect(WatchTable.cell(Bytes(String(repeating: "v", count: 100))).count == 80)
+  }
 }

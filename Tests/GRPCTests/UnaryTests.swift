@@ -206,6 +206,24 @@ import Testing
     #expect(cancelled == true)
   }
 
+  /// A call that is given up before its head has left is closed by nghttp2 after it said that the head was
+  /// not sent.
+  @Test func callsGivenUpBeforeTheyLeftAreGone() async throws {
+    try await withLoop { loop in
+      var router = CallRouter()
+      router.unary("/t.S/Echo") { call, request in call.respond(.bytes(request)) }
+      let (_, client) = try await connect(loop, router)
+      for _ in 0..<300 {
+        let call = Task { try await client.unary("/t.S/Echo", "x") }
+        call.cancel()
+        let ended = await call.result
+        if case .success(let reply) = ended { #expect(reply.message == "x") }
+        try await client.stream("/t.S/Echo").cancel()
+      }
+      #expect(try await client.unary("/t.S/Echo", "y").message == "y")
+    }
+  }
+
   @Test func answersMayComeFromOtherThreadsLater() async throws {
     let worker = WorkerThread(name: "later")
     let count = try await withLoop { loop in

@@ -21,7 +21,7 @@ enum Binaries {
   static let ourCtl =
     ProcessInfo.processInfo.environment["ETCDCTL_BINARY"] ?? built("etcdctl")
 
-  private static func built(_ name: String) -> String {
+  static func built(_ name: String) -> String {
     let bundle = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path
     for folder in [bundle, packageRoot + "/.build/debug"] {
       let path = "\(folder)/\(name)"

@@ -58,7 +58,8 @@ import Testing
       "EtcdUtlKit", "Bytes", "GoText", "JSON", "FileSystem", "MVCC", "Membership", "Member",
       "MemberStorage", "Bolt", "EtcdConfig", "CommandLineTool")
     add(
-      "EtcdCtlKit", "Bytes", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig",
+      "EtcdCtlKit", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf",
+      "EtcdConfig",
       "EventLoops",
       "HTTP",
       "Calls", "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")

@@ -11,12 +11,15 @@ extension EtcdClient {
     ///   - limit: how many at most; 0 for all.
     ///   - revision: the state to read; 0 for the newest.
     ///   - serializable: whether one member's state will do, which may be an older one.
+    ///   - order: in which order; `nil` for that of the keys.
     public func get(
-      _ keys: KeyRange, limit: Int64 = 0, revision: Int64 = 0, serializable: Bool = false
+      _ keys: KeyRange, limit: Int64 = 0, revision: Int64 = 0, serializable: Bool = false,
+      order: Order? = nil
     ) async throws(EtcdClientError) -> Etcdserverpb.RangeResponse {
       try await get(
         Etcdserverpb.RangeRequest(
           key: keys.key, rangeEnd: keys.end, limit: limit, revision: revision,
+          sortOrder: order?.direction ?? .none, sortTarget: order?.target ?? .key,
           serializable: serializable))
     }
 
@@ -24,7 +27,7 @@ extension EtcdClient {
     public func get(
       _ request: Etcdserverpb.RangeRequest
     ) async throws(EtcdClientError) -> Etcdserverpb.RangeResponse {
-      try await client.call(Etcdserverpb.KVService.range, request)
+      client.visible(try await client.call(Etcdserverpb.KVService.range, client.whole(request)))
     }
 
     /// Writes a key.
@@ -44,7 +47,7 @@ extension EtcdClient {
     public func put(
       _ request: Etcdserverpb.PutRequest
     ) async throws(EtcdClientError) -> Etcdserverpb.PutResponse {
-      try await client.call(Etcdserverpb.KVService.put, request)
+      client.visible(try await client.call(Etcdserverpb.KVService.put, client.whole(request)))
     }
 
     /// Deletes keys.
@@ -53,9 +56,10 @@ extension EtcdClient {
     public func delete(
       _ keys: KeyRange, previous: Bool = false
     ) async throws(EtcdClientError) -> Etcdserverpb.DeleteRangeResponse {
-      try await client.call(
-        Etcdserverpb.KVService.deleteRange,
-        Etcdserverpb.DeleteRangeRequest(key: keys.key, rangeEnd: keys.end, prevKv: previous))
+      let request = Etcdserverpb.DeleteRangeRequest(
+        key: keys.key, rangeEnd: keys.end, prevKv: previous)
+      return client.visible(
+        try await client.call(Etcdserverpb.KVService.deleteRange, client.whole(request)))
     }
 
     /// Carries out `success` when all comparisons hold, `failure` otherwise, in one revision.
@@ -64,9 +68,9 @@ extension EtcdClient {
       _ compare: [Etcdserverpb.Compare] = [], success: [Etcdserverpb.RequestOp],
       failure: [Etcdserverpb.RequestOp] = []
     ) async throws(EtcdClientError) -> Etcdserverpb.TxnResponse {
-      try await client.call(
-        Etcdserverpb.KVService.txn,
-        Etcdserverpb.TxnRequest(compare: compare, success: success, failure: failure))
+      let request = Etcdserverpb.TxnRequest(compare: compare, success: success, failure: failure)
+      return client.visible(
+        try await client.call(Etcdserverpb.KVService.txn, client.whole(request)))
     }
 
     /// Forgets what was before a revision.

@@ -27,13 +27,15 @@ extension EtcdClient {
     }
 
     /// How long a lease still lives, in seconds; -1 when there is none.
-    /// - Parameter keys: whether its keys are listed.
+    /// - Parameter keys: whether its keys are listed, those that this client can see.
     public func timeToLive(
       _ lease: Int64, keys: Bool = false
     ) async throws(EtcdClientError) -> Etcdserverpb.LeaseTimeToLiveResponse {
-      try await client.call(
+      var response: Etcdserverpb.LeaseTimeToLiveResponse = try await client.call(
         Etcdserverpb.LeaseService.leaseTimeToLive,
         Etcdserverpb.LeaseTimeToLiveRequest(id: lease, keys: keys))
+      response.keys = response.keys.filter { $0.hasPrefix(client.prefix) }.map(client.visible)
+      return response
     }
 
     /// All leases.
@@ -72,7 +74,7 @@ extension EtcdClient {
     /// How long a lease may live of which nothing is known yet.
     private static let unknownLife = Duration.seconds(5)
     /// Go's client waits as long after a failed renewal.
-    private static let pauseAfterFailure = Duration.milliseconds(500)
+    static let pauseAfterFailure = Duration.milliseconds(500)
 
     private func renew(
       _ lease: Int64, _ tell: (Etcdserverpb.LeaseKeepAliveResponse) -> Void
@@ -95,7 +97,7 @@ extension EtcdClient {
       }
     }
 
-    private func renew(
+    func renew(
       _ lease: Int64, until deadline: ContinuousClock.Instant?
     ) async throws(EtcdClientError) -> Etcdserverpb.LeaseKeepAliveResponse {
       let answer = try await client.run { (session) async throws(GRPCStatus) in

@@ -87,6 +87,7 @@ extension EtcdClient {
 
     let client: EtcdClient
 
+    /// Begins a download with the first part.
     public func makeAsyncIterator() -> Iterator { Iterator(download: Download(client)) }
 
     /// Takes part after part. Giving it up ends the download.

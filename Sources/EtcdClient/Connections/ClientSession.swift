@@ -14,6 +14,16 @@ package protocol SessionObserver: Sendable {
   func signInFailed(_ status: GRPCStatus)
   /// A stream that failed before it had said anything is begun again.
   func streamRepeated(after status: GRPCStatus)
+  /// Something became of the connection to an endpoint.
+  func connection(to endpoint: String, _ change: ConnectionChange)
+}
+
+/// What becomes of a connection.
+package enum ConnectionChange: Sendable {
+  case connecting
+  case ready
+  /// It did not come up, or went down.
+  case failed(String)
 }
 
 /// Requests to a cluster: sent again where that is right, and signed in. Statuses are as they came.
@@ -28,7 +38,7 @@ package final class ClientSession: Sendable {
 
   private let configuration: EtcdClientConfiguration
   private let connections: Connections
-  private let observer: (any SessionObserver)?
+  let observer: (any SessionObserver)?
   private let login = Mutex(Login())
 
   private struct Login {
@@ -51,11 +61,17 @@ package final class ClientSession: Sendable {
   ) {
     self.configuration = configuration
     self.observer = observer
-    connections = Connections(configuration, loop: loop, usage: usage)
+    connections = Connections(configuration, loop: loop, usage: usage, observer: observer)
   }
 
   /// Ends all connections, and what is under way on them.
   package func close() { connections.close() }
+
+  /// Whether `close()` was called.
+  var isClosed: Bool { connections.isClosed }
+
+  /// Whether there is somebody to sign in.
+  var hasCredentials: Bool { configuration.login != nil }
 
   // MARK: Requests
 
@@ -91,7 +107,7 @@ package final class ClientSession: Sendable {
   /// Gets ready for the next attempt.
   /// - Parameter token: the one of the attempt that failed.
   /// - Throws: when there is none.
-  private func prepare(
+  func prepare(
     _ path: String, _ attempt: Int, after status: GRPCStatus, _ token: String,
     _ deadline: ContinuousClock.Instant?
   ) async throws(GRPCStatus) {
@@ -128,7 +144,7 @@ package final class ClientSession: Sendable {
     }
   }
 
-  private func onConnection<R>(
+  func onConnection<R>(
     _ deadline: ContinuousClock.Instant?, _ body: (GRPCClient, Duration?) async throws -> R
   ) async throws(GRPCStatus) -> R {
     var refusals = 0
@@ -142,65 +158,6 @@ package final class ClientSession: Sendable {
         }
       }
     }
-  }
-
-  // MARK: Streams
-
-  private func open(
-    _ path: String, _ body: Bytes, _ token: String, _ deadline: ContinuousClock.Instant?
-  ) async throws(GRPCStatus) -> ClientStream {
-    try await onConnection(deadline) { client, timeout in
-      let stream = try await client.stream(
-        path, metadata: Self.metadata(token), timeout: timeout)
-      try await stream.send(body)
-      return stream
-    }
-  }
-
-  /// The answers to one request, begun again while the first of them is a failure that may pass.
-  /// - Returns: the stream behind its first answer; that is `nil` when there is none.
-  package func answers(
-    _ method: MethodDescriptor, _ request: some ProtobufMessage,
-    deadline: ContinuousClock.Instant?
-  ) async throws(GRPCStatus) -> (first: Bytes?, rest: ClientStream) {
-    try await signIn(deadline: deadline)
-    let body = request.encoded()
-    var attempt = 0
-    while true {
-      let status: GRPCStatus
-      let token = token
-      do {
-        let stream = try await open(method.path, body, token, deadline)
-        stream.finish()
-        return (try await stream.next(), stream)
-      } catch { status = Self.status(error) }
-      attempt += 1
-      try await prepare(method.path, attempt, after: status, token, deadline)
-      observer?.streamRepeated(after: status)
-    }
-  }
-
-  /// Renews a lease once.
-  /// - Parameter newToken: whether to sign in for it, as Go's client does for every stream.
-  /// - Returns: what the server said; a TTL of 0 when there is no such lease.
-  package func renew(
-    _ lease: Int64, newToken: Bool, deadline: ContinuousClock.Instant?
-  ) async throws(GRPCStatus) -> Etcdserverpb.LeaseKeepAliveResponse {
-    if newToken {
-      try await signIn(deadline: deadline)
-    } else {
-      try await signInFirst(deadline: deadline)
-    }
-    let stream = try await open(
-      Etcdserverpb.LeaseService.leaseKeepAlive.path,
-      Etcdserverpb.LeaseKeepAliveRequest(id: lease).encoded(), token, deadline)
-    defer { stream.cancel() }
-    do {
-      guard let message = try await stream.next() else {
-        throw GRPCStatus(.unavailable, "the stream ended without an answer")
-      }
-      return try .decode(message)
-    } catch { throw Self.status(error) }
   }
 
   // MARK: Tokens
@@ -219,7 +176,7 @@ package final class ClientSession: Sendable {
   /// Passwords are slow to check, and a member lets few of them wait: those who need a token at the same
   /// time share one question.
   /// - Parameter old: the token that was refused, if any: when there is another one by now, that will do.
-  private func signIn(
+  func signIn(
     replacing old: String?, deadline: ContinuousClock.Instant?
   ) async throws(GRPCStatus) {
     guard let user = configuration.login else { return }
@@ -256,9 +213,9 @@ package final class ClientSession: Sendable {
     return failure
   }
 
-  private var token: String { login.withLock { $0.token } }
+  var token: String { login.withLock { $0.token } }
 
-  private static func metadata(_ token: String) -> Metadata {
+  static func metadata(_ token: String) -> Metadata {
     token.isEmpty ? [:] : ["token": token]
   }
 

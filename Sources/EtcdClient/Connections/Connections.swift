@@ -12,6 +12,7 @@ final class Connections: Sendable {
   private let configuration: EtcdClientConfiguration
   private let loop: EventLoop
   private let usage: LoopUsage?
+  private let observer: (any SessionObserver)?
 
   /// The connection to one endpoint.
   private struct Lane {
@@ -33,8 +34,12 @@ final class Connections: Sendable {
 
   /// Connects to nothing before the first call.
   /// - Parameter usage: counts attempts to connect, if somebody waits for their end.
-  init(_ configuration: EtcdClientConfiguration, loop: EventLoop, usage: LoopUsage?) {
+  init(
+    _ configuration: EtcdClientConfiguration, loop: EventLoop, usage: LoopUsage?,
+    observer: (any SessionObserver)?
+  ) {
     self.configuration = configuration
+    self.observer = observer
     self.loop = loop
     self.usage = usage
     let count = configuration.endpoints.count
@@ -145,6 +150,7 @@ final class Connections: Sendable {
           + "missing port in address\"")
     }
     guard usage?.enter() ?? true else { return }
+    tell(lane, .connecting)
     let (loop, configuration, usage) = (loop, transport, usage)
     Task { [weak self] in
       defer { usage?.leave() }
@@ -178,18 +184,25 @@ final class Connections: Sendable {
       return Array(state.waiters.values)
     }
     guard let waiters else { return client.abort() }
-    client.onDown { [weak self, weak client] _ in
-      if let client { self?.down(lane, client) }
+    tell(lane, .ready)
+    client.onDown { [weak self, weak client] status in
+      if let client { self?.down(lane, client, status) }
     }
     for waiter in waiters { waiter.resume() }
   }
 
-  private func down(_ lane: Int, _ client: GRPCClient) {
+  private func tell(_ lane: Int, _ change: ConnectionChange) {
+    observer?.connection(to: configuration.endpoints[lane], change)
+  }
+
+  private func down(_ lane: Int, _ client: GRPCClient, _ status: GRPCStatus) {
+    if !isClosed { tell(lane, .failed(status.message)) }
     state.withLock { if $0.lanes[lane].client === client { $0.lanes[lane].client = nil } }
     dialLater(lane, after: .milliseconds(10))
   }
 
   private func failed(_ lane: Int, _ reason: String) {
+    tell(lane, .failed(reason))
     let failures = state.withLock { state in
       state.failure = reason
       state.lanes[lane].failures += 1

@@ -4,10 +4,21 @@ import Synchronization
 /// The event loop of one client, which ends once the client was closed and nothing on it is under way:
 /// what a stopped loop is given never runs, and who waits for it would wait for ever.
 final class LoopUsage: Sendable {
-  let loop = EventLoop(name: "etcd-client")
+  let loop: EventLoop
+  private let isOwner: Bool
   private let state = Mutex<(users: Int, isClosed: Bool)>((0, false))
 
-  init() { loop.start() }
+  init() {
+    loop = EventLoop(name: "etcd-client")
+    isOwner = true
+    loop.start()
+  }
+
+  /// A loop that somebody else ends.
+  init(of loop: EventLoop) {
+    self.loop = loop
+    isOwner = false
+  }
 
   /// Announces work on the loop; to be followed by `leave()`.
   /// - Returns: false when the client is closed, and nothing may begin.
@@ -25,7 +36,7 @@ final class LoopUsage: Sendable {
       state.users -= 1
       return state.isClosed && state.users == 0
     }
-    if isLast { loop.stop() }
+    if isLast, isOwner { loop.stop() }
   }
 
   /// Nothing new begins; the loop ends, now or with the last work on it.
@@ -34,6 +45,6 @@ final class LoopUsage: Sendable {
       defer { state.isClosed = true }
       return !state.isClosed && state.users == 0
     }
-    if isLast { loop.stop() }
+    if isLast, isOwner { loop.stop() }
   }
 }

@@ -1,0 +1,182 @@
+import Bytes
+import EtcdAPI
+
+/// Keys of a client that sees those alone which begin with a prefix, and sees them without it.
+///
+/// - Source: etcd `client/v3/namespace`.
+extension EtcdClient {
+  /// The same client for keys that begin with a prefix: what it writes gets it in front, and what it reads
+  /// and watches comes without it, so that one cluster serves users who know nothing of each other. Locks,
+  /// elections and transactions of the view are in it as well. Leases, users and members are everybody's.
+  ///
+  /// The connections are those of this client, which lives as long as the view.
+  public func namespace(_ prefix: Bytes) -> EtcdClient {
+    EtcdClient(of: self, prefix: self.prefix + prefix)
+  }
+
+  // MARK: Out
+
+  /// A key as the cluster knows it.
+  /// - Throws: etcd's refusal of an empty key, which the cluster could not see any more.
+  func whole(key: Bytes) throws(EtcdClientError) -> Bytes {
+    guard !prefix.isEmpty else { return key }
+    guard !key.isEmpty else { throw .refused(.emptyKey) }
+    return prefix + key
+  }
+
+  /// A range as the cluster knows it.
+  func whole(_ keys: KeyRange) -> KeyRange {
+    let (key, end) = whole(keys.key, keys.end)
+    return .range(key, end)
+  }
+
+  private func whole(_ key: Bytes, _ end: Bytes) -> (key: Bytes, end: Bytes) {
+    guard !prefix.isEmpty else { return (key, end) }
+    if end.isEmpty { return (prefix + key, end) }
+    // A zero byte stands for everything that follows: here, up to the last key with the prefix.
+    return (prefix + key, end == Self.everything ? KeyRange.end(of: prefix) : prefix + end)
+  }
+
+  private static let everything = Bytes([0])
+
+  func whole(
+    _ request: Etcdserverpb.RangeRequest
+  ) throws(EtcdClientError) -> Etcdserverpb.RangeRequest {
+    var request = request
+    if request.rangeEnd.isEmpty {
+      request.key = try whole(key: request.key)
+    } else {
+      (request.key, request.rangeEnd) = whole(request.key, request.rangeEnd)
+    }
+    return request
+  }
+
+  func whole(
+    _ request: Etcdserverpb.PutRequest
+  ) throws(EtcdClientError) -> Etcdserverpb.PutRequest {
+    var request = request
+    request.key = try whole(key: request.key)
+    return request
+  }
+
+  func whole(
+    _ request: Etcdserverpb.DeleteRangeRequest
+  ) throws(EtcdClientError) -> Etcdserverpb.DeleteRangeRequest {
+    var request = request
+    if request.rangeEnd.isEmpty {
+      request.key = try whole(key: request.key)
+    } else {
+      (request.key, request.rangeEnd) = whole(request.key, request.rangeEnd)
+    }
+    return request
+  }
+
+  func whole(
+    _ request: Etcdserverpb.TxnRequest
+  ) throws(EtcdClientError) -> Etcdserverpb.TxnRequest {
+    guard !prefix.isEmpty else { return request }
+    var request = request
+    for index in request.compare.indices {
+      let compare = request.compare[index]
+      (request.compare[index].key, request.compare[index].rangeEnd) =
+        whole(compare.key, compare.rangeEnd)
+    }
+    request.success = try whole(request.success)
+    request.failure = try whole(request.failure)
+    return request
+  }
+
+  private func whole(
+    _ operations: [Etcdserverpb.RequestOp]
+  ) throws(EtcdClientError) -> [Etcdserverpb.RequestOp] {
+    var whole: [Etcdserverpb.RequestOp] = []
+    for operation in operations {
+      switch operation.request {
+      case .requestRange(let range):
+        whole.append(.init(request: .requestRange(try self.whole(range))))
+      case .requestPut(let put): whole.append(.init(request: .requestPut(try self.whole(put))))
+      case .requestDeleteRange(let delete):
+        whole.append(.init(request: .requestDeleteRange(try self.whole(delete))))
+      // A server takes transactions inside of others only as deep as its stack allows.
+      case .requestTxn(let txn): whole.append(.init(request: .requestTxn(try self.whole(txn))))
+      case nil: whole.append(operation)
+      }
+    }
+    return whole
+  }
+
+  // MARK: In
+
+  /// A key as the user of this client knows it.
+  func visible(key: Bytes) -> Bytes {
+    key.hasPrefix(prefix) ? key[prefix.count..<key.count] : key
+  }
+
+  func visible(_ pair: Mvccpb.KeyValue) -> Mvccpb.KeyValue {
+    var pair = pair
+    pair.key = visible(key: pair.key)
+    return pair
+  }
+
+  func visible(_ response: Etcdserverpb.RangeResponse) -> Etcdserverpb.RangeResponse {
+    guard !prefix.isEmpty else { return response }
+    var response = response
+    response.kvs = response.kvs.map(visible)
+    return response
+  }
+
+  func visible(_ response: Etcdserverpb.PutResponse) -> Etcdserverpb.PutResponse {
+    guard !prefix.isEmpty else { return response }
+    var response = response
+    response.prevKv = response.prevKv.map(visible)
+    return response
+  }
+
+  func visible(
+    _ response: Etcdserverpb.DeleteRangeResponse
+  ) -> Etcdserverpb.DeleteRangeResponse {
+    guard !prefix.isEmpty else { return response }
+    var response = response
+    response.prevKvs = response.prevKvs.map(visible)
+    return response
+  }
+
+  func visible(_ response: Etcdserverpb.TxnResponse) -> Etcdserverpb.TxnResponse {
+    guard !prefix.isEmpty else { return response }
+    var response = response
+    response.responses = response.responses.map { operation in
+      switch operation.response {
+      case .responseRange(let range): .init(response: .responseRange(visible(range)))
+      case .responsePut(let put): .init(response: .responsePut(visible(put)))
+      case .responseDeleteRange(let delete):
+        .init(response: .responseDeleteRange(visible(delete)))
+      case .responseTxn(let txn): .init(response: .responseTxn(visible(txn)))
+      case nil: operation
+      }
+    }
+    return response
+  }
+
+  func visible(_ response: Etcdserverpb.WatchResponse) -> Etcdserverpb.WatchResponse {
+    guard !prefix.isEmpty else { return response }
+    var response = response
+    response.events = response.events.map { event in
+      var event = event
+      event.kv = event.kv.map(visible)
+      event.prevKv = event.prevKv.map(visible)
+      return event
+    }
+    return response
+  }
+}
+
+extension Bytes {
+  /// Both, one behind the other.
+  static func + (first: Bytes, second: Bytes) -> Bytes {
+    if first.isEmpty { return second }
+    var joined = ByteWriter(capacity: first.count + second.count)
+    joined.append(first)
+    joined.append(second)
+    return joined.finish()
+  }
+}
