@@ -152,11 +152,13 @@ public final class EtcdServer: @unchecked Sendable {
     var calls: [GRPCServer] = []
     listeners.open(
       members.map { member in
-        let grpc =
-          member.loop === peerLoop ? nil : GRPCServer(Self.services(of: member), grpcConfiguration)
+        let services = member.loop === peerLoop ? nil : Self.services(of: member)
+        let grpc = services.map { GRPCServer($0, grpcConfiguration) }
         if let grpc { calls.append(grpc) }
+        let endpoints = HTTPEndpoints(
+          member: member, services: config.enableGateway ? services : nil)
         return ServerListeners.Front(
-          loop: member.loop, endpoints: HTTPEndpoints(member: member), grpc: grpc,
+          loop: member.loop, endpoints: endpoints, grpc: grpc,
           raft: { peers.handle($0) })
       })
     return Running(
@@ -216,6 +218,9 @@ public final class EtcdServer: @unchecked Sendable {
     AuthService(member: member).register(in: &router)
     HealthService(member: member).register(in: &router)
     WatchService(member: member).register(in: &router)
+    let calls = LocalCalls(router, on: member.loop)
+    LockService(member: member, calls: calls).register(in: &router)
+    ElectionService(member: member, calls: calls).register(in: &router)
     return router
   }
 
@@ -239,6 +244,9 @@ public final class EtcdServer: @unchecked Sendable {
     configuration.callObserver = { [requests = metrics.requests] metadata, isUnary in
       requests.count(metadata, isUnary: isUnary)
     }
+    let requestLog = RequestLog(logger: logger)
+    configuration.slowCallTime = requestLog.threshold
+    configuration.slowCallObserver = { requestLog.note($0) }
     configuration.receivedMessageBytesMax = Self.messageBytesMax(config)
     configuration.keepaliveMinTime = .milliseconds(config.keepaliveMinTime)
     configuration.keepaliveInterval = .milliseconds(config.keepaliveInterval)

@@ -6,6 +6,7 @@ import Foundation
 import GRPC
 import GoText
 import HTTP
+import Protobuf
 import Synchronization
 import TestSupport
 
@@ -112,13 +113,15 @@ final class ServerUnderTest: Sendable {
   struct Broken: Error {}
 
   /// Makes a unary call at the client listener.
-  func call(_ path: String, _ request: Bytes) async throws -> Bytes {
+  func call(
+    _ path: String, _ request: Bytes, timeout: Duration = .seconds(20)
+  ) async throws -> Bytes {
     let loop = EventLoop(name: "caller")
     loop.start()
     let client = try await GRPCClient.connect(to: .unix(path: scratch.path + "/client"), loop: loop)
     let answer: Result<Bytes, any Error>
     do {
-      answer = .success(try await client.unary(path, request, timeout: .seconds(20)).message)
+      answer = .success(try await client.unary(path, request, timeout: timeout).message)
     } catch { answer = .failure(error) }
     client.abort()
     await offLoop { loop.stop() }
@@ -168,12 +171,35 @@ final class ServerUnderTest: Sendable {
     }
   }
 
-  /// Opens a stream to the services, without any connection, and ends it after `body`.
-  func stream<R: Sendable>(
-    _ path: String, _ body: @escaping @Sendable (RecordedStream) async throws -> R
+  /// Hands a call to the services, runs `body` on their loop meanwhile, and gives the call up after it.
+  func during<R: Sendable>(
+    _ path: String, _ request: Bytes, _ caller: Caller = Caller(metadata: [:]),
+    _ body: @escaping @Sendable (RecordedCall) async throws -> R
   ) async throws -> R {
     try await onLoop { (loop, services) in
-      let stream = RecordedStream(loop, path)
+      let call = RecordedCall(loop, path, caller)
+      guard case .unary(let handler) = services.route(Bytes(path))?.handler else { throw Broken() }
+      handler(UnaryCall(call), request)
+      defer { call.cancel() }
+      return try await body(call)
+    }
+  }
+
+  /// Makes a call and decodes its answer.
+  func ask<Response: ProtobufMessage>(
+    _ method: MethodDescriptor, _ request: some ProtobufMessage,
+    _ caller: Caller = Caller(metadata: [:])
+  ) async throws -> Response {
+    try Response.decode(try await unary(method.path, request.encoded(), caller))
+  }
+
+  /// Opens a stream to the services, without any connection, and ends it after `body`.
+  func stream<R: Sendable>(
+    _ path: String, _ caller: Caller = Caller(metadata: [:]),
+    _ body: @escaping @Sendable (RecordedStream) async throws -> R
+  ) async throws -> R {
+    try await onLoop { (loop, services) in
+      let stream = RecordedStream(loop, path, caller)
       guard case .stream(let handler) = services.route(Bytes(path))?.handler else { throw Broken() }
       stream.start(handler)
       defer { stream.cancel() }
