@@ -145,7 +145,7 @@ final class Mirror: Sendable {
         count()
       }
     }
-    for try await update in source.watch(.prefix(prefix), .init(startRevision: now + 1)) {
+    for try await update in source.watch(.prefix(prefix), .init(startRevision: now &+ 1)) {
       var operations: [Etcdserverpb.RequestOp] = []
       var revision: Int64 = 0
       for event in update.events {

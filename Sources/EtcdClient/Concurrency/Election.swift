@@ -121,7 +121,7 @@ extension EtcdClient {
       /// Finds who leads and watches it from then on, or the whole line when nobody does.
       private mutating func look() async throws(EtcdClientError) -> Etcdserverpb.RangeResponse? {
         let found = try await election.client.kv.get(Place.first(election.name))
-        let options = WatchOptions(startRevision: (found.header?.revision ?? 0) + 1)
+        let options = WatchOptions(startRevision: (found.header?.revision ?? 0) &+ 1)
         leader = found.kvs.first?.key
         let keys = leader.map(KeyRange.key) ?? Place.line(election.name)
         changes = election.client.watch(keys, options).makeAsyncIterator()

@@ -83,7 +83,7 @@ struct Place: Sendable {
     while true {
       let request = Etcdserverpb.RangeRequest(
         key: line.key, rangeEnd: line.end, limit: 1, sortOrder: .descend, sortTarget: .create,
-        maxCreateRevision: revision - 1)
+        maxCreateRevision: revision &- 1)
       let (session, client) = (session, client)
       let before = try await session.persistently { () async throws(EtcdClientError) in
         try await client.kv.get(request)
@@ -102,7 +102,7 @@ struct Place: Sendable {
   }
 
   private func deletion(of key: Bytes, after revision: Int64) async throws(EtcdClientError) {
-    let options = WatchOptions(startRevision: revision + 1, puts: false)
+    let options = WatchOptions(startRevision: revision &+ 1, puts: false)
     do throws(EtcdClientError) {
       for try await update in client.watch(.key(key), options) where update.kind == .events {
         return

@@ -194,7 +194,7 @@ extension EtcdClient {
       else { return compares }
       for key in state.writes.keys where state.reads[key] == nil {
         compares.append(
-          .init(result: .less, target: .mod, key: key, targetUnion: .modRevision(first + 1)))
+          .init(result: .less, target: .mod, key: key, targetUnion: .modRevision(first &+ 1)))
       }
       return compares
     }
