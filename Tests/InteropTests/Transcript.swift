@@ -67,7 +67,7 @@ struct Transcript {
       .replacing(#/"(ClusterID|MemberID|Lease)" : \d+/#, with: "ID")
       .replacing(#/"raft_term":\d+|"RaftTerm" : \d+/#, with: "TERM")
       .replacing(#/[0-9a-f]{13,16}/#, with: "HEX")
-      .replacing(#/"key":"bC8[^"]*"/#, with: "KEY")
+      .replacing(#/"key":"bC[89][^"]*"/#, with: "KEY")
   }
 
   static func compare(
