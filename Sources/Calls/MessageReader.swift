@@ -8,6 +8,8 @@ public final class MessageReader: @unchecked Sendable {
   private enum End {
     case open, ended
     case failed(GRPCStatus)
+
+    var isOpen: Bool { if case .open = self { true } else { false } }
   }
 
   let loop: EventLoop
@@ -33,18 +35,24 @@ public final class MessageReader: @unchecked Sendable {
 
   /// Nothing follows.
   public func finish() {
-    guard case .open = end else { return }
+    guard end.isOpen else { return }
     end = .ended
+    wake()
+  }
+
+  /// Nothing follows but an error, once what waits was read.
+  public func finish(throwing status: GRPCStatus) {
+    guard end.isOpen else { return }
+    end = .failed(status)
     wake()
   }
 
   /// Nothing follows, and what waits is dropped.
   public func fail(_ status: GRPCStatus) {
-    guard case .open = end else { return }
-    end = .failed(status)
+    guard end.isOpen else { return }
     queue.removeAll()
     first = 0
-    wake()
+    finish(throwing: status)
   }
 
   private func wake() {

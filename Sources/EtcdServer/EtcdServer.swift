@@ -216,6 +216,9 @@ public final class EtcdServer: @unchecked Sendable {
     AuthService(member: member).register(in: &router)
     HealthService(member: member).register(in: &router)
     WatchService(member: member).register(in: &router)
+    let calls = LocalCalls(router, on: member.loop)
+    LockService(member: member, calls: calls).register(in: &router)
+    ElectionService(member: member, calls: calls).register(in: &router)
     return router
   }
 
