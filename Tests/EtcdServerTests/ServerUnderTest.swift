@@ -6,6 +6,7 @@ import Foundation
 import GRPC
 import GoText
 import HTTP
+import Protobuf
 import Synchronization
 import TestSupport
 
@@ -168,12 +169,35 @@ final class ServerUnderTest: Sendable {
     }
   }
 
-  /// Opens a stream to the services, without any connection, and ends it after `body`.
-  func stream<R: Sendable>(
-    _ path: String, _ body: @escaping @Sendable (RecordedStream) async throws -> R
+  /// Hands a call to the services, runs `body` on their loop meanwhile, and gives the call up after it.
+  func during<R: Sendable>(
+    _ path: String, _ request: Bytes, _ caller: Caller = Caller(metadata: [:]),
+    _ body: @escaping @Sendable (RecordedCall) async throws -> R
   ) async throws -> R {
     try await onLoop { (loop, services) in
-      let stream = RecordedStream(loop, path)
+      let call = RecordedCall(loop, path, caller)
+      guard case .unary(let handler) = services.route(Bytes(path))?.handler else { throw Broken() }
+      handler(UnaryCall(call), request)
+      defer { call.cancel() }
+      return try await body(call)
+    }
+  }
+
+  /// Makes a call and decodes its answer.
+  func ask<Response: ProtobufMessage>(
+    _ method: MethodDescriptor, _ request: some ProtobufMessage,
+    _ caller: Caller = Caller(metadata: [:])
+  ) async throws -> Response {
+    try Response.decode(try await unary(method.path, request.encoded(), caller))
+  }
+
+  /// Opens a stream to the services, without any connection, and ends it after `body`.
+  func stream<R: Sendable>(
+    _ path: String, _ caller: Caller = Caller(metadata: [:]),
+    _ body: @escaping @Sendable (RecordedStream) async throws -> R
+  ) async throws -> R {
+    try await onLoop { (loop, services) in
+      let stream = RecordedStream(loop, path, caller)
       guard case .stream(let handler) = services.route(Bytes(path))?.handler else { throw Broken() }
       stream.start(handler)
       defer { stream.cancel() }

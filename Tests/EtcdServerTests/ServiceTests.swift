@@ -168,13 +168,3 @@ import Testing
     }
   }
 }
-
-extension ServerUnderTest {
-  /// Makes a call and decodes its answer.
-  fileprivate func ask<Response: ProtobufMessage>(
-    _ method: MethodDescriptor, _ request: some ProtobufMessage,
-    _ caller: Caller = Caller(metadata: [:])
-  ) async throws -> Response {
-    try Response.decode(try await unary(method.path, request.encoded(), caller))
-  }
-}
