@@ -72,7 +72,8 @@ import Testing
 
   @Test func leasesAreWrittenAsGoWritesThem() async throws {
     try await withServer { server in
-      for (id, key) in [(-5, "l/-5"), (.min, "l/-8000000000000000"), (255, "l/ff")] as [(Int64, Bytes)]
+      for (id, key) in [(-5, "l/-5"), (.min, "l/-8000000000000000"), (255, "l/ff")]
+        as [(Int64, Bytes)]
       {
         let _: Etcdserverpb.LeaseGrantResponse = try await server.ask(
           Lease.leaseGrant, Etcdserverpb.LeaseGrantRequest(ttl: 1_000, id: id))
