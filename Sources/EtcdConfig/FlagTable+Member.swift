@@ -57,8 +57,7 @@ extension FlagTable {
       "Additional duration of wait before closing a non-responsive connection (0 to disable)."
     ) { $0.server.keepaliveTimeout = $1.milliseconds },
     Flag(
-      "enable-grpc-gateway", .member, .bool, "true", "Enable GRPC gateway.",
-      .noEffect("there is no JSON gateway yet")
+      "enable-grpc-gateway", .member, .bool, "true", "Enable GRPC gateway."
     ) { $0.server.enableGateway = $1.bool },
     Flag(
       "socket-reuse-port", .member, .bool, "false",

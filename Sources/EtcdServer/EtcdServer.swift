@@ -152,11 +152,13 @@ public final class EtcdServer: @unchecked Sendable {
     var calls: [GRPCServer] = []
     listeners.open(
       members.map { member in
-        let grpc =
-          member.loop === peerLoop ? nil : GRPCServer(Self.services(of: member), grpcConfiguration)
+        let services = member.loop === peerLoop ? nil : Self.services(of: member)
+        let grpc = services.map { GRPCServer($0, grpcConfiguration) }
         if let grpc { calls.append(grpc) }
+        let endpoints = HTTPEndpoints(
+          member: member, services: config.enableGateway ? services : nil)
         return ServerListeners.Front(
-          loop: member.loop, endpoints: HTTPEndpoints(member: member), grpc: grpc,
+          loop: member.loop, endpoints: endpoints, grpc: grpc,
           raft: { peers.handle($0) })
       })
     return Running(

@@ -7,20 +7,20 @@ extension Metadata {
 
   /// With or without padding; `nil` for anything that is not base64.
   /// - Source: grpc-go's `decodeBinHeader`.
-  static func decodeBinary(_ value: Bytes) -> Bytes? {
+  package static func decodeBinary(_ value: Bytes) -> Bytes? {
     (value.count % 4 == 0 ? Base64.standard : .rawStandard).decode(value)
   }
 }
 
 /// `grpc-timeout`: at most 8 digits and a unit.
-enum TimeoutCoding {
+package enum TimeoutCoding {
   /// Longest timeout in nanoseconds, 292 years: grpc-go's `maxInt64`.
   static let nanosecondsMax = UInt64(Int64.max)
 
   /// Nanoseconds, at most `nanosecondsMax`; `nil` when malformed.
   /// - Source: grpc-go's `decodeTimeout`, which clamps what a `time.Duration` cannot hold: hours beyond
   ///   2,562,047.
-  static func decode(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt64? {
+  package static func decode(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt64? {
     guard bytes.count >= 2, bytes.count <= 9 else { return nil }
     var value: UInt64 = 0
     for byte in bytes.dropLast() {

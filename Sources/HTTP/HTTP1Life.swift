@@ -221,6 +221,16 @@ struct HTTP1Life {
     return .head
   }
 
+  /// The connection belongs to the exchange from here on: whatever comes is its body, whatever is written its
+  /// answer, and nothing follows.
+  mutating func upgraded() {
+    guard case .exchange(var exchange) = state else { return }
+    isLast = true
+    exchange.body = .delivered(isPaused: false)
+    exchange.response = .streaming
+    state = .exchange(exchange)
+  }
+
   // MARK: ends
 
   /// No further request after the current one; a head that is under way is served, as the last.

@@ -198,7 +198,7 @@ public final class HTTP1ServerConnection: ByteChannelHandler, NextTurnHandler, @
   }
 
   private func deliver(_ bytes: Bytes) {
-    watchdog?.set(after: limits.bodyTimeout)
+    armForBody()
     switch life.bodyPiece(bytes.count) {
     case .deliver: exchange?.consumer?.bodyData(bytes)
     case .skip: break
@@ -229,14 +229,34 @@ public final class HTTP1ServerConnection: ByteChannelHandler, NextTurnHandler, @
       consumer?.bodyFailed(.disconnected)
     case .read(let sendContinue):
       if sendContinue { channel.write("HTTP/1.1 100 Continue\r\n\r\n") }
-      watchdog?.set(after: limits.bodyTimeout)
+      armForBody()
       process()
     }
   }
 
+  /// The rest of a body has its time, unless it may be silent.
+  private func armForBody() {
+    if exchange?.mayBeSilent == true {
+      watchdog?.clear()
+    } else {
+      watchdog?.set(after: limits.bodyTimeout)
+    }
+  }
+
+  /// The body may be silent from now on.
+  func bodyMayBeSilent() { if life.want == .body { watchdog?.clear() } }
+
+  /// Answers 101; the connection belongs to the exchange from here on.
+  func upgrade(_ exchange: HTTPExchange, _ headers: HTTPHeaders) {
+    life.upgraded()
+    body = .raw
+    channel.write(encode(HTTPResponseHead(status: 101, headers: headers), length: nil, chunked: false))
+    process()
+  }
+
   func setBodyPaused(_ paused: Bool) {
     guard life.bodyPaused(paused) else { return }
-    if paused { watchdog?.clear() } else { watchdog?.set(after: limits.bodyTimeout) }
+    if paused { watchdog?.clear() } else { armForBody() }
     process()
     if paused { channel.pauseReading() }
   }
@@ -308,6 +328,7 @@ public final class HTTP1ServerConnection: ByteChannelHandler, NextTurnHandler, @
     exchange?.connection = nil
     exchange?.onWritable = nil
     exchange?.onDisconnect = nil
+    exchange?.consumer = nil
     exchange = nil
   }
 
@@ -332,7 +353,9 @@ public final class HTTP1ServerConnection: ByteChannelHandler, NextTurnHandler, @
       out.append("Content-Length: \(length)\r\n")
     }
     if chunked { out.append("Transfer-Encoding: chunked\r\n") }
-    if life.isLast {
+    if head.status == 101 {
+      out.append("Connection: Upgrade\r\n")
+    } else if life.isLast {
       out.append("Connection: close\r\n")
     } else if exchange?.request.minorVersion == 0 {
       out.append("Connection: keep-alive\r\n")

@@ -32,6 +32,11 @@ struct HTTPBodyDecoder {
   /// Whether only the end of the connection ends the body.
   var isUntilClose: Bool { state == .untilClose }
 
+  /// Whatever comes until the connection ends.
+  static let raw = HTTPBodyDecoder(.untilClose)
+
+  private init(_ state: State) { self.state = state }
+
   /// The body of a request.
   /// - Throws: 400 for contradicting lengths, 501 for an unknown coding.
   init(request head: HTTPRequestHead) throws(HTTPParseError) {

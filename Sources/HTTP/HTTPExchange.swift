@@ -105,6 +105,12 @@ public final class HTTPExchange: @unchecked Sendable {
     connection.startBody()
   }
 
+  /// Whether the rest of the body may come whenever it likes: the client of a stream need not say anything
+  /// for hours. Otherwise silence has a limit.
+  public var mayBeSilent = false {
+    didSet { if mayBeSilent { connection?.bodyMayBeSilent() } }
+  }
+
   /// Stops and restarts the body's delivery.
   public func pauseBody() { connection?.setBodyPaused(true) }
   public func resumeBody() { connection?.setBodyPaused(false) }
@@ -116,6 +122,17 @@ public final class HTTPExchange: @unchecked Sendable {
 
   /// Whether more should be written now.
   public var isWritable: Bool { connection?.channel.isWritable ?? false }
+
+  /// Answers 101 and leaves HTTP: whatever the client sends goes to `consumer`, in the end as a body that
+  /// failed, and what is written goes out as it is. `finish` closes the connection.
+  /// - Precondition: the request has no body.
+  public func upgrade(_ headers: HTTPHeaders, consumer: any HTTPBodyConsumer) {
+    guard case .none = response else { preconditionFailure("a request is answered once") }
+    response = .streaming(chunked: false)
+    self.consumer = consumer
+    mayBeSilent = true
+    connection?.upgrade(self, extraHeaders.followed(by: headers))
+  }
 
   /// The whole response.
   public func respond(status: Int, headers: HTTPHeaders = [:], body: Bytes = Bytes()) {

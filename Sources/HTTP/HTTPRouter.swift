@@ -67,8 +67,9 @@ public struct HTTPRouter: Sendable {
   }
 
   /// Answers `exchange`, or lets its handler do so.
-  public func handle(_ exchange: HTTPExchange) {
-    switch decide(exchange.request) {
+  /// - Parameter rewritten: what counts instead of the request as it came.
+  public func handle(_ exchange: HTTPExchange, rewritten: HTTPRequestHead? = nil) {
+    switch decide(rewritten ?? exchange.request) {
     case .serve(let handler, let path): handler(exchange, path)
     case .redirect(let target): exchange.redirect(to: target)
     case .notFound: exchange.refuse(404, "404 page not found")

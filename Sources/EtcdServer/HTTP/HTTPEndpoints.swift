@@ -1,4 +1,5 @@
 import Bytes
+import Calls
 import EtcdConfig
 import EventLoops
 import HTTP
@@ -15,7 +16,8 @@ final class HTTPEndpoints: Sendable {
   private let peerRoutes: HTTPRouter
   private let access: AccessController
 
-  init(member: RunningMember) {
+  /// - Parameter services: what the JSON gateway serves; `nil` for none.
+  init(member: RunningMember, services: CallRouter?) {
     let page = member.shared.metricsPage
     let health = HealthEndpoint(member: member)
     let checks = HealthChecks(member: member)
@@ -32,6 +34,10 @@ final class HTTPEndpoints: Sendable {
     let debug = DebugEndpoints(member: member)
     debug.registerVariables(in: &client)
     if Self.servesProfiles(member.shared) { debug.registerProfiles(in: &client) }
+    if let services {
+      let gateway = Gateway(member: member, services: services)
+      client.add(nil, "/v3/") { gateway.serve($0, path: $1) }
+    }
     clientRoutes = client
 
     var peer = HTTPRouter()
@@ -60,7 +66,17 @@ final class HTTPEndpoints: Sendable {
 
   /// Serves a request of a client listener.
   func client(_ exchange: HTTPExchange) {
-    if access.admits(exchange) { clientRoutes.handle(exchange) }
+    guard access.admits(exchange) else { return }
+    clientRoutes.handle(exchange, rewritten: Self.current(exchange.request))
+  }
+
+  /// The first version of the gateway is served by the one of now.
+  /// - Source: etcd `accessController.ServeHTTP`.
+  private static func current(_ request: HTTPRequestHead) -> HTTPRequestHead {
+    guard request.target.hasPrefix("/v3beta/") else { return request }
+    var request = request
+    request.target = "/v3/" + request.target.dropFirst("/v3beta/".count)
+    return request
   }
 
   /// Serves a request of a metrics listener.

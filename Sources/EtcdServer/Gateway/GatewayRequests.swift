@@ -1,0 +1,95 @@
+import Bytes
+import Calls
+import HTTP
+import JSON
+import Protobuf
+
+/// JSON values that follow each other, as the requests of a stream. Confined to the loop.
+///
+/// - Source: grpc-gateway's `handleSend`: the first value must be right; another that is not ends the requests.
+final class GatewayRequests {
+  let gateway: Gateway
+  let stream: GatewayStream
+  private let method: MethodDescriptor
+  private var splitter: JSONSplitter
+  private(set) var count = 0
+  private var isOver = false
+
+  init(_ gateway: Gateway, _ method: MethodDescriptor, _ stream: GatewayStream) {
+    self.gateway = gateway
+    self.method = method
+    self.stream = stream
+    splitter = JSONSplitter(limits: gateway.limits)
+  }
+
+  /// Some of the text has come.
+  func take(_ bytes: Bytes) {
+    guard !isOver else { return }
+    splitter.feed(bytes)
+    do throws(JSONError) {
+      while !isOver, let text = try splitter.next() { send(text) }
+    } catch {
+      isOver = true
+      stream.refuse(
+        error.kind == .tooLarge
+          ? gateway.tooLarge(gateway.textBytesMax + 1) : GatewayError.malformed(error))
+    }
+  }
+
+  /// Nothing follows.
+  func end() {
+    guard !isOver else { return }
+    if let text = splitter.finish() { send(text) }
+    guard !isOver else { return }
+    isOver = true
+    stream.endRequests()
+  }
+
+  private func send(_ text: Bytes) {
+    do throws(GRPCStatus) {
+      stream.send(try gateway.decoded(method, text))
+      count += 1
+    } catch {
+      isOver = true
+      // Where the first is no request, its error has lost its code on the way.
+      guard count == 0 else { return stream.endRequests() }
+      stream.refuse(error.code == .invalidArgument ? error.asUnknown : error)
+    }
+  }
+}
+
+/// The requests of a stream as a request's body. Confined to the loop.
+final class GatewayBody: HTTPBodyConsumer {
+  private let exchange: HTTPExchange
+  private let requests: GatewayRequests
+  private var isPaused = false
+
+  init(_ exchange: HTTPExchange, _ requests: GatewayRequests) {
+    self.exchange = exchange
+    self.requests = requests
+  }
+
+  var wantsRest: Bool { false }
+
+  func bodyData(_ bytes: Bytes) {
+    requests.take(bytes)
+    if requests.count > 0, !exchange.mayBeSilent { exchange.mayBeSilent = true }
+    guard requests.stream.isFull, !isPaused else { return }
+    isPaused = true
+    exchange.pauseBody()
+    requests.stream.onRead { [weak self] in self?.goOn() }
+  }
+
+  private func goOn() {
+    guard isPaused, !requests.stream.isFull else { return }
+    isPaused = false
+    exchange.resumeBody()
+  }
+
+  func bodyEnded() { requests.end() }
+
+  func bodyFailed(_ error: HTTPBodyError) {
+    guard error != .disconnected else { return requests.stream.cancel() }
+    requests.stream.refuse(GRPCStatus(.unknown, "\(error)"))
+  }
+}
