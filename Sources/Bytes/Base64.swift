@@ -80,6 +80,13 @@ public struct Base64: Sendable {
     Base64(.either, isPadded: text.count % 4 == 0).decode(text)
   }
 
+  /// Where a text that `decodeAny` does not read goes wrong: its first character of no alphabet, or the
+  /// beginning of the group that is not complete.
+  public static func illegalByte(_ text: Bytes) -> Int {
+    let either = Base64(.either, isPadded: false)
+    return text.firstIndex { either.value($0) == nil } ?? text.count / 4 * 4
+  }
+
   private func digit(_ bits: UInt32) -> UInt8 {
     let value = UInt8(truncatingIfNeeded: bits & 0x3f)
     return switch value {

@@ -39,7 +39,9 @@ public struct JSONParser: Sendable {
       throw JSONError(.unexpectedEnd, offset: bytes.count, "unexpected end of JSON input")
     }
     parser.skipSpace()
-    guard parser.position == bytes.count else { throw parser.unexpected("end of input") }
+    guard parser.position == bytes.count else {
+      throw parser.unexpected("after top-level value")
+    }
     return value
   }
 
@@ -52,10 +54,27 @@ public struct JSONParser: Sendable {
     return position == bytes.count ? nil : try value(depth: 0)
   }
 
-  private func unexpected(_ expected: String) -> JSONError {
-    position >= bytes.count
-      ? JSONError(.unexpectedEnd, offset: position, "unexpected end of JSON input")
-      : JSONError(.syntax, offset: position, "invalid JSON: expected \(expected)")
+  /// The byte that is next fits nowhere, in the words of Go's encoding/json.
+  private func unexpected(_ place: String) -> JSONError {
+    guard let byte = peek else {
+      return JSONError(.unexpectedEnd, offset: position, "unexpected end of JSON input")
+    }
+    return JSONError(
+      .syntax, offset: position, "invalid character \(Self.quoted(byte)) \(place)")
+  }
+
+  /// A byte as Go quotes the character of that number.
+  private static func quoted(_ byte: UInt8) -> String {
+    switch byte {
+    case UInt8(ascii: "'"): return "'\\''"
+    case UInt8(ascii: "\\"): return "'\\\\'"
+    case 7...13: return "'\\" + ["a", "b", "t", "n", "v", "f", "r"][Int(byte) - 7] + "'"
+    case 0..<0x20, 0x7f, 0x80..<0xa0, 0xad:
+      let digits = String(byte, radix: 16)
+      let padded = String(repeating: "0", count: 2 - digits.count) + digits
+      return byte < 0x80 ? "'\\x\(padded)'" : "'\\u00\(padded)'"
+    default: return "'\(Unicode.Scalar(byte))'"
+    }
   }
 
   private var peek: UInt8? { position < bytes.count ? bytes[position] : nil }
@@ -91,7 +110,9 @@ public struct JSONParser: Sendable {
     _ text: StaticString, _ value: JSONValue
   ) throws(JSONError) -> JSONValue {
     for byte in UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount) {
-      guard take(byte) else { throw unexpected("a value") }
+      guard take(byte) else {
+        throw unexpected("in literal \(text) (expecting '\(Unicode.Scalar(byte))')")
+      }
     }
     return value
   }
@@ -106,7 +127,7 @@ public struct JSONParser: Sendable {
       values.append(try value(depth: depth + 1))
       skipSpace()
       if take(UInt8(ascii: "]")) { return .array(values) }
-      guard take(UInt8(ascii: ",")) else { throw unexpected("',' or ']'") }
+      guard take(UInt8(ascii: ",")) else { throw unexpected("after array element") }
     }
   }
 
@@ -117,32 +138,36 @@ public struct JSONParser: Sendable {
     if take(UInt8(ascii: "}")) { return .object(JSONObject(members)) }
     while true {
       skipSpace()
-      guard peek == UInt8(ascii: "\"") else { throw unexpected("a member name") }
+      guard peek == UInt8(ascii: "\"") else {
+        throw unexpected("looking for beginning of object key string")
+      }
       let name = try string()
       skipSpace()
-      guard take(UInt8(ascii: ":")) else { throw unexpected("':'") }
+      guard take(UInt8(ascii: ":")) else { throw unexpected("after object key") }
       skipSpace()
       members.append(JSONObject.Member(name, try value(depth: depth + 1)))
       skipSpace()
       if take(UInt8(ascii: "}")) { return .object(JSONObject(members)) }
-      guard take(UInt8(ascii: ",")) else { throw unexpected("',' or '}'") }
+      guard take(UInt8(ascii: ",")) else { throw unexpected("after object key:value pair") }
     }
   }
 
-  private mutating func digits() throws(JSONError) {
+  /// - Parameter place: what is said when there is none.
+  private mutating func digits(_ place: String) throws(JSONError) {
     let start = position
     while let byte = peek, byte >= 0x30, byte <= 0x39 { position += 1 }
-    if position == start { throw unexpected("a value") }
+    if position == start { throw unexpected(place) }
   }
 
   private mutating func number() throws(JSONError) -> JSONValue {
     let start = position
-    _ = take(UInt8(ascii: "-"))
-    if !take(UInt8(ascii: "0")) { try digits() }
-    if take(UInt8(ascii: ".")) { try digits() }
+    let place =
+      take(UInt8(ascii: "-")) ? "in numeric literal" : "looking for beginning of value"
+    if !take(UInt8(ascii: "0")) { try digits(place) }
+    if take(UInt8(ascii: ".")) { try digits("after decimal point in numeric literal") }
     if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {
       if !take(UInt8(ascii: "+")) { _ = take(UInt8(ascii: "-")) }
-      try digits()
+      try digits("in exponent of numeric literal")
     }
     return .number(bytes[start..<position].string)
   }
@@ -165,11 +190,11 @@ extension JSONParser {
         position += 1
         text.unicodeScalars.append(try escape())
         start = position
-      case 0..<0x20: throw unexpected("no control character in a string")
+      case 0..<0x20: throw unexpected("in string literal")
       default: position += 1
       }
     }
-    throw unexpected("'\"'")
+    throw unexpected("in string literal")
   }
 
   private func utf8(_ range: Range<Int>) throws(JSONError) -> String {
@@ -181,7 +206,7 @@ extension JSONParser {
   }
 
   private mutating func escape() throws(JSONError) -> Unicode.Scalar {
-    guard let byte = peek else { throw unexpected("an escape") }
+    guard let byte = peek else { throw unexpected("in string escape code") }
     let plain: Unicode.Scalar
     switch byte {
     case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): plain = Unicode.Scalar(byte)
@@ -191,7 +216,7 @@ extension JSONParser {
     case UInt8(ascii: "r"): plain = "\r"
     case UInt8(ascii: "t"): plain = "\t"
     case UInt8(ascii: "u"): return try unicodeEscape()
-    default: throw unexpected("an escape")
+    default: throw unexpected("in string escape code")
     }
     position += 1
     return plain
@@ -209,7 +234,7 @@ extension JSONParser {
         return scalar
       }
     }
-    if position >= bytes.count { throw unexpected("a surrogate pair") }
+    if position >= bytes.count { throw unexpected("in string literal") }
     throw JSONError(.invalidUTF8, offset: start, "unpaired surrogate in JSON string")
   }
 
@@ -219,7 +244,7 @@ extension JSONParser {
     var value: UInt32 = 0
     for _ in 0..<4 {
       guard let byte = peek, let digit = byte.hexValue else {
-        throw unexpected("four hexadecimal digits")
+        throw unexpected("in \\u hexadecimal character escape")
       }
       value = value << 4 | UInt32(truncatingIfNeeded: digit)
       position += 1

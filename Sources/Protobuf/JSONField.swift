@@ -41,23 +41,35 @@ public protocol JSONField: Sendable {
 
 extension FixedWidthInteger where Self: Sendable {
   /// Numbers and strings that hold a number.
-  fileprivate init(jsonInteger value: JSONValue) throws(JSONError) {
-    let text: String
+  /// - Parameter type: the type in Go.
+  fileprivate init(jsonInteger value: JSONValue, _ type: String) throws(JSONError) {
     switch value {
-    case .number(let number): text = number
-    case .string(let string): text = string
-    default: throw JSONError.mismatch("an integer")
+    case .null: self = 0
+    case .number(let text):
+      guard let integer: Self = JSONNumber.integer(text) else {
+        throw JSONError.mismatch(number: text, type)
+      }
+      self = integer
+    case .string(let text):
+      if let integer: Self = JSONNumber.integer(text) {
+        self = integer
+        return
+      }
+      // What is between the quotes is a text of its own.
+      let inner: JSONValue
+      do throws(JSONError) { inner = try JSONParser.parse(Bytes(text), limits: .init(depth: 8)) } catch {
+        throw JSONError(.mismatch, error.detail)
+      }
+      guard inner.string == nil else { throw JSONError.mismatch(inner, type) }
+      try self.init(jsonInteger: inner, type)
+    default: throw JSONError.mismatch(value, type)
     }
-    guard let integer: Self = JSONNumber.integer(text) else {
-      throw JSONError.mismatch("an integer of \(Self.bitWidth) bits")
-    }
-    self = integer
   }
 }
 
 extension Int64: JSONField {
   public init(jsonField value: JSONValue, options: JSONOptions) throws(JSONError) {
-    try self.init(jsonInteger: value)
+    try self.init(jsonInteger: value, "int64")
   }
   public func writeJSONField(to json: inout MessageJSONWriter) { json.write(wide: String(self)) }
   public var isJSONDefault: Bool { self == 0 }
@@ -65,7 +77,7 @@ extension Int64: JSONField {
 
 extension UInt64: JSONField {
   public init(jsonField value: JSONValue, options: JSONOptions) throws(JSONError) {
-    try self.init(jsonInteger: value)
+    try self.init(jsonInteger: value, "uint64")
   }
   public func writeJSONField(to json: inout MessageJSONWriter) { json.write(wide: String(self)) }
   public var isJSONDefault: Bool { self == 0 }
@@ -73,7 +85,7 @@ extension UInt64: JSONField {
 
 extension Int32: JSONField {
   public init(jsonField value: JSONValue, options: JSONOptions) throws(JSONError) {
-    try self.init(jsonInteger: value)
+    try self.init(jsonInteger: value, "int32")
   }
   public func writeJSONField(to json: inout MessageJSONWriter) { json.write(raw: String(self)) }
   public var isJSONDefault: Bool { self == 0 }
@@ -81,7 +93,7 @@ extension Int32: JSONField {
 
 extension UInt32: JSONField {
   public init(jsonField value: JSONValue, options: JSONOptions) throws(JSONError) {
-    try self.init(jsonInteger: value)
+    try self.init(jsonInteger: value, "uint32")
   }
   public func writeJSONField(to json: inout MessageJSONWriter) { json.write(raw: String(self)) }
   public var isJSONDefault: Bool { self == 0 }
@@ -89,8 +101,8 @@ extension UInt32: JSONField {
 
 extension Bool: JSONField {
   public init(jsonField value: JSONValue, options: JSONOptions) throws(JSONError) {
-    guard let bool = value.bool else { throw JSONError.mismatch("true or false") }
-    self = bool
+    guard value.isNull || value.bool != nil else { throw JSONError.mismatch(value, "bool") }
+    self = value.bool ?? false
   }
   public func writeJSONField(to json: inout MessageJSONWriter) {
     json.write(raw: self ? "true" : "false")
@@ -100,8 +112,8 @@ extension Bool: JSONField {
 
 extension String: JSONField {
   public init(jsonField value: JSONValue, options: JSONOptions) throws(JSONError) {
-    guard let string = value.string else { throw JSONError.mismatch("a string") }
-    self = string
+    guard value.isNull || value.string != nil else { throw JSONError.mismatch(value, "string") }
+    self = value.string ?? ""
   }
   public func writeJSONField(to json: inout MessageJSONWriter) { json.write(string: self) }
   public var isJSONDefault: Bool { isEmpty }
@@ -109,11 +121,31 @@ extension String: JSONField {
 
 extension Bytes: JSONField {
   public init(jsonField value: JSONValue, options: JSONOptions) throws(JSONError) {
-    guard let string = value.string, let bytes = Base64.decodeAny(Bytes(string)) else {
-      throw JSONError.mismatch("a base64 string")
+    switch value {
+    case .null: self = Bytes()
+    case .string(let text):
+      let text = Bytes(text)
+      let plain = text.contains(where: Self.isLineBreak) ? Bytes(text.filter { !Self.isLineBreak($0) }) : text
+      guard let bytes = Base64.decodeAny(plain) else {
+        throw JSONError(
+          .mismatch, "illegal base64 data at input byte \(Base64.illegalByte(plain))")
+      }
+      self = bytes
+    case .array(let values):
+      // As any list of numbers, too.
+      var bytes: [UInt8] = []
+      bytes.reserveCapacity(values.count)
+      for value in values {
+        if value.string != nil { throw JSONError.mismatch(value, "uint8") }
+        bytes.append(try UInt8(jsonInteger: value, "uint8"))
+      }
+      self = Bytes(bytes)
+    default: throw JSONError.mismatch(value, "[]uint8")
     }
-    self = bytes
   }
+
+  private static func isLineBreak(_ byte: UInt8) -> Bool { byte == 0x0a || byte == 0x0d }
+
   public func writeJSONField(to json: inout MessageJSONWriter) { json.write(base64: self) }
   public var isJSONDefault: Bool { isEmpty }
 }
@@ -122,11 +154,12 @@ extension ProtobufEnum {
   public init(jsonField value: JSONValue, options: JSONOptions) throws(JSONError) {
     if case .string(let name) = value {
       guard let known = Self(protoName: name) else {
-        throw JSONError.mismatch("an enum name")
+        throw JSONError(
+          .mismatch, "unknown value \(Self.quoted(Self.quoted(name))) for enum \(Self.fullName)")
       }
       self = known
     } else {
-      self.init(rawValue: try Int32(jsonInteger: value))
+      self.init(rawValue: try Int32(jsonInteger: value, "protoreflect.EnumNumber"))
     }
   }
   public func writeJSONField(to json: inout MessageJSONWriter) {
@@ -137,4 +170,6 @@ extension ProtobufEnum {
     }
   }
   public var isJSONDefault: Bool { rawValue == 0 }
+
+  private static func quoted(_ text: String) -> String { JSONValue.string(text).encoded().string }
 }

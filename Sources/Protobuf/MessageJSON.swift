@@ -92,11 +92,16 @@ extension ProtobufMessage {
     try self.init(jsonField: value, options: options)
   }
 
-  /// Reads the message from a JSON object; members that are null count as missing.
+  /// Reads the message from a JSON object; members that are null count as missing, and null itself is a
+  /// message without fields. Of members of one name the last counts.
   public init(jsonField value: JSONValue, options: JSONOptions) throws(JSONError) {
-    guard let object = value.object else { throw JSONError.mismatch("an object") }
     self.init()
-    for member in object.members where member.value != .null {
+    if value.isNull { return }
+    guard let object = value.object else {
+      throw JSONError.mismatch(value, "map[string]json.RawMessage")
+    }
+    for (index, member) in object.members.enumerated()
+    where !member.value.isNull && !object.isRepeated(after: index) {
       try merge(jsonField: member.name, member.value, options: options)
     }
   }
@@ -106,13 +111,26 @@ extension ProtobufMessage {
   public var isJSONDefault: Bool { self == Self() }
 }
 
+extension JSONObject {
+  /// Members of an object that is looked through for names that come again; in a larger one, which no message
+  /// needs, a value counts until another takes its place.
+  private static let comparedMax = 64
+
+  fileprivate func isRepeated(after index: Int) -> Bool {
+    members.count <= Self.comparedMax
+      && members[(index + 1)...].contains { $0.name == members[index].name }
+  }
+}
+
 /// Helpers of generated `merge(jsonField:_:options:)`.
 public enum MessageJSON {
   /// The elements of a repeated field.
   public static func array<T: JSONField>(
     _ value: JSONValue, options: JSONOptions
   ) throws(JSONError) -> [T] {
-    guard let values = value.array else { throw JSONError.mismatch("an array") }
+    guard let values = value.array else {
+      throw JSONError.mismatch(value, "[]json.RawMessage")
+    }
     var elements: [T] = []
     elements.reserveCapacity(values.count)
     for value in values { elements.append(try T(jsonField: value, options: options)) }

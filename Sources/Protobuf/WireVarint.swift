@@ -33,6 +33,8 @@ extension Bool: WireVarint {
 
 /// An open enum: numbers without a name are kept.
 public protocol ProtobufEnum: WireVarint, Hashable, JSONField {
+  /// Package and name, as in `etcdserverpb.AlarmType`.
+  static var fullName: String { get }
   /// The value with this number; `unrecognized` when it has no name.
   init(rawValue: Int32)
   /// The number on the wire.

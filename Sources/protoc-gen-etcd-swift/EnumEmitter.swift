@@ -23,6 +23,8 @@ struct EnumEmitter {
   func emit(into source: inout SourceText) {
     source.doc(comments[path], "Enum `\(fullName)`.")
     source.block("public enum \(Naming.type(type.name)): ProtobufEnum") { source in
+      source.line("public static var fullName: String { \"\(fullName)\" }")
+      source.line()
       for entry in cases {
         source.doc(comments[entry.path], "`\(entry.value.name)` = \(entry.value.number).")
         source.line("case \(entry.name)")

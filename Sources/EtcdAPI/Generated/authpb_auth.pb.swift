@@ -135,6 +135,8 @@ extension Authpb {
 
     /// Enum `authpb.Permission.Type`.
     public enum TypeEnum: ProtobufEnum {
+      public static var fullName: String { "authpb.Permission.Type" }
+
       /// `READ` = 0.
       case read
       /// `WRITE` = 1.

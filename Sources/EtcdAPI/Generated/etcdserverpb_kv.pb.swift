@@ -12,6 +12,8 @@ extension Etcdserverpb {
 
     /// Enum `etcdserverpb.RangeRequest.SortOrder`.
     public enum SortOrder: ProtobufEnum {
+      public static var fullName: String { "etcdserverpb.RangeRequest.SortOrder" }
+
       /// `NONE` = 0.
       case none
       /// `ASCEND` = 1.
@@ -60,6 +62,8 @@ extension Etcdserverpb {
 
     /// Enum `etcdserverpb.RangeRequest.SortTarget`.
     public enum SortTarget: ProtobufEnum {
+      public static var fullName: String { "etcdserverpb.RangeRequest.SortTarget" }
+
       /// `KEY` = 0.
       case key
       /// `VERSION` = 1.
@@ -837,6 +841,8 @@ extension Etcdserverpb {
 
     /// Enum `etcdserverpb.Compare.CompareResult`.
     public enum CompareResult: ProtobufEnum {
+      public static var fullName: String { "etcdserverpb.Compare.CompareResult" }
+
       /// `EQUAL` = 0.
       case equal
       /// `GREATER` = 1.
@@ -891,6 +897,8 @@ extension Etcdserverpb {
 
     /// Enum `etcdserverpb.Compare.CompareTarget`.
     public enum CompareTarget: ProtobufEnum {
+      public static var fullName: String { "etcdserverpb.Compare.CompareTarget" }
+
       /// `VERSION` = 0.
       case version
       /// `CREATE` = 1.

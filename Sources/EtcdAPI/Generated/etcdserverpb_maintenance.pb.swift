@@ -8,6 +8,8 @@ import Protobuf
 extension Etcdserverpb {
   /// Conditions that restrict what the cluster accepts.
   public enum AlarmType: ProtobufEnum {
+    public static var fullName: String { "etcdserverpb.AlarmType" }
+
     /// `NONE` = 0.
     case none
     /// `NOSPACE` = 1.
@@ -546,6 +548,8 @@ extension Etcdserverpb {
 
     /// Enum `etcdserverpb.AlarmRequest.AlarmAction`.
     public enum AlarmAction: ProtobufEnum {
+      public static var fullName: String { "etcdserverpb.AlarmRequest.AlarmAction" }
+
       /// `GET` = 0.
       case get
       /// `ACTIVATE` = 1.
@@ -774,6 +778,8 @@ extension Etcdserverpb {
 
     /// Enum `etcdserverpb.DowngradeRequest.DowngradeAction`.
     public enum DowngradeAction: ProtobufEnum {
+      public static var fullName: String { "etcdserverpb.DowngradeRequest.DowngradeAction" }
+
       /// `VALIDATE` = 0.
       case validate
       /// `ENABLE` = 1.

@@ -83,6 +83,8 @@ extension Etcdserverpb {
 
     /// Enum `etcdserverpb.WatchCreateRequest.FilterType`.
     public enum FilterType: ProtobufEnum {
+      public static var fullName: String { "etcdserverpb.WatchCreateRequest.FilterType" }
+
       /// `NOPUT` = 0.
       case noput
       /// `NODELETE` = 1.

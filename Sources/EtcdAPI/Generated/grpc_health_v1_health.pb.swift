@@ -60,6 +60,8 @@ extension GrpcHealthV1 {
 
     /// Enum `grpc.health.v1.HealthCheckResponse.ServingStatus`.
     public enum ServingStatus: ProtobufEnum {
+      public static var fullName: String { "grpc.health.v1.HealthCheckResponse.ServingStatus" }
+
       /// `UNKNOWN` = 0.
       case unknown
       /// `SERVING` = 1.

@@ -105,6 +105,8 @@ extension Mvccpb {
 
     /// Enum `mvccpb.Event.EventType`.
     public enum EventType: ProtobufEnum {
+      public static var fullName: String { "mvccpb.Event.EventType" }
+
       /// `PUT` = 0.
       case put
       /// `DELETE` = 1.

@@ -8,6 +8,8 @@ import Protobuf
 extension Raftpb {
   /// What an entry carries.
   public enum EntryType: ProtobufEnum {
+    public static var fullName: String { "raftpb.EntryType" }
+
     /// `EntryNormal` = 0.
     case normal
     /// A ConfChange.
@@ -56,6 +58,8 @@ extension Raftpb {
 
   /// Kinds of Message. From MsgStorageAppend on they never leave the member.
   public enum MessageType: ProtobufEnum {
+    public static var fullName: String { "raftpb.MessageType" }
+
     /// `MsgHup` = 0.
     case hup
     /// `MsgBeat` = 1.
@@ -230,6 +234,8 @@ extension Raftpb {
 
   /// How a ConfChangeV2 enters and leaves a joint configuration.
   public enum ConfChangeTransition: ProtobufEnum {
+    public static var fullName: String { "raftpb.ConfChangeTransition" }
+
     /// `ConfChangeTransitionAuto` = 0.
     case auto
     /// `ConfChangeTransitionJointImplicit` = 1.
@@ -278,6 +284,8 @@ extension Raftpb {
 
   /// One step of a configuration change.
   public enum ConfChangeType: ProtobufEnum {
+    public static var fullName: String { "raftpb.ConfChangeType" }
+
     /// `ConfChangeAddNode` = 0.
     case addNode
     /// `ConfChangeRemoveNode` = 1.

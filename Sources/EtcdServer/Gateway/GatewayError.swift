@@ -47,6 +47,6 @@ enum GatewayError {
   /// What Go's decoder says of a body.
   static func malformed(_ error: JSONError) -> GRPCStatus {
     GRPCStatus(
-      .invalidArgument, error.kind == .unexpectedEnd ? "unexpected EOF" : "\(error)")
+      .invalidArgument, error.kind == .unexpectedEnd ? "unexpected EOF" : error.detail)
   }
 }
