@@ -40,9 +40,7 @@ import Testing
   private static let ending: Set<String> = ["version"]
   /// Fields that the member's core still has to take up: the flag is read and checked, and what it asks
   /// for does not happen yet. An entry goes when its field is used.
-  private static let awaited: Set<String> = [
-    "enableGateway"
-  ]
+  private static let awaited: Set<String> = []
 
   /// Fields that are read through another property, and those that stay in the module.
   private static let derived = ["quotaBackendBytes": "quota"]

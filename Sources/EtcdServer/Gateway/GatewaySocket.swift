@@ -149,6 +149,7 @@ final class GatewaySocket: HTTPBodyConsumer, GatewayOutput {
 
   var isConnected: Bool { exchange.isConnected && !isOver }
   var isWritable: Bool { exchange.isWritable }
+  let lineEnd = Bytes()
 
   func send(_ line: Bytes, status: Int) {
     if !isOver { write(WebSocketFrames.text(line)) }

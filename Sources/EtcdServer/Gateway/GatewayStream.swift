@@ -12,6 +12,8 @@ protocol GatewayOutput: AnyObject {
   var isWritable: Bool { get }
   /// Called when there is room again, or the client has gone.
   var onProgress: (() -> Void)? { get set }
+  /// What stands behind each answer.
+  var lineEnd: Bytes { get }
   /// - Parameter status: of the response, for the first line; other than 200 in the last.
   func send(_ line: Bytes, status: Int)
   /// Nothing follows.
@@ -80,7 +82,7 @@ final class GatewayStream: @unchecked Sendable {
       while let message = try await stream.next() {
         let text = try await encoded(message)
         hasAnswered = true
-        output.send(Self.result(text), status: 200)
+        output.send(result(text), status: 200)
         while !output.isWritable, output.isConnected { await progress() }
       }
     } catch {
@@ -102,11 +104,12 @@ final class GatewayStream: @unchecked Sendable {
     return try result.get()
   }
 
-  private static func result(_ text: Bytes) -> Bytes {
-    var line = ByteWriter(capacity: text.count + 12)
+  private func result(_ text: Bytes) -> Bytes {
+    var line = ByteWriter(capacity: text.count + 16)
     line.append("{\"result\":")
     line.append(text)
     line.append("}")
+    line.append(output.lineEnd)
     return line.finish()
   }
 
@@ -140,11 +143,11 @@ final class GatewayLines: GatewayOutput {
 
   var isConnected: Bool { exchange.isConnected }
   var isWritable: Bool { exchange.isWritable }
+  let lineEnd: Bytes = "\n"
 
   func send(_ line: Bytes, status: Int) {
     begin(status)
     exchange.write(line)
-    if status == 200 { exchange.write("\n") }
   }
 
   private func begin(_ status: Int) {

@@ -112,9 +112,11 @@ final class Attacker {
 
   /// Sends everything, or less when the other side stops to read or closes.
   @discardableResult
-  func send(_ text: String) -> Bool {
-    let bytes = Array(text.utf8)
-    return Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count
+  func send(_ text: String) -> Bool { send(Array(text.utf8)) }
+
+  @discardableResult
+  func send(_ bytes: [UInt8]) -> Bool {
+    Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count
   }
 
   /// What comes within the limit; empty at the end.
@@ -122,6 +124,13 @@ final class Attacker {
     var buffer = [UInt8](repeating: 0, count: 65_536)
     let count = recv(descriptor, &buffer, buffer.count, 0)
     return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : ""
+  }
+
+  /// At most so many bytes that come within the limit; none at the end.
+  func bytes(_ most: Int) -> [UInt8] {
+    var buffer = [UInt8](repeating: 0, count: most)
+    let count = recv(descriptor, &buffer, most, 0)
+    return count > 0 ? Array(buffer[..<count]) : []
   }
 
   /// Everything until the other side closes, or sends nothing within the limit.
