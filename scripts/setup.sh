@@ -139,3 +139,13 @@ if [ "$what" = test ] && [ ! -x "$tools/etcd" ]; then
   rm -rf "$tools"
   ln -s "$binaries" "$tools"
 fi
+
+# Clients in Python that know nothing of this server; tests run them as they are.
+clients=.build/tools/clients
+if [ "$what" = test ] && [ ! -e "$clients/complete" ]; then
+  echo "setup: installing etcd3gw and etcd3-py from PyPI into .build/tools"
+  rm -rf "$clients"
+  python3 -m venv "$clients"
+  "$clients/bin/pip" install --quiet --disable-pip-version-check etcd3gw==2.7.0 etcd3-py==0.1.6
+  touch "$clients/complete"
+fi

@@ -250,7 +250,8 @@ public final class HTTP1ServerConnection: ByteChannelHandler, NextTurnHandler, @
   func upgrade(_ exchange: HTTPExchange, _ headers: HTTPHeaders) {
     life.upgraded()
     body = .raw
-    channel.write(encode(HTTPResponseHead(status: 101, headers: headers), length: nil, chunked: false))
+    channel.write(
+      encode(HTTPResponseHead(status: 101, headers: headers), length: nil, chunked: false))
     process()
   }
 

@@ -57,7 +57,9 @@ extension FixedWidthInteger where Self: Sendable {
       }
       // What is between the quotes is a text of its own.
       let inner: JSONValue
-      do throws(JSONError) { inner = try JSONParser.parse(Bytes(text), limits: .init(depth: 8)) } catch {
+      do throws(JSONError) {
+        inner = try JSONParser.parse(Bytes(text), limits: .init(depth: 8))
+      } catch {
         throw JSONError(.mismatch, error.detail)
       }
       guard inner.string == nil else { throw JSONError.mismatch(inner, type) }
@@ -125,7 +127,8 @@ extension Bytes: JSONField {
     case .null: self = Bytes()
     case .string(let text):
       let text = Bytes(text)
-      let plain = text.contains(where: Self.isLineBreak) ? Bytes(text.filter { !Self.isLineBreak($0) }) : text
+      let plain =
+        text.contains(where: Self.isLineBreak) ? Bytes(text.filter { !Self.isLineBreak($0) }) : text
       guard let bytes = Base64.decodeAny(plain) else {
         throw JSONError(
           .mismatch, "illegal base64 data at input byte \(Base64.illegalByte(plain))")

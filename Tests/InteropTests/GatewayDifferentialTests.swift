@@ -123,7 +123,8 @@ import Testing
       watch {"create_request":{"key":"YQ==","filters":"NOPUT"}}
       watch {"create_request":5}
       watch {"create_request":{"key":"YQ=="}}{"create_request":5}{"create_request":{"key":"YQ=="}}
-      watch {"progress_request":{}}
+      watch {"create_request":{"key":"YQ=="}}{"progress_request":{}}
+      watch {}
       watch [
       lease/grant {"TTL":"1000","ID":"5"}
       lease/grant {"TTL":"1000","ID":"5"}

@@ -79,7 +79,8 @@ struct Gateway: Sendable {
     _ exchange: HTTPExchange, _ method: MethodDescriptor, _ context: LocalContext
   ) {
     let limit = textBytesMax
-    if let length = exchange.request.headers["content-length"].flatMap({ Int($0) }), length > limit {
+    if let length = exchange.request.headers["content-length"].flatMap({ Int($0) }), length > limit
+    {
       return refuse(exchange, tooLarge(length))
     }
     exchange.collectBody(limit: limit, budget: budget.value) { result in
@@ -162,7 +163,9 @@ struct Gateway: Sendable {
   ) {
     convert(text.count) { () throws(GRPCStatus) -> Bytes in
       try decoded(method, text)
-    } _: { done($0) }
+    } _: {
+      done($0)
+    }
   }
 
   /// The same at once.
@@ -190,7 +193,9 @@ struct Gateway: Sendable {
   ) {
     convert(message.count) { () throws(GRPCStatus) -> Bytes in
       try Self.text(message, method.responseType)
-    } _: { done($0) }
+    } _: {
+      done($0)
+    }
   }
 
   private static func text<Message: ProtobufMessage>(

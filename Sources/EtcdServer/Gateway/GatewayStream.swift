@@ -163,4 +163,3 @@ final class GatewayLines: GatewayOutput {
     exchange.finish()
   }
 }
-

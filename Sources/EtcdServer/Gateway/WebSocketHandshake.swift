@@ -53,7 +53,8 @@ enum WebSocketHandshake {
     let protocols = protocols(request)
     if !protocols.isEmpty {
       // Some browsers put no space behind the comma.
-      let parts = protocols.split(separator: "Bearer,", maxSplits: 1, omittingEmptySubsequences: false)
+      let parts = protocols.split(
+        separator: "Bearer,", maxSplits: 1, omittingEmptySubsequences: false)
       inner.set("authorization", parts.count < 2 ? "" : "Bearer " + trimmed(parts[1]))
     }
     if let token = cookie("token", request) { inner.set("authorization", "Bearer " + token) }
@@ -69,7 +70,8 @@ enum WebSocketHandshake {
   private static func cookie(_ name: String, _ request: HTTPRequestHead) -> String? {
     for line in request.headers.all("cookie") {
       for part in line.split(separator: ";") {
-        let pair = trimmed(part).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let pair = trimmed(part).split(
+          separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         if pair.count == 2, pair[0] == name { return String(pair[1]) }
       }
     }

@@ -1,0 +1,139 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Clients in Python that speak to the JSON gateway run as they are, against Go's server and against ours.
+@Suite(.serialized) struct PythonClientTests {
+  private static let python = Binaries.packageRoot + "/.build/tools/clients/bin/python"
+
+  private func runs(_ script: String, _ last: String) throws {
+    let scratch = Scratch()
+    let path = scratch.path + "/script.py"
+    try script.write(toFile: path, atomically: false, encoding: .utf8)
+    for binary in [Binaries.go35, Binaries.ours].compactMap({ $0 }) {
+      let cluster = Cluster([binary])
+      try cluster.start()
+      let done = run(
+        Self.python, [path, "\(cluster.members[0].clientPort)"], timeout: 120)
+      #expect(done.status == 0 && done.output == last + "\n", "\(binary): \(done.error)")
+    }
+  }
+
+  @Test(.enabled(if: Binaries.isThere(python))) func etcd3gwRuns() throws {
+    try runs(Self.etcd3gw, "etcd3gw is content")
+  }
+
+  @Test(.enabled(if: Binaries.isThere(python))) func etcd3pyRuns() throws {
+    try runs(Self.etcd3py, "etcd3-py is content")
+  }
+
+  private static let etcd3gw = #"""
+    import sys, threading, time, warnings
+    warnings.simplefilter("ignore")
+    import etcd3gw
+    from etcd3gw import exceptions
+
+    client = etcd3gw.client(host="127.0.0.1", port=int(sys.argv[1]), timeout=20)
+    assert client.status()["version"].startswith("3.5")
+    assert len(client.members()) == 1
+    assert client.put("k", "v") is True
+    assert client.get("k") == [b"v"]
+    assert client.get("none") == []
+    assert client.get("k", metadata=True)[0][1]["version"] >= "1"
+    client.put("dir/b", "2"), client.put("dir/a", "1"), client.put("dir/c", "3")
+    assert [v for v, _ in client.get_prefix("dir/", sort_order="ascend", sort_target="key")] == [b"1", b"2", b"3"]
+    assert client.get_prefix("dir/", sort_order="descend", sort_target="key")[0][1]["key"] == b"dir/c"
+    assert len(client.get_all()) >= 4
+    assert client.create("k", "x") is False and client.create("new", "x") is True
+    assert client.replace("k", "v", "w") is True and client.replace("k", "v", "z") is False
+    assert client.delete("none") is False and client.delete("new") is True
+    assert client.delete_prefix("dir/") is True
+    lease = client.lease(ttl=100)
+    assert client.put("leased", "v", lease) is True
+    assert 0 < lease.refresh() <= 100 and 0 < lease.ttl() <= 100 and lease.keys() == [b"leased"]
+    assert lease.revoke() is True and client.get("leased") == []
+    with client.lock("name", ttl=20) as lock:
+        assert lock.is_acquired()
+        other = client.lock("name", ttl=20)
+        assert other.acquire() is False
+    assert client.lock("name").acquire() is True
+    events, cancel = client.watch("watched")
+    done = []
+    threading.Thread(target=lambda: [client.put("watched", str(i)) for i in range(3)]).start()
+    for event in events:
+        done.append(event["kv"]["value"])
+        if len(done) == 3: break
+    cancel()
+    assert done == [b"0", b"1", b"2"], done
+    try:
+        client.watch_once("nothing", timeout=1)
+        raise AssertionError("no timeout")
+    except exceptions.WatchTimedOut: pass
+    try:
+        client.transaction({"compare": [], "success": [{"requestPut": {"key": "", "value": ""}}]})
+        raise AssertionError("no error")
+    except exceptions.Etcd3Exception as error:
+        assert "key is not provided" in error.detail_text, error.detail_text
+    print("etcd3gw is content")
+    """#
+
+  private static let etcd3py = #"""
+    import asyncio, sys, threading, time, warnings
+    warnings.simplefilter("ignore")
+    import etcd3
+    from etcd3.stateful import watch, lease, lock
+
+    client = etcd3.Client("127.0.0.1", int(sys.argv[1]), timeout=20)
+    assert client.version().etcdserver.startswith("3.5")
+    client.put("k", "v")
+    assert client.range("k").kvs[0].value == b"v"
+    assert client.delete_range("k", prev_kv=True).deleted == 1
+    for i in range(5): client.put("folder/%d" % i, str(i))
+    assert client.range("folder/", prefix=True, count_only=True).count == 5
+    txn = client.Txn()
+    txn.compare(txn.key("folder/0").value == b"0")
+    txn.success(txn.put("folder/0", "zero")).success(txn.range("folder/0")).failure(txn.delete("folder/0"))
+    assert txn.commit().succeeded
+    assert client.range("folder/0").kvs[0].value == b"zero"
+    with client.Lease(ttl=100) as held:
+        client.put("leased", "v", lease=held.ID)
+        assert 0 < held.time_to_live().TTL <= 100
+        held.refresh()
+    assert not client.range("leased").kvs
+    with client.Lock("name", lock_ttl=20) as held:
+        assert held.is_acquired
+    seen = []
+    watcher = client.Watcher(key="watched")
+    watcher.onEvent(lambda event: seen.append((event.type.value, event.value)))
+    watcher.runDaemon()
+    time.sleep(1)
+    for i in range(3): client.put("watched", str(i))
+    client.delete_range("watched")
+    for _ in range(100):
+        if len(seen) == 4: break
+        time.sleep(0.1)
+    watcher.stop()
+    assert [kind for kind, _ in seen] == ["PUT", "PUT", "PUT", "DELETE"], seen
+    client.user_add("u", "p")
+    client.role_add("r")
+    client.user_grant_role("u", "r")
+    assert list(client.user_get("u").roles) == ["r"]
+    client.user_delete("u"), client.role_delete("r")
+    assert client.member_list().members and client.status().leader
+    assert client.hash().hash and client.alarm_get(0, None) is not None
+    revision = client.put("k", "v").header.revision
+    client.compact(revision)
+    try:
+        client.range("k", revision=1)
+        raise AssertionError("no error")
+    except etcd3.errors.ErrCompacted: pass
+
+    async def also():
+        client = etcd3.AioClient("127.0.0.1", int(sys.argv[1]), timeout=20)
+        await client.put("aio", "v")
+        assert (await client.range("aio")).kvs[0].value == b"v"
+        await client.close()
+    asyncio.run(also())
+    print("etcd3-py is content")
+    """#
+}
