@@ -40,7 +40,7 @@ public struct WebSocketDecoder {
   /// Place in the mask.
   private var offset = 0
 
-  private static let controlBytesMax = 125
+  private static let controlBytesMax: UInt8 = 125
 
   /// - Parameter messageBytesMax: bytes of a message, in however many frames.
   public init(messageBytesMax: Int) { self.messageBytesMax = messageBytesMax }
@@ -89,7 +89,8 @@ public struct WebSocketDecoder {
     case 8:
       guard content.count != 1 else { throw Self.bad("a close frame of one byte") }
       return .close(
-        content.count < 2 ? nil : UInt16(content[0]) << 8 | UInt16(content[1]))
+        content.count < 2
+          ? nil : content[..<2].reduce(0) { $0 << 8 | UInt16(truncatingIfNeeded: $1) })
     case 9: return .ping(Bytes(content))
     default: return nil
     }
@@ -107,18 +108,18 @@ public struct WebSocketDecoder {
       if headBytes.count == 2 { try check(headBytes[0], headBytes[1]) }
     }
     let bytes = exchange(&headBytes, with: [])
-    let short = Int(bytes[1] & 0x7f)
-    let length = short < 126 ? [UInt8(short)] : Array(bytes[2..<(short == 126 ? 4 : 10)])
+    let short = bytes[1] & 0x7f
+    let length = short < 126 ? [short] : Array(bytes[2..<(short == 126 ? 4 : 10)])
     guard length.count < 8 || length[0] < 0x80 else { throw Self.bad("a negative length") }
-    let count = length.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    let count = length.reduce(UInt64(0)) { $0 << 8 | UInt64(truncatingIfNeeded: $1) }
     let isControl = bytes[0] & 0x08 != 0
-    guard isControl || count <= UInt64(messageBytesMax - message.count) else {
+    guard let left = Int(exactly: count), isControl || left <= messageBytesMax - message.count
+    else {
       throw Failure(status: 1009, reason: "a message of more than \(messageBytesMax) bytes")
     }
     head = Head(
       opcode: bytes[0] & 0x0f, isFinal: bytes[0] & 0x80 != 0, mask: Array(bytes.suffix(4)),
-      // checked: at most `messageBytesMax`, or 125
-      left: Int(count))
+      left: left)
     return true
   }
 
@@ -141,7 +142,7 @@ public struct WebSocketDecoder {
     case 1, 2:
       if isInMessage { throw Self.bad("a message inside another") }
     case 8, 9, 10:
-      guard first & 0x80 != 0, Int(second & 0x7f) <= Self.controlBytesMax else {
+      guard first & 0x80 != 0, second & 0x7f <= Self.controlBytesMax else {
         throw Self.bad("a control frame that is too long or in parts")
       }
     default: throw Self.bad("a frame of unknown kind \(opcode)")
@@ -174,13 +175,13 @@ public enum WebSocketFrames {
     var head = ByteWriter(capacity: 10)
     head.append(0x80 | opcode)
     if content.count < 126 {
-      head.append(UInt8(content.count))
+      head.append(UInt8(truncatingIfNeeded: content.count))
     } else if let short = UInt16(exactly: content.count) {
       head.append(126)
       head.appendBigEndian(short)
     } else {
       head.append(127)
-      head.appendBigEndian(UInt64(content.count))
+      head.appendBigEndian(UInt64(truncatingIfNeeded: content.count))
     }
     return [head.finish(), content]
   }

@@ -63,12 +63,15 @@ public struct JSONParser: Sendable {
       .syntax, offset: position, "invalid character \(Self.quoted(byte)) \(place)")
   }
 
+  /// How 7 to 13 are written.
+  private static let escapes = ["a", "b", "t", "n", "v", "f", "r"]
+
   /// A byte as Go quotes the character of that number.
   private static func quoted(_ byte: UInt8) -> String {
     switch byte {
     case UInt8(ascii: "'"): return "'\\''"
     case UInt8(ascii: "\\"): return "'\\\\'"
-    case 7...13: return "'\\" + ["a", "b", "t", "n", "v", "f", "r"][Int(byte) - 7] + "'"
+    case 7...13: return "'\\" + Self.escapes[Int(truncatingIfNeeded: byte) - 7] + "'"
     case 0..<0x20, 0x7f, 0x80..<0xa0, 0xad:
       let digits = String(byte, radix: 16)
       let padded = String(repeating: "0", count: 2 - digits.count) + digits

@@ -44,7 +44,8 @@ enum WebSocketHandshake {
   }
 
   /// The header fields of the request that the messages are the body of.
-  /// - Source: `wsproxy`: where it is from, and a token out of the protocol's name or a cookie.
+  /// - Source: `wsproxy`: where it is from, and a token out of the protocol's name or a cookie. It writes
+  ///   `Bearer` before it, which etcd takes for a part of the token; here it is left away.
   static func inner(_ request: HTTPRequestHead) -> HTTPHeaders {
     var inner: HTTPHeaders = [:]
     for name in ["origin", "referer"] {
@@ -55,9 +56,9 @@ enum WebSocketHandshake {
       // Some browsers put no space behind the comma.
       let parts = protocols.split(
         separator: "Bearer,", maxSplits: 1, omittingEmptySubsequences: false)
-      inner.set("authorization", parts.count < 2 ? "" : "Bearer " + trimmed(parts[1]))
+      inner.set("authorization", parts.count < 2 ? "" : trimmed(parts[1]))
     }
-    if let token = cookie("token", request) { inner.set("authorization", "Bearer " + token) }
+    if let token = cookie("token", request) { inner.set("authorization", token) }
     return inner
   }
 
