@@ -29,6 +29,9 @@ struct KVService: Sendable {
   func register(in router: inout CallRouter) {
     typealias KV = Etcdserverpb.KVService
     router.unary(KV.range.path, counters: member.counters(KV.range)) { range($0, $1) }
+    router.streaming(KV.rangeStream.path, counters: member.counters(KV.rangeStream)) {
+      try await rangeStream($0)
+    }
     router.unary(KV.put.path, counters: member.counters(KV.put)) { put($0, $1) }
     router.unary(KV.deleteRange.path, counters: member.counters(KV.deleteRange)) {
       deleteRange($0, $1)
