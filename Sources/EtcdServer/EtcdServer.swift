@@ -244,6 +244,9 @@ public final class EtcdServer: @unchecked Sendable {
     configuration.callObserver = { [requests = metrics.requests] metadata, isUnary in
       requests.count(metadata, isUnary: isUnary)
     }
+    let requestLog = RequestLog(logger: logger)
+    configuration.slowCallTime = requestLog.threshold
+    configuration.slowCallObserver = { requestLog.note($0) }
     configuration.receivedMessageBytesMax = Self.messageBytesMax(config)
     configuration.keepaliveMinTime = .milliseconds(config.keepaliveMinTime)
     configuration.keepaliveInterval = .milliseconds(config.keepaliveInterval)

@@ -26,6 +26,9 @@ public struct GRPCServerConfiguration: Sendable {
   public var acceptsGzip = true
   /// Hears of every call to a method that exists, with what came along; on the call's loop.
   public var callObserver: (@Sendable (Metadata, _ isUnary: Bool) -> Void)?
+  /// Hears of unary calls that took longer than `slowCallTime`; on the call's loop.
+  public var slowCallObserver: (@Sendable (FinishedCall) -> Void)?
+  public var slowCallTime: Duration = .milliseconds(300)
   public init() {}
 }
 
@@ -33,12 +36,16 @@ public struct GRPCServerConfiguration: Sendable {
 public final class GRPCServer: Sendable {
   public let configuration: GRPCServerConfiguration
   let router: CallRouter
+  /// `.max` when nobody wants to hear of slow calls.
+  let slowCallNanoseconds: UInt64
 
   private let connections = OpenConnections<GRPCServerConnection>()
 
   public init(_ router: CallRouter, _ configuration: GRPCServerConfiguration = .init()) {
     self.router = router
     self.configuration = configuration
+    slowCallNanoseconds =
+      configuration.slowCallObserver == nil ? .max : configuration.slowCallTime.nanoseconds
   }
 
   /// Open connections.

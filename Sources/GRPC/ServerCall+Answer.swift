@@ -16,6 +16,7 @@ extension ServerCall {
       return
     }
     count(body)
+    responseBytes = body.length
     append(body)
     finish(.ok, trailers)
   }
@@ -79,6 +80,7 @@ extension ServerCall {
     timer?.cancel()
     timer = nil
     count(status.code)
+    noteTime()
     guard !isClosed else { return }
     guard headSent || !outbound.isEmpty else {
       sendTrailersOnly(200, status, trailers)
@@ -106,6 +108,17 @@ extension ServerCall {
     guard let counters = route?.counters else { return }
     counters.handled[code.rawValue].add()
     counters.seconds?.observe(Double(loop.now &- startedAt) / 1e9)
+  }
+
+  /// Tells of a slow call.
+  private func noteTime() {
+    let spent = loop.now &- startedAt
+    guard spent > server.slowCallNanoseconds, let route, route.isUnary else { return }
+    server.configuration.slowCallObserver?(
+      FinishedCall(
+        path: route.path, remoteAddress: remoteAddress,
+        time: .nanoseconds(Int64(clamping: spent)), requestBytes: requestBytes,
+        responseBytes: responseBytes))
   }
 
   private func sendTrailersOnly(_ httpStatus: Int, _ status: GRPCStatus, _ trailers: Metadata) {

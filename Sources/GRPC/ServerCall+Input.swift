@@ -67,6 +67,7 @@ extension ServerCall {
       _ = credit.finishMessage(wireBytes, readLater: false)
       // As grpc-go: a unary call is served with its first message, and nobody looks at what follows.
       state = .running
+      requestBytes = message.count
       guard !isLate else { return cancelled(.deadlineExceeded) }
       handler(UnaryCall(self), message)
       // Only a call that is still open needs a timer.

@@ -42,6 +42,9 @@ final class ServerCall: HTTP2Stream, UnaryOrigin, StreamOrigin {
   private let memo: HeaderMemo
   var timer: LoopTimer?
   private(set) var startedAt: UInt64 = 0
+  /// Bytes of the messages of a unary call.
+  var requestBytes = 0
+  var responseBytes = 0
   var credit = WindowCredit()
   /// A compressed message of this call that is inflated away from the loop.
   var inflating: Inflating?

@@ -130,6 +130,26 @@ import Testing
     }
   }
 
+  /// Slow calls are in the log, by whichever way they came; quick ones are not.
+  @Test func slowCallsAreLogged() async throws {
+    try await withServer { server in
+      let lock = #"{"name":"bA=="}"#
+      #expect(try await post(server, "/v3/lock/lock", lock).status == 200)
+      #expect(!server.messages.contains("request stats"))
+      _ = try await post(server, "/v3/lock/lock", lock, ["Grpc-Timeout: 400m"])
+      try await server.waitFor("request stats")
+      let request = V3lockpb.LockRequest(name: "l").encoded()
+      let path = V3lockpb.LockService.lock.path
+      await #expect(throws: (any Error).self) {
+        try await server.call(path, request, timeout: .milliseconds(500))
+      }
+      for _ in 0..<1_000 where server.messages.count(where: { $0 == "request stats" }) < 2 {
+        try await Task.sleep(for: .milliseconds(5))
+      }
+      #expect(server.messages.count { $0 == "request stats" } == 2)
+    }
+  }
+
   /// More than a loop converts itself.
   @Test func largeValuesPassThrough() async throws {
     try await withServer { server in

@@ -75,7 +75,8 @@ import Testing
       (.init(), GRPCStatus(.invalidArgument, "etcdserver: key is not provided")),
       (.init(key: "a", sortOrder: .descend), order),
       (.init(key: "a", sortOrder: .ascend, sortTarget: .mod), order),
-      (.init(key: "a", minModRevision: 1), filter), (.init(key: "a", maxCreateRevision: -1), filter),
+      (.init(key: "a", minModRevision: 1), filter),
+      (.init(key: "a", maxCreateRevision: -1), filter),
       (.init(key: "a", revision: 1_000), GRPCStatus(.futureRevision)),
     ]
     try await withServer { server in

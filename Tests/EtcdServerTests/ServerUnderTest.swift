@@ -113,13 +113,15 @@ final class ServerUnderTest: Sendable {
   struct Broken: Error {}
 
   /// Makes a unary call at the client listener.
-  func call(_ path: String, _ request: Bytes) async throws -> Bytes {
+  func call(
+    _ path: String, _ request: Bytes, timeout: Duration = .seconds(20)
+  ) async throws -> Bytes {
     let loop = EventLoop(name: "caller")
     loop.start()
     let client = try await GRPCClient.connect(to: .unix(path: scratch.path + "/client"), loop: loop)
     let answer: Result<Bytes, any Error>
     do {
-      answer = .success(try await client.unary(path, request, timeout: .seconds(20)).message)
+      answer = .success(try await client.unary(path, request, timeout: timeout).message)
     } catch { answer = .failure(error) }
     client.abort()
     await offLoop { loop.stop() }

@@ -133,8 +133,14 @@ struct Gateway: Sendable {
     on exchange: HTTPExchange, _ done: @escaping (Result<Bytes, GRPCStatus>) -> Void
   ) {
     member.metrics.requests.count(context.caller.metadata, isUnary: true)
+    let start = member.loop.now
     let call = calls.start(method.path, request, context) { result in
       exchange.onDisconnect = nil
+      RequestLog(logger: member.logger).note(
+        FinishedCall(
+          path: method.path, remoteAddress: context.remoteAddress,
+          time: .nanoseconds(Int64(clamping: member.loop.now &- start)),
+          requestBytes: request.count, responseBytes: (try? result.get().count) ?? 0))
       switch result {
       case .success(let message): encode(method, message, done)
       case .failure(let status): done(.failure(status))
