@@ -89,7 +89,7 @@ import Testing
     ("GET", "/livez/linearizable_read", 404), ("GET", "/readyz/linearizable_read", 200),
     ("GET", "/readyz?exclude=nope", 200), ("HEAD", "/readyz", 405), ("GET", "/", 404),
     ("GET", "/%zz", 400), ("GET", "/debug/vars", 200), ("GET", "/debug/vars/", 404),
-    ("POST", "/debug/vars", 405), ("GET", "/debug/pprof/", 404), ("GET", "/v3/kv/range", 404),
+    ("POST", "/debug/vars", 405), ("GET", "/debug/pprof/", 404), ("GET", "/v3/kv/range", 501),
   ])
   func pathsAreServedAsByGo(_ method: String, _ target: String, _ status: Int) async throws {
     try await withServer { server in

@@ -25,7 +25,8 @@ public final class LocalCall: LocalOrigin, UnaryOrigin, @unchecked Sendable {
 
   func begin(_ handler: CallRouter.UnaryHandler, _ request: Bytes) {
     countReceived(request.count)
-    armDeadline { [weak self] in self?.giveUp(.deadlineExceeded) }
+    // The timer keeps the call: whoever waits for it is told, even when its service has forgotten it.
+    armDeadline { self.giveUp(.deadlineExceeded) }
     handler(UnaryCall(self), request)
   }
 
