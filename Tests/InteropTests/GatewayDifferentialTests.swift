@@ -304,6 +304,21 @@ import Testing
     let observe = try TestWebSocket(port: port, path: "/v3/maintenance/snapshot")
     try observe.send("{}")
     #expect(try observe.next().hasPrefix(#"{"result":{"#))
+    // Who waits and leaves is forgotten.
+    _ = ask(cluster, "/v3/lock/lock", #"{"name":"bA=="}"#)
+    let waiting = try TestWebSocket(port: port, path: "/v3/lock/lock")
+    try waiting.send(#"{"name":"bA=="}"#)
+    func keys(_ count: Int) throws {
+      let body = #"{"key":"bC8=","range_end":"bDA=","count_only":true}"#
+      let end = Date().addingTimeInterval(10)
+      while !ask(cluster, "/v3/kv/range", body).contains(#""count":"\#(count)""#) {
+        guard Date() < end else { throw NotHealthy(description: "not \(count) keys") }
+      }
+    }
+    try keys(2)
+    waiting.write(0x88, [0x03, 0xe8])
+    #expect(try waiting.end() == 1000)
+    try keys(1)
     let unknown = try TestWebSocket(port: port, path: "/v3/nope")
     #expect(try unknown.next() == #"{"error":"Not Found","code":5,"message":"Not Found"}"#)
     #expect(try unknown.end() == 1000)

@@ -89,9 +89,12 @@ final class GatewaySocket: HTTPBodyConsumer, GatewayOutput {
   func bodyEnded() { gone() }
   func bodyFailed(_ error: HTTPBodyError) { gone() }
 
+  /// What is under way is given up.
   private func gone() {
     isOver = true
-    requests?.stream.cancel()
+    let giveUp = exchange.onDisconnect
+    exchange.onDisconnect = nil
+    giveUp?()
     onProgress?()
   }
 

@@ -91,6 +91,8 @@ final class GatewayStream: @unchecked Sendable {
       output.send(
         isRefused ? GatewayError.body(status) : GatewayError.line(status),
         status: GatewayError.httpStatus(status.code))
+      // It may be the text that failed, and not the service.
+      stream.cancel()
     }
     output.end()
     output.onProgress = nil
