@@ -97,6 +97,7 @@ cost: setup-tests
 nightly: setup-tests
 	CRASH_POINTS=all $(SWIFT) test --filter 'SimulationTests.*Crash'
 	KILLS=400 REQUESTS=500000 $(SWIFT) test --skip-build --filter 'KillTests|DifferentialTests'
+	LOCK_SECONDS=120 LOCK_STEPS=10000 $(SWIFT) test --skip-build --filter 'LockKillTests|LockDiff'
 	PAIRS=20000 $(SWIFT) test --skip-build --filter RevocationTests
 	PACKAGE=1 $(SWIFT) test --skip-build --filter PackageTests
 	$(MAKE) sim FROM=$$(date +%s) SEEDS=2000

@@ -26,8 +26,16 @@ public struct JSONSplitter: Sendable {
   public var isAtBoundary: Bool { value.isEmpty && input.isEmpty }
 
   /// Some of the text has come.
-  /// - Precondition: `next` has used up what came before.
-  public mutating func feed(_ bytes: Bytes) { input = bytes }
+  public mutating func feed(_ bytes: Bytes) {
+    guard !input.isEmpty else {
+      input = bytes
+      return
+    }
+    var joined = ByteWriter(capacity: input.count + bytes.count)
+    joined.append(input)
+    joined.append(bytes)
+    input = joined.finish()
+  }
 
   /// The next complete value; `nil` when more is needed.
   /// - Throws: `tooLarge`, `tooDeep`.

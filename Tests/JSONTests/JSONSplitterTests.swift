@@ -37,6 +37,19 @@ import Testing
     for (text, values) in cases { #expect(try split(text, pieces: pieces) == values) }
   }
 
+  /// What comes while values wait stands behind them.
+  @Test func moreMayComeMeanwhile() throws {
+    var splitter = JSONSplitter()
+    splitter.feed("{}[")
+    #expect(try splitter.next() == "{}")
+    splitter.feed("1]{\"a\"")
+    splitter.feed(":2}")
+    #expect(try splitter.next() == "[1]")
+    #expect(try splitter.next() == "{\"a\":2}")
+    #expect(try splitter.next() == nil)
+    #expect(splitter.isAtBoundary)
+  }
+
   @Test func depthAndLengthAreBounded() throws {
     let limits = JSONLimits(depth: 4, bytes: 10)
     #expect(try split("[[[[]]]]", pieces: 3, limits: limits) == ["[[[[]]]]"])

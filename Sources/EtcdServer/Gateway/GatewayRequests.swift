@@ -1,5 +1,6 @@
 import Bytes
 import Calls
+import EventLoops
 import HTTP
 import JSON
 import Protobuf
@@ -13,31 +14,66 @@ final class GatewayRequests {
   private let method: MethodDescriptor
   private var splitter: JSONSplitter
   private(set) var count = 0
+  /// Whether nothing of what comes is looked at any more.
   private var isOver = false
+  /// Whether what has come is worked on in a later turn.
+  private var isBehind = false
+  private var hasEnded = false
+  /// Called when there may be room again.
+  var onRoom: (() -> Void)?
+
+  /// Values that are read before others have their turn.
+  private static let valuesPerTurn = 64
 
   init(_ gateway: Gateway, _ method: MethodDescriptor, _ stream: GatewayStream) {
     self.gateway = gateway
     self.method = method
     self.stream = stream
     splitter = JSONSplitter(limits: gateway.limits)
+    stream.onRead { [weak self] in self?.onRoom?() }
   }
+
+  /// Whether no more should come for now.
+  var isFull: Bool { !isOver && (isBehind || stream.isFull) }
 
   /// Some of the text has come.
   func take(_ bytes: Bytes) {
     guard !isOver else { return }
     splitter.feed(bytes)
+    if !isBehind { work() }
+  }
+
+  /// Nothing follows.
+  func end() {
+    hasEnded = true
+    if !isBehind { finish() }
+  }
+
+  private func work() {
+    isBehind = false
+    var left = Self.valuesPerTurn
     do throws(JSONError) {
-      while !isOver, let text = try splitter.next() { send(text) }
+      while !isOver, let text = try splitter.next() {
+        send(text)
+        left -= 1
+        guard left == 0 else { continue }
+        isBehind = true
+        let rest = LoopConfined(self)
+        return gateway.member.loop.execute {
+          rest.value.work()
+          rest.value.onRoom?()
+        }
+      }
     } catch {
       isOver = true
       stream.refuse(
         error.kind == .tooLarge
           ? gateway.tooLarge(gateway.textBytesMax + 1) : GatewayError.malformed(error))
     }
+    if hasEnded { finish() }
   }
 
-  /// Nothing follows.
-  func end() {
+  private func finish() {
     guard !isOver else { return }
     if let text = splitter.finish() { send(text) }
     guard !isOver else { return }
@@ -74,14 +110,14 @@ final class GatewayBody: HTTPBodyConsumer {
   func bodyData(_ bytes: Bytes) {
     requests.take(bytes)
     if requests.count > 0, !exchange.mayBeSilent { exchange.mayBeSilent = true }
-    guard requests.stream.isFull, !isPaused else { return }
+    guard requests.isFull, !isPaused else { return }
     isPaused = true
     exchange.pauseBody()
-    requests.stream.onRead { [weak self] in self?.goOn() }
+    requests.onRoom = { [weak self] in self?.goOn() }
   }
 
   private func goOn() {
-    guard isPaused, !requests.stream.isFull else { return }
+    guard isPaused, !requests.isFull else { return }
     isPaused = false
     exchange.resumeBody()
   }

@@ -100,12 +100,12 @@ final class GatewaySocket: HTTPBodyConsumer, GatewayOutput {
 
   /// Back-pressure: nothing is read while answers or requests wait.
   private func updateReading() {
-    let isFull = !exchange.isWritable || requests?.stream.isFull == true
+    let isFull = !exchange.isWritable || requests?.isFull == true
     guard !isOver, isFull != isPaused else { return }
     isPaused = isFull
     guard isFull else { return exchange.resumeBody() }
     exchange.pauseBody()
-    requests?.stream.onRead { [weak self] in self?.updateReading() }
+    requests?.onRoom = { [weak self] in self?.updateReading() }
   }
 
   private func writable() {
