@@ -136,15 +136,28 @@ import Testing
     }
   }
 
-  /// Waits until both sides have the same keys and answers.
-  private func settle(_ sides: [Side], _ what: String) async throws {
-    let end = ContinuousClock.now + .seconds(15)
+  /// Waits until both sides have done what was begun, and have the same keys and answers.
+  ///
+  /// What was begun has come so far when it is answered or has changed a key. A few calls do neither: those that
+  /// wait behind themselves, and give up without a key.
+  /// - Parameters:
+  ///   - number: of the call that was begun; `nil` when one was given up.
+  ///   - before: the keys before it.
+  /// - Returns: the keys.
+  private func settle(
+    _ sides: [Side], _ what: String, _ number: Int?, after before: String
+  ) async throws -> String {
+    let begin = ContinuousClock.now
+    let end = begin + .seconds(15)
     while true {
       let states = [
         (sides[0].answers, try await sides[0].keys()),
         (sides[1].answers, try await sides[1].keys()),
       ]
-      if states[0] == states[1] { return }
+      let isDone =
+        states[0].1 != before || number.map { states[0].0[$0] != nil } ?? false
+        || ContinuousClock.now - begin > .milliseconds(300)
+      if isDone, states[0] == states[1] { return states[1].1 }
       guard ContinuousClock.now < end else {
         let numbers = Set(states[0].0.keys).union(states[1].0.keys).sorted()
         let different = numbers.filter { states[0].0[$0] != states[1].0[$0] }.map {
@@ -179,8 +192,10 @@ import Testing
     try await withPair { clients in
       let sides = clients.map { Side($0) }
       var generator = Generator(random: SeededGenerator(state: seed))
+      var keys = try await sides[1].keys()
       for number in 0..<Self.steps {
         var what = "step \(number)"
+        var begun: Int?
         if generator.chance(6),
           let given = generator.waiting.randomElement(using: &generator.random)
         {
@@ -190,9 +205,12 @@ import Testing
           ? generator.enter(number) : generator.act()
         {
           what += ": \(method.name) \(request)"
+          begun = number
           for side in sides { side.start(number, method, request) }
+        } else {
+          continue
         }
-        try await settle(sides, what)
+        keys = try await settle(sides, what, begun, after: keys)
         let answers = sides[1].answers
         generator.waiting.removeAll { answers[$0.number] != nil }
         if let answer = answers[number], answer.contains("\"leader\""),
@@ -261,16 +279,16 @@ import Testing
         for side in sides { side.start(number, method, request.encoded()) }
       }
       both(1, Lock.lock, V3lockpb.LockRequest(name: "l", lease: 1))
-      try await settle(sides, "the lock is taken")
+      var keys = try await settle(sides, "the lock is taken", 1, after: "")
       both(2, Lock.lock, V3lockpb.LockRequest(name: "l", lease: 2))
-      try await settle(sides, "the second waits")
+      keys = try await settle(sides, "the second waits", 2, after: keys)
       for client in clients {
         _ = try await client.unary(
           Etcdserverpb.LeaseService.leaseRevoke.path,
           Etcdserverpb.LeaseRevokeRequest(id: 2).encoded(), timeout: .seconds(20))
       }
       both(3, Lock.unlock, V3lockpb.UnlockRequest(key: "l/1"))
-      try await settle(sides, "the lock is free")
+      keys = try await settle(sides, "the lock is free", 3, after: keys)
       #expect(sides[1].answers[2]?.hasSuffix("mutex: session is expired") == true)
       for side in sides { await side.close() }
     }
