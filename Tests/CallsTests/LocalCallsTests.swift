@@ -39,6 +39,56 @@ import Testing
     }
   }
 
+  /// Calls of clients wait for each other beyond a limit, in their order; inner ones never do.
+  @Test func onlySoManyCallsOfClientsRun() async throws {
+    try await withLoop { loop in
+      var router = CallRouter { _ in nil }
+      let running = Running()
+      router.unary("/s/Hang") { call, request in running.calls.append((request.string, call)) }
+      router.streaming("/s/Stream") { stream in
+        for try await request in stream.requests { try await stream.send(request) }
+        return .ok
+      }
+      let calls = LocalCalls(router, on: loop, clientCallsMax: 2)
+      let client = LocalContext(caller: Caller(metadata: [:]), isCounted: true)
+      func start(_ name: String, _ context: LocalContext) -> LocalCall? {
+        calls.start("/s/Hang", Bytes(name), context) { _ in running.ended.append(name) }
+      }
+      let stream = try calls.stream("/s/Stream", client)
+      _ = start("first", client)
+      let given = start("given up", client)
+      _ = start("second", client)
+      _ = start("inner", Self.nobody)
+      #expect(running.names == ["first", "inner"])
+      stream.send("hello")
+      #expect(try await stream.next() == "hello")
+      given?.cancel()
+      #expect(running.ended == ["given up"])
+      running.end("first")
+      // One that was given up gives nobody room; its turn passes to the next.
+      while running.names.count < 3 { await Task.yield() }
+      #expect(running.names == ["first", "inner", "second"])
+      // A stream that waits takes requests, and answers them once there is room.
+      let late = try calls.stream("/s/Stream", client)
+      late.send("late")
+      stream.endRequests()
+      #expect(try await stream.next() == nil)
+      #expect(try await late.next() == "late")
+      late.cancel()
+      running.end("second")
+      running.end("inner")
+      #expect(running.ended == ["given up", "first", "second", "inner"])
+    }
+  }
+
+  /// Calls that a service has begun, and what ended. Confined to the loop of a test.
+  private final class Running: @unchecked Sendable {
+    var calls: [(name: String, call: UnaryCall)] = []
+    var ended: [String] = []
+    var names: [String] { calls.map(\.name) }
+    func end(_ name: String) { calls.first { $0.name == name }?.call.respond(.bytes("done")) }
+  }
+
   @Test func whatIsNotServedOrRefusedFails() async throws {
     try await withLoop { loop in
       let calls = calls(loop) { router in

@@ -23,10 +23,14 @@ public final class LocalCall: LocalOrigin, UnaryOrigin, @unchecked Sendable {
     super.init(route, context, on: loop)
   }
 
-  func begin(_ handler: CallRouter.UnaryHandler, _ request: Bytes) {
-    countReceived(request.count)
+  /// The time that the caller waits begins.
+  func arm() {
     // The timer keeps the call: whoever waits for it is told, even when its service has forgotten it.
     armDeadline { self.giveUp(.deadlineExceeded) }
+  }
+
+  func begin(_ handler: CallRouter.UnaryHandler, _ request: Bytes) {
+    countReceived(request.count)
     handler(UnaryCall(self), request)
   }
 

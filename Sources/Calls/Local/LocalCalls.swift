@@ -6,10 +6,14 @@ import EventLoops
 public struct LocalCalls: Sendable {
   private let router: CallRouter
   public let loop: EventLoop
+  /// For calls that count as those of clients.
+  private let slots: LoopConfined<CallSlots>
 
-  public init(_ router: CallRouter, on loop: EventLoop) {
+  /// - Parameter clientCallsMax: calls of clients that run at a time; others wait.
+  public init(_ router: CallRouter, on loop: EventLoop, clientCallsMax: Int = .max) {
     self.router = router
     self.loop = loop
+    slots = LoopConfined(CallSlots(limit: clientCallsMax))
   }
 
   /// Begins a unary call.
@@ -28,7 +32,12 @@ public struct LocalCalls: Sendable {
       call.finish(refusal, [:])
       return nil
     }
-    call.begin(handler, request)
+    call.arm()
+    guard context.isCounted else {
+      call.begin(handler, request)
+      return call
+    }
+    slots.value.enter(call) { call.begin(handler, request) }
     return call
   }
 
@@ -59,7 +68,12 @@ public struct LocalCalls: Sendable {
       stream.handlerEnded(refusal, [:])
       throw refusal
     }
-    stream.begin(handler)
+    stream.arm()
+    guard context.isCounted else {
+      stream.begin(handler)
+      return stream
+    }
+    slots.value.enter(stream) { stream.begin(handler) }
     return stream
   }
 }

@@ -17,6 +17,8 @@ public class LocalOrigin: CallOrigin, @unchecked Sendable {
   private let startedAt: UInt64
   private var timer: LoopTimer?
   public private(set) var isOpen = true
+  /// Called once at the end.
+  var onEnd: (() -> Void)?
 
   init(_ route: CallRouter.Route, _ context: LocalContext, on loop: EventLoop) {
     self.loop = loop
@@ -50,6 +52,12 @@ public class LocalOrigin: CallOrigin, @unchecked Sendable {
     if let counters {
       counters.handled[status.code.rawValue].add()
       counters.seconds?.observe(Double(loop.now &- startedAt) / 1e9)
+    }
+    if let onEnd {
+      self.onEnd = nil
+      // The caller is told first.
+      let told = LoopConfined(onEnd)
+      loop.execute { told.value() }
     }
     return true
   }

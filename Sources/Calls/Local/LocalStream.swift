@@ -31,12 +31,13 @@ public final class LocalStream: LocalOrigin, StreamOrigin, @unchecked Sendable {
     reader.source = answersTaken
   }
 
-  func begin(_ handler: @escaping CallRouter.StreamHandler) {
-    let stream = ServerStream(self)
-    self.stream = stream
+  /// Requests are taken from now on, and the time that the client waits begins.
+  func arm() {
+    stream = ServerStream(self)
     armDeadline { [weak self] in self?.giveUp(.deadlineExceeded) }
-    stream.start(handler)
   }
+
+  func begin(_ handler: @escaping CallRouter.StreamHandler) { stream?.start(handler) }
 
   // MARK: the client's side
 

@@ -27,7 +27,10 @@ struct Gateway: Sendable {
 
   init(member: RunningMember, services: CallRouter) {
     self.member = member
-    calls = LocalCalls(services, on: member.loop)
+    // 0 is no limit, as for connections of gRPC.
+    let most = member.config.maxConcurrentStreams
+    calls = LocalCalls(
+      services, on: member.loop, clientCallsMax: most == 0 ? .max : Int(clamping: most))
     budget = LoopConfined(HTTPBodyBudget(bytesMax: Self.bodyBytesMax))
   }
 
