@@ -35,7 +35,13 @@ final class Child: Sendable {
   }
 
   private let loop: EventLoop
-  private let process = Mutex<LoopConfined<ChildProcess>?>(nil)
+  private struct State {
+    var process: LoopConfined<ChildProcess>?
+    /// A signal that came before the child was there.
+    var early: Int32?
+  }
+
+  private let state = Mutex(State())
 
   init(loop: EventLoop) { self.loop = loop }
 
@@ -47,10 +53,14 @@ final class Child: Sendable {
       loop.execute { [self, configuration] in
         do throws(ChannelError) {
           let child = try ChildProcess(loop: loop, configuration, onOutput: nil) { exit in
-            self.process.withLock { $0 = nil }
+            self.state.withLock { $0.process = nil }
             done.resume(returning: .ended(exit))
           }
-          process.withLock { $0 = LoopConfined(child) }
+          let early = state.withLock { state in
+            state.process = LoopConfined(child)
+            return state.early
+          }
+          if let early { child.kill(early) }
         } catch {
           done.resume(returning: .notStarted(Self.reason(words[0], error)))
         }
@@ -58,9 +68,15 @@ final class Child: Sendable {
     }
   }
 
-  /// Sends it a signal, if it runs.
+  /// Sends it a signal, now or as soon as it runs.
   func signal(_ number: Int32) {
-    loop.execute { [self] in process.withLock { $0 }?.value.kill(number) }
+    loop.execute { [self] in
+      let running = state.withLock { state in
+        if state.process == nil { state.early = number }
+        return state.process
+      }
+      running?.value.kill(number)
+    }
   }
 
   private static func reason(_ program: String, _ error: ChannelError) -> String {

@@ -59,7 +59,10 @@ extension EtcdCtl {
     } onCancel: {
       child.signal(Signals.terminate)
     }
-    try await lock.unlock()
+    // How the command ended counts before how the lock did.
+    do { try await lock.unlock() } catch {
+      if end.problem == nil { throw error }
+    }
     if let problem = end.problem { throw CommandFailure(problem, exitCode: end.exitCode) }
   }
 

@@ -14,13 +14,20 @@ public final class HTTPBodyBudget {
   public private(set) var heldBytes = 0
   /// Longest wait for room.
   fileprivate let patience: Duration
+  /// Nanoseconds that may pass without a byte while others wait.
+  fileprivate let grace: UInt64
   /// In the order of their arrival.
   private var shares: [HTTPBodyShare] = []
 
-  /// - Parameter patience: a body that waits longer for room fails.
-  public init(bytesMax: Int, patience: Duration = .seconds(30)) {
+  /// - Parameters:
+  ///   - patience: a body that waits longer for room fails.
+  ///   - grace: a body that nothing came of for longer makes room when others wait.
+  public init(
+    bytesMax: Int, patience: Duration = .seconds(30), grace: Duration = .seconds(2)
+  ) {
     self.bytesMax = bytesMax
     self.patience = patience
+    self.grace = grace.nanoseconds
   }
 
   /// A share for the body of a request, which is about to be read.
@@ -106,9 +113,8 @@ public final class HTTPBodyShare {
   fileprivate var isWaiting: Bool { patience != nil }
   fileprivate var now: UInt64 { loop.now }
 
-  /// Bytes a second that are quick enough on average, and what may pass without any.
+  /// Bytes a second that are quick enough on average.
   private static let leastSpeed: UInt64 = 16_384
-  private static let grace = Duration.seconds(2).nanoseconds
   /// Between two looks at who is in the way.
   private static let lookInterval: Duration = .milliseconds(500)
 
@@ -119,7 +125,7 @@ public final class HTTPBodyShare {
     self.exchange = exchange
     loop = exchange.loop
     onGiveUp = giveUp
-    quickUntil = loop.now &+ Self.grace
+    quickUntil = loop.now &+ budget.grace
   }
 
   // MARK: the body's side
@@ -129,8 +135,8 @@ public final class HTTPBodyShare {
     let now = loop.now
     // More than the grace lasts is not saved up, so nothing is lost by clamping.
     let time = UInt64(clamping: count).multipliedReportingOverflow(by: 1_000_000_000)
-    let worth = min(time.overflow ? .max : time.partialValue / Self.leastSpeed, Self.grace)
-    quickUntil = min(max(quickUntil, now) &+ worth, now &+ Self.grace)
+    let worth = min(time.overflow ? .max : time.partialValue / Self.leastSpeed, budget.grace)
+    quickUntil = min(max(quickUntil, now) &+ worth, now &+ budget.grace)
   }
 
   /// `count` more bytes are held. The body may be paused for it, or given up before this returns.

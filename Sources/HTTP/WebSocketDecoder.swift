@@ -45,6 +45,9 @@ public struct WebSocketDecoder {
   /// - Parameter messageBytesMax: bytes of a message, in however many frames.
   public init(messageBytesMax: Int) { self.messageBytesMax = messageBytesMax }
 
+  /// Bytes of a message that is not complete.
+  public var heldBytes: Int { message.count }
+
   /// The next event; what it used is taken off `input`. `nil`: more is needed.
   /// - Throws: for what no client may send.
   public mutating func next(_ input: inout Bytes) throws(Failure) -> Event? {

@@ -25,6 +25,9 @@ public struct JSONSplitter: Sendable {
   /// Whether no value has begun that is not complete.
   public var isAtBoundary: Bool { value.isEmpty && input.isEmpty }
 
+  /// Bytes that wait for what completes them.
+  public var heldBytes: Int { value.count + input.count }
+
   /// Some of the text has come.
   public mutating func feed(_ bytes: Bytes) {
     guard !input.isEmpty else {

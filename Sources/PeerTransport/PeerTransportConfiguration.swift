@@ -48,6 +48,8 @@ public struct PeerTransportConfiguration: Sendable {
   /// of databases are among them and count twice.
   public static let postedBytesMax = 300 << 20
   public var postedBytes = postedBytesMax
+  /// Time that a body which holds room others want may let pass without a byte.
+  public var postedGrace: Duration = .seconds(2)
   /// Largest message.
   public var messageLimit = StreamDecoder.messageLimit
   /// Members outside of the configuration that are remembered because they contacted us, and the silence after

@@ -154,7 +154,7 @@ import Testing
       }
       let stream = try calls.stream("/s/Echo", Self.nobody)
       for text in ["a", "b", "c"] as [Bytes] { stream.send(text) }
-      #expect(stream.unreadBytes == 3)
+      #expect(stream.unreadBytes == 3 * (1 + MessageBody.prefixBytes))
       stream.endRequests()
       for text in ["a", "b", "c"] as [Bytes] { #expect(try await stream.next() == text) }
       #expect(stream.unreadBytes == 0)

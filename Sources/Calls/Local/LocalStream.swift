@@ -53,8 +53,10 @@ public final class LocalStream: LocalOrigin, StreamOrigin, @unchecked Sendable {
     loop.preconditionCurrent()
     guard isOpen, let stream else { return }
     countReceived(request.count)
-    unreadBytes += request.count
-    stream.deliver(request, wireBytes: request.count)
+    // As over a connection, with its prefix: a message without fields is not for nothing.
+    let wireBytes = request.count + MessageBody.prefixBytes
+    unreadBytes += wireBytes
+    stream.deliver(request, wireBytes: wireBytes)
   }
 
   /// Nothing more is sent.
@@ -95,8 +97,9 @@ public final class LocalStream: LocalOrigin, StreamOrigin, @unchecked Sendable {
       return giveUp(GRPCStatus(.internal, "an answer of \(path) broke off"))
     }
     countSent(message.count)
-    queuedBytes += message.count
-    reader.deliver(message, wireBytes: message.count)
+    let wireBytes = message.count + MessageBody.prefixBytes
+    queuedBytes += wireBytes
+    reader.deliver(message, wireBytes: wireBytes)
   }
 
   public func handlerEnded(_ status: GRPCStatus, _ trailers: Metadata) {

@@ -131,6 +131,8 @@ extension EtcdClient {
       let (missing, base) = state.withLock { state -> ([Bytes], Int64) in
         for key in keys where state.reads[key] == nil {
           guard let read = state.prefetched.removeValue(forKey: key) else { continue }
+          // All reads are of one state: one of another is made anew.
+          if readsOneState, state.base != 0, state.base != read.revision { continue }
           state.reads[key] = read
           if readsOneState { state.base = read.revision }
         }

@@ -224,7 +224,18 @@ package final class WatchFeed: Sendable {
     else { return false }
     state.withLock { $0.hasNewToken = true }
     let (open, _) = drop()
-    try await session.signIn(replacing: open?.token ?? "", deadline: nil)
+    do throws(GRPCStatus) {
+      try await session.signIn(replacing: open?.token ?? "", deadline: nil)
+    } catch {
+      // What passes, as a member without a leader, is waited for, and the token asked for again.
+      guard canGoOn(after: error) else { throw error }
+      let failures = state.withLock { state in
+        state.hasNewToken = false
+        state.failures += 1
+        return state.failures
+      }
+      do { try await Task.sleep(for: Self.pause(failures)) } catch { throw .cancelled }
+    }
     return true
   }
 }

@@ -19,11 +19,19 @@ struct Gateway: Sendable {
   let calls: LocalCalls
   /// Bytes of bodies that come in at the same time.
   private let budget: LoopConfined<HTTPBodyBudget>
+  /// Texts and messages that wait for a thread.
+  private let queued = LoopConfined(GatewayBytes(max: Self.queuedBytesMax))
+  /// Values of streams that have begun and are not complete.
+  let unfinished = LoopConfined(GatewayBytes(max: Self.unfinishedBytesMax))
 
   /// Bytes of all bodies of a loop's clients together.
   static let bodyBytesMax = 256 << 20
   /// Texts and messages that a loop reads and writes itself.
-  private static let inlineBytesMax = 64 << 10
+  static let inlineBytesMax = 64 << 10
+  /// Bytes of larger ones that wait for a thread, of all clients of a loop.
+  private static let queuedBytesMax = 64 << 20
+  /// Bytes of values on streams and websockets that have begun and are not complete, of all clients of a loop.
+  private static let unfinishedBytesMax = 64 << 20
 
   init(member: RunningMember, services: CallRouter) {
     self.member = member
@@ -89,7 +97,8 @@ struct Gateway: Sendable {
     exchange.collectBody(limit: limit, budget: budget.value) { result in
       switch result {
       case .success(let text): answer(exchange, method, context, text)
-      case .failure(.disconnected): break
+      // A connection that still owes an answer is kept until somebody ends it.
+      case .failure(.disconnected): exchange.abort()
       case .failure(.tooLarge(let limit)): refuse(exchange, tooLarge(limit + 1))
       case .failure(.noRoom), .failure(.tooSlow): refuse(exchange, GRPCStatus(.tooManyRequests))
       case .failure(let error): refuse(exchange, GRPCStatus(.invalidArgument, "\(error)"))
@@ -108,7 +117,7 @@ struct Gateway: Sendable {
     _ exchange: HTTPExchange, _ method: MethodDescriptor, _ context: LocalContext, _ text: Bytes
   ) {
     decode(method, text) { result in
-      guard exchange.isConnected else { return }
+      guard exchange.isConnected else { return exchange.abort() }
       do throws(GRPCStatus) {
         let request = try result.get()
         if method.serverStreaming {
@@ -224,7 +233,10 @@ struct Gateway: Sendable {
       do throws(GRPCStatus) { return .success(try work()) } catch { return .failure(error) }
     }
     guard bytes > Self.inlineBytesMax else { return done(run()) }
+    let queued = queued.value
+    guard queued.take(bytes) else { return done(.failure(GRPCStatus(.tooManyRequests))) }
     member.shared.readers.run(on: member.loop, run) { result in
+      queued.give(bytes)
       switch result {
       case .success(let made): done(made)
       case .failure(let error): done(.failure(GRPCStatus(error)))

@@ -1,5 +1,6 @@
 import Bytes
 import Calls
+import EtcdAPI
 import EventLoops
 import HTTP
 import JSON
@@ -19,6 +20,7 @@ final class GatewayRequests {
   /// Whether what has come is worked on in a later turn.
   private var isBehind = false
   private var hasEnded = false
+  private let share: GatewayShare
   /// Called when there may be room again.
   var onRoom: (() -> Void)?
 
@@ -30,6 +32,7 @@ final class GatewayRequests {
     self.method = method
     self.stream = stream
     splitter = JSONSplitter(limits: gateway.limits)
+    share = GatewayShare(of: gateway.unfinished.value)
     stream.onRead { [weak self] in self?.onRoom?() }
   }
 
@@ -41,6 +44,9 @@ final class GatewayRequests {
     guard !isOver else { return }
     splitter.feed(bytes)
     if !isBehind { work() }
+    guard !isOver, !share.hold(splitter.heldBytes) else { return }
+    isOver = true
+    stream.refuse(GRPCStatus(.tooManyRequests))
   }
 
   /// Nothing follows.
@@ -54,7 +60,8 @@ final class GatewayRequests {
     var left = Self.valuesPerTurn
     do throws(JSONError) {
       while !isOver, let text = try splitter.next() {
-        send(text)
+        guard text.count <= Gateway.inlineBytesMax else { return decodeElsewhere(text) }
+        sent(Result { () throws(GRPCStatus) in try gateway.decoded(method, text) })
         left -= 1
         guard left == 0 else { continue }
         isBehind = true
@@ -75,15 +82,29 @@ final class GatewayRequests {
 
   private func finish() {
     guard !isOver else { return }
-    if let text = splitter.finish() { send(text) }
+    if let text = splitter.finish() {
+      guard text.count <= Gateway.inlineBytesMax else { return decodeElsewhere(text) }
+      sent(Result { () throws(GRPCStatus) in try gateway.decoded(method, text) })
+    }
     guard !isOver else { return }
     isOver = true
     stream.endRequests()
   }
 
-  private func send(_ text: Bytes) {
+  /// A large value would hold the loop up. What follows it waits.
+  private func decodeElsewhere(_ text: Bytes) {
+    isBehind = true
+    gateway.decode(method, text) { result in
+      guard !self.isOver else { return }
+      self.sent(result)
+      self.work()
+      self.onRoom?()
+    }
+  }
+
+  private func sent(_ request: Result<Bytes, GRPCStatus>) {
     do throws(GRPCStatus) {
-      stream.send(try gateway.decoded(method, text))
+      stream.send(try request.get())
       count += 1
     } catch {
       isOver = true

@@ -20,6 +20,9 @@ final class GatewaySocket: HTTPBodyConsumer, GatewayOutput {
   private var context = LocalContext(caller: Caller(metadata: [:]))
   private var isOver = false
   private var isPaused = false
+  /// What has come and is not looked at yet.
+  private var input = Bytes()
+  private let share: GatewayShare
   var onProgress: (() -> Void)?
 
   /// Answers a request that asks for a websocket.
@@ -40,6 +43,7 @@ final class GatewaySocket: HTTPBodyConsumer, GatewayOutput {
     self.gateway = gateway
     self.path = path
     decoder = WebSocketDecoder(messageBytesMax: gateway.textBytesMax)
+    share = GatewayShare(of: gateway.unfinished.value)
   }
 
   private func begin() {
@@ -61,11 +65,29 @@ final class GatewaySocket: HTTPBodyConsumer, GatewayOutput {
   var wantsRest: Bool { false }
 
   func bodyData(_ bytes: Bytes) {
-    var input = bytes
+    if input.isEmpty {
+      input = bytes
+    } else {
+      var joined = ByteWriter(capacity: input.count + bytes.count)
+      joined.append(input)
+      joined.append(bytes)
+      input = joined.finish()
+    }
+    work()
+  }
+
+  /// Looks at what has come, as far as there is room for requests.
+  private func work() {
     do throws(WebSocketDecoder.Failure) {
-      while !isOver, let event = try decoder.next(&input) { handle(event) }
+      while !isOver, requests?.isFull != true, let event = try decoder.next(&input) {
+        handle(event)
+      }
     } catch {
-      close(error.status, error.reason)
+      return close(error.status, error.reason)
+    }
+    // 1013: try again later.
+    guard isOver || share.hold(decoder.heldBytes + (single?.heldBytes ?? 0)) else {
+      return close(1013, "too many requests")
     }
     updateReading()
   }
@@ -86,8 +108,14 @@ final class GatewaySocket: HTTPBodyConsumer, GatewayOutput {
     }
   }
 
-  func bodyEnded() { gone() }
-  func bodyFailed(_ error: HTTPBodyError) { gone() }
+  func bodyEnded() { left() }
+  func bodyFailed(_ error: HTTPBodyError) { left() }
+
+  /// The client has gone without a word; the connection is ours to end.
+  private func left() {
+    gone()
+    exchange.finish()
+  }
 
   /// What is under way is given up.
   private func gone() {
@@ -105,7 +133,7 @@ final class GatewaySocket: HTTPBodyConsumer, GatewayOutput {
     isPaused = isFull
     guard isFull else { return exchange.resumeBody() }
     exchange.pauseBody()
-    requests?.onRoom = { [weak self] in self?.updateReading() }
+    requests?.onRoom = { [weak self] in self?.work() }
   }
 
   private func writable() {

@@ -45,7 +45,9 @@ enum WebSocketHandshake {
 
   /// The header fields of the request that the messages are the body of.
   /// - Source: `wsproxy`: where it is from, and a token out of the protocol's name or a cookie. It writes
-  ///   `Bearer` before it, which etcd takes for a part of the token; here it is left away.
+  ///   `Bearer` before it, which etcd takes for a part of the token; here it is left away for a protocol's name,
+  ///   which only who knows the token can send. A browser sends a cookie for the pages of anybody: there it
+  ///   stays, and the token is refused, as in etcd.
   static func inner(_ request: HTTPRequestHead) -> HTTPHeaders {
     var inner: HTTPHeaders = [:]
     for name in ["origin", "referer"] {
@@ -58,7 +60,7 @@ enum WebSocketHandshake {
         separator: "Bearer,", maxSplits: 1, omittingEmptySubsequences: false)
       inner.set("authorization", parts.count < 2 ? "" : trimmed(parts[1]))
     }
-    if let token = cookie("token", request) { inner.set("authorization", token) }
+    if let token = cookie("token", request) { inner.set("authorization", "Bearer " + token) }
     return inner
   }
 

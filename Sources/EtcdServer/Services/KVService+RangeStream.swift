@@ -60,6 +60,17 @@ extension KVService {
   private func read(
     _ request: Etcdserverpb.RangeRequest, _ caller: Caller
   ) async -> Result<(RangeResult, Term), EtcdError> {
+    let wanted = WantedFlag()
+    return await withTaskCancellationHandler {
+      await read(request, caller, wanted)
+    } onCancel: {
+      wanted.clear()
+    }
+  }
+
+  private func read(
+    _ request: Etcdserverpb.RangeRequest, _ caller: Caller, _ wanted: WantedFlag
+  ) async -> Result<(RangeResult, Term), EtcdError> {
     typealias Outcome = Result<(RangeResult, Term), EtcdError>
     return await withUnsafeContinuation { (done: UnsafeContinuation<Outcome, Never>) in
       member.read(linearizable: !request.serializable) { result, term in
@@ -70,6 +81,7 @@ extension KVService {
         permit(request, caller, state) { error in
           if let error { return done.resume(returning: .failure(error)) }
           member.shared.readers.run(on: member.loop) { () -> Result<RangeResult, EtcdError> in
+            guard wanted.isSet else { return .failure(.stopped) }
             do throws(StoreError) { return .success(try state.snapshot.range(request)) } catch {
               return .failure(EtcdError(error))
             }

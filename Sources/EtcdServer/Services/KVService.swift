@@ -228,7 +228,7 @@ extension Etcdserverpb.TxnRequest: ReadQuery {
 final class WantedFlag: Sendable {
   private let flag = Atomic(true)
   var isSet: Bool { flag.load(ordering: .relaxed) }
-  fileprivate func clear() { flag.store(false, ordering: .relaxed) }
+  func clear() { flag.store(false, ordering: .relaxed) }
 }
 
 extension UnaryCall {

@@ -22,7 +22,8 @@ final class PeerRequestHandler {
   init(_ transport: PeerTransport, _ context: PeerContext) {
     self.transport = transport
     self.context = context
-    bodies = HTTPBodyBudget(bytesMax: context.configuration.postedBytes)
+    bodies = HTTPBodyBudget(
+      bytesMax: context.configuration.postedBytes, grace: context.configuration.postedGrace)
   }
 
   /// Returns `false` when the path is none of the protocol's.
