@@ -123,6 +123,18 @@ extension Bytes: RandomAccessCollection {
   }
 }
 
+extension Bytes {
+  /// Both, one behind the other: a copy, unless one of them is empty.
+  public func followed(by other: Bytes) -> Bytes {
+    if isEmpty { return other }
+    if other.isEmpty { return self }
+    var joined = ByteWriter(capacity: count + other.count)
+    joined.append(self)
+    joined.append(other)
+    return joined.finish()
+  }
+}
+
 extension Bytes: Hashable, Comparable {
   @inlinable
   public static func == (a: Bytes, b: Bytes) -> Bool {

@@ -11,7 +11,7 @@ extension EtcdClient {
   ///
   /// The connections are those of this client, which lives as long as the view.
   public func namespace(_ prefix: Bytes) -> EtcdClient {
-    EtcdClient(of: self, prefix: self.prefix + prefix)
+    EtcdClient(of: self, prefix: self.prefix.followed(by: prefix))
   }
 
   // MARK: Out
@@ -21,7 +21,7 @@ extension EtcdClient {
   func whole(key: Bytes) throws(EtcdClientError) -> Bytes {
     guard !prefix.isEmpty else { return key }
     guard !key.isEmpty else { throw .refused(.emptyKey) }
-    return prefix + key
+    return prefix.followed(by: key)
   }
 
   /// A range as the cluster knows it.
@@ -32,9 +32,15 @@ extension EtcdClient {
 
   private func whole(_ key: Bytes, _ end: Bytes) -> (key: Bytes, end: Bytes) {
     guard !prefix.isEmpty else { return (key, end) }
-    if end.isEmpty { return (prefix + key, end) }
+    let key = prefix.followed(by: key)
+    if end.isEmpty { return (key, end) }
     // A zero byte stands for everything that follows: here, up to the last key with the prefix.
-    return (prefix + key, end == Self.everything ? KeyRange.end(of: prefix) : prefix + end)
+    return (key, end == Self.everything ? KeyRange.end(of: prefix) : prefix.followed(by: end))
+  }
+
+  /// Makes a key, or a range of keys, those that the cluster knows.
+  private func place(_ key: inout Bytes, _ end: inout Bytes) throws(EtcdClientError) {
+    if end.isEmpty { key = try whole(key: key) } else { (key, end) = whole(key, end) }
   }
 
   private static let everything = Bytes([0])
@@ -43,11 +49,7 @@ extension EtcdClient {
     _ request: Etcdserverpb.RangeRequest
   ) throws(EtcdClientError) -> Etcdserverpb.RangeRequest {
     var request = request
-    if request.rangeEnd.isEmpty {
-      request.key = try whole(key: request.key)
-    } else {
-      (request.key, request.rangeEnd) = whole(request.key, request.rangeEnd)
-    }
+    try place(&request.key, &request.rangeEnd)
     return request
   }
 
@@ -63,11 +65,7 @@ extension EtcdClient {
     _ request: Etcdserverpb.DeleteRangeRequest
   ) throws(EtcdClientError) -> Etcdserverpb.DeleteRangeRequest {
     var request = request
-    if request.rangeEnd.isEmpty {
-      request.key = try whole(key: request.key)
-    } else {
-      (request.key, request.rangeEnd) = whole(request.key, request.rangeEnd)
-    }
+    try place(&request.key, &request.rangeEnd)
     return request
   }
 
@@ -167,16 +165,5 @@ extension EtcdClient {
       return event
     }
     return response
-  }
-}
-
-extension Bytes {
-  /// Both, one behind the other.
-  static func + (first: Bytes, second: Bytes) -> Bytes {
-    if first.isEmpty { return second }
-    var joined = ByteWriter(capacity: first.count + second.count)
-    joined.append(first)
-    joined.append(second)
-    return joined.finish()
   }
 }

@@ -85,7 +85,7 @@ extension Validation {
       return rotation
     default:
       throw ConfigFailure(
-        "invalid log rotation config: json: cannot unmarshal \(kind(value)) into Go value of type"
+        "invalid log rotation config: json: cannot unmarshal \(value.kindName) into Go value of type"
           + " embed.logRotationConfig")
     }
   }
@@ -109,22 +109,11 @@ extension Validation {
   }
 
   private static func mismatch(_ member: JSONObject.Member, _ type: String) -> ConfigFailure {
-    var shown = kind(member.value)
+    var shown = member.value.kindName
     if case .number(let text) = member.value, type == "int" { shown += " \(text)" }
     return ConfigFailure(
       "invalid log rotation config: json: cannot unmarshal \(shown) into Go struct field"
         + " logRotationConfig.Logger.\(member.name.lowercased()) of type \(type)")
-  }
-
-  private static func kind(_ value: JSONValue) -> String {
-    switch value {
-    case .null: "null"
-    case .bool: "bool"
-    case .number: "number"
-    case .string: "string"
-    case .array: "array"
-    case .object: "object"
-    }
   }
 
   private static func reason(_ error: JSONError, _ text: String) -> String {

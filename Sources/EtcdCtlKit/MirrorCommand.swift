@@ -176,9 +176,6 @@ final class Mirror: Sendable {
 
   /// The key in the destination.
   private func name(_ key: Bytes) -> Bytes {
-    var name = ByteWriter(capacity: renamed.count + key.count)
-    name.append(renamed)
-    name.append(key[prefix.count..<key.count])
-    return name.finish()
+    renamed.followed(by: key[prefix.count..<key.count])
   }
 }

@@ -36,14 +36,7 @@ public final class ProtocolSniffer: ByteChannelHandler {
 
   public func channelRead(_ bytes: Bytes) {
     guard !decided else { return }
-    if seen.isEmpty {
-      seen = bytes
-    } else {
-      var joined = ByteWriter(capacity: seen.count + bytes.count)
-      joined.append(seen)
-      joined.append(bytes)
-      seen = joined.finish()
-    }
+    seen = seen.followed(by: bytes)
     let common = Swift.min(seen.count, Self.preface.count)
     let matches = seen[0..<common] == Self.preface[0..<common]
     guard !matches || common == Self.preface.count else { return }

@@ -34,16 +34,8 @@ public struct JSONError: Error, Hashable, Sendable {
   /// A value that does not fit a field, in the words of Go's encoding/json.
   /// - Parameter type: the field's type in Go.
   public static func mismatch(_ value: JSONValue, _ type: String) -> JSONError {
-    let kind =
-      switch value {
-      case .null: "null"
-      case .bool: "bool"
-      case .number: "number"
-      case .string: "string"
-      case .array: "array"
-      case .object: "object"
-      }
-    return JSONError(.mismatch, "json: cannot unmarshal \(kind) into Go value of type \(type)")
+    JSONError(
+      .mismatch, "json: cannot unmarshal \(value.kindName) into Go value of type \(type)")
   }
 
   /// A number that is out of range or no integer.

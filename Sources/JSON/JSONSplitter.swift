@@ -29,16 +29,7 @@ public struct JSONSplitter: Sendable {
   public var heldBytes: Int { value.count + input.count }
 
   /// Some of the text has come.
-  public mutating func feed(_ bytes: Bytes) {
-    guard !input.isEmpty else {
-      input = bytes
-      return
-    }
-    var joined = ByteWriter(capacity: input.count + bytes.count)
-    joined.append(input)
-    joined.append(bytes)
-    input = joined.finish()
-  }
+  public mutating func feed(_ bytes: Bytes) { input = input.followed(by: bytes) }
 
   /// The next complete value; `nil` when more is needed.
   /// - Throws: `tooLarge`, `tooDeep`.

@@ -9,6 +9,18 @@ public enum JSONValue: Hashable, Sendable {
   case string(String)
   case array([JSONValue])
   case object(JSONObject)
+
+  /// What it is, in the words of Go's encoding/json.
+  public var kindName: String {
+    switch self {
+    case .null: "null"
+    case .bool: "bool"
+    case .number: "number"
+    case .string: "string"
+    case .array: "array"
+    case .object: "object"
+    }
+  }
 }
 
 /// Members of a JSON object in the order of the text; names may repeat, the last one counts.

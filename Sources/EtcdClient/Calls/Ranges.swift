@@ -60,7 +60,7 @@ extension EtcdClient.KV {
         let page = try await kv.get(asked)
         if page.more, let last = page.kvs.last {
           // The first key behind one is the same with a zero byte.
-          asked.key = last.key + Bytes([0])
+          asked.key = last.key.followed(by: [0])
           if asked.revision == 0 { asked.revision = page.header?.revision ?? 0 }
           request = asked
         } else {

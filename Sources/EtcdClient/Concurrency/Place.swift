@@ -22,7 +22,7 @@ struct Place: Sendable {
   private var client: EtcdClient { session.client }
 
   /// What keys of a line begin with.
-  static func line(_ name: Bytes) -> KeyRange { .prefix(name + "/") }
+  static func line(_ name: Bytes) -> KeyRange { .prefix(name.followed(by: "/")) }
 
   /// Whoever is first.
   static func first(_ name: Bytes) -> Etcdserverpb.RangeRequest {
@@ -35,7 +35,7 @@ struct Place: Sendable {
   init(
     _ session: EtcdClient.Session, in name: Bytes, value: Bytes
   ) async throws(EtcdClientError) {
-    let key = name + "/" + Bytes(String(session.lease, radix: 16))
+    let key = name.followed(by: Bytes("/" + String(session.lease, radix: 16)))
     let owner = Etcdserverpb.RequestOp(request: .requestRange(Self.first(name)))
     let take = Etcdserverpb.RequestOp(
       request: .requestPut(.init(key: key, value: value, lease: session.lease)))

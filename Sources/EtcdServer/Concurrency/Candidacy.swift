@@ -19,20 +19,13 @@ struct Candidacy: Sendable {
   init(_ name: Bytes, lease: Int64, _ calls: SessionCalls) {
     prefix = Self.prefix(name)
     let digits = String(lease.magnitude, radix: 16)
-    key = Self.joined(prefix, Bytes(lease < 0 ? "-" + digits : digits))
+    key = prefix.followed(by: Bytes(lease < 0 ? "-" + digits : digits))
     self.lease = lease
     self.calls = calls
   }
 
   /// What all keys under a name begin with.
-  private static func prefix(_ name: Bytes) -> Bytes { joined(name, "/") }
-
-  private static func joined(_ first: Bytes, _ second: Bytes) -> Bytes {
-    var out = ByteWriter(capacity: first.count + second.count)
-    out.append(first)
-    out.append(second)
-    return out.finish()
-  }
+  private static func prefix(_ name: Bytes) -> Bytes { name.followed(by: "/") }
 
   /// Asks for the oldest key under a name.
   static func oldest(_ name: Bytes) -> Etcdserverpb.RangeRequest {
@@ -43,7 +36,7 @@ struct Candidacy: Sendable {
     _ prefix: Bytes, _ order: Etcdserverpb.RangeRequest.SortOrder
   ) -> Etcdserverpb.RangeRequest {
     // The byte behind the slash that ends the prefix.
-    let end = joined(prefix[0..<prefix.count - 1], "0")
+    let end = prefix[0..<prefix.count - 1].followed(by: "0")
     return Etcdserverpb.RangeRequest(
       key: prefix, rangeEnd: end, limit: 1, sortOrder: order, sortTarget: .create)
   }

@@ -65,14 +65,7 @@ final class GatewaySocket: HTTPBodyConsumer, GatewayOutput {
   var wantsRest: Bool { false }
 
   func bodyData(_ bytes: Bytes) {
-    if input.isEmpty {
-      input = bytes
-    } else {
-      var joined = ByteWriter(capacity: input.count + bytes.count)
-      joined.append(input)
-      joined.append(bytes)
-      input = joined.finish()
-    }
+    input = input.followed(by: bytes)
     work()
   }
 

@@ -39,10 +39,7 @@ public struct WatcherIndex: Sendable {
       startCount = UInt32(interval.start.count)
       only = id
       if let end = interval.end {
-        var writer = ByteWriter(capacity: interval.start.count + end.count)
-        writer.append(interval.start)
-        writer.append(end)
-        keys = writer.finish()
+        keys = interval.start.followed(by: end)
         shape = .between
       } else {
         keys = interval.start

@@ -147,24 +147,10 @@ import Testing
     let members = victims.cluster.members
     let ports = members.map(\.clientPort)
     let refused = try await withLoop { loop in
-      let value = Bytes([UInt8](repeating: 7, count: 1 << 20))
       var clients: [GRPCClient] = []
       for port in ports { clients.append(try await GRPCClient.attack(port, loop)) }
       defer { for client in clients { client.abort() } }
-      return await withTaskGroup(of: Bool.self) { group in
-        for number in 0..<90 {
-          let client = clients[number % 3]
-          group.addTask {
-            let put = API.PutRequest(key: Bytes("big\(number)"), value: value)
-            do {
-              _ = try await client.unary(
-                API.KVService.put.path, put.encoded(), timeout: .seconds(60))
-              return false
-            } catch { return "\(error)".contains("database space exceeded") }
-          }
-        }
-        return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
-      }
+      return await putsRefusedForRoom(90, by: clients)
     }
     print("\(refused) of 90 were refused")
     #expect(refused > 30)

@@ -297,20 +297,7 @@ import Testing
     let port = member.clientPort
     try await withLoop { loop in
       let client = try await GRPCClient.attack(port, loop)
-      let value = Bytes([UInt8](repeating: 7, count: 1 << 20))
-      let refused = await withTaskGroup(of: Bool.self) { group in
-        for number in 0..<80 {
-          group.addTask {
-            let put = API.PutRequest(key: Bytes("big\(number)"), value: value)
-            do {
-              _ = try await client.unary(
-                API.KVService.put.path, put.encoded(), timeout: .seconds(60))
-              return false
-            } catch { return "\(error)".contains("database space exceeded") }
-          }
-        }
-        return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
-      }
+      let refused = await putsRefusedForRoom(80, by: [client])
       #expect(refused >= 80 - 16)
       func ask(_ path: String, _ request: Bytes) async throws -> Bytes {
         try await client.unary(path, request, timeout: .seconds(60)).message

@@ -180,6 +180,26 @@ extension GRPCClient {
   }
 }
 
+/// Puts values of a mebibyte, all at once, the clients in turn.
+/// - Returns: how many were refused for want of room.
+func putsRefusedForRoom(_ count: Int, by clients: [GRPCClient]) async -> Int {
+  let value = Bytes([UInt8](repeating: 7, count: 1 << 20))
+  return await withTaskGroup(of: Bool.self) { group in
+    for number in 0..<count {
+      let client = clients[number % clients.count]
+      group.addTask {
+        let put = Etcdserverpb.PutRequest(key: Bytes("big\(number)"), value: value)
+        do {
+          _ = try await client.unary(
+            Etcdserverpb.KVService.put.path, put.encoded(), timeout: .seconds(60))
+          return false
+        } catch { return "\(error)".contains("database space exceeded") }
+      }
+    }
+    return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+  }
+}
+
 extension Member {
   /// Seconds of the longest turn of a loop since the page was asked for last.
   func longestTurn(loop: String) -> Double {
