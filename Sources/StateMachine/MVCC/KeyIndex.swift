@@ -282,31 +282,35 @@ struct KeyIndex: Sendable {
 
   // MARK: Compaction
 
-  /// Compacts up to `limit` keys from `start` on.
-  /// - Parameter dropped: called for every revision that is removed.
+  /// Revisions that are removed in about the time of a visit to a key.
+  static let dropsOfAVisit = 16
+
+  /// Compacts keys from `start` on.
+  /// - Parameters:
+  ///   - limit: keys that are visited, or sixteen times as many revisions that are removed, or some of both; a key
+  ///     with more goes by parts.
+  ///   - dropped: called for every revision that is removed.
   /// - Returns: the key to go on with; `nil` when the end was reached.
   mutating func compact(
     from start: Bytes, limit: Int, at main: Int64, dropped: (KeyRevision) -> Void
   ) -> Bytes? {
-    var changed: [(key: Bytes, isGone: Bool)] = []
-    var seen = 0
+    var changed: [(key: Bytes, drops: Int)] = []
+    var left = limit * Self.dropsOfAVisit
     var next: Bytes?
     scan(from: start, to: nil) { entry in
-      if seen == limit {
+      let superseded = left > 0 ? entry.history.superseded(at: main) : 0
+      let drops = Swift.min(superseded, left)
+      if drops > 0 { changed.append((entry.key.bytes, drops)) }
+      if left == 0 || drops < superseded {
         next = entry.key.bytes
         return false
       }
-      seen += 1
-      var history = entry.history
-      var removes = false
-      let stays = history.compact(at: main) { _ in removes = true }
-      if removes { changed.append((entry.key.bytes, !stays)) }
+      left = Swift.max(left - Self.dropsOfAVisit - drops, 0)
       return true
     }
-    for (key, isGone) in changed {
+    for (key, drops) in changed {
       unique(&root)
-      Self.compact(IndexKey(probe: key), at: main, in: root, isGone: isGone, dropped: dropped)
-      if isGone { count -= 1 }
+      if !Self.drop(drops, of: IndexKey(probe: key), in: root, dropped: dropped) { count -= 1 }
     }
     while !root.isLeaf, root.children.count <= 1 {
       root = root.children.first ?? Node()
@@ -314,21 +318,20 @@ struct KeyIndex: Sendable {
     return next
   }
 
-  private static func compact(
-    _ key: IndexKey, at main: Int64, in node: Node, isGone: Bool,
-    dropped: (KeyRevision) -> Void
-  ) {
+  /// - Returns: false when nothing of the key is left.
+  private static func drop(
+    _ drops: Int, of key: IndexKey, in node: Node, dropped: (KeyRevision) -> Void
+  ) -> Bool {
     if node.isLeaf {
       let position = node.lowerBound(key)
-      _ = node.entries[position].history.compact(at: main, dropped: dropped)
-      if isGone { node.entries.remove(at: position) }
-      return
+      let stays = node.entries[position].history.dropFirst(drops, dropped: dropped)
+      if !stays { node.entries.remove(at: position) }
+      return stays
     }
     let index = node.childIndex(key)
     unique(&node.children[index])
     let child = node.children[index]
-    compact(key, at: main, in: child, isGone: isGone, dropped: dropped)
-    guard isGone else { return }
+    if drop(drops, of: key, in: child, dropped: dropped) { return true }
     if child.count == 0 {
       node.children.remove(at: index)
       node.firstKeys.remove(at: index)
@@ -336,6 +339,7 @@ struct KeyIndex: Sendable {
       node.firstKeys[index] = firstKey(child)
       joinNeighbours(node, index)
     }
+    return false
   }
 
   /// Joins a child that became small with the one after or before it.
