@@ -157,9 +157,7 @@ public final class EtcdServer: @unchecked Sendable {
         if let grpc { calls.append(grpc) }
         let endpoints = HTTPEndpoints(
           member: member, services: config.enableGateway ? services : nil)
-        return ServerListeners.Front(
-          loop: member.loop, endpoints: endpoints, grpc: grpc,
-          raft: { peers.handle($0) })
+        return ServerListeners.Front(loop: member.loop, endpoints: endpoints, grpc: grpc)
       })
     return Running(
       shared: shared, peers: peers, members: members, router: router, calls: calls,

@@ -31,8 +31,6 @@ final class ServerListeners: @unchecked Sendable {
     let endpoints: HTTPEndpoints
     /// `nil` on the peers' loop, which is raft's: calls go to a client loop.
     let grpc: GRPCServer?
-    /// Whether a request is the raft transport's, and then served.
-    let raft: @Sendable (HTTPExchange) -> Bool
   }
 
   /// Files and connections that the member needs for itself.
@@ -204,10 +202,7 @@ final class ServerListeners: @unchecked Sendable {
     case .client: clientHTTP.serve(connection, initial: initial, handler: front.endpoints.client)
     case .metrics:
       clientHTTP.serve(connection, initial: initial, handler: front.endpoints.metricsOnly)
-    case .peer:
-      peerHTTP.serve(connection, initial: initial) { exchange in
-        if !front.raft(exchange) { front.endpoints.peer(exchange) }
-      }
+    case .peer: peerHTTP.serve(connection, initial: initial, handler: front.endpoints.peer)
     }
   }
 

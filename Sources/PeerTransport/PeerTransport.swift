@@ -227,15 +227,23 @@ public final class PeerTransport: @unchecked Sendable {
 
   // MARK: requests
 
-  /// Answers a request of the peer protocol. On the loop, which must be the exchange's too.
-  /// - Returns: `false`, and nothing was done, when the path is another.
-  public func handle(_ exchange: HTTPExchange) -> Bool {
-    loop.preconditionCurrent()
-    guard stopped else { return handler.handle(exchange) }
-    let path = exchange.request.path
-    guard path == "/raft" || path.hasPrefix("/raft/") else { return false }
-    exchange.respond(status: 503, body: "stopped\n")
-    return true
+  /// Adds the routes of the peer protocol. Their requests must come on the transport's loop.
+  /// - Source: etcd `rafthttp.transport.Handler`.
+  public func register(in router: inout HTTPRouter) {
+    func serve(
+      _ pattern: String,
+      _ answer: @escaping @Sendable (PeerRequestHandler, HTTPExchange, String) -> Void
+    ) {
+      router.add(nil, pattern) { [self] exchange, path in
+        loop.preconditionCurrent()
+        if stopped { return exchange.respond(status: 503, body: "stopped\n") }
+        answer(handler, exchange, path)
+      }
+    }
+    serve("/raft") { handler, exchange, _ in handler.pipeline(exchange) }
+    serve("/raft/snapshot") { handler, exchange, _ in handler.snapshot(exchange) }
+    serve("/raft/probing") { handler, exchange, _ in handler.probe(exchange) }
+    serve("/raft/stream/") { handler, exchange, path in handler.stream(exchange, path) }
   }
 
   /// A member of the cluster. On the loop.

@@ -130,12 +130,12 @@ struct InteropTests {
     let seen = Mutex<(cluster: String, from: String, to: String, version: String)?>(nil)
     front.handler.withLock {
       $0 = { exchange in
+        defer { exchange.respond(status: 404, body: "404 page not found\n") }
         let headers = exchange.request.headers
         guard let to = headers["X-Raft-To"], let from = headers["X-Server-From"],
           let cluster = headers["X-Etcd-Cluster-ID"], let version = headers["X-Server-Version"]
-        else { return false }
+        else { return }
         seen.withLock { $0 = (cluster, from, to, version) }
-        return false
       }
     }
     let official = try await OfficialMember(path, others: ["swift=\(front.url)"])

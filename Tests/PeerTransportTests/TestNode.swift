@@ -56,7 +56,9 @@ final class TestNode: PeerTransportDelegate {
     change(&configuration)
     let transport = PeerTransport(configuration: configuration, loop: front.loop, delegate: self)
     made.withLock { $0 = transport }
-    front.handler.withLock { $0 = { transport.handle($0) } }
+    var router = HTTPRouter()
+    transport.register(in: &router)
+    front.handler.withLock { [router] in $0 = { router.handle($0) } }
   }
 
   private func log(_ line: Bytes) { state.withLock { $0.logs.append(line.string) } }
@@ -216,7 +218,7 @@ func waitForStreams(_ nodes: [TestNode]) async throws {
 /// A listener on a loop of its own; its requests go to whoever is set as handler.
 final class Front: Sendable {
   let loop: EventLoop
-  let handler = Mutex<(@Sendable (HTTPExchange) -> Bool)?>(nil)
+  let handler = Mutex<(@Sendable (HTTPExchange) -> Void)?>(nil)
   private let connections = Mutex<[Connection]>([])
   private let bound = Mutex(0)
 
@@ -239,10 +241,8 @@ final class Front: Sendable {
             guard let self else { return connection.abort() }
             connections.withLock { $0.append(connection) }
             _ = HTTP1ServerConnection(channel: connection, limits: limits) { [weak self] exchange in
-              let handler = self?.handler.withLock { $0 }
-              if handler?(exchange) != true {
-                exchange.respond(status: 404, body: "404 page not found\n")
-              }
+              if let handler = self?.handler.withLock({ $0 }) { return handler(exchange) }
+              exchange.respond(status: 404, body: "404 page not found\n")
             }
             connection.start()
           }

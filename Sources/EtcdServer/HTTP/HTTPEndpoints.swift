@@ -41,6 +41,7 @@ final class HTTPEndpoints: Sendable {
     clientRoutes = client
 
     var peer = HTTPRouter()
+    member.shared.peers.register(in: &peer)
     peer.add(nil, "/version", version)
     MemberEndpoints(member: member).register(in: &peer)
     LeaseEndpoints(member: member).register(in: &peer)
@@ -82,7 +83,7 @@ final class HTTPEndpoints: Sendable {
   /// Serves a request of a metrics listener.
   func metricsOnly(_ exchange: HTTPExchange) { metricsRoutes.handle(exchange) }
 
-  /// Serves a request of a peer listener that is not the raft transport's.
+  /// Serves a request of a peer listener.
   func peer(_ exchange: HTTPExchange) { peerRoutes.handle(exchange) }
 
   private static func version(_ exchange: HTTPExchange, _ member: RunningMember) {

@@ -112,8 +112,8 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
     }
   }
 
-  /// Serves a request of a peer, on the peers' loop. - Returns: false when it is not one.
-  func handle(_ exchange: HTTPExchange) -> Bool { transport.handle(exchange) }
+  /// Adds the routes of raft; their requests must come on the peers' loop.
+  func register(in router: inout HTTPRouter) { transport.register(in: &router) }
 
   /// Nanoseconds on the loops' clock since when a member is connected; `nil` when it is not. Any thread.
   func activeSince(_ id: MemberID) -> UInt64? { transport.activeSince(id) }

@@ -26,25 +26,6 @@ final class PeerRequestHandler {
       bytesMax: context.configuration.postedBytes, grace: context.configuration.postedGrace)
   }
 
-  /// Returns `false` when the path is none of the protocol's.
-  func handle(_ exchange: HTTPExchange) -> Bool {
-    let path = exchange.request.path
-    guard path == "/raft" || path.hasPrefix("/raft/") else { return false }
-    switch path {
-    case "/raft": pipeline(exchange)
-    case "/raft/snapshot": snapshot(exchange)
-    case "/raft/probing": probe(exchange)
-    case "/raft/stream": redirectToStream(exchange)
-    default:
-      if path.hasPrefix("/raft/stream/") {
-        stream(exchange, path)
-      } else {
-        refuse(exchange, 404, "404 page not found")
-      }
-    }
-    return true
-  }
-
   // MARK: answers
 
   /// Plain text with a line end, as Go's `http.Error`.
@@ -72,22 +53,10 @@ final class PeerRequestHandler {
     return false
   }
 
-  private func probe(_ exchange: HTTPExchange) {
+  func probe(_ exchange: HTTPExchange) {
     exchange.respond(
       status: 200, headers: ["Content-Type": "text/plain; charset=utf-8"],
       body: ProbeAnswer.body(WallClock.nanoseconds))
-  }
-
-  private func redirectToStream(_ exchange: HTTPExchange) {
-    let query = exchange.request.query
-    let target = "/raft/stream/" + (query.isEmpty ? "" : "?\(query)")
-    var headers: HTTPHeaders = ["Location": target]
-    let isRead = ["GET", "HEAD"].contains(exchange.request.method)
-    if isRead { headers.set("Content-Type", "text/html; charset=utf-8") }
-    // The query is left out of the text, so that nothing of the request is shown as HTML.
-    exchange.respond(
-      status: 301, headers: headers,
-      body: isRead ? "<a href=\"/raft/stream/\">Moved Permanently</a>.\n\n" : Bytes())
   }
 
   // MARK: checks
@@ -175,7 +144,7 @@ final class PeerRequestHandler {
 
   // MARK: streams
 
-  private func stream(_ exchange: HTTPExchange, _ path: String) {
+  func stream(_ exchange: HTTPExchange, _ path: String) {
     guard requireMethod(exchange, "GET") else { return }
     var headers = clusterHeaders
     headers.add("X-Server-Version", context.configuration.serverVersion)
@@ -233,7 +202,7 @@ final class PeerRequestHandler {
 
   // MARK: pipeline
 
-  private func pipeline(_ exchange: HTTPExchange) {
+  func pipeline(_ exchange: HTTPExchange) {
     guard requireMethod(exchange, "POST") else { return }
     guard isCompatible(exchange, clusterHeaders) else { return }
     let from = noteSender(exchange)
@@ -310,7 +279,7 @@ final class PeerRequestHandler {
 
   // MARK: snapshots
 
-  private func snapshot(_ exchange: HTTPExchange) {
+  func snapshot(_ exchange: HTTPExchange) {
     guard requireMethod(exchange, "POST") else { return countUnknownSnapshot() }
     guard isCompatible(exchange, clusterHeaders) else { return countUnknownSnapshot() }
     let from = noteSender(exchange)
