@@ -53,6 +53,8 @@ import Testing
       options.mutant = mutant
       // Raft traps when a follower's log lost what it acknowledged, which would end the tests.
       if mutant == .acknowledgesEarly || mutant == .ignoresSync { options.members = 1 }
+      // Seen by who reads from a compacted revision on, at a member that has started since.
+      if mutant == .losesLoneTombstones { (options.watchers, options.faultTicks) = (12, 500) }
       if !run(options).problems.isEmpty {
         print("\(mutant) found with seed \(seed)")
         options.mutant = nil

@@ -33,6 +33,7 @@ extension Cluster {
       let known = member.core.membership.members.keys
       nodes[id]!.peers = Set(known.isEmpty ? ids : Array(known)).subtracting([id])
       waiting[id] = [:]
+      watchWorld.faults.restarted[id] = member.core.status.revision
       queue.add(.tick(id, life: node.life), at: now + random.below(node.tickUnits) + 1)
       wake(id)
     } catch { stopped(id, error) }

@@ -128,6 +128,7 @@ extension Cluster {
         post(.receive([message]), to: message.receiver)
         post(.snapshotSent(message.receiver, failed: false), to: message.sender)
         counters.snapshotsInstalled += 1
+        watchWorld.faults.repeats.formUnion(watchers(of: message.receiver))
         return
       }
       try piece.withUnsafeBytes { (memory) throws(FileError) in

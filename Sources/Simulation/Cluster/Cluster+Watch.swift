@@ -13,27 +13,71 @@ struct WatchWorld {
     let key: String
     /// `nil` = deleted.
     let value: Bytes?
-    var description: String { "\(key)=\(value?.string ?? "deleted")" }
+    /// Whether it says that the key was not there.
+    let isCreation: Bool
+    var description: String {
+      "\(key)=\(value?.string ?? "deleted")\(isCreation ? ", new" : "")"
+    }
+
+    init(_ event: Mvccpb.Event) {
+      let pair = event.kv ?? .init()
+      key = pair.key.string
+      value = event.type == .delete ? nil : pair.value
+      isCreation = value != nil && pair.version == 1 && pair.createRevision == pair.modRevision
+    }
+  }
+
+  /// What an event said that was there before.
+  struct Previous {
+    let revision: Int64
+    let key: String
+    let value: Bytes?
+    /// Whether it may be gone: compacted.
+    let isExcused: Bool
   }
 
   /// One client: it watches all keys or one, at a member, and goes to another one when it likes.
   struct Client {
     let key: String?
+    /// What it does not want to hear of.
+    var filters: [Etcdserverpb.WatchCreateRequest.FilterType] = []
     /// First revision that it has not seen; 0 = it has not begun.
     var next: Int64 = 0
     var connection: Connection?
     /// What it was told, by revision.
     var seen: [Int64: [Event]] = [:]
-    /// First revisions of runs without a gap.
-    var begins: [Int64] = []
+    /// First revision that it had to see; 0 = it has not begun.
+    var first: Int64 = 0
+    /// What it could not see: compacted before it came.
+    var gaps: [Range<Int64>] = []
+    /// The last events that it was sent, with their response.
+    var heard: Etcdserverpb.WatchResponse?
+    /// What it was told of what was there before, where it asked for that.
+    var previous: [Previous] = []
     /// Whether it reads nothing for a while.
     var isStalled = false
+
+    /// It has seen everything before a revision that it could see.
+    mutating func begin(at revision: Int64) {
+      if next == 0 { first = revision }
+      if next > 0, next < revision { gaps.append(next..<revision) }
+      first = min(first, revision)
+      next = revision
+    }
+
+    /// Every second one watches all keys; of the others some want no puts, and some no deletions.
+    init(number: Int, keys: [String]) {
+      key = number % 2 == 0 ? nil : keys[number % keys.count]
+      if number % 6 == 3 { filters = [.noput] }
+      if number % 6 == 5 { filters = [.nodelete] }
+    }
   }
 
   struct Connection {
     let member: MemberID
     let stream: WatchStreamID
     var isCreated = false
+    let asksPrevious: Bool
     /// Bytes that the client has not read.
     var queued = 0
     /// Whether the hub waits to hear of room.
@@ -46,15 +90,9 @@ struct WatchWorld {
   var found: [MemberID: HistoryScan.Result] = [:]
   /// What each revision changed, as the first who saw all of it was told.
   var changes: [Int64: [Event]] = [:]
+  var faults = WatchFaults()
 }
 
-/// Checks:
-/// 1. Who watches all keys is told of every revision once, in order, whichever member it goes to, but for
-///    what was compacted when it came; who watches one is told of that key's changes among them.
-/// 2. A revision is never split, and all who see it see the same.
-/// 3. Nobody is cancelled for a compaction that took nothing of what it was to see.
-/// 4. Progress never overtakes events.
-/// 5. When all is well again, everybody has seen everything.
 extension Cluster {
   // MARK: Clients
 
@@ -68,6 +106,7 @@ extension Cluster {
     if faultsAllowed, chance(oneIn: 4) { watchWorld.clients[number].isStalled.toggle() }
     if !faultsAllowed { watchWorld.clients[number].isStalled = false }
     if chance(oneIn: 5) {
+      if options.mutant == .hastensProgress { hastenProgress(number, connection) }
       watch(at: connection.member) { $0.requestProgress(on: connection.stream, &$1) }
     }
     read(number)
@@ -76,17 +115,25 @@ extension Cluster {
   private func connect(_ number: Int) {
     let id = ids[random.below(ids.count)]
     guard let member = nodes[id]!.member, !member.core.status.isLearner else { return }
+    // Somebody who knows nothing reads all history that there is. The store begins empty, with revision 1.
+    let oldest = member.core.status.compactRevision
+    if faultsAllowed, oldest > 1, chance(oneIn: 2) { watchWorld.clients[number].begin(at: oldest) }
     let client = watchWorld.clients[number]
     let stream = member.hub.open()
-    watchWorld.clients[number].connection = WatchWorld.Connection(member: id, stream: stream)
     var request = Etcdserverpb.WatchCreateRequest(
-      startRevision: client.next, prevKv: chance(oneIn: 2))
+      startRevision: client.next, filters: client.filters, prevKv: chance(oneIn: 2))
+    watchWorld.clients[number].connection = WatchWorld.Connection(
+      member: id, stream: stream, asksPrevious: request.prevKv)
     if let key = client.key { request.key = Bytes(key) } else { request.rangeEnd = Bytes([0]) }
     let revision = member.core.status.revision
+    if options.mutant == .lowersFutureWatches {
+      request.startRevision = min(request.startRevision, revision + 1)
+    }
+    if options.mutant == .forgetsFilters { request.filters = [] }
     watch(at: id) { $0.create(request, on: stream, now: revision, &$1) }
   }
 
-  private func disconnect(_ number: Int) {
+  func disconnect(_ number: Int) {
     guard let connection = watchWorld.clients[number].connection else { return }
     watchWorld.clients[number].connection = nil
     guard let member = nodes[connection.member]!.member else { return }
@@ -98,10 +145,12 @@ extension Cluster {
   func loseWatchers(of id: MemberID) {
     watchWorld.scans[id] = nil
     watchWorld.found[id] = nil
-    for number in watchWorld.clients.indices
-    where watchWorld.clients[number].connection?.member == id {
-      watchWorld.clients[number].connection = nil
-    }
+    for number in watchers(of: id) { watchWorld.clients[number].connection = nil }
+  }
+
+  /// Clients that are connected to a member.
+  func watchers(of id: MemberID) -> [Int] {
+    watchWorld.clients.indices.filter { watchWorld.clients[$0].connection?.member == id }
   }
 
   /// The client reads what waits on its stream.
@@ -131,10 +180,7 @@ extension Cluster {
       out = WatchOutput()
       guard !messages.isEmpty else { break }
       for message in messages { receive(message, from: id) }
-      for number in watchWorld.clients.indices
-      where watchWorld.clients[number].connection?.member == id {
-        noteRoom(number, &member.hub, &out)
-      }
+      for number in watchers(of: id) { noteRoom(number, &member.hub, &out) }
     }
     if let problem = member.hub.checkInvariants() {
       problems.append("the watchers of \(name(id)): \(problem)")
@@ -160,135 +206,5 @@ extension Cluster {
   func scanned(_ id: MemberID) {
     guard let found = watchWorld.found.removeValue(forKey: id) else { return }
     watch(at: id) { $0.scanned(found, &$1) }
-  }
-
-  // MARK: Checks
-
-  private func receive(_ message: WatchMessage, from id: MemberID) {
-    guard
-      let number = watchWorld.clients.firstIndex(where: {
-        $0.connection?.member == id && $0.connection?.stream == message.stream
-      })
-    else { return }
-    if options.mutant == .losesWatchMessages, chance(oneIn: 40) { return }
-    let (head, events) = message.encoded(header: .init(revision: message.revision))
-    let response: Etcdserverpb.WatchResponse
-    do throws(ProtobufError) {
-      response = try .decode(Bytes(Array(head) + Array(events)))
-    } catch { return problems.append("a watcher was sent a malformed response: \(error)") }
-    watchWorld.clients[number].connection?.queued += head.count + events.count
-    note(UInt64(bitPattern: message.revision) ^ UInt64(response.events.count))
-    let revision = response.header?.revision ?? 0
-    trace("watcher \(number) at \(name(id)) from \(watchWorld.clients[number].next): \(response)")
-    if response.created {
-      watchWorld.clients[number].connection?.isCreated = true
-      if watchWorld.clients[number].next == 0 {
-        watchWorld.clients[number].next = revision + 1
-        watchWorld.clients[number].begins = [revision + 1]
-      }
-    } else if response.canceled {
-      cancelled(number, response)
-    } else if response.events.isEmpty {
-      checkProgress(number, to: revision)
-    } else {
-      take(response.events, number, from: id)
-      watchWorld.clients[number].next = revision + 1
-    }
-  }
-
-  private func cancelled(_ number: Int, _ response: Etcdserverpb.WatchResponse) {
-    let client = watchWorld.clients[number]
-    let compacted = response.compactRevision
-    guard client.next < compacted else {
-      problems.append("watcher \(number) was cancelled at \(client.next) for \(response)")
-      return
-    }
-    counters.watchesCompacted += 1
-    watchWorld.clients[number].next = compacted
-    watchWorld.clients[number].begins.append(compacted)
-    disconnect(number)
-  }
-
-  private func checkProgress(_ number: Int, to revision: Int64) {
-    let client = watchWorld.clients[number]
-    if client.key == nil, revision >= client.next {
-      problems.append(
-        "watcher \(number) of all keys hears of progress to \(revision) and has seen \(client.next - 1)"
-      )
-    }
-    watchWorld.clients[number].next = max(client.next, revision + 1)
-  }
-
-  private func take(_ events: [Mvccpb.Event], _ number: Int, from id: MemberID) {
-    counters.watchEvents += events.count
-    let client = watchWorld.clients[number]
-    var found: [Int64: [WatchWorld.Event]] = [:]
-    var last = client.next - 1
-    for event in events {
-      let pair = event.kv ?? .init()
-      if pair.modRevision < last || pair.modRevision < client.next {
-        problems.append("watcher \(number) at \(name(id)) saw \(pair.modRevision) after \(last)")
-      }
-      if client.key == nil, pair.modRevision > last + 1 {
-        problems.append("watcher \(number) at \(name(id)) saw \(pair.modRevision) after \(last)")
-      }
-      last = pair.modRevision
-      found[pair.modRevision, default: []].append(
-        WatchWorld.Event(key: pair.key.string, value: event.type == .delete ? nil : pair.value))
-    }
-    for (revision, changes) in found.sorted(by: { $0.key < $1.key }) {
-      watchWorld.clients[number].seen[revision] = changes
-      guard client.key == nil else { continue }
-      if let known = watchWorld.changes[revision], known != changes {
-        problems.append("revision \(revision) is \(known), and at \(name(id)) \(changes)")
-      }
-      watchWorld.changes[revision] = changes
-    }
-  }
-
-  /// Whether everybody has seen everything.
-  private func haveSeenAll(_ revision: Int64) -> Bool {
-    watchWorld.clients.allSatisfy { client in
-      client.connection?.isCreated == true && client.next > revision
-        || client.key != nil && client.connection?.isCreated == true
-          && nodes[client.connection!.member]?.member?.hub.behind == 0
-          && nodes[client.connection!.member]?.member?.hub.revision ?? 0 >= revision
-    }
-  }
-
-  func checkWatchers() {
-    let revision = ids.compactMap { nodes[$0]!.member?.core.status.revision }.max() ?? 0
-    work(until: now + options.healTicks * Self.tickUnits) { self.haveSeenAll(revision) }
-    guard problems.isEmpty else { return }
-    guard haveSeenAll(revision) else {
-      let late = watchWorld.clients.map { "\($0.key ?? "all"): \($0.next)" }
-      problems.append("not all watchers have seen revision \(revision): \(late)")
-      return
-    }
-    for (number, client) in watchWorld.clients.enumerated() {
-      guard let key = client.key else { continue }
-      // Of what lies before its first revision, or was compacted when it came, it need not know.
-      for (at, changes) in watchWorld.changes.sorted(by: { $0.key < $1.key }) {
-        let wanted = changes.filter { $0.key == key }
-        let told = client.seen[at] ?? []
-        guard told != wanted else { continue }
-        let isExcused = told.isEmpty && client.mayHaveMissed(at)
-        if !isExcused {
-          problems.append("watcher \(number) of \(key) was told \(told) of \(at), not \(wanted)")
-        }
-      }
-    }
-  }
-}
-
-extension WatchWorld.Client {
-  /// Whether a revision lies where the client was not watching: before it began, or before where it began
-  /// anew and behind what it had seen by then.
-  fileprivate func mayHaveMissed(_ revision: Int64) -> Bool {
-    guard let first = begins.first, revision >= first else { return true }
-    return begins.dropFirst().contains { begin in
-      let before = seen.keys.filter { $0 < begin }.max() ?? first - 1
-      return revision < begin && revision > before
-    }
   }
 }

@@ -107,8 +107,7 @@ public final class Cluster {
       queue.add(.lease(holder: holder), at: random.below(5000))
     }
     for client in 0..<options.watchers {
-      watchWorld.clients.append(
-        WatchWorld.Client(key: client % 2 == 0 ? nil : keys[client % keys.count]))
+      watchWorld.clients.append(WatchWorld.Client(number: client, keys: keys))
       queue.add(.watch(client: client), at: random.below(5000))
     }
     if options.auth { queue.add(.authStep, at: random.below(50 * Self.tickUnits)) }

@@ -20,6 +20,33 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     case readsUnchecked
     /// Now and then a message to a watcher is lost.
     case losesWatchMessages
+    /// A deletion exactly at the compacted revision is not told.
+    /// - Source: etcd issue 18089.
+    case losesCompactedDeletions
+    /// A deletion of whose key nothing else is left is not told after a restart.
+    /// - Source: etcd issue 19179.
+    case losesLoneTombstones
+    /// After a snapshot watchers hear again what they were told before it.
+    /// - Source: etcd issue 15271.
+    case repeatsAfterInstall
+    /// Who watches from a revision that is still to come hears of earlier ones.
+    /// - Source: etcd issue 20221.
+    case lowersFutureWatches
+    /// Progress is told at once, before the events that it speaks of.
+    /// - Source: etcd issue 15220.
+    case hastensProgress
+    /// Who is behind a compaction goes on at its revision instead of being cancelled.
+    /// - Source: etcd issue 17529.
+    case skipsCompacted
+    /// The events of another message come once more in front of those of the next.
+    /// - Source: etcd issue 17247.
+    case sharesEventBuffers
+    /// The pair that was there before is the one of now.
+    case mistakesPrevious
+    /// Every put looks like the first of its key.
+    case mistakesCreation
+    /// Events come although the watcher filters them.
+    case forgetsFilters
   }
 
   public var seed: UInt64

@@ -6,7 +6,7 @@ import Bytes
 /// Guarantees:
 /// 1. Between a number's place and the place that its key hashes to, no place is empty (linear probing; removal
 ///    moves back what it would cut off).
-/// 2. At least a quarter of the places is empty.
+/// 2. At least a fifth of the places is empty.
 struct KeyTable: Sendable {
   private var places: ContiguousArray<Int32> = []
   private(set) var count = 0
@@ -34,7 +34,7 @@ struct KeyTable: Sendable {
 
   /// Adds a number, whose key must not be there.
   mutating func insert(_ number: Int32, _ key: Bytes, _ keyOf: (Int32) -> Bytes) {
-    if (count + 1) * 4 > places.count * 3 {
+    if (count + 1) * 5 > places.count * 4 {
       let old = places
       places = ContiguousArray(
         repeating: Self.empty, count: Swift.max(old.count * 2, Self.placesAtFirst))

@@ -26,13 +26,11 @@ extension WatchHub {
   private mutating func losePlace(_ known: Int64, _ out: inout WatchOutput) {
     recent = []
     recentBytes = 0
-    for stream in streams.values {
-      for id in stream.watchers.values {
-        guard let watcher = self[id], watcher.phase == .synced, watcher.next <= revision else {
-          continue
-        }
-        fallBehind(id, next: Swift.max(watcher.next, known + 1))
-      }
+    for id in watcherIDs {
+      guard let watcher = self[id], watcher.phase == .synced, watcher.next <= revision,
+        streams[watcher.stream] != nil
+      else { continue }
+      fallBehind(id, next: Swift.max(watcher.next, known + 1))
     }
     scanIfNeeded(&out)
   }

@@ -66,7 +66,8 @@ public struct WatchHub: Sendable {
   }
 
   struct Stream: Sendable {
-    var watchers: [Int64: WatcherID] = [:]
+    /// Their places, by the names that the client has for them: half as large as their own names would be.
+    var watchers: [Int64: UInt32] = [:]
     /// The next automatic name.
     var nextID: Int64 = 0
     /// Bytes that were sent and have not left, as far as known.
@@ -105,8 +106,8 @@ public struct WatchHub: Sendable {
   var recentBytes = 0
   /// Streams that were promised a word about progress.
   var owing: Set<WatchStreamID> = []
-  /// Watchers of streams that were closed, to be forgotten.
-  private var leaving: [WatcherID] = []
+  /// Places of watchers of streams that were closed, to be forgotten.
+  private var leaving: [UInt32] = []
 
   /// - Parameter seed: unknown to clients (`WatcherIndex`).
   public init(limits: Limits, seed: UInt64) {
@@ -126,13 +127,27 @@ public struct WatchHub: Sendable {
 
   subscript(_ id: WatcherID) -> Watcher? {
     get {
-      let place = Int(truncatingIfNeeded: id.rawValue & 0xffff_ffff)
+      let place = Int(id.place)
       guard place < places.count, let found = places[place],
         UInt64(found.serial) == id.rawValue >> 32
       else { return nil }
       return found
     }
-    set { places[Int(truncatingIfNeeded: id.rawValue & 0xffff_ffff)] = newValue }
+    set { places[Int(id.place)] = newValue }
+  }
+
+  /// The name of who has a place.
+  func id(at place: UInt32) -> WatcherID? {
+    places[Int(place)].map { Self.id(at: place, serial: $0.serial) }
+  }
+
+  private static func id(at place: UInt32, serial: UInt32) -> WatcherID {
+    WatcherID(UInt64(serial) << 32 | UInt64(place))
+  }
+
+  /// Whoever has a place, in the order of places.
+  var watcherIDs: [WatcherID] {
+    places.indices.compactMap { id(at: UInt32(truncatingIfNeeded: $0)) }
   }
 
   /// A name for a new watcher, which has its place but is not there yet.
@@ -148,7 +163,7 @@ public struct WatchHub: Sendable {
       place = UInt32(truncatingIfNeeded: places.count)
       places.append(nil)
     }
-    return WatcherID(UInt64(serial) << 32 | UInt64(place))
+    return Self.id(at: place, serial: serial)
   }
 
   /// Moves a watcher between synced and not.
@@ -184,7 +199,7 @@ public struct WatchHub: Sendable {
   /// - Returns: whether there are more.
   public mutating func forget(atMost count: Int) -> Bool {
     for _ in 0..<Swift.min(count, leaving.count) {
-      if let id = leaving.popLast() { remove(id) }
+      if let id = leaving.popLast().flatMap(id(at:)) { remove(id) }
     }
     return !leaving.isEmpty
   }
@@ -193,7 +208,7 @@ public struct WatchHub: Sendable {
     guard let watcher = self[id] else { return }
     index.remove(id, from: watcher.group)
     self[id] = nil
-    free.append(UInt32(truncatingIfNeeded: id.rawValue & 0xffff_ffff))
+    free.append(id.place)
     guard count == 0, places.count > Self.placesKept else { return }
     // A million watchers are gone: so are their places. Names that are still known somewhere find nobody.
     places = ChunkedArray()
@@ -253,7 +268,7 @@ public struct WatchHub: Sendable {
     self[id] = Watcher(
       stream: streamID, watchID: watchID, group: index.add(id, of: interval), serial: serial,
       options: WatchOptions(request), phase: .synced, next: next)
-    streams[streamID]?.watchers[watchID] = id
+    streams[streamID]?.watchers[watchID] = id.place
     out.messages.append(
       WatchMessage(stream: streamID, watchID: watchID, revision: now, content: .created))
     if next > revision + 1 { streams[streamID]?.ahead.insert(id) }
@@ -277,7 +292,7 @@ public struct WatchHub: Sendable {
   public mutating func cancel(
     _ watchID: Int64, on streamID: WatchStreamID, now: Int64, _ out: inout WatchOutput
   ) {
-    guard let id = streams[streamID]?.watchers[watchID] else { return }
+    guard let id = streams[streamID]?.watchers[watchID].flatMap(id(at:)) else { return }
     end(id)
     out.messages.append(
       WatchMessage(
@@ -298,7 +313,8 @@ public struct WatchHub: Sendable {
   /// Answers the questions about progress that can be answered now.
   mutating func payProgress(_ out: inout WatchOutput) {
     guard !owing.isEmpty else { return }
-    for id in owing {
+    // Sets have no order, and a run of the simulation must be the same again.
+    for id in owing.count > 1 ? owing.sorted() : Array(owing) {
       guard let stream = streams[id], stream.owesProgress else {
         owing.remove(id)
         continue
@@ -329,8 +345,8 @@ public struct WatchHub: Sendable {
   /// - Source: etcd `v3rpc/watch.go` sendLoop, progressTicker.
   public mutating func tellProgress(on streamID: WatchStreamID, _ out: inout WatchOutput) {
     guard let stream = streams[streamID], !stream.isFull else { return }
-    for (watchID, id) in stream.watchers {
-      guard var watcher = self[id], watcher.options.contains(.progress) else { continue }
+    for (watchID, place) in stream.watchers {
+      guard let id = id(at: place), var watcher = self[id], watcher.options.contains(.progress) else { continue }
       if watcher.isQuiet, watcher.phase == .synced, watcher.next <= revision + 1 {
         out.messages.append(
           WatchMessage(stream: streamID, watchID: watchID, revision: revision, content: .progress))
@@ -385,8 +401,8 @@ public struct WatchHub: Sendable {
     var behind = 0
     for (id, stream) in streams {
       var lag = 0
-      for (watchID, watcher) in stream.watchers {
-        guard let found = self[watcher], found.stream == id, found.watchID == watchID else {
+      for (watchID, place) in stream.watchers {
+        guard let found = places[Int(place)], found.stream == id, found.watchID == watchID else {
           return "5: watcher \(watchID) of stream \(id) has no place"
         }
         if found.phase != .synced { lag += 1 }

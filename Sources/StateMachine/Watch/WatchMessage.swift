@@ -6,9 +6,10 @@ import Protobuf
 /// Names a stream on one hub.
 ///
 /// - Shape: counts up from 1.
-public struct WatchStreamID: Hashable, Sendable {
+public struct WatchStreamID: Hashable, Comparable, Sendable {
   public let rawValue: UInt64
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  public static func < (a: WatchStreamID, b: WatchStreamID) -> Bool { a.rawValue < b.rawValue }
 }
 
 /// A response on a stream.

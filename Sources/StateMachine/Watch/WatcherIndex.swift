@@ -8,6 +8,7 @@ import MVCC
 public struct WatcherID: Hashable, Comparable, Sendable {
   public let rawValue: UInt64
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  var place: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
   /// Names no watcher: those begin with 1.
   static let nobody = WatcherID(0)
   public static func < (a: WatcherID, b: WatcherID) -> Bool { a.rawValue < b.rawValue }
