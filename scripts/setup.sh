@@ -140,12 +140,19 @@ if [ "$what" = test ] && [ ! -x "$tools/etcd" ]; then
   ln -s "$binaries" "$tools"
 fi
 
-# Clients in Python that know nothing of this server; tests run them as they are.
+# Clients in Python that know nothing of this server; tests run them as they are. What they need of others differs.
 clients=.build/tools/clients
-if [ "$what" = test ] && [ ! -e "$clients/complete" ]; then
-  echo "setup: installing etcd3gw and etcd3-py from PyPI into .build/tools"
-  rm -rf "$clients"
-  python3 -m venv "$clients"
-  "$clients/bin/pip" install --quiet --disable-pip-version-check etcd3gw==2.7.0 etcd3-py==0.1.6
-  touch "$clients/complete"
-fi
+install_clients() {
+  place=$clients/$1
+  shift
+  if [ "$what" = test ] && [ ! -e "$place/complete" ]; then
+    echo "setup: installing $* from PyPI into $place"
+    rm -rf "$place"
+    python3 -m venv "$place"
+    "$place/bin/pip" install --quiet --disable-pip-version-check "$@"
+    touch "$place/complete"
+  fi
+}
+install_clients gateway etcd3gw==2.7.0 etcd3-py==0.1.6
+install_clients etcd3 etcd3==0.12.0 protobuf==3.20.3
+install_clients aetcd aetcd==1.0.0 etcd-client-py==0.5.1

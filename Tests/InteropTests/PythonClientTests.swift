@@ -4,9 +4,11 @@ import Testing
 
 /// Clients in Python that speak to the JSON gateway run as they are, against Go's server and against ours.
 @Suite(.serialized) struct PythonClientTests {
-  private static let python = Binaries.packageRoot + "/.build/tools/clients/bin/python"
+  static let tools = Binaries.packageRoot + "/.build/tools/clients"
+  private static let python = tools + "/gateway/bin/python"
 
-  private func runs(_ script: String, _ last: String) throws {
+  /// Runs a script against each server.
+  static func runs(_ script: String, _ last: String, _ python: String) throws {
     let scratch = Scratch()
     let path = scratch.path + "/script.py"
     try script.write(toFile: path, atomically: false, encoding: .utf8)
@@ -14,17 +16,17 @@ import Testing
       let cluster = Cluster([binary])
       try cluster.start()
       let done = run(
-        Self.python, [path, "\(cluster.members[0].clientPort)"], timeout: 120)
+        python, [path, "\(cluster.members[0].clientPort)"], timeout: 120)
       #expect(done.status == 0 && done.output == last + "\n", "\(binary): \(done.error)")
     }
   }
 
   @Test(.enabled(if: Binaries.isThere(python))) func etcd3gwRuns() throws {
-    try runs(Self.etcd3gw, "etcd3gw is content")
+    try Self.runs(Self.etcd3gw, "etcd3gw is content", Self.python)
   }
 
   @Test(.enabled(if: Binaries.isThere(python))) func etcd3pyRuns() throws {
-    try runs(Self.etcd3py, "etcd3-py is content")
+    try Self.runs(Self.etcd3py, "etcd3-py is content", Self.python)
   }
 
   private static let etcd3gw = #"""
