@@ -237,7 +237,7 @@ extension EtcdCtl {
     loop.execute {
       var request = HTTPClientRequest("GET", target, "/metrics")
       request.headers.add("Connection", "close")
-      let client = HTTPClient(loop: loop)
+      let client = HTTPClient(loop: loop, dial: HTTPClient.dial(.plain))
       client.send(request, limit: metricsBytesMax) { result in
         switch result {
         case .success(let response):

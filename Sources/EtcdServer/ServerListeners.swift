@@ -69,7 +69,7 @@ final class ServerListeners: @unchecked Sendable {
 
   /// Binds every URL.
   /// - Throws: `StartError` for the first that cannot be bound.
-  func bind() throws(StartError) {
+  func bind(_ policies: ServerPolicies) throws(StartError) {
     try reserveDescriptors()
     if config.listenClientHTTPURLs.isEmpty {
       logger.warn(
@@ -80,14 +80,14 @@ final class ServerListeners: @unchecked Sendable {
     }
     logger.info(
       "configuring peer listeners", [LogField("listen-peer-urls", list(config.listenPeerURLs))])
-    for url in config.listenPeerURLs { try bind(url, .peer, .all) }
+    for url in config.listenPeerURLs { try bind(url, .peer, .all, policies.peers) }
     logger.info(
       "configuring client listeners",
       [LogField("listen-client-urls", list(config.listenClientURLs))])
     let shared: Traffic = config.listenClientHTTPURLs.isEmpty ? .all : .grpc
-    for url in config.listenClientURLs { try bind(url, .client, shared) }
-    for url in config.listenClientHTTPURLs { try bind(url, .client, .http) }
-    for url in config.listenMetricsURLs { try bind(url, .metrics, .http) }
+    for url in config.listenClientURLs { try bind(url, .client, shared, policies.clients) }
+    for url in config.listenClientHTTPURLs { try bind(url, .client, .http, policies.clients) }
+    for url in config.listenMetricsURLs { try bind(url, .metrics, .http, policies.clients) }
   }
 
   /// Leaves clients what the member does not need for itself.
@@ -109,23 +109,22 @@ final class ServerListeners: @unchecked Sendable {
   private func list(_ urls: [ListenURL]) -> LogValue { .strings(urls.map(\.description)) }
 
   private func bind(
-    _ url: ListenURL, _ audience: Audience, _ traffic: Traffic
+    _ url: ListenURL, _ audience: Audience, _ traffic: Traffic, _ secure: ChannelPolicy
   ) throws(StartError) {
-    let endpoint: Listener.Endpoint
-    switch url.scheme {
-    case .http: endpoint = .tcp(host: url.host, port: url.port)
-    case .unix: endpoint = .unix(path: url.host)
-    case .https, .unixs:
+    if url.scheme.isTLS, case .plain = secure {
       throw StartError("cannot listen on \(url): TLS is not supported by this version yet")
     }
+    let endpoint: Listener.Endpoint =
+      url.scheme.isUnix ? .unix(path: url.host) : .tcp(host: url.host, port: url.port)
+    let policy = url.scheme.isTLS ? secure : .plain
     let loop = audience == .peer ? peerLoop : clientLoops[0]
     let targets = audience == .client ? clientLoops : [loop]
     do throws(ChannelError) {
       let admission = audience == .peer ? nil : admission
       let listener = try loop.run { [reusesPort = config.socketReusePort] () throws(ChannelError) in
         try Listener(
-          loop: loop, endpoint: endpoint, targets: targets, isPaused: true, reusesPort: reusesPort,
-          admission: admission
+          loop: loop, endpoint: endpoint, policy: policy, targets: targets, isPaused: true,
+          reusesPort: reusesPort, admission: admission
         ) { [weak self] connection in
           guard let self else { return connection.abort() }
           accepted(connection, audience, traffic)
@@ -184,7 +183,7 @@ final class ServerListeners: @unchecked Sendable {
     fronts.withLock { $0.first { $0.loop === loop } }
   }
 
-  private func accepted(_ connection: Connection, _ audience: Audience, _ traffic: Traffic) {
+  private func accepted(_ connection: any ByteChannel, _ audience: Audience, _ traffic: Traffic) {
     guard let front = front(on: connection.loop) else { return connection.abort() }
     ProtocolSniffer.begin(on: connection) { isHTTP2, initial in
       switch (isHTTP2, traffic) {
@@ -198,7 +197,7 @@ final class ServerListeners: @unchecked Sendable {
   }
 
   private func serveRequests(
-    _ connection: Connection, _ front: Front, _ audience: Audience, _ initial: Bytes
+    _ connection: any ByteChannel, _ front: Front, _ audience: Audience, _ initial: Bytes
   ) {
     switch audience {
     case .client: clientHTTP.serve(connection, initial: initial, handler: front.endpoints.client)
@@ -211,7 +210,7 @@ final class ServerListeners: @unchecked Sendable {
     }
   }
 
-  private func serveCalls(_ connection: Connection, _ front: Front, _ initial: Bytes) {
+  private func serveCalls(_ connection: any ByteChannel, _ front: Front, _ initial: Bytes) {
     if let grpc = front.grpc { return grpc.accept(connection, initial: initial) }
     guard let other = self.front(on: clientLoops[0]), let grpc = other.grpc else {
       return connection.abort()

@@ -41,12 +41,12 @@ public final class GRPCClient: Sendable {
   /// Connects and waits for the server's SETTINGS.
   /// - Parameters:
   ///   - authority: the `:authority` of calls; that of the origin when `nil`.
-  ///   - dial: opens the channel; a TLS layer comes in here.
+  ///   - dial: opens the channel, `HTTPClient.dial(_:)` of a policy.
   /// - Throws: `GRPCStatus` Unavailable.
   public static func connect(
     to origin: HTTPOrigin, loop: EventLoop,
     configuration: GRPCClientConfiguration = .init(), authority: String? = nil,
-    dial: @escaping HTTPClient.Dial = HTTPClient.plainDial
+    dial: @escaping HTTPClient.Dial
   ) async throws -> GRPCClient {
     try await withUnsafeThrowingContinuation { done in
       loop.execute {

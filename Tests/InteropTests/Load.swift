@@ -6,6 +6,7 @@ import GRPC
 import HTTP
 import Protobuf
 import Synchronization
+import TestSupport
 import Testing
 
 /// Acknowledged writes: the largest sequence number of each key.

@@ -1,6 +1,7 @@
 import Calls
 import EventLoops
 import GRPC
+import HTTP
 import Protobuf
 import Synchronization
 
@@ -157,7 +158,7 @@ final class Connections: Sendable {
       do {
         let client = try await GRPCClient.connect(
           to: target, loop: loop, configuration: configuration,
-          authority: Endpoint.authority(endpoint))
+          authority: Endpoint.authority(endpoint), dial: HTTPClient.dial(.plain))
         if let self { self.up(lane, client) } else { client.abort() }
       } catch { self?.failed(lane, (error as? GRPCStatus)?.message ?? "\(error)") }
     }
