@@ -82,7 +82,7 @@ public final class EtcdServer: @unchecked Sendable {
     let tokens = try TokenProvider(config, logger)
     for loop in loops { loop.start() }
     do {
-      let policies = ServerPolicies.plain
+      let policies = try ServerPolicies(config, logger)
       try listeners.bind(policies)
       let dialler = ExistingCluster.Dialler(loop: peerLoop, dial: policies.dial)
       lines.settings()

@@ -43,6 +43,7 @@ final class ServerListeners: @unchecked Sendable {
     let listener: Listener
     let audience: Audience
     let traffic: Traffic
+    let isSecure: Bool
 
     func start() { listener.loop.execute { [listener] in listener.start() } }
   }
@@ -87,7 +88,7 @@ final class ServerListeners: @unchecked Sendable {
     let shared: Traffic = config.listenClientHTTPURLs.isEmpty ? .all : .grpc
     for url in config.listenClientURLs { try bind(url, .client, shared, policies.clients) }
     for url in config.listenClientHTTPURLs { try bind(url, .client, .http, policies.clients) }
-    for url in config.listenMetricsURLs { try bind(url, .metrics, .http, policies.clients) }
+    for url in config.listenMetricsURLs { try bind(url, .metrics, .http, policies.metrics) }
   }
 
   /// Leaves clients what the member does not need for itself.
@@ -111,9 +112,6 @@ final class ServerListeners: @unchecked Sendable {
   private func bind(
     _ url: ListenURL, _ audience: Audience, _ traffic: Traffic, _ secure: ChannelPolicy
   ) throws(StartError) {
-    if url.scheme.isTLS, case .plain = secure {
-      throw StartError("cannot listen on \(url): TLS is not supported by this version yet")
-    }
     let endpoint: Listener.Endpoint =
       url.scheme.isUnix ? .unix(path: url.host) : .tcp(host: url.host, port: url.port)
     let policy = url.scheme.isTLS ? secure : .plain
@@ -131,7 +129,9 @@ final class ServerListeners: @unchecked Sendable {
         }
       }
       bound.withLock {
-        $0.append(Bound(listener: listener, audience: audience, traffic: traffic))
+        $0.append(
+          Bound(
+            listener: listener, audience: audience, traffic: traffic, isSecure: url.scheme.isTLS))
       }
     } catch {
       throw StartError("\(error)")
@@ -162,12 +162,14 @@ final class ServerListeners: @unchecked Sendable {
   func openForClients() {
     logger.info("ready to serve client requests")
     for item in bound.withLock({ $0 }) where item.audience == .client {
+      let fields = [
+        LogField("traffic", .string(item.traffic.rawValue)),
+        LogField("address", .string("\(item.listener.address)")),
+      ]
       logger.info(
-        "serving client traffic insecurely; this is strongly discouraged!",
-        [
-          LogField("traffic", .string(item.traffic.rawValue)),
-          LogField("address", .string("\(item.listener.address)")),
-        ])
+        item.isSecure
+          ? "serving client traffic securely"
+          : "serving client traffic insecurely; this is strongly discouraged!", fields)
       item.start()
     }
   }
