@@ -153,7 +153,9 @@ let package = Package(
       "PeerTransportTests",
       ["TestSupport", "PeerTransport", "HTTP", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"]),
     // The client, as a product: what it stands on may have no unsafe flags.
-    library("EtcdClient", ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC"]),
+    library(
+      "EtcdClient",
+      ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC", "TLS"]),
     tests(
       "EtcdClientTests",
       [
@@ -215,7 +217,8 @@ let package = Package(
       "EtcdCtlKit",
       [
         "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig",
-        "EventLoops", "HTTP", "Calls", "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit",
+        "EventLoops", "HTTP", "Calls", "GRPC", "TLS", "EtcdClient", "CommandLineTool",
+        "EtcdUtlKit",
       ]),
     .executableTarget(
       name: "etcdctl",

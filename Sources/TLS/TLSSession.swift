@@ -291,6 +291,6 @@ final class TLSSession: @unchecked Sendable {
 enum AddressName {
   /// Whether a client says that it asks for this host: a name, no address.
   static func isName(_ host: String) -> Bool {
-    !host.isEmpty && !host.hasPrefix("/") && SocketAddress(host: host, port: 0) == nil
+    !host.isEmpty && SocketAddress(host: host, port: 0) == nil
   }
 }

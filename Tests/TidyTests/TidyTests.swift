@@ -62,9 +62,9 @@ import Testing
       "EtcdConfig",
       "EventLoops",
       "HTTP",
-      "Calls", "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
+      "Calls", "GRPC", "TLS", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
     add(
-      "EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC",
+      "EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC", "TLS",
       "Synchronization"
     )
     add("Platform", "Bytes", "Glibc", "Darwin")

@@ -19,11 +19,11 @@ public final class Listener: LoopResource, @unchecked Sendable {
     /// A path; a stale socket file there is removed first.
     case unix(path: String)
 
-    /// The name to ask for, without brackets; for a unix socket its path.
+    /// The name to ask for, without brackets; for a unix socket the last part of its path.
     public var host: String {
       switch self {
       case .tcp(let host, _): host
-      case .unix(let path): path
+      case .unix(let path): path.split(separator: "/").last.map(String.init) ?? path
       }
     }
   }
