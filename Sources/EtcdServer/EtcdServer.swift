@@ -49,6 +49,8 @@ public final class EtcdServer: @unchecked Sendable {
     let compactor: Compactor?
     let corruption: CorruptionMonitor
     let downgrade: DowngradeMonitor
+    /// `nil` without TLS.
+    let certificates: CertificateKeeper?
   }
 
   public init(config: ServerConfig, logger: Logger) {
@@ -100,6 +102,7 @@ public final class EtcdServer: @unchecked Sendable {
         running.peers.start(boot.others)
         running.corruption.start()
         running.downgrade.start()
+        running.certificates?.start(on: self.peerLoop)
       }
       running.shared.host.start(
         delegate: running.router, skipTicks: skipTicks(boot), skipTicksAlone: skipTicksAlone)
@@ -169,7 +172,8 @@ public final class EtcdServer: @unchecked Sendable {
       publisher: publisher,
       compactor: config.autoCompaction.map { Compactor(member: first, mode: $0) },
       corruption: CorruptionMonitor(member: members[0]),
-      downgrade: DowngradeMonitor(member: members[0]))
+      downgrade: DowngradeMonitor(member: members[0]),
+      certificates: CertificateKeeper(policies.materials, logger, registry))
   }
 
   /// The log says so, or a peer that knows it from its own; what comes first counts.
@@ -288,6 +292,7 @@ public final class EtcdServer: @unchecked Sendable {
     peerLoop.run {
       running.corruption.stop()
       running.downgrade.stop()
+      running.certificates?.stop()
       running.peers.stop()
     }
     await listeners.peerHTTP.shutDown(grace: Self.peerGrace)
@@ -299,6 +304,7 @@ public final class EtcdServer: @unchecked Sendable {
     running.shared.passwords.stop()
     for loop in loops { loop.stop() }
     running.peers.stopWorker()
+    running.certificates?.stopWorker()
     logger.info("closed etcd server", [LogField("name", .string(config.name))])
   }
 
