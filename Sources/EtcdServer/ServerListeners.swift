@@ -44,6 +44,7 @@ final class ServerListeners: @unchecked Sendable {
     let audience: Audience
     let traffic: Traffic
     let isSecure: Bool
+    let isPlain: Bool
 
     func start() { listener.loop.execute { [listener] in listener.start() } }
   }
@@ -86,8 +87,8 @@ final class ServerListeners: @unchecked Sendable {
       "configuring client listeners",
       [LogField("listen-client-urls", list(config.listenClientURLs))])
     let shared: Traffic = config.listenClientHTTPURLs.isEmpty ? .all : .grpc
-    for url in config.listenClientURLs { try bind(url, .client, shared, policies.clients) }
-    for url in config.listenClientHTTPURLs { try bind(url, .client, .http, policies.clients) }
+    try bindClients(config.listenClientURLs, shared, policies)
+    try bindClients(config.listenClientHTTPURLs, .http, policies)
     for url in config.listenMetricsURLs { try bind(url, .metrics, .http, policies.metrics) }
   }
 
@@ -107,10 +108,30 @@ final class ServerListeners: @unchecked Sendable {
     }
   }
 
+  /// URLs of one address share a listener, that tells TLS from plain text where there are both.
+  private func bindClients(
+    _ urls: [ListenURL], _ traffic: Traffic, _ policies: ServerPolicies
+  ) throws(StartError) {
+    for (at, url) in urls.enumerated() {
+      func isSame(_ other: ListenURL) -> Bool {
+        other.port != 0 && other.host == url.host && other.port == url.port
+          && other.scheme.isUnix == url.scheme.isUnix
+      }
+      if urls[..<at].contains(where: isSame) { continue }
+      let secure = urls.first { isSame($0) && $0.scheme.isTLS }
+      guard let secure, urls.contains(where: { isSame($0) && !$0.scheme.isTLS }) else {
+        try bind(url, .client, traffic, policies.clients)
+        continue
+      }
+      try bind(secure, .client, traffic, policies.mixedClients, isPlainToo: true)
+    }
+  }
+
   private func list(_ urls: [ListenURL]) -> LogValue { .strings(urls.map(\.description)) }
 
   private func bind(
-    _ url: ListenURL, _ audience: Audience, _ traffic: Traffic, _ secure: ChannelPolicy
+    _ url: ListenURL, _ audience: Audience, _ traffic: Traffic, _ secure: ChannelPolicy,
+    isPlainToo: Bool = false
   ) throws(StartError) {
     let endpoint: Listener.Endpoint =
       url.scheme.isUnix ? .unix(path: url.host) : .tcp(host: url.host, port: url.port)
@@ -131,7 +152,8 @@ final class ServerListeners: @unchecked Sendable {
       bound.withLock {
         $0.append(
           Bound(
-            listener: listener, audience: audience, traffic: traffic, isSecure: url.scheme.isTLS))
+            listener: listener, audience: audience, traffic: traffic, isSecure: url.scheme.isTLS,
+            isPlain: isPlainToo || !url.scheme.isTLS))
       }
     } catch {
       throw StartError("\(error)")
@@ -166,10 +188,11 @@ final class ServerListeners: @unchecked Sendable {
         LogField("traffic", .string(item.traffic.rawValue)),
         LogField("address", .string("\(item.listener.address)")),
       ]
-      logger.info(
-        item.isSecure
-          ? "serving client traffic securely"
-          : "serving client traffic insecurely; this is strongly discouraged!", fields)
+      if item.isPlain {
+        logger.info(
+          "serving client traffic insecurely; this is strongly discouraged!", fields)
+      }
+      if item.isSecure { logger.info("serving client traffic securely", fields) }
       item.start()
     }
   }
@@ -188,6 +211,7 @@ final class ServerListeners: @unchecked Sendable {
   private func accepted(_ connection: any ByteChannel, _ audience: Audience, _ traffic: Traffic) {
     guard let front = front(on: connection.loop) else { return connection.abort() }
     ProtocolSniffer.begin(on: connection) { isHTTP2, initial in
+      if !connection.isSecure, Self.isTLS(initial) { return self.refuseTLS(connection, audience) }
       switch (isHTTP2, traffic) {
       case (true, .grpc), (true, .all): self.serveCalls(connection, front, initial)
       // A listener for gRPC alone has no words for anything else.
@@ -196,6 +220,27 @@ final class ServerListeners: @unchecked Sendable {
       }
     }
     connection.start()
+  }
+
+  /// Whether bytes begin a handshake of TLS.
+  private static func isTLS(_ bytes: Bytes) -> Bool {
+    bytes.count > 1 && bytes[0] == 0x16 && bytes[1] == 3
+  }
+
+  /// What Go's plain server answers to what is no request.
+  private static let plainAnswer: Bytes =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request"
+
+  /// The client gets an answer in plain text, as from Go, and says that it is none of TLS; the log says why.
+  private func refuseTLS(_ connection: any ByteChannel, _ audience: Audience) {
+    logger.warn(
+      "rejected connection on \(audience == .peer ? "peer" : "client") endpoint",
+      [
+        LogField("remote-addr", .string(connection.remoteAddress.map { "\($0)" } ?? "")),
+        LogField("error", "client sent a TLS handshake to a port without TLS"),
+      ])
+    connection.write(Self.plainAnswer)
+    connection.closeAfterFlush()
   }
 
   private func serveRequests(

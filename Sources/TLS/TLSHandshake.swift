@@ -27,6 +27,8 @@ final class TLSHandshake: ByteChannelHandler {
   /// What `http.Server` of Go says to those who speak plain HTTP.
   private static let plainAnswer: Bytes =
     "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+  /// What every handshake's first record is.
+  static let recordType: UInt8 = 0x16
   private static let notTLS = "tls: first record does not look like a TLS handshake"
 
   /// - Parameter done: called once; the channel it gets is not started.
@@ -41,10 +43,12 @@ final class TLSHandshake: ByteChannelHandler {
   }
 
   /// Call once. The channel holds this object from here on.
-  func begin() {
+  /// - Parameter initial: what was read before.
+  func begin(_ initial: Bytes = Bytes()) {
     channel.handler = self
     channel.start()
     if case .client = session.role { step() }
+    if !initial.isEmpty { channelRead(initial) }
   }
 
   /// Goes on with what has arrived.
@@ -87,12 +91,12 @@ final class TLSHandshake: ByteChannelHandler {
     let head = session.peek(5)
     guard head.count == 5 else {
       // Fewer bytes decide nothing unless the first is wrong.
-      if let first = head.first, first != 0x16 { fail(.refused(Self.notTLS)) }
+      if let first = head.first, first != Self.recordType { fail(.refused(Self.notTLS)) }
       if done != nil { channel.resumeReading() }
       return false
     }
     isLookedAt = true
-    guard head[0] != 0x16 || head[1] != 3 else { return true }
+    guard head[0] != Self.recordType || head[1] != 3 else { return true }
     let methods = ["GET /", "HEAD ", "POST ", "PUT /", "OPTIO"]
     if methods.contains(String(decoding: head, as: UTF8.self)) { channel.write(Self.plainAnswer) }
     fail(.refused(Self.notTLS))

@@ -14,6 +14,7 @@ public final class TLSLayer: ChannelLayer {
 
   public let material: TLSMaterial
   private let nameCheck: NameCheck
+  private let takesPlain: Bool
   private let onRejected: @Sendable (TLSRejection) -> Void
   private let desks = Mutex<[ObjectIdentifier: LoopConfined<HandshakeDesk>]>([:])
 
@@ -21,13 +22,16 @@ public final class TLSLayer: ChannelLayer {
   /// - Source: etcd `transport.tlsHandshakeTimeout`.
   static let handshakeTimeout = Duration.seconds(10)
 
-  /// - Parameter onRejected: told of each client that was not let in; on its loop.
+  /// - Parameters:
+  ///   - takesPlain: whether those who do not begin with TLS are let in as they are.
+  ///   - onRejected: told of each client that was not let in; on its loop.
   public init(
-    _ material: TLSMaterial, nameCheck: NameCheck = .none,
+    _ material: TLSMaterial, nameCheck: NameCheck = .none, takesPlain: Bool = false,
     onRejected: @escaping @Sendable (TLSRejection) -> Void = { _ in }
   ) {
     self.material = material
     self.nameCheck = nameCheck
+    self.takesPlain = takesPlain
     self.onRejected = onRejected
   }
 
@@ -42,6 +46,17 @@ public final class TLSLayer: ChannelLayer {
 
   public func accept(
     _ channel: any ByteChannel, _ ready: @escaping (any ByteChannel) -> Void
+  ) {
+    guard takesPlain else { return shakeHands(channel, Bytes(), ready) }
+    FirstBytes.read(from: channel, within: Self.handshakeTimeout) { initial in
+      if initial[0] == TLSHandshake.recordType { return self.shakeHands(channel, initial, ready) }
+      ready(channel)
+      channel.handler?.channelRead(initial)
+    }
+  }
+
+  private func shakeHands(
+    _ channel: any ByteChannel, _ initial: Bytes, _ ready: @escaping (any ByteChannel) -> Void
   ) {
     guard let session = try? TLSSession(material.current, .server, now: WallClock.seconds) else {
       return channel.abort()
@@ -58,7 +73,7 @@ public final class TLSLayer: ChannelLayer {
       }
     }
     place.value = desk.enter(handshake)
-    handshake.begin()
+    handshake.begin(initial)
   }
 
   /// What a handshake does not check.
@@ -100,6 +115,45 @@ public final class TLSLayer: ChannelLayer {
       done(.failure(.layer(error.description)))
     }
   }
+}
+
+/// Waits for what a client says first. Confined to its channel's loop.
+private final class FirstBytes: ByteChannelHandler {
+  private let channel: any ByteChannel
+  private var decide: ((Bytes) -> Void)?
+  private var timer: LoopTimer?
+
+  /// - Parameter decide: gets at least one byte, and the channel its next handler; not called for a client that
+  ///   is silent or leaves.
+  static func read(
+    from channel: any ByteChannel, within time: Duration, _ decide: @escaping (Bytes) -> Void
+  ) {
+    let reader = FirstBytes(channel, decide)
+    reader.timer = channel.loop.schedule(after: time) { [weak reader] in reader?.giveUp() }
+    channel.handler = reader
+    channel.start()
+  }
+
+  private init(_ channel: any ByteChannel, _ decide: @escaping (Bytes) -> Void) {
+    self.channel = channel
+    self.decide = decide
+  }
+
+  private func giveUp() {
+    decide = nil
+    channel.abort()
+  }
+
+  func channelRead(_ bytes: Bytes) {
+    guard let decide else { return }
+    self.decide = nil
+    timer?.cancel()
+    decide(bytes)
+  }
+
+  func channelReadEnded() { channel.closeAfterFlush() }
+  func channelWritable() {}
+  func channelClosed(_ error: ChannelError?) { timer?.cancel() }
 }
 
 /// A value that is known a little later than who needs it.

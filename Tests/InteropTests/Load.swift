@@ -44,7 +44,7 @@ final class Ledger: Sendable {
 func expectEqualHashes(_ members: [Member]) throws {
   let status = run(
     try #require(Binaries.ctl34 ?? Binaries.ctl35),
-    ["--endpoints", members[0].endpoint, "get", "any", "-w", "json"])
+    ["--endpoints", members[0].endpoint, "get", "any", "-w", "json"] + members[0].security.ctl)
   let revision = try #require(
     status.output.firstMatch(of: /"revision":(\d+)/).flatMap { Int($0.1) }, "\(status)")
   let hashes = Dictionary(

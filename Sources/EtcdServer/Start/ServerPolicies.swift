@@ -10,6 +10,8 @@ import TLS
 struct ServerPolicies: Sendable {
   /// Listeners for clients at secure URLs.
   let clients: ChannelPolicy
+  /// Listeners for clients at secure and plain URLs of the same address.
+  let mixedClients: ChannelPolicy
   /// Listeners for metrics at secure URLs: as for clients, and their names are checked.
   let metrics: ChannelPolicy
   /// Listeners for peers at secure URLs.
@@ -31,6 +33,8 @@ struct ServerPolicies: Sendable {
       ?? .plain
     let refusal = "rejected connection on client endpoint"
     clients = client.map { builder.listening($0, refusal, .none) } ?? .plain
+    mixedClients =
+      client.map { builder.listening($0, refusal, .none, takesPlain: true) } ?? .plain
     metrics = client.map { builder.listening($0, refusal, .fromPeers) } ?? .plain
     let unconfigured = try builder.settings(config.peerTLS)
     dial = HTTPClient.dial(
@@ -52,10 +56,11 @@ private struct PolicyBuilder {
   }
 
   func listening(
-    _ material: TLSMaterial, _ message: String, _ check: TLSLayer.NameCheck
+    _ material: TLSMaterial, _ message: String, _ check: TLSLayer.NameCheck,
+    takesPlain: Bool = false
   ) -> ChannelPolicy {
     .layered(
-      TLSLayer(material, nameCheck: check) { [logger] rejection in
+      TLSLayer(material, nameCheck: check, takesPlain: takesPlain) { [logger] rejection in
         logger.log(rejection.isQuiet ? .debug : .warn, message, rejection.fields)
       })
   }
