@@ -1,3 +1,4 @@
+import EtcdClient
 import Foundation
 import TestSupport
 import Testing
@@ -197,6 +198,63 @@ import Testing
       #expect(httpGet("\(scheme)://\(client)/version", ["-k"])?.contains("etcdserver") == true)
     }
     withExtendedLifetime(member) {}
+  }
+
+  /// The Swift client, with a certificate, without one, and with another authority.
+  @Test func theSwiftClientSpeaksTLS() async throws {
+    let authority = try TestAuthority()
+    let cluster = Cluster([Binaries.ours], security: try Self.mutual(authority))
+    try cluster.start()
+    let pair = try authority.issue("swift")
+    let known = EtcdClientConfiguration.TLS(
+      certificateFile: pair.certificate, keyFile: pair.key,
+      trustedCAFile: authority.certificate)
+    func client(
+      _ endpoint: String, _ tls: EtcdClientConfiguration.TLS?
+    ) throws -> EtcdClient {
+      try EtcdClient(
+        EtcdClientConfiguration(
+          endpoints: [endpoint], tls: tls, dialTimeout: .seconds(1), requestTimeout: .seconds(2)))
+    }
+    let endpoint = cluster.members[0].endpoint
+    // A host alone has TLS when it is configured.
+    for address in [endpoint, String(endpoint.dropFirst("https://".count))] {
+      let etcd = try client(address, known)
+      let big = Bytes(Array(repeating: UInt8(ascii: "x"), count: 1_000_000))
+      try await etcd.kv.put("big", big)
+      #expect(try await etcd.kv.get("big").kvs.first?.value == big)
+      etcd.close()
+    }
+    var nameless = known
+    (nameless.certificateFile, nameless.keyFile) = ("", "")
+    var elsewhere = known
+    elsewhere.serverName = "elsewhere"
+    for (tls, reason) in [
+      (nil, "x509: certificate signed by unknown authority"),
+      (nameless, "tls: certificate required"),
+      (elsewhere, "x509: certificate is valid for localhost, not elsewhere"),
+    ] as [(EtcdClientConfiguration.TLS?, String)] {
+      let etcd = try client(endpoint, tls)
+      do {
+        _ = try await etcd.kv.get("big")
+        Issue.record("\(reason): let in")
+      } catch { #expect("\(error)".contains(reason), "\(error)") }
+      etcd.close()
+    }
+    var broken = known
+    broken.keyFile = ""
+    #expect(throws: EtcdClientError.self) { _ = try client(endpoint, broken) }
+  }
+
+  /// A client may not make the member shake hands again and again.
+  @Test func renegotiationIsRefused() throws {
+    let cluster = Cluster([Binaries.ours], security: Self.automatic)
+    try cluster.start()
+    let words =
+      "(sleep 1; echo R; sleep 1) | openssl s_client -tls1_2 -connect 127.0.0.1:\(cluster.members[0].clientPort)"
+    let done = run("/bin/bash", ["-c", words])
+    #expect((done.output + done.error).contains("no renegotiation"), "\(done)")
+    #expect(cluster.ctl(["put", "k", "v"]).status == 0)
   }
 
   /// A user by his certificate, whom the gateway does not take.
