@@ -173,7 +173,7 @@ public final class EtcdServer: @unchecked Sendable {
       compactor: config.autoCompaction.map { Compactor(member: first, mode: $0) },
       corruption: CorruptionMonitor(member: members[0]),
       downgrade: DowngradeMonitor(member: members[0]),
-      certificates: CertificateKeeper(policies.materials, logger, registry))
+      certificates: CertificateKeeper(policies.materials, tokens, logger, registry))
   }
 
   /// The log says so, or a peer that knows it from its own; what comes first counts.

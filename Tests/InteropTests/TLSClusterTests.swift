@@ -257,6 +257,40 @@ import Testing
     #expect(cluster.ctl(["put", "k", "v"]).status == 0)
   }
 
+  /// No listener is forgotten where HTTP has a port of its own: GHSA-3wh4-j44w-pg92 in Go's.
+  @Test func aRevokedClientIsOutWhereHTTPIsSplitOff() throws {
+    let authority = try TestAuthority()
+    let security = try Self.mutual(authority)
+    let (good, revoked) = (try authority.issue("good"), try authority.issue("revoked"))
+    let ports = freePorts(3).map { "127.0.0.1:\($0)" }
+    let scratch = Scratch()
+    let peer = "https://\(ports[2])"
+    let member = try Running(
+      Binaries.ours,
+      [
+        "--data-dir", scratch.path + "/d", "--listen-client-urls", "https://\(ports[0])",
+        "--listen-client-http-urls", "https://\(ports[1])", "--advertise-client-urls",
+        "https://\(ports[0])", "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+        "--initial-cluster", "default=\(peer)", "--client-crl-file",
+        try authority.revoke([revoked]),
+      ] + security.memberFlags, [:])
+    func flags(_ pair: TestAuthority.Pair) -> [String] {
+      ["--cacert", authority.certificate, "--cert", pair.certificate, "--key", pair.key]
+    }
+    let deadline = Date().addingTimeInterval(20)
+    while httpGet("https://\(ports[1])/health", flags(good))?.contains("true") != true,
+      Date() < deadline
+    { usleep(50_000) }
+    for (pair, isIn) in [(good, true), (revoked, false)] {
+      #expect((httpGet("https://\(ports[1])/version", flags(pair)) != nil) == isIn)
+      let done = run(
+        Binaries.ourCtl,
+        ["--endpoints", ports[0], "--command-timeout=1s", "put", "k", "v"] + flags(pair))
+      #expect((done.status == 0) == isIn, "\(done)")
+    }
+    withExtendedLifetime(member) {}
+  }
+
   /// A user by his certificate, whom the gateway does not take.
   @Test(.enabled(if: Binaries.ctl35 != nil)) func aCertificateNamesItsUser() throws {
     let authority = try TestAuthority()

@@ -4,14 +4,15 @@ import Platform
 import Synchronization
 import TLS
 
-/// Looks whether the files of certificates, keys, authorities and lists of revoked certificates have changed,
-/// and how long certificates are valid. What cannot be used is told, and what was read before counts on.
+/// Looks whether the files of certificates, keys, authorities, lists of revoked certificates and keys of tokens
+/// have changed, and how long certificates are valid. What cannot be used is told, and what was read before counts on.
 ///
 /// Go etcd reads certificate and key with every handshake, authorities at the start only.
 final class CertificateKeeper: @unchecked Sendable {
   // @unchecked: `expiries` is used by the worker alone, `timer` by the loop alone; the rest is immutable.
 
   private let materials: [(use: String, material: TLSMaterial)]
+  private let tokens: JSONWebTokens?
   private let logger: Logger
   private let worker: WorkerThread
   private let isLooking = Atomic(false)
@@ -23,10 +24,11 @@ final class CertificateKeeper: @unchecked Sendable {
 
   /// - Returns: `nil` when no file has to be watched.
   init?(
-    _ materials: [(use: String, material: TLSMaterial)], _ logger: Logger,
-    _ registry: MetricsRegistry
+    _ materials: [(use: String, material: TLSMaterial)], _ tokens: TokenProvider,
+    _ logger: Logger, _ registry: MetricsRegistry
   ) {
-    guard !materials.isEmpty else { return nil }
+    if case .signed(let signed) = tokens { self.tokens = signed } else { self.tokens = nil }
+    guard !materials.isEmpty || self.tokens != nil else { return nil }
     self.materials = materials
     self.logger = logger
     worker = WorkerThread(name: "etcd-tls", isBackground: true)
@@ -66,6 +68,7 @@ final class CertificateKeeper: @unchecked Sendable {
         reload(use, material)
         tellExpiry(use, material.current)
       }
+      reloadTokens()
       isLooking.store(false, ordering: .releasing)
     }
   }
@@ -81,6 +84,17 @@ final class CertificateKeeper: @unchecked Sendable {
       logger.warn(
         "cannot use changed TLS files; those read before count on",
         [LogField("use", .string(use)), LogField("error", .error(failure))])
+    }
+  }
+
+  private func reloadTokens() {
+    switch tokens?.reload() ?? .none {
+    case .none: break
+    case .reloaded: logger.info("reloaded the keys of tokens; those of the keys before are refused")
+    case .broken(let failure):
+      logger.warn(
+        "cannot use changed keys of tokens; those read before count on",
+        [LogField("error", .error(failure))])
     }
   }
 
