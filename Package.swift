@@ -140,6 +140,9 @@ let package = Package(
     tests("EventLoopsTests", ["TestSupport", "EventLoops", "GoText", "Bytes"]),
     library("HTTP", ["Bytes", "Platform", "GoText", "EventLoops", "CZlib"]),
     tests("HTTPTests", ["TestSupport", "HTTP", "EventLoops", "Bytes"]),
+    // TLS as a layer between sockets and protocols; certificates that members make for themselves.
+    library("TLS", ["Bytes", "Platform", "GoText", "EventLoops", "COpenSSL"]),
+    tests("TLSTests", ["TestSupport", "TLS", "EventLoops", "Bytes"]),
     // Calls as services see them; gRPC over HTTP/2 is one way to bring them.
     library("Calls", ["Bytes", "Protobuf", "EventLoops"]),
     tests("CallsTests", ["TestSupport", "Calls", "Protobuf", "EventLoops", "Bytes"]),
@@ -150,7 +153,9 @@ let package = Package(
       "PeerTransportTests",
       ["TestSupport", "PeerTransport", "HTTP", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"]),
     // The client, as a product: what it stands on may have no unsafe flags.
-    library("EtcdClient", ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC"]),
+    library(
+      "EtcdClient",
+      ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC", "TLS"]),
     tests(
       "EtcdClientTests",
       [
@@ -183,7 +188,7 @@ let package = Package(
         "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC",
         "PeerTransport",
         "Auth",
-        "CCrypt", "COpenSSL",
+        "CCrypt", "COpenSSL", "TLS",
       ]),
     tests(
       "EtcdServerTests",
@@ -212,7 +217,8 @@ let package = Package(
       "EtcdCtlKit",
       [
         "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig",
-        "EventLoops", "HTTP", "Calls", "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit",
+        "EventLoops", "HTTP", "Calls", "GRPC", "TLS", "EtcdClient", "CommandLineTool",
+        "EtcdUtlKit",
       ]),
     .executableTarget(
       name: "etcdctl",

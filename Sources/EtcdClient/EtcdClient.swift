@@ -3,6 +3,7 @@ import Calls
 @_exported import EtcdAPI
 import EventLoops
 import Protobuf
+import TLS
 
 /// A client of an etcd cluster.
 ///
@@ -24,10 +25,14 @@ public final class EtcdClient: Sendable {
   private let isOwner: Bool
 
   /// Makes a client that connects and signs in with the first request.
-  /// - Throws: `badConfiguration` without endpoints, for one that has no port, and for one that needs TLS.
+  /// - Throws: `badConfiguration` without endpoints, for one that has no port, and for files of TLS
+  ///   that cannot be used.
   public init(_ configuration: EtcdClientConfiguration) throws(EtcdClientError) {
     guard !configuration.endpoints.isEmpty else { throw .badConfiguration("no endpoints") }
     for endpoint in configuration.endpoints { try Self.check(endpoint) }
+    do throws(TLSFailure) { _ = try ClientSecurity(configuration, for: .grpc) } catch {
+      throw .badConfiguration(error.description)
+    }
     self.configuration = configuration
     usage = LoopUsage()
     session = ClientSession(configuration, loop: usage.loop, usage: usage, observer: nil)
@@ -67,12 +72,10 @@ public final class EtcdClient: Sendable {
   deinit { if isOwner { close() } }
 
   private static func check(_ endpoint: String) throws(EtcdClientError) {
-    guard !Endpoint.isSecure(endpoint) else {
-      throw .badConfiguration("TLS is not supported yet: endpoint \(endpoint)")
-    }
     guard Endpoint.target(endpoint) != nil else {
       throw .badConfiguration(
-        "endpoint \(endpoint) is none of host:port, http://host:port, unix:///path")
+        "endpoint \(endpoint) is none of host:port, http://host:port, https://host:port, unix:///path"
+      )
     }
   }
 

@@ -14,9 +14,12 @@ public struct EtcdClientConfiguration: Sendable {
     }
   }
 
-  /// Members, as `host:port`, `http://host:port` or `unix:///path`. Requests go round those that can be
+  /// Members, as `host:port`, `http://host:port`, `https://host:port`, `unix:///path` or `unixs:///path`. Requests go round those that can be
   /// reached.
   public var endpoints: [String]
+  /// How members are verified; needed for none of `https://` and `unixs://`, which are verified by the system's
+  /// trusted certificates then, and without it `host:port` is plain.
+  public var tls: TLS?
   /// Who signs in; nobody when `nil` or when a part is empty.
   public var credentials: Credentials?
   /// How long an attempt to connect may take.
@@ -31,11 +34,13 @@ public struct EtcdClientConfiguration: Sendable {
 
   /// By default connections are given up after five seconds, and requests after ten.
   public init(
-    endpoints: [String], credentials: Credentials? = nil, dialTimeout: Duration = .seconds(5),
+    endpoints: [String], tls: TLS? = nil, credentials: Credentials? = nil,
+    dialTimeout: Duration = .seconds(5),
     requestTimeout: Duration? = .seconds(10), keepaliveInterval: Duration? = .seconds(30),
     keepaliveTimeout: Duration = .seconds(10)
   ) {
     self.endpoints = endpoints
+    self.tls = tls
     self.credentials = credentials
     self.dialTimeout = dialTimeout
     self.requestTimeout = requestTimeout

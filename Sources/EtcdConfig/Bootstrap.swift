@@ -31,10 +31,6 @@ extension ServerConfig {
     initialClusterProblem = nil
     do throws(EtcdURL.Failure) {
       let found = try InitialCluster.urls(text)
-      if let url = found.values.joined().sorted().first(where: \.scheme.isTLS) {
-        initialClusterProblem =
-          "--initial-cluster has \(url): TLS is not supported by this version yet"
-      }
       initialCluster = found.mapValues { $0.map(\.description).sorted() }
     } catch {
       initialClusterProblem = "error setting up initial cluster: \(error.message)"

@@ -152,6 +152,8 @@ enum FlagValue: Equatable, Sendable {
   }
   var bool: Bool { self == .bool(true) }
   var words: [String] { if case .words(let value) = self { value } else { [] } }
+  /// The words but empty ones.
+  var names: [String] { words.filter { !$0.isEmpty } }
   /// Clamped to what fits.
   var unsigned: UInt64 {
     switch self {

@@ -5,78 +5,105 @@ extension FlagTable {
 
   private static let clientTLS: [Flag] = [
     Flag(
-      "cert-file", .security, .text, "", "Path to the client server TLS cert file.", .notYet),
-    Flag("key-file", .security, .text, "", "Path to the client server TLS key file.", .notYet),
+      "cert-file", .security, .text, "", "Path to the client server TLS cert file."
+    ) { $0.server.clientTLS.certificateFile = $1.text },
+    Flag(
+      "key-file", .security, .text, "", "Path to the client server TLS key file."
+    ) { $0.server.clientTLS.keyFile = $1.text },
     Flag(
       "client-cert-file", .security, .text, "",
-      "Path to an explicit client TLS cert file for when this member is the client.", .notYet),
+      "Path to an explicit peer client TLS cert file otherwise cert file will be used when client"
+        + " auth is required."
+    ) { $0.server.clientTLS.clientCertificateFile = $1.text },
     Flag(
       "client-key-file", .security, .text, "",
-      "Path to an explicit client TLS key file for when this member is the client.", .notYet),
+      "Path to an explicit peer client TLS key file otherwise key file will be used when client"
+        + " auth is required."
+    ) { $0.server.clientTLS.clientKeyFile = $1.text },
     Flag(
-      "client-cert-auth", .security, .bool, "false", "Enable client cert authentication.",
-      .notYet),
+      "client-cert-auth", .security, .bool, "false", "Enable client cert authentication."
+    ) { $0.server.clientTLS.certificateAuth = $1.bool },
     Flag(
       "client-crl-file", .security, .text, "",
-      "Path to the client certificate revocation list file.", .notYet),
+      "Path to the client certificate revocation list file."
+    ) { $0.server.clientTLS.crlFile = $1.text },
     Flag(
-      "client-cert-allowed-hostname", .security, .text, "",
-      "Allowed TLS hostname for client cert authentication.", .notYet),
+      "client-cert-allowed-hostname", .security, .words, "",
+      "Comma-separated list of SAN hostnames for client cert authentication."
+    ) { $0.server.clientTLS.allowedHostNames = $1.names },
     Flag(
-      "trusted-ca-file", .security, .text, "",
-      "Path to the client server TLS trusted CA cert file.", .notYet),
+      "trusted-ca-file", .security, .text, "", "Path to the client server TLS trusted CA cert file."
+    ) { $0.server.clientTLS.trustedCAFile = $1.text },
     Flag(
-      "auto-tls", .security, .bool, "false", "Client TLS using generated certificates.", .notYet),
+      "auto-tls", .security, .bool, "false", "Client TLS using generated certificates."
+    ) { $0.server.clientTLS.isAutomatic = $1.bool },
   ]
 
   private static let peerTLS: [Flag] = [
     Flag(
-      "peer-cert-file", .security, .text, "", "Path to the peer server TLS cert file.", .notYet),
+      "peer-cert-file", .security, .text, "", "Path to the peer server TLS cert file."
+    ) { $0.server.peerTLS.certificateFile = $1.text },
     Flag(
-      "peer-key-file", .security, .text, "", "Path to the peer server TLS key file.", .notYet),
+      "peer-key-file", .security, .text, "", "Path to the peer server TLS key file."
+    ) { $0.server.peerTLS.keyFile = $1.text },
     Flag(
       "peer-client-cert-file", .security, .text, "",
-      "Path to an explicit peer client TLS cert file.", .notYet),
+      "Path to an explicit peer client TLS cert file otherwise peer cert file will be used when"
+        + " client auth is required."
+    ) { $0.server.peerTLS.clientCertificateFile = $1.text },
     Flag(
       "peer-client-key-file", .security, .text, "",
-      "Path to an explicit peer client TLS key file.", .notYet),
+      "Path to an explicit peer client TLS key file otherwise peer key file will be used when"
+        + " client auth is required."
+    ) { $0.server.peerTLS.clientKeyFile = $1.text },
     Flag(
-      "peer-client-cert-auth", .security, .bool, "false",
-      "Enable peer client cert authentication.", .notYet),
+      "peer-client-cert-auth", .security, .bool, "false", "Enable peer client cert authentication."
+    ) { $0.server.peerTLS.certificateAuth = $1.bool },
     Flag(
-      "peer-trusted-ca-file", .security, .text, "",
-      "Path to the peer server TLS trusted CA file.", .notYet),
+      "peer-trusted-ca-file", .security, .text, "", "Path to the peer server TLS trusted CA file."
+    ) { $0.server.peerTLS.trustedCAFile = $1.text },
     Flag(
-      "peer-cert-allowed-cn", .security, .text, "",
-      "Required CN for client certs connecting to the peer endpoint.", .notYet),
+      "peer-cert-allowed-cn", .security, .words, "",
+      "Comma-separated list of allowed CNs for inter-peer TLS authentication."
+    ) { $0.server.peerTLS.allowedCommonNames = $1.names },
     Flag(
-      "peer-cert-allowed-hostname", .security, .text, "",
-      "Allowed TLS hostname for inter peer authentication.", .notYet),
+      "peer-cert-allowed-hostname", .security, .words, "",
+      "Comma-separated list of allowed SAN hostnames for inter-peer TLS authentication."
+    ) { $0.server.peerTLS.allowedHostNames = $1.names },
     Flag(
       "peer-auto-tls", .security, .bool, "false",
       "Peer TLS using self-generated certificates if --peer-key-file and --peer-cert-file are not"
-        + " provided.", .notYet),
+        + " provided."
+    ) { $0.server.peerTLS.isAutomatic = $1.bool },
     Flag(
-      "peer-crl-file", .security, .text, "",
-      "Path to the peer certificate revocation list file.", .notYet),
+      "peer-crl-file", .security, .text, "", "Path to the peer certificate revocation list file."
+    ) { $0.server.peerTLS.crlFile = $1.text },
     Flag(
       "experimental-peer-skip-client-san-verification", .security, .bool, "false",
-      "Skip verification of SAN field in client certificate for peer connections.", .notYet),
+      "Skip verification of SAN field in client certificate for peer connections."
+    ) { $0.server.peerTLS.skipsClientNames = $1.bool },
   ]
 
   private static let commonTLS: [Flag] = [
     Flag(
       "self-signed-cert-validity", .security, .unsigned, "1",
-      "The validity period in years of generated certificates.", .notYet),
+      "The validity period of the client and peer certificates that are automatically generated by"
+        + " etcd when you specify ClientAutoTLS and PeerAutoTLS, the unit is year, and the default"
+        + " is 1."
+    ) { $0.server.selfSignedCertValidity = $1.int },
     Flag(
-      "cipher-suites", .security, .text, "",
-      "Comma-separated list of supported TLS cipher suites between client/server and peers.",
-      .notYet),
+      "cipher-suites", .security, .words, "",
+      "Comma-separated list of supported TLS cipher suites between client/server and peers (empty"
+        + " will be auto-populated)."
+    ) { $0.server.cipherSuites = $1.names },
     Flag(
-      "tls-min-version", .security, .text, "TLS1.2", "Minimum TLS version supported by etcd.",
-      .notYet),
+      "tls-min-version", .security, .text, "TLS1.2",
+      "Minimum TLS version supported by etcd. Possible values: TLS1.2, TLS1.3."
+    ) { $0.server.tlsMinVersion = $1.text },
     Flag(
-      "tls-max-version", .security, .text, "", "Maximum TLS version supported by etcd.", .notYet),
+      "tls-max-version", .security, .text, "",
+      "Maximum TLS version supported by etcd. Possible values: TLS1.2, TLS1.3 (empty: the newest)."
+    ) { $0.server.tlsMaxVersion = $1.text },
   ]
 
   private static let access: [Flag] = [

@@ -60,6 +60,18 @@ public struct ServerConfig: Sendable, Equatable {
   /// How far the v2 store is given up.
   public var v2Deprecation = V2Deprecation.notYet
 
+  // TLS.
+
+  public var clientTLS = TransportSecurity()
+  public var peerTLS = TransportSecurity()
+  /// Years that a generated certificate is valid.
+  public var selfSignedCertValidity = 1
+  /// Go's names; empty for the default.
+  public var cipherSuites: [String] = []
+  /// `TLS1.2` or `TLS1.3`; empty for the default.
+  public var tlsMinVersion = "TLS1.2"
+  public var tlsMaxVersion = ""
+
   // Sockets and process.
 
   /// Whether listeners set SO_REUSEPORT: another process may listen on the same port.

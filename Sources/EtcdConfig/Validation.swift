@@ -34,6 +34,7 @@ struct Validation {
     try validation.checkLeases()
     try validation.checkIntervals()
     try validation.checkCompaction()
+    try validation.checkTLS()
     validation.completeNames()
     validation.adviseOnSizes()
     return (validation.settings.server, validation.log, validation.settings.notices)
@@ -52,17 +53,6 @@ struct Validation {
     }
     try Self.checkHosts(settings.advertisePeer, "--initial-advertise-peer-urls")
     try Self.checkHosts(settings.advertiseClient ?? [], "--advertise-client-urls")
-    for (urls, name) in [
-      (settings.listenPeer, "--listen-peer-urls"), (settings.listenClient, "--listen-client-urls"),
-      (settings.listenClientHTTP, "--listen-client-http-urls"),
-      (settings.listenMetrics, "--listen-metrics-urls"),
-      (settings.advertisePeer, "--initial-advertise-peer-urls"),
-    ] {
-      if let url = urls.first(where: \.scheme.isTLS) {
-        throw ConfigFailure(
-          "\(name) \(GoQuote.text(url.description)): TLS is not supported by this version yet")
-      }
-    }
     settings.server.listenPeerURLs = try Self.listenURLs(settings.listenPeer)
     settings.server.listenClientURLs = try Self.listenURLs(settings.listenClient)
     settings.server.listenClientHTTPURLs = try Self.listenURLs(settings.listenClientHTTP)

@@ -230,14 +230,16 @@ extension EtcdCtl {
   private static let metricsBytesMax = 8 << 20
 
   private static func metrics(_ context: Context) -> String? {
-    guard let target = Endpoint.target(context.settings.endpoints[0]) else { return nil }
+    guard let security = try? ClientSecurity(context.settings.client, for: .http),
+      let target = security.origin(context.settings.endpoints[0])
+    else { return nil }
     let gate = Gate()
     let body = Mutex<Result<String, ClientFailure>?>(nil)
     let loop = context.loop
     loop.execute {
       var request = HTTPClientRequest("GET", target, "/metrics")
       request.headers.add("Connection", "close")
-      let client = HTTPClient(loop: loop)
+      let client = HTTPClient(loop: loop, dial: security.dial)
       client.send(request, limit: metricsBytesMax) { result in
         switch result {
         case .success(let response):

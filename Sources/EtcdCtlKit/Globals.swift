@@ -4,6 +4,7 @@ import EtcdClient
 import GoText
 import JSON
 import Protobuf
+import TLS
 
 /// Flags of every command, each with an environment variable `ETCDCTL_NAME`.
 ///
@@ -67,6 +68,8 @@ enum Globals {
 /// What the global flags and variables say.
 struct ClientSettings: Sendable {
   var endpoints: [String]
+  /// What members are verified by; `nil` where nothing asks for TLS but endpoints themselves.
+  var tls: EtcdClientConfiguration.TLS?
   let dialTimeout: Duration
   let commandTimeout: Duration
   let isCommandTimeoutGiven: Bool
@@ -80,19 +83,16 @@ struct ClientSettings: Sendable {
   /// Whether the endpoints are those of all members.
   let isClusterMeant: Bool
 
-  /// - Throws: for TLS, for an unknown format.
+  /// - Throws: for files that cannot be used, for an unknown format.
   init(_ invocation: Invocation, _ world: EtcdCtl.World) throws(CommandFailure) {
     let values = Values(invocation, world.environment)
     isDebug = GoNumber.bool(values.text("debug")) == true
     if isDebug { invocation.console.printError(values.list) }
     isClusterMeant = invocation.has("cluster") && GoNumber.bool(values.text("cluster")) == true
-    try values.refuseTLS()
-    values.tellWhatDoesNothing()
+    try values.refuseDiscovery()
     endpoints = Self.words(values.text("endpoints"))
-    for endpoint in endpoints where Endpoint.isSecure(endpoint) {
-      throw CommandFailure(
-        "TLS is not supported yet: endpoint \(endpoint)", exitCode: CommandFailure.badFeature)
-    }
+    tls = try values.tls(endpoints)
+    values.tellWhatDoesNothing(tls)
     dialTimeout = values.duration("dial-timeout")
     commandTimeout = values.duration("command-timeout")
     isCommandTimeoutGiven = values.isGiven("command-timeout")
@@ -205,13 +205,14 @@ private struct Values {
     return text
   }
 
-  /// What was asked for and changes nothing is told: there is neither TLS nor DNS for it to act on.
-  func tellWhatDoesNothing() {
+  /// What was asked for and changes nothing is told: there is no DNS for it to act on, or no TLS.
+  func tellWhatDoesNothing(_ tls: EtcdClientConfiguration.TLS?) {
+    let withoutDNS = "no endpoint comes from DNS"
     for (name, reason) in [
-      ("insecure-skip-tls-verify", "no connection uses TLS"),
-      ("insecure-discovery", "no endpoint comes from DNS"),
-      ("discovery-srv-name", "no endpoint comes from DNS"),
-    ] where isGiven(name) {
+      ("insecure-discovery", withoutDNS), ("discovery-srv-name", withoutDNS),
+      ("insecure-skip-tls-verify", tls == nil ? "no connection uses TLS" : nil),
+    ] {
+      guard let reason, isGiven(name) else { continue }
       let line: JSONValue = [
         "level": "warn", "msg": "flag has no effect", "flag": .string("--\(name)"),
         "reason": .string(reason),
@@ -220,23 +221,46 @@ private struct Values {
     }
   }
 
-  /// - Throws: when a flag asks for what only TLS or DNS discovery gives.
-  func refuseTLS() throws(CommandFailure) {
-    for name in ["cert", "key", "cacert"] where isGiven(name) {
-      if text(name).isEmpty {
-        throw CommandFailure(
-          "empty string is passed to --\(name) option", exitCode: CommandFailure.badArguments)
-      }
+  /// - Source: etcd `secureCfgFromCmd`, `newClientCfg`.
+  func tls(_ endpoints: [String]) throws(CommandFailure) -> EtcdClientConfiguration.TLS? {
+    for name in ["cert", "key", "cacert"] where invocation.isGiven(name) && text(name).isEmpty {
       throw CommandFailure(
-        "TLS is not supported yet: --\(name)", exitCode: CommandFailure.badFeature)
+        "empty string is passed to --\(name) option", exitCode: CommandFailure.badArguments)
     }
-    if GoNumber.bool(text("insecure-transport")) == false {
-      throw CommandFailure(
-        "TLS is not supported yet: --insecure-transport=false", exitCode: CommandFailure.badFeature)
-    }
+    return try ClientSettings.tls(
+      for: endpoints, certificate: text("cert"), key: text("key"), authority: text("cacert"),
+      isTransportInsecure: GoNumber.bool(text("insecure-transport")) != false,
+      skipsVerification: GoNumber.bool(text("insecure-skip-tls-verify")) == true)
+  }
+
+  /// - Throws: when a flag asks for what only DNS discovery gives.
+  func refuseDiscovery() throws(CommandFailure) {
     if !text("discovery-srv").isEmpty {
       throw CommandFailure(
         "DNS discovery is not supported yet: --discovery-srv", exitCode: CommandFailure.badFeature)
     }
+  }
+}
+
+extension ClientSettings {
+  /// What TLS a client speaks, by what it was given.
+  /// - Throws: for files that cannot be used, in Go's words; exit code 128.
+  static func tls(
+    for endpoints: [String], certificate: String, key: String, authority: String,
+    isTransportInsecure: Bool, skipsVerification: Bool
+  ) throws(CommandFailure) -> EtcdClientConfiguration.TLS? {
+    let isAnyFile = ![certificate, key, authority].allSatisfy(\.isEmpty)
+    // To skip the verification makes no plain endpoint a secure one. Go's etcdctl skips it for secure ones only
+    // where a file or --insecure-transport=false is given, too.
+    let isSkipMeant = skipsVerification && endpoints.contains(where: Endpoint.isSecure)
+    guard isAnyFile || !isTransportInsecure || isSkipMeant else { return nil }
+    let tls = EtcdClientConfiguration.TLS(
+      certificateFile: certificate, keyFile: key, trustedCAFile: authority,
+      insecureSkipVerify: skipsVerification)
+    let probe = EtcdClientConfiguration(endpoints: [], tls: tls)
+    do throws(TLSFailure) { _ = try ClientSecurity(probe, for: .grpc) } catch {
+      throw CommandFailure(error.description, exitCode: CommandFailure.badArguments)
+    }
+    return tls
   }
 }

@@ -42,18 +42,14 @@ extension EtcdCtl {
       guard invocation.arguments.count == 1 else {
         throw misuse("make-mirror takes one destination argument")
       }
-      for name in ["dest-cert", "dest-key", "dest-cacert"] where !invocation.string(name).isEmpty {
-        throw unsupportedTLS("--\(name)")
-      }
-      guard invocation.bool("dest-insecure-transport") else {
-        throw unsupportedTLS("--dest-insecure-transport=false")
-      }
       let source = try Context(invocation, world)
       var settings = source.settings
       settings.endpoints = [invocation.arguments[0]]
-      guard !Endpoint.isSecure(settings.endpoints[0]) else {
-        throw unsupportedTLS("endpoint \(settings.endpoints[0])")
-      }
+      settings.tls = try ClientSettings.tls(
+        for: settings.endpoints, certificate: invocation.string("dest-cert"),
+        key: invocation.string("dest-key"),
+        authority: invocation.string("dest-cacert"),
+        isTransportInsecure: invocation.bool("dest-insecure-transport"), skipsVerification: false)
       settings.user = ClientSettings.user(
         invocation.string("dest-user"), invocation.string("dest-password")
       ) { world.askPassword("Destination Password: ") }
@@ -71,10 +67,6 @@ extension EtcdCtl {
         try run(mirror, invocation.console, ProgressLine(world, invocation.console))
       }
     }
-  }
-
-  private static func unsupportedTLS(_ what: String) -> CommandFailure {
-    CommandFailure("TLS is not supported yet: \(what)", exitCode: CommandFailure.badFeature)
   }
 
   private static func renamed(_ invocation: Invocation) -> Bytes {

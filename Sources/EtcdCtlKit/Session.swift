@@ -142,7 +142,7 @@ private final class Warnings: SessionObserver {
 extension ClientSettings {
   var client: EtcdClientConfiguration {
     EtcdClientConfiguration(
-      endpoints: endpoints,
+      endpoints: endpoints, tls: tls,
       credentials: user.map { .init(name: $0.name, password: $0.password) },
       dialTimeout: dialTimeout, requestTimeout: commandTimeout,
       keepaliveInterval: keepaliveTime > .zero ? keepaliveTime : nil,

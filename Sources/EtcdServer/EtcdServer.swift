@@ -49,6 +49,8 @@ public final class EtcdServer: @unchecked Sendable {
     let compactor: Compactor?
     let corruption: CorruptionMonitor
     let downgrade: DowngradeMonitor
+    /// `nil` without TLS.
+    let certificates: CertificateKeeper?
   }
 
   public init(config: ServerConfig, logger: Logger) {
@@ -82,23 +84,25 @@ public final class EtcdServer: @unchecked Sendable {
     let tokens = try TokenProvider(config, logger)
     for loop in loops { loop.start() }
     do {
-      try listeners.bind()
+      let policies = try ServerPolicies(config, logger)
+      try listeners.bind(policies)
+      let dialler = ExistingCluster.Dialler(loop: peerLoop, dial: policies.dial)
       lines.settings()
       let boot = try Bootstrap.start(
-        config, loop: peerLoop, logger: logger, metrics: metrics, milliseconds: milliseconds,
-        seed: seed)
+        config, dialler, logger: logger, metrics: metrics, milliseconds: milliseconds, seed: seed)
       try checkV2Keys(boot)
       lines.identity(boot)
       VersionCheck.enforce(
         cluster: boot.core.membership.clusterVersion, boot.core.downgrade, logger)
-      try InitialCheck.run(boot, config, loop: peerLoop, logger: logger)
-      let running = assemble(boot, tokens, milliseconds: milliseconds)
+      try InitialCheck.run(boot, config, dialler, logger)
+      let running = assemble(boot, policies, tokens, milliseconds: milliseconds)
       self.running = running
       for loop in loops { LoopWatch.start(loop, logger, registry) }
       peerLoop.run {
         running.peers.start(boot.others)
         running.corruption.start()
         running.downgrade.start()
+        running.certificates?.start(on: self.peerLoop)
       }
       running.shared.host.start(
         delegate: running.router, skipTicks: skipTicks(boot), skipTicksAlone: skipTicksAlone)
@@ -117,7 +121,8 @@ public final class EtcdServer: @unchecked Sendable {
 
   /// Puts the parts together; the peers are dialled, and nothing else moves yet.
   private func assemble(
-    _ boot: Bootstrap.Result, _ tokens: TokenProvider, milliseconds: UInt64
+    _ boot: Bootstrap.Result, _ policies: ServerPolicies, _ tokens: TokenProvider,
+    milliseconds: UInt64
   ) -> Running {
     let host = MemberHost(
       core: boot.core, opened: boot.opened, tickInterval: .milliseconds(config.heartbeatInterval),
@@ -127,11 +132,12 @@ public final class EtcdServer: @unchecked Sendable {
     let onRemoved: @Sendable () -> Void = { [weak self] in self?.wasRemoved() }
     let peers = peerLoop.run {
       PeerAdapter(
-        host, self.config, loop: self.peerLoop, logger: self.logger, metrics: self.metrics,
+        host, self.config, dial: policies.dial, loop: self.peerLoop, logger: self.logger,
+        metrics: self.metrics,
         snapDirectory: boot.snapDirectory, onRemoved: onRemoved)
     }
     let shared = SharedMember(
-      config: config, logger: logger, metrics: metrics, host: host,
+      config: config, policies: policies, logger: logger, metrics: metrics, host: host,
       access: AccessControl(tokens, host.initialAuth), peers: peers)
     let members = ([peerLoop] + clientLoops).enumerated().map { number, loop in
       loop.run {
@@ -164,7 +170,8 @@ public final class EtcdServer: @unchecked Sendable {
       publisher: publisher,
       compactor: config.autoCompaction.map { Compactor(member: first, mode: $0) },
       corruption: CorruptionMonitor(member: members[0]),
-      downgrade: DowngradeMonitor(member: members[0]))
+      downgrade: DowngradeMonitor(member: members[0]),
+      certificates: CertificateKeeper(policies.materials, tokens, logger, registry))
   }
 
   /// The log says so, or a peer that knows it from its own; what comes first counts.
@@ -283,6 +290,7 @@ public final class EtcdServer: @unchecked Sendable {
     peerLoop.run {
       running.corruption.stop()
       running.downgrade.stop()
+      running.certificates?.stop()
       running.peers.stop()
     }
     await listeners.peerHTTP.shutDown(grace: Self.peerGrace)
@@ -294,6 +302,7 @@ public final class EtcdServer: @unchecked Sendable {
     running.shared.passwords.stop()
     for loop in loops { loop.stop() }
     running.peers.stopWorker()
+    running.certificates?.stopWorker()
     logger.info("closed etcd server", [LogField("name", .string(config.name))])
   }
 

@@ -41,6 +41,8 @@ final class ServerListeners: @unchecked Sendable {
     let listener: Listener
     let audience: Audience
     let traffic: Traffic
+    let isSecure: Bool
+    let isPlain: Bool
 
     func start() { listener.loop.execute { [listener] in listener.start() } }
   }
@@ -67,7 +69,7 @@ final class ServerListeners: @unchecked Sendable {
 
   /// Binds every URL.
   /// - Throws: `StartError` for the first that cannot be bound.
-  func bind() throws(StartError) {
+  func bind(_ policies: ServerPolicies) throws(StartError) {
     try reserveDescriptors()
     if config.listenClientHTTPURLs.isEmpty {
       logger.warn(
@@ -78,14 +80,14 @@ final class ServerListeners: @unchecked Sendable {
     }
     logger.info(
       "configuring peer listeners", [LogField("listen-peer-urls", list(config.listenPeerURLs))])
-    for url in config.listenPeerURLs { try bind(url, .peer, .all) }
+    for url in config.listenPeerURLs { try bind(url, .peer, .all, policies.peers) }
     logger.info(
       "configuring client listeners",
       [LogField("listen-client-urls", list(config.listenClientURLs))])
     let shared: Traffic = config.listenClientHTTPURLs.isEmpty ? .all : .grpc
-    for url in config.listenClientURLs { try bind(url, .client, shared) }
-    for url in config.listenClientHTTPURLs { try bind(url, .client, .http) }
-    for url in config.listenMetricsURLs { try bind(url, .metrics, .http) }
+    try bindClients(config.listenClientURLs, shared, policies)
+    try bindClients(config.listenClientHTTPURLs, .http, policies)
+    for url in config.listenMetricsURLs { try bind(url, .metrics, .http, policies.metrics) }
   }
 
   /// Leaves clients what the member does not need for itself.
@@ -104,33 +106,52 @@ final class ServerListeners: @unchecked Sendable {
     }
   }
 
+  /// URLs of one address share a listener, that tells TLS from plain text where there are both.
+  private func bindClients(
+    _ urls: [ListenURL], _ traffic: Traffic, _ policies: ServerPolicies
+  ) throws(StartError) {
+    for (at, url) in urls.enumerated() {
+      func isSame(_ other: ListenURL) -> Bool {
+        other.port != 0 && other.host == url.host && other.port == url.port
+          && other.scheme.isUnix == url.scheme.isUnix
+      }
+      if urls[..<at].contains(where: isSame) { continue }
+      let secure = urls.first { isSame($0) && $0.scheme.isTLS }
+      guard let secure, urls.contains(where: { isSame($0) && !$0.scheme.isTLS }) else {
+        try bind(url, .client, traffic, policies.clients)
+        continue
+      }
+      try bind(secure, .client, traffic, policies.mixedClients, isPlainToo: true)
+    }
+  }
+
   private func list(_ urls: [ListenURL]) -> LogValue { .strings(urls.map(\.description)) }
 
   private func bind(
-    _ url: ListenURL, _ audience: Audience, _ traffic: Traffic
+    _ url: ListenURL, _ audience: Audience, _ traffic: Traffic, _ secure: ChannelPolicy,
+    isPlainToo: Bool = false
   ) throws(StartError) {
-    let endpoint: Listener.Endpoint
-    switch url.scheme {
-    case .http: endpoint = .tcp(host: url.host, port: url.port)
-    case .unix: endpoint = .unix(path: url.host)
-    case .https, .unixs:
-      throw StartError("cannot listen on \(url): TLS is not supported by this version yet")
-    }
+    let endpoint: Listener.Endpoint =
+      url.scheme.isUnix ? .unix(path: url.host) : .tcp(host: url.host, port: url.port)
+    let policy = url.scheme.isTLS ? secure : .plain
     let loop = audience == .peer ? peerLoop : clientLoops[0]
     let targets = audience == .client ? clientLoops : [loop]
     do throws(ChannelError) {
       let admission = audience == .peer ? nil : admission
       let listener = try loop.run { [reusesPort = config.socketReusePort] () throws(ChannelError) in
         try Listener(
-          loop: loop, endpoint: endpoint, targets: targets, isPaused: true, reusesPort: reusesPort,
-          admission: admission
+          loop: loop, endpoint: endpoint, policy: policy, targets: targets, isPaused: true,
+          reusesPort: reusesPort, admission: admission
         ) { [weak self] connection in
           guard let self else { return connection.abort() }
           accepted(connection, audience, traffic)
         }
       }
       bound.withLock {
-        $0.append(Bound(listener: listener, audience: audience, traffic: traffic))
+        $0.append(
+          Bound(
+            listener: listener, audience: audience, traffic: traffic, isSecure: url.scheme.isTLS,
+            isPlain: isPlainToo || !url.scheme.isTLS))
       }
     } catch {
       throw StartError("\(error)")
@@ -161,12 +182,15 @@ final class ServerListeners: @unchecked Sendable {
   func openForClients() {
     logger.info("ready to serve client requests")
     for item in bound.withLock({ $0 }) where item.audience == .client {
-      logger.info(
-        "serving client traffic insecurely; this is strongly discouraged!",
-        [
-          LogField("traffic", .string(item.traffic.rawValue)),
-          LogField("address", .string("\(item.listener.address)")),
-        ])
+      let fields = [
+        LogField("traffic", .string(item.traffic.rawValue)),
+        LogField("address", .string("\(item.listener.address)")),
+      ]
+      if item.isPlain {
+        logger.info(
+          "serving client traffic insecurely; this is strongly discouraged!", fields)
+      }
+      if item.isSecure { logger.info("serving client traffic securely", fields) }
       item.start()
     }
   }
@@ -182,9 +206,10 @@ final class ServerListeners: @unchecked Sendable {
     fronts.withLock { $0.first { $0.loop === loop } }
   }
 
-  private func accepted(_ connection: Connection, _ audience: Audience, _ traffic: Traffic) {
+  private func accepted(_ connection: any ByteChannel, _ audience: Audience, _ traffic: Traffic) {
     guard let front = front(on: connection.loop) else { return connection.abort() }
     ProtocolSniffer.begin(on: connection) { isHTTP2, initial in
+      if !connection.isSecure, Self.isTLS(initial) { return self.refuseTLS(connection, audience) }
       switch (isHTTP2, traffic) {
       case (true, .grpc), (true, .all): self.serveCalls(connection, front, initial)
       // A listener for gRPC alone has no words for anything else.
@@ -195,8 +220,29 @@ final class ServerListeners: @unchecked Sendable {
     connection.start()
   }
 
+  /// Whether bytes begin a handshake of TLS.
+  private static func isTLS(_ bytes: Bytes) -> Bool {
+    bytes.count > 1 && bytes[0] == 0x16 && bytes[1] == 3
+  }
+
+  /// What Go's plain server answers to what is no request.
+  private static let plainAnswer: Bytes =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request"
+
+  /// The client gets an answer in plain text, as from Go, and says that it is none of TLS; the log says why.
+  private func refuseTLS(_ connection: any ByteChannel, _ audience: Audience) {
+    logger.warn(
+      "rejected connection on \(audience == .peer ? "peer" : "client") endpoint",
+      [
+        LogField("remote-addr", .string(connection.remoteAddress.map { "\($0)" } ?? "")),
+        LogField("error", "client sent a TLS handshake to a port without TLS"),
+      ])
+    connection.write(Self.plainAnswer)
+    connection.closeAfterFlush()
+  }
+
   private func serveRequests(
-    _ connection: Connection, _ front: Front, _ audience: Audience, _ initial: Bytes
+    _ connection: any ByteChannel, _ front: Front, _ audience: Audience, _ initial: Bytes
   ) {
     switch audience {
     case .client: clientHTTP.serve(connection, initial: initial, handler: front.endpoints.client)
@@ -206,7 +252,7 @@ final class ServerListeners: @unchecked Sendable {
     }
   }
 
-  private func serveCalls(_ connection: Connection, _ front: Front, _ initial: Bytes) {
+  private func serveCalls(_ connection: any ByteChannel, _ front: Front, _ initial: Bytes) {
     if let grpc = front.grpc { return grpc.accept(connection, initial: initial) }
     guard let other = self.front(on: clientLoops[0]), let grpc = other.grpc else {
       return connection.abort()

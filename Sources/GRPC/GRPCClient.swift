@@ -41,12 +41,12 @@ public final class GRPCClient: Sendable {
   /// Connects and waits for the server's SETTINGS.
   /// - Parameters:
   ///   - authority: the `:authority` of calls; that of the origin when `nil`.
-  ///   - dial: opens the channel; a TLS layer comes in here.
+  ///   - dial: opens the channel, `HTTPClient.dial(_:)` of a policy.
   /// - Throws: `GRPCStatus` Unavailable.
   public static func connect(
     to origin: HTTPOrigin, loop: EventLoop,
     configuration: GRPCClientConfiguration = .init(), authority: String? = nil,
-    dial: @escaping HTTPClient.Dial = HTTPClient.plainDial
+    dial: @escaping HTTPClient.Dial
   ) async throws -> GRPCClient {
     try await withUnsafeThrowingContinuation { done in
       loop.execute {
@@ -55,8 +55,7 @@ public final class GRPCClient: Sendable {
           case .failure(let error):
             done.resume(
               throwing: GRPCStatus(
-                .unavailable,
-                "connection error: desc = \"transport: Error while dialing: \(reason(error))\""))
+                .unavailable, "connection error: desc = \"transport: \(reason(error))\""))
           case .success(let channel):
             let connection = GRPCClientConnection(
               channel: channel, configuration: configuration,
@@ -81,8 +80,12 @@ public final class GRPCClient: Sendable {
 
   /// Go's text: it names the system call.
   private static func reason(_ error: ChannelError) -> String {
-    guard case .system(let operation, let cause) = error else { return "\(error)" }
-    return "\(operation): connect: \(cause)"
+    switch error {
+    case .system(let operation, let cause):
+      "Error while dialing: \(operation): connect: \(cause)"
+    case .layer(let text): "authentication handshake failed: \(text)"
+    default: "Error while dialing: \(error)"
+    }
   }
 
   /// Calls `body` on the loop once when the connection takes no more calls; at once if so already.

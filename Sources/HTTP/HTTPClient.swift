@@ -92,26 +92,30 @@ public final class HTTPClient: @unchecked Sendable {
   private static let idleTimeout: Duration = .seconds(90)
 
   /// A client on `loop`.
-  /// - Parameter idlePerOriginMax: connections kept for the next request.
+  /// - Parameters:
+  ///   - idlePerOriginMax: connections kept for the next request.
+  ///   - dial: `HTTPClient.dial(_:)` of a policy, but for tests.
   public init(
-    loop: EventLoop, idlePerOriginMax: Int = 4, dial: @escaping Dial = HTTPClient.plainDial
+    loop: EventLoop, idlePerOriginMax: Int = 4, dial: @escaping Dial
   ) {
     self.loop = loop
     self.idlePerOriginMax = idlePerOriginMax
     self.dial = dial
   }
 
-  /// Connects without TLS, and not where it is asked for.
-  public static let plainDial: Dial = { origin, loop, timeout, done in
-    guard origin.scheme == .http else {
-      let refusal = LoopConfined(done)
-      return loop.execute {
-        refusal.value(
-          .failure(.layer("dial \(origin): TLS is not supported by this version yet")))
+  /// Connects with the layer of `policy` to secure origins, and as it is to others. A plain policy does not
+  /// reach secure origins.
+  public static func dial(_ policy: ChannelPolicy) -> Dial {
+    { origin, loop, timeout, done in
+      if case (.https, .plain) = (origin.scheme, policy) {
+        let refusal = LoopConfined(done)
+        return loop.execute {
+          refusal.value(.failure(.layer("dial \(origin): no TLS policy was given for it")))
+        }
       }
-    }
-    Connection.connect(to: origin.endpoint, loop: loop, timeout: timeout) { result in
-      done(result.map { $0 as any ByteChannel })
+      Connection.connect(
+        to: origin.endpoint, loop: loop, policy: origin.scheme == .https ? policy : .plain,
+        timeout: timeout, completion: done)
     }
   }
 

@@ -59,14 +59,16 @@ public struct PeerTransportConfiguration: Sendable {
   public var logger = Logger.disabled
   public var metrics = MetricsRegistry()
   /// Opens connections: plain, or with TLS for secure URLs.
-  public var dial: HTTPClient.Dial = HTTPClient.plainDial
+  public let dial: HTTPClient.Dial
 
   public init(
-    localID: MemberID, clusterID: UInt64, peerURLs: [String], serverVersion: String
+    localID: MemberID, clusterID: UInt64, peerURLs: [String], serverVersion: String,
+    dial: @escaping HTTPClient.Dial
   ) {
     self.localID = localID
     self.clusterID = clusterID
     self.peerURLs = peerURLs
     self.serverVersion = serverVersion
+    self.dial = dial
   }
 }

@@ -25,6 +25,8 @@ import Testing
     "log-rotation-config-json": [
       "--enable-log-rotation", "--log-outputs=/tmp/x", "--log-rotation-config-json={\"maxage\":7}",
     ],
+    "tls-min-version": ["--tls-min-version=TLS1.3"],
+    "tls-max-version": ["--tls-max-version=TLS1.2"],
     "initial-cluster": ["--initial-cluster=default=http://localhost:2380,b=http://b:1"],
   ]
   /// What the samples have beside the flag, to compare with.

@@ -105,16 +105,25 @@ import Testing
     #expect(found.notices.contains { $0.message.contains("checkpointing is enabled without") })
   }
 
-  @Test func tlsAndModesAreRefused() {
+  @Test func versionsOfTLSBelongTogether() throws {
     #expect(
-      refusal([
-        "--listen-client-urls", "https://127.0.0.1:1", "--advertise-client-urls", "http://a:1",
-      ])?.message.contains("TLS is not supported by this version yet") == true)
+      refusal(["--tls-min-version", "TLS1.1"])?.message
+        == "unexpected TLS version \"TLS1.1\" (must be one of: TLS1.2, TLS1.3)")
     #expect(
-      refusal(["--initial-advertise-peer-urls", "https://a:1"])?.message.contains("TLS") == true)
+      refusal(["--tls-min-version", "TLS1.3", "--tls-max-version", "TLS1.2"])?.message
+        == "min version (TLS1.3) is greater than max version (TLS1.2)")
     #expect(
-      refusal(["--initial-cluster", "default=http://localhost:2380,b=https://b:1"])?.message
-        .contains("TLS") == true)
+      refusal(["--tls-min-version", "TLS1.3", "--cipher-suites", "X"])?.message
+        == "cipher suites cannot be configured when only TLS1.3 is enabled")
+    let found = try accepted([
+      "--initial-advertise-peer-urls", "https://a:1", "--initial-cluster", "default=https://a:1",
+      "--peer-cert-allowed-cn", "a,b", "--cipher-suites", "",
+    ]).server
+    #expect(found.peerTLS.allowedCommonNames == ["a", "b"] && found.cipherSuites.isEmpty)
+    #expect(found.initialClusterProblem == nil)
+  }
+
+  @Test func modesAreRefused() {
     for mode in ["gateway", "grpc-proxy"] {
       #expect(refusal([mode, "start"])?.message.contains(mode) == true)
     }

@@ -15,7 +15,8 @@ import Testing
 @Suite struct LimitRelationTests {
   private let core = MemberCore.Config(raft: RaftConfig(id: 1))
   private let peers = PeerTransportConfiguration(
-    localID: 1, clusterID: 1, peerURLs: [], serverVersion: "3.5.0")
+    localID: 1, clusterID: 1, peerURLs: [], serverVersion: "3.5.0",
+    dial: HTTPClient.dial(.plain))
 
   /// An entry that was accepted and that no follower takes would stop the cluster for good.
   @Test(arguments: [1_572_864, 10 << 20, 300 << 20, Int.max])

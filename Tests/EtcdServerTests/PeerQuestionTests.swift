@@ -6,6 +6,7 @@ import EventLoops
 import Foundation
 import HTTP
 import Protobuf
+import TestSupport
 import Testing
 
 @testable import EtcdServer

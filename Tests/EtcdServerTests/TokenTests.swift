@@ -40,6 +40,32 @@ import Testing
     ["256", "384", "512"].map { family + $0 }
   }
 
+  @Test func aChangedKeyCountsAndABrokenOneDoesNot() throws {
+    let scratch = Scratch()
+    let files = ["public", "private"].map { scratch.path + "/" + $0 }
+    _ = try Self.makeKeys("ES256", scratch.path)
+    let tokens = try JSONWebTokens(
+      try AuthTokenOptions(
+        parsing: "jwt,pub-key=\(files[0]),priv-key=\(files[1]),sign-method=ES256"),
+      RealFileSystem())
+    func change() -> String {
+      switch tokens.reload() {
+      case .none: "none"
+      case .reloaded: "reloaded"
+      case .broken(let failure): failure.description
+      }
+    }
+    let first = try #require(tokens.make("a", revision: 1, now: 0))
+    #expect(change() == "none" && tokens.read(first, now: 1) != nil)
+    try "rubbish".write(toFile: files[1], atomically: true, encoding: .utf8)
+    #expect(change() == "auth: the private key is not readable")
+    #expect(change() == "none" && tokens.read(first, now: 1) != nil)
+    _ = try Self.makeKeys("ES256", scratch.path)
+    #expect(change() == "reloaded")
+    let second = try #require(tokens.make("a", revision: 1, now: 0))
+    #expect(tokens.read(first, now: 1) == nil && tokens.read(second, now: 1) != nil)
+  }
+
   @Test(arguments: methods) func readsWhatItMade(name: String) throws {
     let scratch = Scratch()
     let (publicKey, privateKey) = try Self.makeKeys(name, scratch.path)

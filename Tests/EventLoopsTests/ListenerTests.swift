@@ -36,9 +36,10 @@ import Testing
         connection.abort()
       }
       let port = try #require(listener.address.port)
-      var clients: [Connection] = []
+      var clients: [any ByteChannel] = []
       for _ in 0..<3 {
-        let connected: Result<Connection, ChannelError> = await withCheckedContinuation { done in
+        let connected: Result<any ByteChannel, ChannelError> = await withCheckedContinuation {
+          done in
           Connection.connect(
             to: .tcp(host: "127.0.0.1", port: port), loop: loop, timeout: .seconds(5)
           ) { done.resume(returning: $0) }

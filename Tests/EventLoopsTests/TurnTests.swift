@@ -122,7 +122,7 @@ private func spin(_ time: Duration) {
         ports.append(listener.address.port!)
       }
       var order = served.makeAsyncIterator()
-      var clients: [Connection] = []
+      var clients: [any ByteChannel] = []
       for port in [ports[0], ports[1], ports[0], ports[1], ports[2]] {
         clients.append(try await connected(loop, port))
         clients.last?.start()
@@ -188,7 +188,7 @@ private func spin(_ time: Duration) {
 }
 
 /// A connection to a port of this machine.
-func connected(_ loop: EventLoop, _ port: Int) async throws -> Connection {
+func connected(_ loop: EventLoop, _ port: Int) async throws -> any ByteChannel {
   try await withCheckedThrowingContinuation { done in
     Connection.connect(
       to: .tcp(host: "127.0.0.1", port: port), loop: loop, timeout: .seconds(5)

@@ -4,6 +4,7 @@ import EventLoops
 import GRPC
 import HTTP
 import Protobuf
+import TestSupport
 import Testing
 
 func pause(_ loop: EventLoop, _ time: Duration) async {
@@ -105,7 +106,7 @@ enum Frames {
 /// A raw connection that keeps what it gets, or only counts it.
 final class RawClient: ByteChannelHandler, @unchecked Sendable {
   // @unchecked: confined to the loop of its connection.
-  let connection: Connection
+  let connection: any ByteChannel
   var received: [UInt8] = []
   var count = 0
   var keeps = true

@@ -95,7 +95,7 @@ private final class Dials {
       let dialled = LoopConfined(Dials())
       let client = HTTPClient(loop: loop) { origin, loop, timeout, done in
         dialled.value.origins.append(origin)
-        HTTPClient.plainDial(HTTPOrigin(origin.endpoint), loop, timeout, done)
+        HTTPClient.dial(.plain)(HTTPOrigin(origin.endpoint), loop, timeout, done)
       }
       let endpoint = Connection.Endpoint.tcp(host: "127.0.0.1", port: port)
       for scheme in [HTTPOrigin.Scheme.http, .https, .http, .https] {
@@ -118,7 +118,7 @@ private final class Dials {
       }
       return error.map { "\($0)" }
     }
-    #expect(text == "dial https://[::1]:7: TLS is not supported by this version yet")
+    #expect(text == "dial https://[::1]:7: no TLS policy was given for it")
   }
 
   @Test func largeUploadIsStreamedBothWays() async throws {

@@ -26,9 +26,9 @@ final class RawClient: ByteChannelHandler, @unchecked Sendable {
   // @unchecked: confined to the loop of its connection.
   private var received: [UInt8] = []
   private let done: CheckedContinuation<String, Never>
-  private let connection: Connection
+  private let connection: any ByteChannel
 
-  init(_ connection: Connection, _ done: CheckedContinuation<String, Never>) {
+  init(_ connection: any ByteChannel, _ done: CheckedContinuation<String, Never>) {
     self.connection = connection
     self.done = done
   }
@@ -40,7 +40,7 @@ final class RawClient: ByteChannelHandler, @unchecked Sendable {
   }
 }
 
-func connect(_ loop: EventLoop, _ port: Int) async throws -> Connection {
+func connect(_ loop: EventLoop, _ port: Int) async throws -> any ByteChannel {
   try await withCheckedThrowingContinuation { done in
     Connection.connect(to: .tcp(host: "127.0.0.1", port: port), loop: loop, timeout: .seconds(5)) {
       done.resume(with: $0)

@@ -6,6 +6,7 @@ import GRPC
 import HTTP
 import Protobuf
 import Synchronization
+import TestSupport
 import Testing
 
 /// Acknowledged writes: the largest sequence number of each key.
@@ -43,7 +44,7 @@ final class Ledger: Sendable {
 func expectEqualHashes(_ members: [Member]) throws {
   let status = run(
     try #require(Binaries.ctl34 ?? Binaries.ctl35),
-    ["--endpoints", members[0].endpoint, "get", "any", "-w", "json"])
+    ["--endpoints", members[0].endpoint, "get", "any", "-w", "json"] + members[0].security.ctl)
   let revision = try #require(
     status.output.firstMatch(of: /"revision":(\d+)/).flatMap { Int($0.1) }, "\(status)")
   let hashes = Dictionary(

@@ -155,6 +155,17 @@ private func isFree(_ port: Int) -> Bool {
   }
 }
 
+/// Which ports of a cluster speak TLS, and what its clients need for that.
+struct ClusterSecurity {
+  var clientScheme = "http"
+  var peerScheme = "http"
+  /// What every member is given.
+  var memberFlags: [String] = []
+  /// What curl and etcdctl are given.
+  var curl: [String] = []
+  var ctl: [String] = []
+}
+
 /// A member of a test cluster: a real process, ended by pid with the object.
 final class Member {
   let name: String
@@ -163,15 +174,18 @@ final class Member {
   let clientPort: Int
   let peerPort: Int
   let arguments: [String]
+  /// How others reach it.
+  let security: ClusterSecurity
   private var process: Process?
 
-  var endpoint: String { "http://127.0.0.1:\(clientPort)" }
+  var endpoint: String { "\(security.clientScheme)://127.0.0.1:\(clientPort)" }
 
   init(
     name: String, binary: String, directory: String, clientPort: Int, peerPort: Int,
-    cluster: String, extra: [String] = []
+    cluster: String, security: ClusterSecurity = .init(), extra: [String] = []
   ) {
     self.name = name
+    self.security = security
     self.binary = binary
     self.directory = directory
     self.clientPort = clientPort
@@ -179,12 +193,12 @@ final class Member {
     arguments =
       [
         "--name", name, "--data-dir", directory,
-        "--listen-client-urls", "http://127.0.0.1:\(clientPort)",
-        "--advertise-client-urls", "http://127.0.0.1:\(clientPort)",
-        "--listen-peer-urls", "http://127.0.0.1:\(peerPort)",
-        "--initial-advertise-peer-urls", "http://127.0.0.1:\(peerPort)",
+        "--listen-client-urls", "\(security.clientScheme)://127.0.0.1:\(clientPort)",
+        "--advertise-client-urls", "\(security.clientScheme)://127.0.0.1:\(clientPort)",
+        "--listen-peer-urls", "\(security.peerScheme)://127.0.0.1:\(peerPort)",
+        "--initial-advertise-peer-urls", "\(security.peerScheme)://127.0.0.1:\(peerPort)",
         "--initial-cluster", cluster, "--initial-cluster-token", "interop",
-      ] + extra
+      ] + security.memberFlags + extra
   }
 
   deinit { kill() }
@@ -236,7 +250,9 @@ final class Member {
   func waitHealthy(seconds: TimeInterval = 30) throws {
     let deadline = Date().addingTimeInterval(seconds)
     while Date() < deadline {
-      if httpGet("\(endpoint)/health")?.contains("\"health\":\"true\"") == true { return }
+      if httpGet("\(endpoint)/health", security.curl)?.contains("\"health\":\"true\"") == true {
+        return
+      }
       guard isRunning else { break }
       usleep(20_000)
     }
@@ -248,8 +264,8 @@ final class Member {
 struct NotHealthy: Error, CustomStringConvertible { let description: String }
 
 /// Body of a GET, `nil` when it failed.
-func httpGet(_ url: String) -> String? {
-  let done = run("/usr/bin/curl", ["-s", "-m", "5", url])
+func httpGet(_ url: String, _ more: [String] = []) -> String? {
+  let done = run("/usr/bin/curl", ["-s", "-m", "5"] + more + [url])
   return done.status == 0 ? done.output : nil
 }
 
@@ -259,18 +275,20 @@ final class Cluster {
   let members: [Member]
 
   init(
-    _ binaries: [String], extra: [String] = [], oursOnly: [String] = [],
-    each: (Int) -> [String] = { _ in [] }
+    _ binaries: [String], security: ClusterSecurity = .init(), extra: [String] = [],
+    oursOnly: [String] = [], each: (Int) -> [String] = { _ in [] }
   ) {
     let ports = freePorts(binaries.count * 2)
     let scratch = scratch
-    let cluster = binaries.indices.map { "m\($0 + 1)=http://127.0.0.1:\(ports[$0 * 2 + 1])" }
-      .joined(separator: ",")
+    let cluster = binaries.indices.map {
+      "m\($0 + 1)=\(security.peerScheme)://127.0.0.1:\(ports[$0 * 2 + 1])"
+    }
+    .joined(separator: ",")
     members = binaries.enumerated().map { index, binary in
       Member(
         name: "m\(index + 1)", binary: binary, directory: scratch.path + "/m\(index + 1)",
         clientPort: ports[index * 2], peerPort: ports[index * 2 + 1], cluster: cluster,
-        extra: extra + (binary == Binaries.ours ? oursOnly : []) + each(index))
+        security: security, extra: extra + (binary == Binaries.ours ? oursOnly : []) + each(index))
     }
   }
 
@@ -283,7 +301,8 @@ final class Cluster {
   func ctl(_ words: [String], at member: Member? = nil) -> Finished {
     run(
       Binaries.ctl35!,
-      ["--endpoints", member?.endpoint ?? endpoints, "--command-timeout", "20s"] + words)
+      ["--endpoints", member?.endpoint ?? endpoints, "--command-timeout", "20s"]
+        + members[0].security.ctl + words)
   }
 
   /// Makes a member the leader.
@@ -311,7 +330,8 @@ final class Cluster {
 func hashKV(_ member: Member, revision: Int = 0) -> String {
   let done = run(
     Binaries.ctl34 ?? Binaries.ctl35!,
-    ["--endpoints", member.endpoint, "endpoint", "hashkv", "--rev", "\(revision)"])
+    ["--endpoints", member.endpoint, "endpoint", "hashkv", "--rev", "\(revision)"]
+      + member.security.ctl)
   return done.output.split(separator: ",").last.map {
     $0.trimmingCharacters(in: .whitespacesAndNewlines)
   } ?? "no hash: \(done.error)"

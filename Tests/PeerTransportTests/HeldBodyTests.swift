@@ -10,7 +10,7 @@ import Testing
 /// A posted request whose body a test sends piece by piece.
 private final class OpenBody: ByteChannelHandler, Sendable {
   private let loop: EventLoop
-  private let connection: Connection
+  private let connection: any ByteChannel
   private let heard = Mutex("")
   private let ended = Mutex(false)
 

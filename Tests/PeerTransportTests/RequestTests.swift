@@ -321,9 +321,9 @@ func refusedProbes(cluster: String, to: String) -> [(PeerProbe, Int, String)] {
 
 /// Never sends anything more.
 private final class SilentClient: ByteChannelHandler {
-  private let connection: Connection
+  private let connection: any ByteChannel
   private let closed: () -> Void
-  init(_ connection: Connection, _ closed: @escaping () -> Void) {
+  init(_ connection: any ByteChannel, _ closed: @escaping () -> Void) {
     self.connection = connection
     self.closed = closed
   }

@@ -49,7 +49,8 @@ final class TestNode: PeerTransportDelegate {
     self.id = id
     self.front = front
     var configuration = PeerTransportConfiguration(
-      localID: id, clusterID: cluster, peerURLs: [front.url], serverVersion: version)
+      localID: id, clusterID: cluster, peerURLs: [front.url], serverVersion: version,
+      dial: HTTPClient.dial(.plain))
     configuration.metrics = metrics
     configuration.logger = Logger(
       targets: [.sink { [weak self] in self?.log($0) }], encoding: .json, level: .info)
@@ -219,7 +220,7 @@ func waitForStreams(_ nodes: [TestNode]) async throws {
 final class Front: Sendable {
   let loop: EventLoop
   let handler = Mutex<(@Sendable (HTTPExchange) -> Void)?>(nil)
-  private let connections = Mutex<[Connection]>([])
+  private let connections = Mutex<[any ByteChannel]>([])
   private let bound = Mutex(0)
 
   init(_ limits: HTTPServerLimits = .init()) async throws {

@@ -10,7 +10,7 @@ enum CodeLines {
     "Bytes", "GoText", "JSON", "Protobuf", "EtcdAPI", "HTTP", "GRPC", "Calls", "PeerTransport",
     "WAL", "Snap",
     "Bolt", "MemberStorage", "EtcdConfig", "EtcdClient", "EtcdCtlKit", "EtcdUtlKit", "Member",
-    "EtcdServer",
+    "EtcdServer", "TLS",
     "StateMachine", "Raft", "EventLoops", "Platform", "FileSystem",
   ]
 

@@ -5,7 +5,7 @@ import Testing
 @Suite struct LimitTests {
   /// Targets that talk to the outside.
   private static let folders = [
-    "Calls", "GRPC", "HTTP", "EventLoops", "PeerTransport", "Member", "EtcdServer",
+    "Calls", "GRPC", "HTTP", "EventLoops", "PeerTransport", "Member", "EtcdServer", "TLS",
   ]
   /// Limits of other kinds: what is written is bounded by what was read, or they are settings' own.
   private static let others: Set<String> = [

@@ -62,9 +62,9 @@ import Testing
       "EtcdConfig",
       "EventLoops",
       "HTTP",
-      "Calls", "GRPC", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
+      "Calls", "GRPC", "TLS", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
     add(
-      "EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC",
+      "EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC", "TLS",
       "Synchronization"
     )
     add("Platform", "Bytes", "Glibc", "Darwin")
@@ -72,6 +72,7 @@ import Testing
       "EventLoops", "Bytes", "Platform", "GoText", "JSON", "CUV", "CZlib", "Glibc", "Darwin",
       "Synchronization")
     add("HTTP", "Bytes", "Platform", "GoText", "EventLoops", "CZlib", "Synchronization")
+    add("TLS", "Bytes", "Platform", "GoText", "EventLoops", "COpenSSL", "Synchronization")
     add("Calls", "Bytes", "Protobuf", "EventLoops")
     add(
       "GRPC", "Bytes", "Protobuf", "Calls", "EventLoops", "HTTP", "CNghttp2", "CZlib",
@@ -85,7 +86,7 @@ import Testing
       "EtcdServer", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf",
       "Raft", "MVCC", "Watch", "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap",
       "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC", "PeerTransport", "CCrypt", "COpenSSL",
-      "Synchronization")
+      "TLS", "Synchronization")
     add(
       "DevClusterKit", "Bytes", "Platform", "JSON", "FileSystem", "EventLoops", "HTTP",
       "CommandLineTool", "CUV", "CDevCluster")

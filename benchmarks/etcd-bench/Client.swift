@@ -10,7 +10,8 @@ struct Client: Sendable {
   private let grpc: GRPCClient
 
   init(port: Int, loop: EventLoop) async throws {
-    grpc = try await GRPCClient.connect(to: .tcp(host: "127.0.0.1", port: port), loop: loop)
+    grpc = try await GRPCClient.connect(
+      to: .tcp(host: "127.0.0.1", port: port), loop: loop, dial: HTTPClient.dial(.plain))
   }
 
   func close() { grpc.abort() }

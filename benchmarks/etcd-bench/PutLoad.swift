@@ -43,7 +43,8 @@ final class PutLoad: @unchecked Sendable {
     var clients: [GRPCClient] = []
     for _ in 0..<count {
       clients.append(
-        try await GRPCClient.connect(to: .tcp(host: "127.0.0.1", port: port), loop: loop))
+        try await GRPCClient.connect(
+          to: .tcp(host: "127.0.0.1", port: port), loop: loop, dial: HTTPClient.dial(.plain)))
     }
     let load = PutLoad(loop, clients, interval: interval)
     loop.execute {

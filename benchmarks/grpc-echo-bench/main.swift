@@ -46,7 +46,9 @@ let loop = EventLoop(name: "echo")
 loop.start()
 loop.execute { [loop, server, port] in
   do {
-    let listener = try Listener(loop: loop, endpoint: .tcp(host: "127.0.0.1", port: port)) {
+    let listener = try Listener(
+      loop: loop, endpoint: .tcp(host: "127.0.0.1", port: port), policy: .plain
+    ) {
       connection in
       ProtocolSniffer.begin(on: connection) { isHTTP2, initial in
         if isHTTP2 {

@@ -54,13 +54,13 @@ enum ControlRequest: Equatable {
 /// The supervisor's end of one control connection. Confined to its loop.
 final class ControlConnection: ByteChannelHandler {
   private static let lineBytesMax = 4096
-  private let channel: Connection
+  private let channel: any ByteChannel
   private let onRequest: (ControlRequest, ControlConnection) -> Void
   private let onClose: (ControlConnection) -> Void
   private var splitter = LineSplitter(lineBytesMax: ControlConnection.lineBytesMax)
 
   init(
-    _ channel: Connection, onRequest: @escaping (ControlRequest, ControlConnection) -> Void,
+    _ channel: any ByteChannel, onRequest: @escaping (ControlRequest, ControlConnection) -> Void,
     onClose: @escaping (ControlConnection) -> Void
   ) {
     self.channel = channel

@@ -18,12 +18,12 @@ final class ControlServer: @unchecked Sendable {
     loop: EventLoop, onRequest: @escaping (ControlRequest, FleetLife.Ticket) -> Void
   ) throws(ChannelError) {
     self.onRequest = onRequest
-    listener = try Listener(loop: loop, endpoint: .unix(path: RunDirectory.controlSocket)) {
-      [weak self] connection in self?.accept(connection)
-    }
+    listener = try Listener(
+      loop: loop, endpoint: .unix(path: RunDirectory.controlSocket), policy: .plain
+    ) { [weak self] connection in self?.accept(connection) }
   }
 
-  private func accept(_ connection: Connection) {
+  private func accept(_ connection: any ByteChannel) {
     lastTicket += 1
     let ticket = lastTicket
     connections[ticket] = ControlConnection(

@@ -9,7 +9,7 @@ final class HealthProbe {
   private static let metricsBytesMax = 8 << 20
   private let client: HTTPClient
 
-  init(loop: EventLoop) { client = HTTPClient(loop: loop) }
+  init(loop: EventLoop) { client = HTTPClient(loop: loop, dial: HTTPClient.dial(.plain)) }
 
   /// Completes the reports of members that may answer; the others are returned as they are.
   func complete(_ reports: [MemberReport], _ done: @escaping ([MemberReport]) -> Void) {

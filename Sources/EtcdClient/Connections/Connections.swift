@@ -1,8 +1,10 @@
 import Calls
 import EventLoops
 import GRPC
+import HTTP
 import Protobuf
 import Synchronization
+import TLS
 
 /// Connections to all endpoints at once. Calls go round those that are up and wait while none is; what
 /// goes down is dialled again.
@@ -13,6 +15,8 @@ final class Connections: Sendable {
   private let loop: EventLoop
   private let usage: LoopUsage?
   private let observer: (any SessionObserver)?
+  /// Fails when the configuration's files cannot be used, and so does every attempt to connect.
+  private let security: Result<ClientSecurity, TLSFailure>
 
   /// The connection to one endpoint.
   private struct Lane {
@@ -39,6 +43,7 @@ final class Connections: Sendable {
     observer: (any SessionObserver)?
   ) {
     self.configuration = configuration
+    security = Result { () throws(TLSFailure) in try ClientSecurity(configuration, for: .grpc) }
     self.observer = observer
     self.loop = loop
     self.usage = usage
@@ -143,7 +148,11 @@ final class Connections: Sendable {
 
   private func dial(_ lane: Int) {
     let endpoint = configuration.endpoints[lane]
-    guard let target = Endpoint.target(endpoint) else {
+    let security: ClientSecurity
+    do throws(TLSFailure) { security = try self.security.get() } catch {
+      return failed(lane, "connection error: desc = \"transport: \(error)\"")
+    }
+    guard let target = security.origin(endpoint) else {
       return failed(
         lane,
         "connection error: desc = \"transport: Error while dialing: dial tcp: address \(endpoint): "
@@ -157,7 +166,7 @@ final class Connections: Sendable {
       do {
         let client = try await GRPCClient.connect(
           to: target, loop: loop, configuration: configuration,
-          authority: Endpoint.authority(endpoint))
+          authority: Endpoint.authority(endpoint), dial: security.dial)
         if let self { self.up(lane, client) } else { client.abort() }
       } catch { self?.failed(lane, (error as? GRPCStatus)?.message ?? "\(error)") }
     }

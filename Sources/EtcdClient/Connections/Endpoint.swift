@@ -1,7 +1,8 @@
 import EventLoops
 import HTTP
 
-/// An endpoint as users write it: `host:port`, `http://host:port`, `unix:///path`, `unix://path`.
+/// An endpoint as users write it: `host:port`, `http://host:port`, `https://host:port`, `unix:///path`,
+/// `unixs:///path`, with two slashes or three.
 ///
 /// - Source: etcd `client/v3/internal/endpoint`.
 package enum Endpoint {
@@ -39,18 +40,25 @@ package enum Endpoint {
     endpoint.hasPrefix("https://") || endpoint.hasPrefix("unixs:")
   }
 
+  /// Whether TLS reaches it when it is configured.
+  package static func mayBeSecure(_ endpoint: String) -> Bool { !endpoint.hasPrefix("http://") }
+
   private static func scheme(_ endpoint: String) -> HTTPOrigin.Scheme {
     isSecure(endpoint) ? .https : .http
   }
 
   private static func socketPath(_ endpoint: String) -> Substring? {
-    guard endpoint.hasPrefix("unix:") else { return nil }
-    let path = endpoint.dropFirst("unix:".count)
-    return path.hasPrefix("//") ? path.dropFirst(2) : path
+    for scheme in ["unix:", "unixs:"] where endpoint.hasPrefix(scheme) {
+      let path = endpoint.dropFirst(scheme.count)
+      return path.hasPrefix("//") ? path.dropFirst(2) : path
+    }
+    return nil
   }
 
   private static func withoutScheme(_ endpoint: String) -> Substring {
-    guard endpoint.hasPrefix("http://") else { return endpoint[...] }
-    return endpoint.dropFirst("http://".count).prefix { $0 != "/" }
+    for scheme in ["http://", "https://"] where endpoint.hasPrefix(scheme) {
+      return endpoint.dropFirst(scheme.count).prefix { $0 != "/" }
+    }
+    return endpoint[...]
   }
 }

@@ -28,8 +28,9 @@ final class CorruptionMonitor: @unchecked Sendable {
   init(member: RunningMember) {
     self.member = member
     client = PeerHashClient(
-      loop: member.loop, localID: member.host.memberID, clusterID: member.host.clusterID,
-      timeout: member.config.requestTimeout, logger: member.logger)
+      loop: member.loop, dial: member.shared.policies.dial, localID: member.host.memberID,
+      clusterID: member.host.clusterID, timeout: member.config.requestTimeout,
+      logger: member.logger)
   }
 
   func start() {

@@ -15,10 +15,11 @@ enum InitialCheck {
   /// - Throws: `StorageError` in etcd's words when another member has other data; log and backend are
   ///   closed then.
   static func run(
-    _ boot: borrowing Bootstrap.Result, _ config: ServerConfig, loop: EventLoop, logger: Logger
+    _ boot: borrowing Bootstrap.Result, _ config: ServerConfig, _ dialler: ExistingCluster.Dialler,
+    _ logger: Logger
   ) throws(StorageError) {
     guard config.initialCorruptCheck, !boot.isNew else { return }
-    do throws(StorageError) { try check(boot, config, loop: loop, logger: logger) } catch {
+    do throws(StorageError) { try check(boot, config, dialler, logger) } catch {
       // Why the member does not start is what counts, not how its log was closed.
       try? boot.opened.log.close()
       boot.opened.backend.close()
@@ -27,7 +28,8 @@ enum InitialCheck {
   }
 
   private static func check(
-    _ boot: borrowing Bootstrap.Result, _ config: ServerConfig, loop: EventLoop, logger: Logger
+    _ boot: borrowing Bootstrap.Result, _ config: ServerConfig, _ dialler: ExistingCluster.Dialler,
+    _ logger: Logger
   ) throws(StorageError) {
     let opened = boot.opened
     let name = opened.memberID.hex
@@ -46,7 +48,7 @@ enum InitialCheck {
       let stored = try opened.store.rows(.members).map { try MemberInfo(json: $0.value) }
       members = stored.isEmpty ? boot.core.membership.sorted : stored
     } catch { throw StorageError("\(name) failed to fetch hash (\(error))") }
-    let peers = ask(members, at: local.current, opened, config, loop: loop, logger: logger)
+    let peers = ask(members, at: local.current, opened, config, dialler, logger)
     let verdict = CorruptionCheck.initial(localID: opened.memberID, local, peers)
     logger.log(verdict.lines)
     guard verdict.mismatches == 0 else {
@@ -61,15 +63,15 @@ enum InitialCheck {
 
   private static func ask(
     _ members: [MemberInfo], at revision: Int64, _ opened: MemberDirectory.Opened,
-    _ config: ServerConfig, loop: EventLoop, logger: Logger
+    _ config: ServerConfig, _ dialler: ExistingCluster.Dialler, _ logger: Logger
   ) -> [PeerHash] {
     let answers = Mutex<[PeerHash]>([])
     let gate = Gate()
     let ids = (member: opened.memberID, cluster: opened.clusterID)
-    loop.execute {
+    dialler.loop.execute {
       let client = PeerHashClient(
-        loop: loop, localID: ids.member, clusterID: ids.cluster, timeout: config.requestTimeout,
-        logger: logger)
+        loop: dialler.loop, dial: dialler.dial, localID: ids.member, clusterID: ids.cluster,
+        timeout: config.requestTimeout, logger: logger)
       client.ask(members, at: revision) { peers in
         answers.withLock { $0 = peers }
         client.close()

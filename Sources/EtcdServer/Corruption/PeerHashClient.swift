@@ -20,13 +20,16 @@ final class PeerHashClient: @unchecked Sendable {
   private let timeout: Duration
   private let logger: Logger
 
-  init(loop: EventLoop, localID: MemberID, clusterID: UInt64, timeout: Duration, logger: Logger) {
+  init(
+    loop: EventLoop, dial: @escaping HTTPClient.Dial, localID: MemberID, clusterID: UInt64,
+    timeout: Duration, logger: Logger
+  ) {
     self.loop = loop
     self.localID = localID
     self.clusterID = clusterID
     self.timeout = timeout
     self.logger = logger
-    client = HTTPClient(loop: loop)
+    client = HTTPClient(loop: loop, dial: dial)
   }
 
   func close() { client.close() }

@@ -11,12 +11,20 @@ import HTTP
 struct AccessController: Sendable {
   private let hosts: Set<String>
   private let origins: Set<String>
+  /// Whether a request comes from a client whose certificate names a user, which counts for nothing through
+  /// the gateway.
+  private let ignoresCertificate: @Sendable (HTTPExchange) -> Bool
   private let logger: Logger
 
   /// - Parameters:
   ///   - hosts: names without ports; `*` allows all.
   ///   - origins: URLs; `*` allows all.
-  init(hosts: [String], origins: [String], logger: Logger) {
+  ///   - ignoresCertificate: asked for requests over TLS.
+  init(
+    hosts: [String], origins: [String], logger: Logger,
+    ignoresCertificate: @escaping @Sendable (HTTPExchange) -> Bool
+  ) {
+    self.ignoresCertificate = ignoresCertificate
     self.hosts = Set(hosts)
     self.origins = Set(origins)
     self.logger = logger
@@ -24,6 +32,7 @@ struct AccessController: Sendable {
 
   /// Whether a request may go on; else it is answered.
   func admits(_ exchange: HTTPExchange) -> Bool {
+    guard exchange.channel?.isSecure != true else { return admitsSecure(exchange) }
     let host = Self.host(exchange.request)
     guard hosts.isEmpty || hosts.contains("*") || hosts.contains(host) else {
       logger.warn(
@@ -32,6 +41,19 @@ struct AccessController: Sendable {
       exchange.refuse(421, Self.refusal(host))
       return false
     }
+    return admitsOrigin(exchange)
+  }
+
+  private func admitsSecure(_ exchange: HTTPExchange) -> Bool {
+    guard ignoresCertificate(exchange) else { return admitsOrigin(exchange) }
+    exchange.refuse(
+      400,
+      "CommonName of client sending a request against gateway will be ignored and not used as"
+        + " expected")
+    return false
+  }
+
+  private func admitsOrigin(_ exchange: HTTPExchange) -> Bool {
     if let origin = allowedOrigin(exchange.request.headers["origin"] ?? "") {
       exchange.extraHeaders = [
         "Access-Control-Allow-Headers": "accept, content-type, authorization",

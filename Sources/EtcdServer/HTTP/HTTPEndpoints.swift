@@ -50,7 +50,12 @@ final class HTTPEndpoints: Sendable {
 
     access = AccessController(
       hosts: member.config.hostWhitelist, origins: member.config.corsOrigins,
-      logger: member.logger)
+      logger: member.logger,
+      ignoresCertificate: { [access = member.shared.access, isServed = services != nil] exchange in
+        isServed && access.isEnabled
+          && exchange.channel?.peerCertificate?.commonName.isEmpty == false
+          && ["/v3/", "/v3beta/"].contains(where: exchange.request.target.hasPrefix)
+      })
   }
 
   /// A log for finding faults brings the profiles along.

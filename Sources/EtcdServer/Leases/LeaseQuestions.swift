@@ -58,7 +58,8 @@ final class LeaseQuestions: @unchecked Sendable {
     self.shared = shared
     self.requests = requests
     loop = requests.loop
-    client = HTTPClient(loop: requests.loop, idlePerOriginMax: Self.forwardedMax)
+    client = HTTPClient(
+      loop: requests.loop, idlePerOriginMax: Self.forwardedMax, dial: shared.policies.dial)
   }
 
   /// Ends every question.

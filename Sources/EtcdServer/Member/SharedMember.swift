@@ -5,6 +5,8 @@ import Synchronization
 /// What all loops of a member share. Each part may be used from any thread.
 final class SharedMember: Sendable {
   let config: ServerConfig
+  /// How peers are reached.
+  let policies: ServerPolicies
   let logger: Logger
   let metrics: ServerMetrics
   let host: MemberHost
@@ -37,10 +39,11 @@ final class SharedMember: Sendable {
   let serving: ServingStatus
 
   init(
-    config: ServerConfig, logger: Logger, metrics: ServerMetrics, host: MemberHost,
-    access: AccessControl, peers: PeerAdapter
+    config: ServerConfig, policies: ServerPolicies, logger: Logger, metrics: ServerMetrics,
+    host: MemberHost, access: AccessControl, peers: PeerAdapter
   ) {
     self.config = config
+    self.policies = policies
     self.logger = logger
     self.metrics = metrics
     self.host = host

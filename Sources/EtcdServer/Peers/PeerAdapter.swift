@@ -55,8 +55,9 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
   /// On `loop`.
   /// - Parameter onRemoved: called when a peer says that this member was removed.
   init(
-    _ host: MemberHost, _ config: ServerConfig, loop: EventLoop, logger: Logger,
-    metrics: ServerMetrics, snapDirectory: String, onRemoved: @escaping @Sendable () -> Void
+    _ host: MemberHost, _ config: ServerConfig, dial: @escaping HTTPClient.Dial, loop: EventLoop,
+    logger: Logger, metrics: ServerMetrics, snapDirectory: String,
+    onRemoved: @escaping @Sendable () -> Void
   ) {
     self.host = host
     self.config = config
@@ -65,10 +66,10 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
     self.logger = logger
     self.onRemoved = onRemoved
     disk = metrics.disk
-    client = HTTPClient(loop: loop)
+    client = HTTPClient(loop: loop, dial: dial)
     var configuration = PeerTransportConfiguration(
       localID: host.memberID, clusterID: host.clusterID,
-      peerURLs: config.initialAdvertisePeerURLs, serverVersion: ServerVersion.etcd)
+      peerURLs: config.initialAdvertisePeerURLs, serverVersion: ServerVersion.etcd, dial: dial)
     configuration.dialTimeout = .milliseconds(1000 + config.electionTimeout)
     configuration.readTimeout = config.raftReadTimeout
     configuration.writeTimeout = config.raftWriteTimeout

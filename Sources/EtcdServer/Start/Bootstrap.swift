@@ -35,7 +35,8 @@ enum Bootstrap {
   /// - Parameter milliseconds: time since 1970, for request ids.
   /// - Throws: `StorageError` with what was tried and why it failed.
   static func start(
-    _ config: ServerConfig, loop: EventLoop, logger: Logger, metrics: ServerMetrics,
+    _ config: ServerConfig, _ dialler: ExistingCluster.Dialler, logger: Logger,
+    metrics: ServerMetrics,
     milliseconds: UInt64,
     seed: UInt64
   ) throws(StorageError) -> Result {
@@ -51,7 +52,7 @@ enum Bootstrap {
     let start = ContinuousClock.now
     var origin =
       isNew
-      ? try found(directory, config, loop: loop, logger)
+      ? try found(directory, config, dialler, logger)
       : try restart(directory, config, logger)
     logger.info(
       "opened backend db",
@@ -111,7 +112,8 @@ enum Bootstrap {
 
   /// A member that is new, of a cluster that is founded or joined.
   private static func found(
-    _ directory: MemberDirectory, _ config: ServerConfig, loop: EventLoop, _ logger: Logger
+    _ directory: MemberDirectory, _ config: ServerConfig, _ dialler: ExistingCluster.Dialler,
+    _ logger: Logger
   ) throws(StorageError) -> Origin {
     if config.isNewCluster {
       let founders = founders(config)
@@ -121,10 +123,10 @@ enum Bootstrap {
           clusterID: Identity.clusterID(members: founders.map(\.id))),
         founders: founders)
     }
-    let cluster = try ExistingCluster.fetch(from: remoteURLs(config), loop: loop, logger: logger)
+    let cluster = try ExistingCluster.fetch(from: remoteURLs(config), dialler, logger)
     let others = try cluster.matched(config.initialCluster)
     try ExistingCluster.checkCompatible(
-      others.filter { $0.name != config.name }, loop: loop, logger: logger)
+      others.filter { $0.name != config.name }, dialler, logger)
     return Origin(
       opened: try directory.create(
         memberID: try own(others, config).id, clusterID: cluster.clusterID),

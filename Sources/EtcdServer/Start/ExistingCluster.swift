@@ -16,15 +16,21 @@ struct ExistingCluster: Sendable {
 
   private static let bodyBytesMax = 1 << 20
 
+  /// How members are asked, and on which loop.
+  struct Dialler: Sendable {
+    let loop: EventLoop
+    let dial: HTTPClient.Dial
+  }
+
   /// Asks peers one after the other; the first answer counts. Blocks the caller, not the loop.
   /// - Throws: `StorageError` in etcd's words when none answers.
   static func fetch(
-    from urls: [String], loop: EventLoop, logger: Logger
+    from urls: [String], _ dialler: Dialler, _ logger: Logger
   ) throws(StorageError) -> ExistingCluster {
     for url in urls {
       guard let peer = PeerURL(url) else { continue }
       do {
-        let (head, body) = try get(peer, "/members", loop)
+        let (head, body) = try get(peer, "/members", dialler)
         guard let id = UInt64(head.headers[PeerField.clusterID] ?? "", radix: 16) else {
           logger.warn("failed to parse cluster ID", [LogField("address", .string(url))])
           continue
@@ -48,11 +54,11 @@ struct ExistingCluster: Sendable {
   }
 
   private static func get(
-    _ peer: PeerURL, _ target: String, _ loop: EventLoop
+    _ peer: PeerURL, _ target: String, _ dialler: Dialler
   ) throws -> (HTTPResponseHead, Bytes) {
     let answer = Answer()
-    loop.execute {
-      let client = HTTPClient(loop: loop)
+    dialler.loop.execute {
+      let client = HTTPClient(loop: dialler.loop, dial: dialler.dial)
       var request = HTTPClientRequest("GET", peer.origin, target)
       request.headTimeout = .seconds(10)
       client.send(request, limit: bodyBytesMax) { result in
@@ -72,17 +78,17 @@ struct ExistingCluster: Sendable {
   ///   for this server.
   /// - Source: etcd `isCompatibleWithCluster`.
   static func checkCompatible(
-    _ members: [MemberInfo], loop: EventLoop, logger: Logger
+    _ members: [MemberInfo], _ dialler: Dialler, _ logger: Logger
   ) throws(StorageError) {
     let refusal = StorageError("incompatible with current running cluster")
     guard let own = SemanticVersion(ServerVersion.etcd)?.cluster else { throw refusal }
     // A cluster on its way down takes members of the version it goes to alone.
-    let isDowngrading = isDowngradeEnabled(members, loop, logger)
+    let isDowngrading = isDowngradeEnabled(members, dialler, logger)
     let newest = (isDowngrading ? own.nextMinor : own).description
     let oldest = isDowngrading ? newest : ServerVersion.minimumCluster
     var isHeard = false
     for member in members {
-      guard let version = clusterVersion(of: member, loop, logger) else { continue }
+      guard let version = clusterVersion(of: member, dialler, logger) else { continue }
       if ServerVersion.isOlder(version, than: oldest)
         || ServerVersion.isOlder(newest, than: version)
       {
@@ -105,13 +111,13 @@ struct ExistingCluster: Sendable {
   /// What the first member that answers says; no when none does.
   /// - Source: etcd `getDowngradeEnabledFromRemotePeers`.
   private static func isDowngradeEnabled(
-    _ members: [MemberInfo], _ loop: EventLoop, _ logger: Logger
+    _ members: [MemberInfo], _ dialler: Dialler, _ logger: Logger
   ) -> Bool {
     for member in members {
       for url in member.peerURLs {
         guard let peer = PeerURL(url) else { continue }
         do {
-          let (_, body) = try get(peer, HashEndpoints.downgradePath, loop)
+          let (_, body) = try get(peer, HashEndpoints.downgradePath, dialler)
           switch body.string {
           case "true": return true
           case "false": return false
@@ -133,12 +139,12 @@ struct ExistingCluster: Sendable {
 
   /// `nil` when the member does not answer or its cluster has not decided yet.
   private static func clusterVersion(
-    of member: MemberInfo, _ loop: EventLoop, _ logger: Logger
+    of member: MemberInfo, _ dialler: Dialler, _ logger: Logger
   ) -> String? {
     for url in member.peerURLs {
       guard let peer = PeerURL(url) else { continue }
       do {
-        let (_, body) = try get(peer, "/version", loop)
+        let (_, body) = try get(peer, "/version", dialler)
         let version = try JSONValue.parse(body)["etcdcluster"]?.string ?? ""
         if ServerVersion.clusterVersion(of: version) != nil { return version }
         logger.warn(

@@ -1,3 +1,4 @@
+import Bytes
 import CUV
 import Platform
 import Synchronization
@@ -111,6 +112,14 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   func refreshNow() -> UInt64 {
     cachedNow = monotonicNanoseconds()
     return cachedNow
+  }
+
+  /// Has `body` fill memory of the loop's read buffers, for a layer that makes input of input.
+  /// - Parameter body: returns the bytes that it wrote; 0 or less for none. It must not read.
+  /// - Returns: those bytes; `nil` for none. On the loop only.
+  package func read(_ body: (UnsafeMutableRawBufferPointer) -> Int) -> Bytes? {
+    let count = body(readBuffers.room())
+    return count > 0 ? readBuffers.take(count) : nil
   }
 
   /// Adds a hook that runs once a turn after all events were handled and before output is flushed.

@@ -25,6 +25,8 @@ public protocol ByteChannel: AnyObject, Sendable {
   var localAddress: SocketAddress? { get }
   /// What the other side has proved to be, where a layer such as TLS asked for it; `nil` otherwise.
   var peerCertificate: PeerCertificate? { get }
+  /// Whether a layer keeps others from reading what is sent.
+  var isSecure: Bool { get }
   /// Starts delivering what arrives to `handler`. Call once, after setting the handler.
   func start()
   /// Queues bytes; they leave at the end of the turn. Ignored when closed.
@@ -37,6 +39,12 @@ public protocol ByteChannel: AnyObject, Sendable {
   /// No `channelRead` until `resumeReading`.
   func pauseReading()
   func resumeReading()
+  /// Hands the channel to another loop. What was read is the caller's; this object is closed, and its handler
+  /// hears nothing more.
+  /// - Precondition: nothing was written that still waits.
+  /// - Parameter done: called on `target`, with the channel there, which is not started; never when descriptors
+  ///   are short or the loop has stopped: the peer sees a closed connection, and its place is free.
+  func move(to target: EventLoop, _ done: @escaping @Sendable (any ByteChannel) -> Void)
   /// Closes once everything written has left, or when `flushTimeout` of the channel has passed.
   func closeAfterFlush()
   /// Closes at once; what was written may be lost.
@@ -45,6 +53,7 @@ public protocol ByteChannel: AnyObject, Sendable {
 
 extension ByteChannel {
   public var peerCertificate: PeerCertificate? { nil }
+  public var isSecure: Bool { false }
   public func writeNow(_ parts: [Bytes]) { write(parts) }
 }
 

@@ -8,12 +8,7 @@ import Platform
 #endif
 
 extension Connection {
-  /// Hands the socket to another loop. What was read is the caller's; this object is closed, and its
-  /// handler hears nothing more.
-  /// - Precondition: nothing was written that still waits.
-  /// - Parameter done: called on `target`, with the connection there; never when descriptors are short or
-  ///   the loop has stopped: the peer sees a closed connection, and its place is free.
-  public func move(to target: EventLoop, _ done: @escaping @Sendable (Connection) -> Void) {
+  public func move(to target: EventLoop, _ done: @escaping @Sendable (any ByteChannel) -> Void) {
     loop.preconditionCurrent()
     precondition(
       pendingWriteBytes == 0, "a connection moves with \(pendingWriteBytes) bytes unsent")

@@ -8,13 +8,26 @@ extension Connection {
   ///
   /// - Parameters:
   ///   - timeout: for resolution and all attempts together.
+  ///   - policy: what the other side has to prove.
   ///   - completion: called once on `loop`; sets the handler and calls `start()`.
   public static func connect(
-    to endpoint: Endpoint, loop: EventLoop, timeout: Duration,
-    completion: @escaping (Result<Connection, ChannelError>) -> Void
+    to endpoint: Endpoint, loop: EventLoop, policy: ChannelPolicy, timeout: Duration,
+    completion: @escaping (Result<any ByteChannel, ChannelError>) -> Void
   ) {
     loop.preconditionCurrent()
-    let attempt = ConnectAttempt(endpoint: endpoint, loop: loop, completion: completion)
+    let deadline = loop.now &+ UInt64(clamping: timeout.nanoseconds)
+    let attempt = ConnectAttempt(endpoint: endpoint, loop: loop) { result in
+      switch (result, policy) {
+      case (.failure(let error), _): completion(.failure(error))
+      case (.success(let connection), .plain): completion(.success(connection))
+      case (.success(let connection), .layered(let layer)):
+        // checked: both are of the loop's clock
+        let left = deadline > loop.now ? deadline &- loop.now : 0
+        layer.dial(
+          over: connection, host: endpoint.host,
+          timeout: .nanoseconds(Int64(clamping: left)), completion)
+      }
+    }
     attempt.begin(timeout)
   }
 }

@@ -18,6 +18,14 @@ public final class Listener: LoopResource, @unchecked Sendable {
     case tcp(host: String, port: Int)
     /// A path; a stale socket file there is removed first.
     case unix(path: String)
+
+    /// The name to ask for, without brackets; for a unix socket the last part of its path.
+    public var host: String {
+      switch self {
+      case .tcp(let host, _): host
+      case .unix(let path): path.split(separator: "/").last.map(String.init) ?? path
+      }
+    }
   }
 
   /// The bound address, with the port the system chose.
@@ -27,7 +35,8 @@ public final class Listener: LoopResource, @unchecked Sendable {
     bytes: max(MemoryLayout<uv_tcp_t>.size, MemoryLayout<uv_pipe_t>.size))
   private let targets: [EventLoop]
   private var nextTarget = 0
-  private let accept: @Sendable (Connection) -> Void
+  private let policy: ChannelPolicy
+  private let accept: @Sendable (any ByteChannel) -> Void
   private let admission: ConnectionAdmission?
   /// A connection was taken by libuv and waits until it may be served; no other is taken meanwhile.
   private var isHeld = false
@@ -49,15 +58,17 @@ public final class Listener: LoopResource, @unchecked Sendable {
   ///   - targets: loops that get the connections; empty for `loop` alone.
   ///   - admission: counts and limits connections, of this listener and others; those beyond wait in the
   ///     backlog.
-  ///   - accept: called on the connection's loop; sets the handler and calls `Connection.start()`.
+  ///   - policy: what connections have to prove before they are served.
+  ///   - accept: called on the connection's loop; sets the handler and calls `ByteChannel.start()`.
   /// - Throws: `ChannelError.addressInUse`, `.resolve` or `.system`.
   public init(
-    loop: EventLoop, endpoint: Endpoint, targets: [EventLoop] = [], isPaused: Bool = false,
-    reusesPort: Bool = false, admission: ConnectionAdmission? = nil,
-    accept: @escaping @Sendable (Connection) -> Void
+    loop: EventLoop, endpoint: Endpoint, policy: ChannelPolicy, targets: [EventLoop] = [],
+    isPaused: Bool = false, reusesPort: Bool = false, admission: ConnectionAdmission? = nil,
+    accept: @escaping @Sendable (any ByteChannel) -> Void
   ) throws(ChannelError) {
     loop.preconditionCurrent()
     self.targets = targets.isEmpty ? [loop] : targets
+    self.policy = policy
     self.accept = accept
     self.isPaused = isPaused
     self.admission = admission
@@ -198,9 +209,9 @@ public final class Listener: LoopResource, @unchecked Sendable {
     connection.admission = admission
     if target === loop {
       connection.configure()
-      accept(connection)
+      policy.accept(connection, accept)
     } else {
-      connection.move(to: target, accept)
+      connection.move(to: target) { [policy, accept] in policy.accept($0, accept) }
     }
   }
 
