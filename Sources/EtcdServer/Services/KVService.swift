@@ -6,6 +6,7 @@ import EtcdConfig
 import EventLoops
 import MVCC
 import Member
+import Platform
 import Protobuf
 import Synchronization
 
@@ -52,29 +53,68 @@ struct KVService: Sendable {
 
   /// Answers a call from a state once its caller was found to have the rights for it.
   private func read(_ call: UnaryCall, _ query: some ReadQuery, linearizable: Bool) {
+    let started = member.loop.now
     member.read(linearizable: linearizable) { result, term in
+      let times = ReadTimes(started: started, agreed: linearizable ? member.loop.now : nil)
       let state: ReadState
-      do throws(EtcdError) { state = try result.get() } catch { return call.fail(error) }
-      guard state.auth.isEnabled else { return answer(call, query, state.snapshot, term) }
+      do throws(EtcdError) { state = try result.get() } catch {
+        note(query, times, .failure(error))
+        return call.fail(error)
+      }
+      guard state.auth.isEnabled else { return answer(call, query, state.snapshot, term, times) }
       member.permitRead(state.auth, call.caller) { (auth, caller) throws(EtcdError) in
         try query.check(auth, caller)
       } _: { error in
         if let error { return call.fail(error) }
-        answer(call, query, state.snapshot, term)
+        answer(call, query, state.snapshot, term, times)
       }
     }
   }
 
   private func answer(
-    _ call: UnaryCall, _ query: some ReadQuery, _ snapshot: StoreSnapshot, _ term: Term
+    _ call: UnaryCall, _ query: some ReadQuery, _ snapshot: StoreSnapshot, _ term: Term,
+    _ times: ReadTimes
   ) {
     var budget = ReadWorkers.keysOnLoop
     do throws(StoreError) {
       if let result = try query.read(snapshot, within: &budget) {
-        return respond(call, result, term)
+        respond(call, result, term)
+        if isSlow(times) {
+          note(query, times, .success(ReadSummary(result, header: member.header(term: term))))
+        }
+        return
       }
     } catch { return call.fail(EtcdError(error)) }
-    readElsewhere(call, term) { () throws(StoreError) in try query.read(snapshot) }
+    readElsewhere(call, term) { () throws(StoreError) in
+      try query.read(snapshot)
+    } noted: { found, outcome in
+      guard isSlow(times) else { return }
+      var times = times
+      times.found = found
+      note(query, times, outcome)
+    }
+  }
+
+  /// Whether a read that ends now is worth a line in the log.
+  private func isSlow(_ times: ReadTimes) -> Bool {
+    member.loop.now &- times.started > RequestTrace.threshold.nanoseconds
+  }
+
+  private func note(
+    _ query: some ReadQuery, _ times: ReadTimes, _ outcome: Result<ReadSummary, EtcdError>
+  ) {
+    let slow = SlowRead(times: times, end: member.loop.now, outcome: outcome)
+    let expected = member.config.warningApplyDuration
+    if slow.warned(query) > expected {
+      member.metrics.slowApplies.add()
+      member.logger.warn("apply request took too long", slow.warning(query, expected: expected))
+    }
+    trace(slow.trace(query), took: slow.took)
+  }
+
+  private func trace(_ trace: RequestTrace?, took: Duration) {
+    guard took > RequestTrace.threshold else { return }
+    trace?.write(to: member.logger, end: member.loop.now, now: WallClock.nanoseconds)
   }
 
   private func put(_ call: UnaryCall, _ bytes: Bytes) {
@@ -123,10 +163,11 @@ struct KVService: Sendable {
       try member.refuseOnLearner()
       if let cost { try member.reserve(cost) }
     } catch { return call.fail(error) }
+    let write = TracedWrite(field: field, bytes: bytes.count, started: member.loop.now)
     guard !member.access.isEnabled else {
       member.propose(field, bytes, for: call.caller) { outcome, term in
         if let cost { member.release(cost) }
-        respond(call, outcome, term)
+        respond(call, outcome, term, write)
       }
       return
     }
@@ -138,13 +179,21 @@ struct KVService: Sendable {
     }
     member.requests.propose(id: id, data) { outcome, term in
       if let cost { member.release(cost) }
-      respond(call, outcome, term)
+      respond(call, outcome, term, write)
     }
   }
 
-  private func respond(_ call: UnaryCall, _ outcome: Outcome, _ term: Term) {
+  private func respond(
+    _ call: UnaryCall, _ outcome: Outcome, _ term: Term, _ write: TracedWrite
+  ) {
     do throws(EtcdError) {
       let result = try outcome.kv()
+      let spent = member.loop.now &- write.started
+      if spent > RequestTrace.threshold.nanoseconds {
+        trace(
+          write.trace(revision: result.revision, end: member.loop.now),
+          took: .nanoseconds(Int64(clamping: spent)))
+      }
       if result.isComplete { return respond(call, result, term) }
       readElsewhere(call, term) { () throws(StoreError) in try result.completed() }
     } catch { call.fail(error) }
@@ -155,72 +204,55 @@ struct KVService: Sendable {
   }
 
   /// What a thread made of a read: a range is sent row by row, everything else is encoded there.
-  private enum Read: Sendable {
-    case range(KVResult)
-    case encoded(Bytes)
+  private struct Read: Sendable {
+    enum Answer: Sendable {
+      case range(KVResult)
+      case encoded(Bytes)
+    }
+    let answer: Answer
+    let summary: ReadSummary
+    /// In monotonic nanoseconds.
+    let found: UInt64
+
+    init(_ result: KVResult, header: Etcdserverpb.ResponseHeader) {
+      found = monotonicNanoseconds()
+      summary = ReadSummary(result, header: header)
+      if case .range = result {
+        answer = .range(result)
+      } else {
+        answer = .encoded(result.encoded(header: header))
+      }
+    }
   }
 
   /// Reads on a thread what would hold the loop up.
+  /// - Parameter noted: told when the keys were found, and what became of the read.
   private func readElsewhere(
     _ call: UnaryCall, _ term: Term,
-    _ body: @escaping @Sendable () throws(StoreError) -> KVResult
+    _ body: @escaping @Sendable () throws(StoreError) -> KVResult,
+    noted: ((_ found: UInt64?, Result<ReadSummary, EtcdError>) -> Void)? = nil
   ) {
     let header = member.header(term: term)
     let isWanted = call.wantedFlag()
     member.shared.readers.run(on: member.loop) { () -> Result<Read, EtcdError> in
       // The client may have gone while this waited.
       guard isWanted.isSet else { return .failure(EtcdError(.cancelled, "context canceled")) }
-      do throws(StoreError) {
-        let result = try body()
-        if case .range = result { return .success(.range(result)) }
-        return .success(.encoded(result.encoded(header: header)))
-      } catch { return .failure(EtcdError(error)) }
+      do throws(StoreError) { return .success(Read(try body(), header: header)) } catch {
+        return .failure(EtcdError(error))
+      }
     } _: { outcome in
       do throws(EtcdError) {
-        switch try outcome.get().get() {
+        let read = try outcome.get().get()
+        switch read.answer {
         case .range(let result): call.respond(result.body(header: header))
         case .encoded(let bytes): call.respond(.bytes(bytes))
         }
-      } catch { call.fail(error) }
+        noted?(read.found, .success(read.summary))
+      } catch {
+        call.fail(error)
+        noted?(nil, .failure(error))
+      }
     }
-  }
-}
-
-/// What is asked of a state without changing it: a range, or a transaction that only reads.
-private protocol ReadQuery: Sendable {
-  /// - Throws: what the caller lacks.
-  func check(_ auth: AuthStore, _ caller: AuthInfo) throws(EtcdError)
-  /// - Parameter budget: keys to look at, at most. - Returns: `nil` when they are not enough.
-  func read(_ snapshot: StoreSnapshot, within budget: inout Int) throws(StoreError) -> KVResult?
-  /// Reads however much it takes.
-  func read(_ snapshot: StoreSnapshot) throws(StoreError) -> KVResult
-}
-
-extension Etcdserverpb.RangeRequest: ReadQuery {
-  fileprivate func check(_ auth: AuthStore, _ caller: AuthInfo) throws(EtcdError) {
-    try auth.check(self, caller)
-  }
-  fileprivate func read(
-    _ snapshot: StoreSnapshot, within budget: inout Int
-  ) throws(StoreError) -> KVResult? {
-    try snapshot.range(self, within: &budget).map { .range($0) }
-  }
-  fileprivate func read(_ snapshot: StoreSnapshot) throws(StoreError) -> KVResult {
-    .range(try snapshot.range(self))
-  }
-}
-
-extension Etcdserverpb.TxnRequest: ReadQuery {
-  fileprivate func check(_ auth: AuthStore, _ caller: AuthInfo) throws(EtcdError) {
-    try auth.check(self, LeaseTable(), caller)
-  }
-  fileprivate func read(
-    _ snapshot: StoreSnapshot, within budget: inout Int
-  ) throws(StoreError) -> KVResult? {
-    try snapshot.read(self, within: &budget)
-  }
-  fileprivate func read(_ snapshot: StoreSnapshot) throws(StoreError) -> KVResult {
-    try snapshot.read(self)
   }
 }
 
