@@ -21,7 +21,7 @@ struct CostGuard {
   /// Requests in a write; together less than what the server reads at once.
   private static let batch = 50
   private static let batches = 20
-  private static let rounds = 5
+  private static let rounds = 12
   /// Growth that fails.
   private static let tolerance = 0.10
 

@@ -78,11 +78,10 @@ struct KVService: Sendable {
     var budget = ReadWorkers.keysOnLoop
     do throws(StoreError) {
       if let result = try query.read(snapshot, within: &budget) {
-        respond(call, result, term)
         if isSlow(times) {
           note(query, times, .success(ReadSummary(result, header: member.header(term: term))))
         }
-        return
+        return respond(call, result, term)
       }
     } catch { return call.fail(EtcdError(error)) }
     readElsewhere(call, term) { () throws(StoreError) in
@@ -97,7 +96,7 @@ struct KVService: Sendable {
 
   /// Whether a read that ends now is worth a line in the log.
   private func isSlow(_ times: ReadTimes) -> Bool {
-    member.loop.now &- times.started > RequestTrace.threshold.nanoseconds
+    member.loop.now &- times.started > RequestTrace.thresholdNanoseconds
   }
 
   private func note(
@@ -113,7 +112,7 @@ struct KVService: Sendable {
   }
 
   private func trace(_ trace: RequestTrace?, took: Duration) {
-    guard took > RequestTrace.threshold else { return }
+    guard took.nanoseconds > RequestTrace.thresholdNanoseconds else { return }
     trace?.write(to: member.logger, end: member.loop.now, now: WallClock.nanoseconds)
   }
 
@@ -189,7 +188,7 @@ struct KVService: Sendable {
     do throws(EtcdError) {
       let result = try outcome.kv()
       let spent = member.loop.now &- write.started
-      if spent > RequestTrace.threshold.nanoseconds {
+      if spent > RequestTrace.thresholdNanoseconds {
         trace(
           write.trace(revision: result.revision, end: member.loop.now),
           took: .nanoseconds(Int64(clamping: spent)))

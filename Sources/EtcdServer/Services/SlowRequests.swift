@@ -134,13 +134,13 @@ struct RequestTrace {
 
   /// Requests up to this are not traced.
   /// - Source: etcd `v3_server.go` traceThreshold.
-  static let threshold = Duration.milliseconds(100)
+  static let thresholdNanoseconds: UInt64 = 100_000_000
 
   /// - Parameter now: nanoseconds since 1970.
   func write(to logger: Logger, end: UInt64, now: Int64) {
     let number = Int32.random(in: 0...Int32.max)
     // Steps that took less than their share are left out.
-    let share = Self.threshold / (steps.count + 1)
+    let share = Duration.nanoseconds(Int64(Self.thresholdNanoseconds)) / (steps.count + 1)
     var told: [String] = []
     var last = started
     for (name, at) in steps {
