@@ -134,10 +134,15 @@ final class TLSSession: @unchecked Sendable {
   /// - Returns: bytes taken; `nil` when it failed.
   func write(_ memory: UnsafeRawBufferPointer) -> Int? {
     guard memory.count > 0 else { return 0 }
+    output.reserve(memory.count + Self.recordOverhead)  // checked: both are small
     ERR_clear_error()
     var count = 0
     return SSL_write_ex(ssl, memory.baseAddress, memory.count, &count) == 1 ? count : nil
   }
+
+  /// Bytes that a record adds, at most.
+  /// - Source: RFC 5246 §6.2.3, with room.
+  private static let recordOverhead = 128
 
   /// Says that nothing more is sent.
   func close() {

@@ -291,6 +291,41 @@ import Testing
     withExtendedLifetime(member) {}
   }
 
+  /// What our etcdctl says of a server that it cannot talk to is what Go's says.
+  @Test(.enabled(if: Binaries.go35 != nil && Binaries.ctl35 != nil), arguments: [true, false])
+  func clientsFailAlike(_ isOurs: Bool) throws {
+    let official = try #require(Binaries.ctl35)
+    let authority = try TestAuthority()
+    let other = try TestAuthority("other")
+    let client = try authority.issue("user")
+    let security = try Self.mutual(authority)
+    let cluster = Cluster(
+      [isOurs ? Binaries.ours : try #require(Binaries.go35)], security: security)
+    try cluster.start()
+    let address = "127.0.0.1:\(cluster.members[0].clientPort)"
+    let known = ["--cacert", authority.certificate]
+    let shown = ["--cert", client.certificate, "--key", client.key]
+    for words in [
+      ["--endpoints", "https://\(address)"], ["--endpoints", address] + known + shown,
+      ["--endpoints", "https://\(address)", "--cacert", other.certificate] + shown,
+      ["--endpoints", "https://\(address)", "--cert", client.certificate],
+      ["--endpoints", address, "--cacert", authority.certificate, "--cert", client.certificate]
+        + ["--key", security.memberFlags[3]],
+      ["--endpoints", address, "--insecure-transport=false", "--insecure-skip-tls-verify"] + shown,
+    ] {
+      let said = [official, Binaries.ourCtl].map { program in
+        let done = run(
+          program, words + ["--command-timeout=1s", "--dial-timeout=1s", "put", "k", "v"])
+        let reason = done.error.firstMatch(of: /authentication handshake failed: (.*?)\\"/)?.1
+        let last = done.error.split(separator: "\n").last ?? ""
+        // Go's came to say more since 3.5.1.
+        return "\(done.status) \(done.output) \(last) \(reason ?? "")"
+          .replacing("tls: failed to verify certificate: ", with: "")
+      }
+      #expect(said[0] == said[1], "\(words)")
+    }
+  }
+
   /// A user by his certificate, whom the gateway does not take.
   @Test(.enabled(if: Binaries.ctl35 != nil)) func aCertificateNamesItsUser() throws {
     let authority = try TestAuthority()
