@@ -1,6 +1,5 @@
 import Bytes
 import COpenSSL
-import EventLoops
 
 /// One end of a TLS connection: bytes of the other side in, bytes for it out, and the plain ones between. It
 /// knows no socket and no clock of its own. Unsafe: OpenSSL's connection is a pointer, freed with this object,
@@ -289,13 +288,5 @@ final class TLSSession: @unchecked Sendable {
       position = 0
     }
     return Int32(clamping: count)
-  }
-}
-
-/// Names of hosts, as far as TLS tells them from addresses.
-enum AddressName {
-  /// Whether a client says that it asks for this host: a name, no address.
-  static func isName(_ host: String) -> Bool {
-    !host.isEmpty && SocketAddress(host: host, port: 0) == nil
   }
 }
