@@ -19,10 +19,10 @@ static inline int cossl_set_versions(SSL_CTX *context, int least, int most) {
   return SSL_CTX_set_min_proto_version(context, least) == 1 &&
          SSL_CTX_set_max_proto_version(context, most) == 1;
 }
-/// No tickets, no renegotiation; a server's order of suites where it has one.
-static inline void cossl_set_options(SSL_CTX *context, int server_preference) {
+/// No tickets, no renegotiation; the server's order of suites, as in Go, but for clients without AES in hardware.
+static inline void cossl_set_options(SSL_CTX *context) {
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                   (server_preference ? SSL_OP_CIPHER_SERVER_PREFERENCE : 0));
+                                   SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 }
 static inline void cossl_set_modes(SSL_CTX *context) {
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |

@@ -112,3 +112,11 @@ enum HandshakeProblem {
     120: "no application protocol",
   ]
 }
+
+/// Names of hosts, as far as TLS tells them from addresses.
+enum AddressName {
+  /// Whether a client says that it asks for this host: a name, no address.
+  static func isName(_ host: String) -> Bool {
+    !host.isEmpty && SocketAddress(host: host, port: 0) == nil
+  }
+}

@@ -79,7 +79,7 @@ struct ContextBuilder {
       SSL_CTX_set_ciphersuites(context, CipherSuites.tls13) == 1, cossl_set_groups(context) == 1
     else { throw TLSFailure(HandshakeProblem.text()) }
     // Tickets would let a client in again whose certificate was revoked meanwhile.
-    cossl_set_options(context, settings.cipherSuites.isEmpty ? 0 : 1)
+    cossl_set_options(context)
     SSL_CTX_set_num_tickets(context, 0)
     cossl_set_modes(context)
   }

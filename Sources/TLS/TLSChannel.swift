@@ -19,8 +19,7 @@ public final class TLSChannel: ByteChannel, ByteChannelHandler, TurnEndHandler, 
   private let inner: any ByteChannel
   let session: TLSSession
   /// Bytes that are not encrypted yet.
-  private var plain: [Bytes] = []
-  private var plainBytes = 0
+  private var plain = PlainQueue()
   private var wasAboveHigh = false
   private var isScheduled = false
   private var isClosing = false
@@ -163,7 +162,7 @@ public final class TLSChannel: ByteChannel, ByteChannelHandler, TurnEndHandler, 
 
   // MARK: writing
 
-  public var pendingWriteBytes: Int { plainBytes + inner.pendingWriteBytes }
+  public var pendingWriteBytes: Int { plain.count + inner.pendingWriteBytes }
   public var isWritable: Bool { pendingWriteBytes <= watermarks.high }
 
   public func write(_ bytes: Bytes) {
@@ -186,7 +185,6 @@ public final class TLSChannel: ByteChannel, ByteChannelHandler, TurnEndHandler, 
   private func enqueue(_ bytes: Bytes) -> Bool {
     guard !isClosed, !isClosing, bytes.count > 0 else { return false }
     plain.append(bytes)
-    plainBytes += bytes.count
     if pendingWriteBytes > watermarks.high { wasAboveHigh = true }
     return true
   }
@@ -202,7 +200,7 @@ public final class TLSChannel: ByteChannel, ByteChannelHandler, TurnEndHandler, 
     isScheduled = false
     guard !isClosed else { return }
     guard isClosing else { return flush() }
-    while plainBytes > 0, encrypt() {}
+    while plain.count > 0, encrypt() {}
     session.close()
     send()
     inner.closeAfterFlush()
@@ -211,12 +209,12 @@ public final class TLSChannel: ByteChannel, ByteChannelHandler, TurnEndHandler, 
   /// Encrypts as much as the channel below sends soon.
   private func flush() {
     let high = max(watermarks.high, Self.batchBytes)
-    while !isClosed, plainBytes > 0, inner.pendingWriteBytes <= high {
+    while !isClosed, plain.count > 0, inner.pendingWriteBytes <= high {
       var batch = 0
-      while plainBytes > 0, batch < Self.batchBytes {
-        let before = plainBytes
+      while plain.count > 0, batch < Self.batchBytes {
+        let before = plain.count
         guard encrypt() else { return fail(.layer("tls: cannot encrypt")) }
-        batch += before - plainBytes
+        batch += before - plain.count
       }
       send()
     }
@@ -225,63 +223,16 @@ public final class TLSChannel: ByteChannel, ByteChannelHandler, TurnEndHandler, 
 
   /// The channel below tells when it is empty enough; what it took at once it does not tell of.
   private func tellWritable() {
-    guard wasAboveHigh, plainBytes == 0, isWritable else { return }
+    guard wasAboveHigh, plain.count == 0, isWritable else { return }
     wasAboveHigh = false
     if !isClosing { handler?.channelWritable() }
   }
 
   public func channelWritable() { flush() }
 
-  /// One record of what waits, of several parts where they are small.
+  /// One record of what waits.
   private func encrypt() -> Bool {
-    let total = min(plainBytes, Self.recordBytes)
-    let taken: Int?
-    if plain[0].count >= total {
-      taken = plain[0].withUnsafeBytes {
-        session.write(UnsafeRawBufferPointer(rebasing: $0[..<total]))
-      }
-    } else {
-      taken = withUnsafeTemporaryAllocation(byteCount: total, alignment: 1) { memory in
-        gather(memory)
-        return session.write(UnsafeRawBufferPointer(memory))
-      }
-    }
-    guard let taken, taken > 0 else { return false }
-    consume(taken)
-    return true
-  }
-
-  private func gather(_ memory: UnsafeMutableRawBufferPointer) {
-    var at = 0
-    for part in plain {
-      let count = min(part.count, memory.count - at)
-      part.withUnsafeBytes {
-        UnsafeMutableRawBufferPointer(rebasing: memory[at..<(at + count)])
-          .copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<count]))
-      }
-      at += count
-      if at == memory.count { return }
-    }
-  }
-
-  private func consume(_ count: Int) {
-    plainBytes -= count
-    var left = count
-    var whole = 0
-    while left > 0 {
-      let first = plain[whole]
-      if first.count > left {
-        plain[whole] = first[left..<first.count]
-        break
-      }
-      left -= first.count
-      whole += 1
-    }
-    if whole == plain.count {
-      plain.removeAll(keepingCapacity: true)
-    } else {
-      plain.removeFirst(whole)
-    }
+    plain.withRecord(Self.recordBytes) { session.write($0) } > 0
   }
 
   private func send() {
@@ -293,7 +244,7 @@ public final class TLSChannel: ByteChannel, ByteChannelHandler, TurnEndHandler, 
 
   public func move(to target: EventLoop, _ done: @escaping @Sendable (any ByteChannel) -> Void) {
     loop.preconditionCurrent()
-    precondition(plainBytes == 0, "a channel moves with \(plainBytes) bytes unsent")
+    precondition(plain.count == 0, "a channel moves with \(plain.count) bytes unsent")
     isClosed = true
     handler = nil
     guard inner.pendingWriteBytes == 0 else { return inner.abort() }
@@ -326,16 +277,14 @@ public final class TLSChannel: ByteChannel, ByteChannelHandler, TurnEndHandler, 
     send()
     isClosed = true
     failure = error
-    plain.removeAll()
-    plainBytes = 0
+    plain = PlainQueue()
     inner.closeAfterFlush()
     loop.execute { self.tellClosed(error) }
   }
 
   public func channelClosed(_ error: ChannelError?) {
     isClosed = true
-    plain.removeAll()
-    plainBytes = 0
+    plain = PlainQueue()
     tellClosed(failure ?? error)
   }
 

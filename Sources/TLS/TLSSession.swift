@@ -1,6 +1,5 @@
 import Bytes
 import COpenSSL
-import EventLoops
 
 /// One end of a TLS connection: bytes of the other side in, bytes for it out, and the plain ones between. It
 /// knows no socket and no clock of its own. Unsafe: OpenSSL's connection is a pointer, freed with this object,
@@ -134,10 +133,15 @@ final class TLSSession: @unchecked Sendable {
   /// - Returns: bytes taken; `nil` when it failed.
   func write(_ memory: UnsafeRawBufferPointer) -> Int? {
     guard memory.count > 0 else { return 0 }
+    output.reserve(memory.count + Self.recordOverhead)  // checked: both are small
     ERR_clear_error()
     var count = 0
     return SSL_write_ex(ssl, memory.baseAddress, memory.count, &count) == 1 ? count : nil
   }
+
+  /// Bytes that a record adds, at most.
+  /// - Source: RFC 5246 §6.2.3, with room.
+  private static let recordOverhead = 128
 
   /// Says that nothing more is sent.
   func close() {
@@ -284,13 +288,5 @@ final class TLSSession: @unchecked Sendable {
       position = 0
     }
     return Int32(clamping: count)
-  }
-}
-
-/// Names of hosts, as far as TLS tells them from addresses.
-enum AddressName {
-  /// Whether a client says that it asks for this host: a name, no address.
-  static func isName(_ host: String) -> Bool {
-    !host.isEmpty && SocketAddress(host: host, port: 0) == nil
   }
 }
