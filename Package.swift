@@ -124,7 +124,10 @@ let package = Package(
       ]),
     .executableTarget(
       name: "etcd-sim", dependencies: ["Simulation", "Platform"], swiftSettings: settings),
-    library("EtcdConfig", ["Bytes", "GoText", "JSON"]),
+    system("CYAML", "yaml-0.1", "libyaml-dev"),
+    library("YAML", ["GoText", "CYAML"]),
+    tests("YAMLTests", ["YAML"]),
+    library("EtcdConfig", ["Bytes", "GoText", "JSON", "YAML"]),
     tests("EtcdConfigTests", ["TestSupport", "EtcdConfig", "GoText"]),
     // Commands, flags and usage texts of the command line tools.
     library("CommandLineTool", ["GoText"]),

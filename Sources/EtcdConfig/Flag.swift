@@ -4,6 +4,7 @@ import GoText
 struct Flag: Sendable {
   /// Sections of the help.
   enum Group: String, CaseIterable, Sendable {
+    case file = "Configuration"
     case member = "Member"
     case clustering = "Clustering"
     case security = "Security"

@@ -10,9 +10,10 @@ struct Etcd {
     Signals.unblockAll()
     Signals.ignore(Signals.harmless)
     switch EtcdConfig.CommandLine.parse(
-      Array(ProcessEnvironment.words.dropFirst()), environment: ProcessEnvironment.variables)
+      Array(ProcessEnvironment.words.dropFirst()), environment: ProcessEnvironment.variables,
+      readFile: Process.read)
     {
-    case .version(let text), .help(let text): Process.print(text)
+    case .version(let text), .help(let text), .checked(let text): Process.print(text)
     case .failure(let message, usage: true, let code):
       Process.printError(message + "\n" + EtcdConfig.CommandLine.usage)
       Program.exit(code)

@@ -1,3 +1,4 @@
+import EtcdConfig
 import Platform
 
 /// What the process gets from the system and says to it.
@@ -13,6 +14,21 @@ enum Process {
   }
   static func printError(_ text: String) {
     StandardStreams.write(text, to: StandardStreams.error)
+  }
+
+  /// The beginning of a file, as much as shows that it has more than `bytesMax`.
+  static func read(_ path: String, _ bytesMax: Int) throws(UnreadableFile) -> [UInt8] {
+    let file = Descriptor.openToRead(path)
+    guard file >= 0 else {
+      throw UnreadableFile("open \(path): \(SystemError.last.description.lowercased())")
+    }
+    Descriptor.close(file)
+    guard !Paths.isDirectory(path) else { throw UnreadableFile("read \(path): is a directory") }
+    // checked: a constant
+    guard let text = SystemFiles.bytes(of: path, bytesMax: bytesMax + 1) else {
+      throw UnreadableFile("read \(path): \(SystemError.last.description.lowercased())")
+    }
+    return text
   }
 
   /// What Go calls a signal.

@@ -36,8 +36,8 @@ import Testing
   ]
   /// Flags with one value only; every other is refused, which other tests see.
   private static let single: Set<String> = ["logger"]
-  /// Flags that end the reading.
-  private static let ending: Set<String> = ["version"]
+  /// Flags that end the reading, and the one that replaces all others: `ConfigFileTests` tries it.
+  private static let ending: Set<String> = ["version", "check-config", "config-file"]
   /// Fields that the member's core still has to take up: the flag is read and checked, and what it asks
   /// for does not happen yet. An entry goes when its field is used.
   private static let awaited: Set<String> = []
@@ -61,7 +61,9 @@ import Testing
   }
 
   private static var help: String {
-    guard case .help(let text) = CommandLine.parse(["--help"], environment: [:]) else { return "" }
+    guard
+      case .help(let text) = CommandLine.parse(["--help"], environment: [:], readFile: reader([:]))
+    else { return "" }
     return text
   }
 

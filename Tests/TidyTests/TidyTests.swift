@@ -52,7 +52,8 @@ import Testing
     add(
       "MemberStorage", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
       "V2Store", "Member", "Bolt", "WAL", "Snap", "COpenSSL", "Synchronization")
-    add("EtcdConfig", "Bytes", "GoText", "JSON")
+    add("YAML", "GoText", "CYAML")
+    add("EtcdConfig", "Bytes", "GoText", "JSON", "YAML")
     add("CommandLineTool", "GoText")
     add(
       "EtcdUtlKit", "Bytes", "GoText", "JSON", "FileSystem", "MVCC", "Membership", "Member",
