@@ -13,7 +13,9 @@ struct CheckReport {
     let last = Dictionary(given.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
     var rows: [(String, String, String)] = []
     for flag in FlagTable.all where flag.group != .hidden || last[flag.name] != nil {
-      guard !["config-file", "check-config"].contains(flag.name) else { continue }
+      guard !["config-file", "check-config"].contains(flag.name), isShown(flag, last) else {
+        continue
+      }
       let item = last[flag.name]
       rows.append(
         (flag.name, shown(flag, item), item.map { Self.origin($0, flag) } ?? "default"))
@@ -35,6 +37,12 @@ struct CheckReport {
         + "\(problem)\n"
     }
     return out
+  }
+
+  /// Of two names the one that was given, else the first.
+  private func isShown(_ flag: Flag, _ last: [String: FlagParser.Given]) -> Bool {
+    if flag.sameAs != nil { return last[flag.name] != nil }
+    return !FlagTable.laterNames.contains { $0.old == flag.name && last[$0.name] != nil }
   }
 
   private static func padded(_ text: String, _ width: Int) -> String {

@@ -69,6 +69,8 @@ public enum CommandLine: Sendable {
       }
     }
     settings.server.verifies = environment.verifies(&settings.notices)
+    try FlagTable.checkNames(given)
+    given = try FeatureGates.expand(given)
     try apply(given, to: &settings)
     let result = try Validation.run(settings)
     guard settings.wantsCheck else { return .run(result.server, result.log, result.notices) }

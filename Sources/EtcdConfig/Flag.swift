@@ -14,6 +14,7 @@ struct Flag: Sendable {
     case tracing = "Experimental distributed tracing"
     case proxy = "v2 Proxy (to be deprecated in v3.6)"
     case experimental = "Experimental feature"
+    case later = "Names since etcd 3.6"
     case unsafe = "Unsafe feature"
     /// Not shown.
     case hidden = ""
@@ -55,6 +56,8 @@ struct Flag: Sendable {
   let help: String
   let support: Support
   let apply: @Sendable (inout Settings, FlagValue) -> Void
+  /// The flag that this is another name of.
+  var sameAs: String?
 
   init(
     _ name: String, _ group: Group, _ kind: Kind, _ fallback: String, _ help: String,

@@ -58,6 +58,16 @@ extension FlagTable {
       "Warning is generated if requests take more than this duration."
     ) { $0.server.warningApplyDuration = $1.time },
     Flag(
+      "experimental-warning-unary-request-duration", .experimental, .duration, "300ms",
+      "Warning is generated if a unary request takes more than this duration."
+    ) { $0.server.warningUnaryRequestDuration = $1.time },
+    Flag(
+      "feature-gates", .experimental, .text, "",
+      "Feature gates of etcd 3.6 as name=bool, separated by commas: StopGRPCServiceOnDefrag,"
+        + " InitialCorruptCheck, CompactHashCheck, TxnModeWriteWithSharedBuffer, LeaseCheckpoint,"
+        + " LeaseCheckpointPersist, AllAlpha, AllBeta."
+    ) { _, _ in },
+    Flag(
       "experimental-txn-mode-write-with-shared-buffer", .experimental, .bool, "true",
       "Enable the write transaction to use a shared buffer in its readonly check operations.",
       .noEffect("transactions never copy a buffer")),

@@ -1,6 +1,8 @@
 /// Every flag of the server.
 enum FlagTable {
-  static let all: [Flag] =
+  static let all: [Flag] = firstNames + later(firstNames)
+
+  private static let firstNames: [Flag] =
     general + member + clustering + security + auth + monitoring + logging + tracing + proxy
     + experimental + unsafe + retired
 

@@ -113,6 +113,8 @@ public struct ServerConfig: Sendable, Equatable {
   public var watchProgressNotifyInterval = Duration.seconds(600)
   /// Applying a request that takes longer is logged.
   public var warningApplyDuration = Duration.milliseconds(100)
+  /// A unary call that takes longer is logged; above zero.
+  public var warningUnaryRequestDuration = Duration.milliseconds(300)
 
   /// Why `initial-cluster` could not be read; matters only to a member without data.
   public var initialClusterProblem: String?

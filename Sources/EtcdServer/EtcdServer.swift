@@ -244,7 +244,7 @@ public final class EtcdServer: @unchecked Sendable {
     configuration.callObserver = { [requests = metrics.requests] metadata, isUnary in
       requests.count(metadata, isUnary: isUnary)
     }
-    let requestLog = RequestLog(logger: logger)
+    let requestLog = RequestLog(logger: logger, slow: config.warningUnaryRequestDuration)
     configuration.slowCallTime = requestLog.threshold
     configuration.slowCallObserver = { requestLog.note($0) }
     configuration.receivedMessageBytesMax = Self.messageBytesMax(config)

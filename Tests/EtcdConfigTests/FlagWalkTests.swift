@@ -25,6 +25,7 @@ import Testing
     "log-rotation-config-json": [
       "--enable-log-rotation", "--log-outputs=/tmp/x", "--log-rotation-config-json={\"maxage\":7}",
     ],
+    "feature-gates": ["--feature-gates=InitialCorruptCheck=true"],
     "initial-cluster": ["--initial-cluster=default=http://localhost:2380,b=http://b:1"],
   ]
   /// What the samples have beside the flag, to compare with.
