@@ -197,8 +197,14 @@ let package = Package(
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "EventLoops",
       ]),
 
+    system("CSystemd", "libsystemd", "libsystemd-dev"),
+    .target(
+      name: "Systemd",
+      dependencies: [.target(name: "CSystemd", condition: .when(platforms: [.linux]))],
+      swiftSettings: settings),
     .executableTarget(
-      name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "EventLoops", "Platform", "Bytes"],
+      name: "etcd",
+      dependencies: ["EtcdServer", "EtcdConfig", "EventLoops", "Platform", "Systemd", "Bytes"],
       swiftSettings: settings),
     // The library's name differs from the executable's by more than case, as above.
     library(

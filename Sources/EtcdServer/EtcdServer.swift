@@ -11,6 +11,7 @@ import Membership
 import PeerTransport
 import Platform
 import Protobuf
+import Raft
 import Synchronization
 
 /// A running etcd member: listeners, services, core.
@@ -29,6 +30,10 @@ public final class EtcdServer: @unchecked Sendable {
   private let peerLoop = EventLoop(name: "etcd-peer")
   private let listeners: ServerListeners
   private var running: Running?
+  /// What supervisors ask of a running member, from any thread.
+  let supervised = Mutex<Supervised?>(nil)
+  /// Sockets that somebody else opened for this process.
+  private let inherited: [InheritedSocket]
   /// The core and the peers may both find it out.
   private let isRemoved = Atomic(false)
   /// Called once when the member was removed from its cluster and must end.
@@ -51,8 +56,10 @@ public final class EtcdServer: @unchecked Sendable {
     let downgrade: DowngradeMonitor
   }
 
-  public init(config: ServerConfig, logger: Logger) {
+  /// - Parameter inherited: sockets that listen already; each serves the URL with its address.
+  public init(config: ServerConfig, logger: Logger, inherited: [InheritedSocket] = []) {
     self.config = config
+    self.inherited = inherited
     self.logger = logger
     metrics = ServerMetrics(registry)
     clientLoops = (0..<Self.clientLoopCount(config)).map { number in
@@ -82,7 +89,7 @@ public final class EtcdServer: @unchecked Sendable {
     let tokens = try TokenProvider(config, logger)
     for loop in loops { loop.start() }
     do {
-      try listeners.bind()
+      try listeners.bind(inherited)
       lines.settings()
       let boot = try Bootstrap.start(
         config, loop: peerLoop, logger: logger, metrics: metrics, milliseconds: milliseconds,
@@ -92,8 +99,11 @@ public final class EtcdServer: @unchecked Sendable {
       VersionCheck.enforce(
         cluster: boot.core.membership.clusterVersion, boot.core.downgrade, logger)
       try InitialCheck.run(boot, config, loop: peerLoop, logger: logger)
+      let replay = PhaseWatch(
+        first: boot.core.appliedIndex.rawValue, last: boot.opened.storage.hardState.commit)
       let running = assemble(boot, tokens, milliseconds: milliseconds)
       self.running = running
+      supervised.withLock { $0 = Supervised(host: running.shared.host, replay: replay) }
       for loop in loops { LoopWatch.start(loop, logger, registry) }
       peerLoop.run {
         running.peers.start(boot.others)
@@ -139,8 +149,9 @@ public final class EtcdServer: @unchecked Sendable {
       }
     }
     let first = members[1]
-    let publisher = Publisher(member: first) { [listeners, onReady] in
+    let publisher = Publisher(member: first) { [weak self, listeners, onReady] in
       listeners.openForClients()
+      self?.supervised.withLock { $0?.isReady = true }
       onReady?()
     }
     let router = TurnRouter(
@@ -267,6 +278,7 @@ public final class EtcdServer: @unchecked Sendable {
     listeners.close()
     guard let running else { return }
     self.running = nil
+    supervised.withLock { $0 = nil }
     let first = running.members[1]
     clientLoops[0].run {
       running.publisher.stop()

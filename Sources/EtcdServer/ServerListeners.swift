@@ -54,6 +54,8 @@ final class ServerListeners: @unchecked Sendable {
   /// Empty once closed, which may happen while a loop opens them for clients.
   private let bound = Mutex<[Bound]>([])
   private let fronts = Mutex<[Front]>([])
+  /// Inherited sockets that have no URL yet.
+  private let waiting = Mutex<[InheritedSocket]>([])
   /// Plain HTTP of clients and metrics, and that of peers, whose streams end with the transport.
   let clientHTTP = HTTPConnections()
   let peerHTTP = HTTPConnections()
@@ -67,9 +69,10 @@ final class ServerListeners: @unchecked Sendable {
     self.logger = logger
   }
 
-  /// Binds every URL.
+  /// Binds every URL, or takes the socket that is bound to its address already.
   /// - Throws: `StartError` for the first that cannot be bound.
-  func bind() throws(StartError) {
+  func bind(_ inherited: [InheritedSocket]) throws(StartError) {
+    waiting.withLock { $0 = inherited }
     try reserveDescriptors()
     if config.listenClientHTTPURLs.isEmpty {
       logger.warn(
@@ -88,6 +91,12 @@ final class ServerListeners: @unchecked Sendable {
     for url in config.listenClientURLs { try bind(url, .client, shared) }
     for url in config.listenClientHTTPURLs { try bind(url, .client, .http) }
     for url in config.listenMetricsURLs { try bind(url, .metrics, .http) }
+    for socket in waiting.withLock({ exchange(&$0, with: []) }) {
+      logger.warn(
+        "a socket was handed over that no URL names; it is closed",
+        [LogField("address", .string("\(socket.address)"))])
+      socket.close()
+    }
   }
 
   /// Leaves clients what the member does not need for itself.
@@ -118,6 +127,10 @@ final class ServerListeners: @unchecked Sendable {
     case .https, .unixs:
       throw StartError("cannot listen on \(url): TLS is not supported by this version yet")
     }
+    let inherited = waiting.withLock { sockets in
+      // checked: just found
+      sockets.firstIndex { $0.serves(endpoint) }.map { sockets.remove(at: $0) }
+    }
     let loop = audience == .peer ? peerLoop : clientLoops[0]
     let targets = audience == .client ? clientLoops : [loop]
     do throws(ChannelError) {
@@ -125,6 +138,7 @@ final class ServerListeners: @unchecked Sendable {
       let listener = try loop.run { [reusesPort = config.socketReusePort] () throws(ChannelError) in
         try Listener(
           loop: loop, endpoint: endpoint, targets: targets, isPaused: true, reusesPort: reusesPort,
+          inherited: inherited,
           admission: admission
         ) { [weak self] connection in
           guard let self else { return connection.abort() }

@@ -1,4 +1,5 @@
 import EtcdConfig
+import EventLoops
 import Platform
 
 /// What the process gets from the system and says to it.
@@ -38,6 +39,17 @@ enum Process {
     case Signals.terminate: "terminated"
     default: "signal \(number)"
     }
+  }
+
+  /// A number that grows with what the process reads and computes, to tell a start that takes long from one
+  /// that stands still.
+  static var workDone: UInt64 {
+    let ticks = ProcessFacts.threadTimes.reduce(UInt64(0)) { $0 &+ $1.user &+ $1.system }
+    let read = SystemFiles.text(of: "/proc/self/io")?.split(separator: "\n").compactMap {
+      $0.hasPrefix("read_bytes:")
+        ? $0.split(separator: " ").last.flatMap { UInt64($0) } : nil
+    }
+    return ticks &+ (read ?? []).reduce(0, &+)
   }
 
   /// Keeps all memory of the process in RAM.

@@ -104,6 +104,11 @@ final class MemberHost: @unchecked Sendable {
     memberID = opened.memberID
   }
 
+  /// Signs of life, for who watches from outside.
+  let movement = Movement()
+  /// Asks the log thread for one.
+  func askLog() { movement.ask(log) }
+
   var backend: BackendStore { storage.store }
   var status: MemberStatus { published.withLock { $0.status } }
   /// Bytes applied and not in the backend yet.
@@ -136,6 +141,7 @@ final class MemberHost: @unchecked Sendable {
       self.carryOut(out)
       self.attend(self.finish(pending: 0, turns: 0))
       self.ticker = self.loop.schedule(after: self.tickInterval, repeating: self.tickInterval) {
+        self.movement.ticks.add(1, ordering: .relaxed)
         self.post(.tick)
       }
       self.loop.schedule(after: Self.startupTime) {
@@ -202,6 +208,7 @@ final class MemberHost: @unchecked Sendable {
     let before = core.appliedIndex
     for event in events { core.handle(event, &out) }
     core.advance(&out)
+    movement.turns.add(1, ordering: .relaxed)
     let took = monotonicNanoseconds() &- start
     if out.compactedRows > 0 || out.wantsCompaction || out.compacted != nil {
       compactions.note(out, took: took, metrics.requests)
