@@ -84,6 +84,7 @@ public struct MemberCore: Sendable {
 
   var ticks = 0
   var proposals = ProposalQueue()
+  var forwarded = ForwardedProposals()
   var reads = ReadQueue()
   var alarms = AlarmSet()
   /// Whether the cluster is on its way to an older version.
@@ -285,15 +286,6 @@ public struct MemberCore: Sendable {
     finish(reads.expire(tick: ticks, after: config.requestTicks), .failure(.timeout), &out)
     if reads.retry(tick: ticks, after: config.readRetryTicks) {
       node.readIndex(context: reads.context)
-    }
-  }
-
-  mutating func step(_ message: Raftpb.Message) {
-    do throws(RaftError) { try node.step(message) } catch {
-      // What raft refuses otherwise (a stranger's response, a dropped proposal) needs no answer.
-      guard case .contradiction(let reason) = error else { return }
-      halt(
-        "\(message.type.protoName ?? "message") from \(message.sender.hex): \(reason)")
     }
   }
 }

@@ -58,6 +58,7 @@ struct Etcd {
       try server.start(
         milliseconds: UInt64(WallClock.nanoseconds / 1_000_000), seed: Process.seed())
     } catch {
+      logger.warn("failed to start etcd", [LogField("error", .string(error.description))])
       logger.fatal("discovery failed", [LogField("error", .string(error.description))])
     }
     let signal = await ending.wait()
