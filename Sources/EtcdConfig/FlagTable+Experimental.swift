@@ -81,6 +81,11 @@ extension FlagTable {
       "Enable etcd gRPC service to stop serving client requests on defragmentation."
     ) { $0.server.stopGRPCOnDefrag = $1.bool },
     Flag(
+      "experimental-nospace-auto-disarm", .experimental, .bool, "false",
+      "Count the space in use against the quota instead of the file's size, and take the alarm NOSPACE"
+        + " away once less than 90 per cent of it is used. Not in Go etcd."
+    ) { $0.server.disarmsNoSpace = $1.bool },
+    Flag(
       "experimental-client-loops", .experimental, .unsigned, "0",
       "Number of threads that serve client connections, at most 8 (0 to follow the number of"
         + " processors). Not in Go etcd."

@@ -80,6 +80,8 @@ public struct ServerConfig: Sendable, Equatable {
 
   /// Longest time that an applied change waits for its commit to the backend; zero = the default.
   public var backendBatchInterval = Duration.zero
+  /// Whether the alarm NOSPACE goes by itself once there is space, and space in use counts instead of the file.
+  public var disarmsNoSpace = false
   /// Applied changes that make a commit before that time; 0 = the default.
   public var backendBatchLimit = 0
   /// A start defragments when that frees at least as many MiB; 0 = never.

@@ -52,6 +52,7 @@ public final class EtcdServer: @unchecked Sendable {
     let calls: [GRPCServer]
     let publisher: Publisher
     let compactor: Compactor?
+    let space: SpaceMonitor?
     let corruption: CorruptionMonitor
     let downgrade: DowngradeMonitor
   }
@@ -115,6 +116,7 @@ public final class EtcdServer: @unchecked Sendable {
       clientLoops[0].run {
         running.publisher.start()
         running.compactor?.start()
+        running.space?.start()
         FreeMemoryKeeper().start(on: self.clientLoops[0]) { running.shared.worker.execute($0) }
       }
       LoopWatch.start(running.shared.host.loop, logger, registry)
@@ -176,6 +178,7 @@ public final class EtcdServer: @unchecked Sendable {
       shared: shared, peers: peers, members: members, router: router, calls: calls,
       publisher: publisher,
       compactor: config.autoCompaction.map { Compactor(member: first, mode: $0) },
+      space: SpaceMonitor(first),
       corruption: CorruptionMonitor(member: members[0]),
       downgrade: DowngradeMonitor(member: members[0]))
   }
@@ -284,6 +287,7 @@ public final class EtcdServer: @unchecked Sendable {
     clientLoops[0].run {
       running.publisher.stop()
       running.compactor?.stop()
+      running.space?.stop()
     }
     await transferLeadership(running.shared)
     await withTaskGroup { group in
