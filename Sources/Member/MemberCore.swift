@@ -85,6 +85,8 @@ public struct MemberCore: Sendable {
   var ticks = 0
   var proposals = ProposalQueue()
   var forwarded = ForwardedProposals()
+  var disk = DiskWatch()
+  var isDiskStuck = false
   var reads = ReadQueue()
   var alarms = AlarmSet()
   /// Whether the cluster is on its way to an older version.
@@ -181,6 +183,7 @@ public struct MemberCore: Sendable {
     status.pendingBytes = store.pendingBytes
     status.role = basic.softState.role
     status.isLearner = basic.isLearner
+    status.isDiskStuck = isDiskStuck
     status.alarms = alarms.all
     status.downgrade = downgrade
     status.leaderChanges = leaderWatch.changes
@@ -279,6 +282,7 @@ public struct MemberCore: Sendable {
 
   private mutating func tick(_ out: inout MemberOutput) {
     ticks += 1
+    watchDisk()
     node.tick()
     writeNews(&out)
     expireWaiting(&out)

@@ -44,10 +44,13 @@ struct HungDisk {
     }
   }()
 
-  init(_ scratch: Scratch) throws {
-    library = scratch.path + "/hung.so"
-    marker = scratch.path + "/hung"
-    let source = scratch.path + "/hung.c"
+  init(_ scratch: Scratch) throws { try self.init(scratch.path) }
+
+  /// - Parameter folder: for the library and the file.
+  init(_ folder: String) throws {
+    library = folder + "/hung.so"
+    marker = folder + "/hung"
+    let source = folder + "/hung.c"
     try Self.source.write(toFile: source, atomically: true, encoding: .utf8)
     let made = run(
       try #require(Self.compiler), ["-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"])

@@ -68,6 +68,8 @@ final class MemberHost: @unchecked Sendable {
   /// Both belong to the thread that works at the core.
   private var compactions = CompactionClock()
   private var heartbeats: HeartbeatClock
+  /// As above: what was told of the disk.
+  private var wasDiskStuck = false
 
   private let inbox = Mutex(CoreInbox())
   /// Opened when the turn is over during which the inbox was closed.
@@ -220,11 +222,20 @@ final class MemberHost: @unchecked Sendable {
         .nanoseconds(Int64(clamping: took)), events,
         applied: core.appliedIndex.rawValue &- before.rawValue)
     }
+    if core.status.isDiskStuck != wasDiskStuck { tellDisk(isStuck: !wasDiskStuck) }
     if events.contains(where: { if case .snapshotSaved = $0 { true } else { false } }) {
       // The core has let go of the entries before the snapshot.
       storage.releaseFree()
     }
     return out.status.proposalsPending
+  }
+
+  private func tellDisk(isStuck: Bool) {
+    wasDiskStuck = isStuck
+    guard isStuck else { return logger.info("the log's disk moves again") }
+    logger.error(
+      "the log's disk has taken nothing for an election timeout; this member does not lead until it does",
+      [LogField("local-member-id", .string(memberID.hex))])
   }
 
   /// Before anything leaves: what a broken member says is not to be trusted.
