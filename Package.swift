@@ -124,7 +124,10 @@ let package = Package(
       ]),
     .executableTarget(
       name: "etcd-sim", dependencies: ["Simulation", "Platform"], swiftSettings: settings),
-    library("EtcdConfig", ["Bytes", "GoText", "JSON"]),
+    system("CYAML", "yaml-0.1", "libyaml-dev"),
+    library("YAML", ["GoText", "CYAML"]),
+    tests("YAMLTests", ["YAML"]),
+    library("EtcdConfig", ["Bytes", "GoText", "JSON", "YAML"]),
     tests("EtcdConfigTests", ["TestSupport", "EtcdConfig", "GoText"]),
     // Commands, flags and usage texts of the command line tools.
     library("CommandLineTool", ["GoText"]),
@@ -199,8 +202,14 @@ let package = Package(
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "EventLoops",
       ]),
 
+    system("CSystemd", "libsystemd", "libsystemd-dev"),
+    .target(
+      name: "Systemd",
+      dependencies: [.target(name: "CSystemd", condition: .when(platforms: [.linux]))],
+      swiftSettings: settings),
     .executableTarget(
-      name: "etcd", dependencies: ["EtcdServer", "EtcdConfig", "EventLoops", "Platform", "Bytes"],
+      name: "etcd",
+      dependencies: ["EtcdServer", "EtcdConfig", "EventLoops", "Platform", "Systemd", "Bytes"],
       swiftSettings: settings),
     // The library's name differs from the executable's by more than case, as above.
     library(

@@ -21,7 +21,7 @@ esac
 scripts/find-swift.sh >/dev/null
 
 if [ "$(uname)" != Linux ]; then
-  echo "setup: not Linux; if the build does not find them: libuv, libnghttp2, zlib, openssl" >&2
+  echo "setup: not Linux; if the build does not find them: libuv, libnghttp2, zlib, openssl, libyaml" >&2
   exit 0
 fi
 
@@ -34,6 +34,8 @@ build libnghttp2-dev: HTTP/2
 build zlib1g-dev: gzip of gRPC messages
 build libssl-dev: digests
 build libcrypt-dev: password hashes
+build libyaml-dev: configuration files
+build libsystemd-dev: what systemd and a service tell each other
 test protobuf-compiler: checks the generated messages
 test etcd-server: official etcd 3.4 to compare with
 test etcd-client: official etcdctl to be used against our server
@@ -80,7 +82,7 @@ if ! command -v dpkg-query >/dev/null; then
   echo "setup: this is no Debian system. Please install these yourself, then try again:" >&2
   echo "$packages" | sed -n 's/^[a-z]* \(..*\)/  \1/p' >&2
   # A build may find the libraries all the same.
-  if pkg-config --exists libuv libnghttp2 zlib openssl 2>/dev/null && [ "$what" = build ]; then exit 0; fi
+  if pkg-config --exists libuv libnghttp2 zlib openssl yaml-0.1 libsystemd 2>/dev/null && [ "$what" = build ]; then exit 0; fi
   exit 1
 fi
 

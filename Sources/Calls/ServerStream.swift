@@ -112,6 +112,13 @@ public final class ServerStream: @unchecked Sendable {
     room.open(status)
   }
 
+  /// Ends the requests: a handler that still reads them gets `status`, and should end with it. One that only
+  /// answers goes on.
+  public func endRequests(_ status: GRPCStatus) {
+    loop.preconditionCurrent()
+    reader.fail(status)
+  }
+
   /// Calls `body` on the loop once, when less than 64 KiB are queued.
   public func onWritable(_ body: @escaping () -> Void) { writable = body }
 

@@ -23,6 +23,17 @@ struct Environment {
     return true
   }
 
+  /// The configuration file that is named by a variable; an empty one is none.
+  var configFile: String? {
+    variables["ETCD_CONFIG_FILE"].flatMap { $0.isEmpty ? nil : $0 }
+  }
+
+  /// Names of variables that a configuration file makes nothing of.
+  var ignoredBesidesFile: [String] {
+    let known = Set(FlagTable.all.map(\.environmentName)).subtracting(["ETCD_CONFIG_FILE"])
+    return variables.filter { known.contains($0.key) && !$0.value.isEmpty }.keys.sorted()
+  }
+
   /// The flags that stand in the environment and not in `line`; an empty variable is none.
   /// - Throws: `ConfigFailure` for a value that cannot be read.
   func read(
@@ -50,7 +61,8 @@ struct Environment {
         continue
       }
       do {
-        found.append(FlagParser.Given(name: flag.name, value: try flag.read(text)))
+        found.append(
+          FlagParser.Given(name: flag.name, value: try flag.read(text), origin: .variable))
       } catch {
         throw ConfigFailure("invalid value \(GoQuote.text(text)) for \(key): \(error.message)")
       }

@@ -4,6 +4,7 @@ import GoText
 struct Flag: Sendable {
   /// Sections of the help.
   enum Group: String, CaseIterable, Sendable {
+    case file = "Configuration"
     case member = "Member"
     case clustering = "Clustering"
     case security = "Security"
@@ -13,6 +14,7 @@ struct Flag: Sendable {
     case tracing = "Experimental distributed tracing"
     case proxy = "v2 Proxy (to be deprecated in v3.6)"
     case experimental = "Experimental feature"
+    case later = "Names since etcd 3.6"
     case unsafe = "Unsafe feature"
     /// Not shown.
     case hidden = ""
@@ -54,6 +56,8 @@ struct Flag: Sendable {
   let help: String
   let support: Support
   let apply: @Sendable (inout Settings, FlagValue) -> Void
+  /// The flag that this is another name of.
+  var sameAs: String?
 
   init(
     _ name: String, _ group: Group, _ kind: Kind, _ fallback: String, _ help: String,

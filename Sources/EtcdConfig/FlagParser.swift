@@ -14,6 +14,7 @@ struct FlagParser {
   struct Given: Equatable {
     let name: String
     let value: FlagValue
+    var origin = Origin.line
   }
 
   /// Why reading stopped early.

@@ -58,6 +58,16 @@ extension FlagTable {
       "Warning is generated if requests take more than this duration."
     ) { $0.server.warningApplyDuration = $1.time },
     Flag(
+      "experimental-warning-unary-request-duration", .experimental, .duration, "300ms",
+      "Warning is generated if a unary request takes more than this duration."
+    ) { $0.server.warningUnaryRequestDuration = $1.time },
+    Flag(
+      "feature-gates", .experimental, .text, "",
+      "Feature gates of etcd 3.6 as name=bool, separated by commas: StopGRPCServiceOnDefrag,"
+        + " InitialCorruptCheck, CompactHashCheck, TxnModeWriteWithSharedBuffer, LeaseCheckpoint,"
+        + " LeaseCheckpointPersist, AllAlpha, AllBeta."
+    ) { _, _ in },
+    Flag(
       "experimental-txn-mode-write-with-shared-buffer", .experimental, .bool, "true",
       "Enable the write transaction to use a shared buffer in its readonly check operations.",
       .noEffect("transactions never copy a buffer")),
@@ -70,6 +80,11 @@ extension FlagTable {
       "experimental-stop-grpc-service-on-defrag", .experimental, .bool, "false",
       "Enable etcd gRPC service to stop serving client requests on defragmentation."
     ) { $0.server.stopGRPCOnDefrag = $1.bool },
+    Flag(
+      "experimental-nospace-auto-disarm", .experimental, .bool, "false",
+      "Count the space in use against the quota instead of the file's size, and take the alarm NOSPACE"
+        + " away once less than 90 per cent of it is used. Not in Go etcd."
+    ) { $0.server.disarmsNoSpace = $1.bool },
     Flag(
       "experimental-client-loops", .experimental, .unsigned, "0",
       "Number of threads that serve client connections, at most 8 (0 to follow the number of"

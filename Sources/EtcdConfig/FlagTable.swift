@@ -1,8 +1,10 @@
 /// Every flag of the server.
 enum FlagTable {
-  static let all: [Flag] =
-    member + clustering + security + auth + monitoring + logging + tracing + proxy
-    + experimental + unsafe + general + retired
+  static let all: [Flag] = firstNames + later(firstNames)
+
+  private static let firstNames: [Flag] =
+    general + member + clustering + security + auth + monitoring + logging + tracing + proxy
+    + experimental + unsafe + retired
 
   static let byName: [String: Flag] = Dictionary(
     uniqueKeysWithValues: all.map { ($0.name, $0) })
@@ -11,7 +13,13 @@ enum FlagTable {
     Flag("version", .hidden, .bool, "false", "Print the version and exit.") {
       $0.wantsVersion = $1.bool
     },
-    Flag("config-file", .hidden, .text, "", "Path to the server configuration file.", .notYet),
+    Flag(
+      "config-file", .file, .text, "",
+      "Path to the server configuration file, in YAML. Other flags and variables are then ignored."),
+    Flag(
+      "check-config", .file, .bool, "false",
+      "Print every setting, its value and where it comes from, and exit. Not in Go etcd."
+    ) { $0.wantsCheck = $1.bool },
   ]
 
   /// Flags of etcd 0.4 and 2, still accepted by etcd 3.

@@ -6,6 +6,12 @@ extension CommandLine {
       etcd [flags]
         Start an etcd server.
 
+      etcd --config-file FILE
+        Start an etcd server as the file says; other flags and variables are ignored.
+
+      etcd [flags] --check-config
+        Show every setting and where it comes from.
+
       etcd --version
         Show the version of etcd.
 

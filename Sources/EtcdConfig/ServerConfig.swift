@@ -92,6 +92,8 @@ public struct ServerConfig: Sendable, Equatable {
 
   /// Longest time that an applied change waits for its commit to the backend; zero = the default.
   public var backendBatchInterval = Duration.zero
+  /// Whether the alarm NOSPACE goes by itself once there is space, and space in use counts instead of the file.
+  public var disarmsNoSpace = false
   /// Applied changes that make a commit before that time; 0 = the default.
   public var backendBatchLimit = 0
   /// A start defragments when that frees at least as many MiB; 0 = never.
@@ -125,6 +127,8 @@ public struct ServerConfig: Sendable, Equatable {
   public var watchProgressNotifyInterval = Duration.seconds(600)
   /// Applying a request that takes longer is logged.
   public var warningApplyDuration = Duration.milliseconds(100)
+  /// A unary call that takes longer is logged; above zero.
+  public var warningUnaryRequestDuration = Duration.milliseconds(300)
 
   /// Why `initial-cluster` could not be read; matters only to a member without data.
   public var initialClusterProblem: String?

@@ -10,6 +10,8 @@ struct Settings {
   var advertisePeer: [EtcdURL] = []
   /// `nil` once client listeners are given without what to advertise.
   var advertiseClient: [EtcdURL]? = []
+  /// Whether client listeners are given by flags, and what to advertise is not.
+  var advertisesNothingToClients = false
   var initialCluster = ""
   var backendBatchLimit: Int64 = 0
   var compactionBatchLimit: Int64 = 1000
@@ -22,6 +24,7 @@ struct Settings {
   var enableLogRotation = false
   var logRotation = ""
   var wantsVersion = false
+  var wantsCheck = false
   var notices: [Notice] = []
 
   /// All flags at their defaults.

@@ -31,6 +31,9 @@ extension Validation {
     if settings.server.compactionSleepInterval <= .zero {
       settings.server.compactionSleepInterval = defaults.compactionSleepInterval
     }
+    if settings.server.warningUnaryRequestDuration <= .zero {
+      settings.server.warningUnaryRequestDuration = defaults.warningUnaryRequestDuration
+    }
     if settings.server.backendBatchInterval < .zero { settings.server.backendBatchInterval = .zero }
     settings.server.corruptCheckInterval = max(settings.server.corruptCheckInterval, .zero)
     settings.server.downgradeCheckInterval = max(settings.server.downgradeCheckInterval, .zero)

@@ -145,6 +145,11 @@ struct Validation {
       throw ConfigFailure("unknown auto-compaction-mode \(GoQuote.text(mode))")
     }
     let text = settings.compactionRetention.isEmpty ? "0" : settings.compactionRetention
+    if mode.isEmpty, text != "0" {
+      notice(
+        .warn, "auto-compaction-retention does nothing without auto-compaction-mode",
+        ("auto-compaction-retention", text))
+    }
     if let number = Int64(text), number >= 0 {
       guard number > 0, !mode.isEmpty else { return }
       guard mode == "periodic" else {

@@ -11,6 +11,7 @@ import Membership
 import PeerTransport
 import Platform
 import Protobuf
+import Raft
 import Synchronization
 
 /// A running etcd member: listeners, services, core.
@@ -29,6 +30,10 @@ public final class EtcdServer: @unchecked Sendable {
   private let peerLoop = EventLoop(name: "etcd-peer")
   private let listeners: ServerListeners
   private var running: Running?
+  /// What supervisors ask of a running member, from any thread.
+  let supervised = Mutex<Supervised?>(nil)
+  /// Sockets that somebody else opened for this process.
+  private let inherited: [InheritedSocket]
   /// The core and the peers may both find it out.
   private let isRemoved = Atomic(false)
   /// Called once when the member was removed from its cluster and must end.
@@ -47,14 +52,17 @@ public final class EtcdServer: @unchecked Sendable {
     let calls: [GRPCServer]
     let publisher: Publisher
     let compactor: Compactor?
+    let space: SpaceMonitor?
     let corruption: CorruptionMonitor
     let downgrade: DowngradeMonitor
     /// `nil` without TLS.
     let certificates: CertificateKeeper?
   }
 
-  public init(config: ServerConfig, logger: Logger) {
+  /// - Parameter inherited: sockets that listen already; each serves the URL with its address.
+  public init(config: ServerConfig, logger: Logger, inherited: [InheritedSocket] = []) {
     self.config = config
+    self.inherited = inherited
     self.logger = logger
     metrics = ServerMetrics(registry)
     clientLoops = (0..<Self.clientLoopCount(config)).map { number in
@@ -85,7 +93,7 @@ public final class EtcdServer: @unchecked Sendable {
     for loop in loops { loop.start() }
     do {
       let policies = try ServerPolicies(config, logger)
-      try listeners.bind(policies)
+      try listeners.bind(policies, inherited)
       let dialler = ExistingCluster.Dialler(loop: peerLoop, dial: policies.dial)
       lines.settings()
       let boot = try Bootstrap.start(
@@ -95,8 +103,11 @@ public final class EtcdServer: @unchecked Sendable {
       VersionCheck.enforce(
         cluster: boot.core.membership.clusterVersion, boot.core.downgrade, logger)
       try InitialCheck.run(boot, config, dialler, logger)
+      let replay = PhaseWatch(
+        first: boot.core.appliedIndex.rawValue, last: boot.opened.storage.hardState.commit)
       let running = assemble(boot, policies, tokens, milliseconds: milliseconds)
       self.running = running
+      supervised.withLock { $0 = Supervised(host: running.shared.host, replay: replay) }
       for loop in loops { LoopWatch.start(loop, logger, registry) }
       peerLoop.run {
         running.peers.start(boot.others)
@@ -109,6 +120,7 @@ public final class EtcdServer: @unchecked Sendable {
       clientLoops[0].run {
         running.publisher.start()
         running.compactor?.start()
+        running.space?.start()
         FreeMemoryKeeper().start(on: self.clientLoops[0]) { running.shared.worker.execute($0) }
       }
       LoopWatch.start(running.shared.host.loop, logger, registry)
@@ -145,8 +157,9 @@ public final class EtcdServer: @unchecked Sendable {
       }
     }
     let first = members[1]
-    let publisher = Publisher(member: first) { [listeners, onReady] in
+    let publisher = Publisher(member: first) { [weak self, listeners, onReady] in
       listeners.openForClients()
+      self?.supervised.withLock { $0?.isReady = true }
       onReady?()
     }
     let router = TurnRouter(
@@ -169,6 +182,7 @@ public final class EtcdServer: @unchecked Sendable {
       shared: shared, peers: peers, members: members, router: router, calls: calls,
       publisher: publisher,
       compactor: config.autoCompaction.map { Compactor(member: first, mode: $0) },
+      space: SpaceMonitor(first),
       corruption: CorruptionMonitor(member: members[0]),
       downgrade: DowngradeMonitor(member: members[0]),
       certificates: CertificateKeeper(policies.materials, tokens, logger, registry))
@@ -249,7 +263,7 @@ public final class EtcdServer: @unchecked Sendable {
     configuration.callObserver = { [requests = metrics.requests] metadata, isUnary in
       requests.count(metadata, isUnary: isUnary)
     }
-    let requestLog = RequestLog(logger: logger)
+    let requestLog = RequestLog(logger: logger, slow: config.warningUnaryRequestDuration)
     configuration.slowCallTime = requestLog.threshold
     configuration.slowCallObserver = { requestLog.note($0) }
     configuration.receivedMessageBytesMax = Self.messageBytesMax(config)
@@ -268,19 +282,24 @@ public final class EtcdServer: @unchecked Sendable {
 
   /// Hands leadership over, lets running calls end, stops raft and closes the files.
   public func stop() async {
-    logger.info("closing etcd server", [LogField("name", .string(config.name))])
+    let start = ContinuousClock.now
+    logger.info("closing etcd server", identity)
     listeners.close()
     guard let running else { return }
     self.running = nil
+    supervised.withLock { $0 = nil }
     let first = running.members[1]
     clientLoops[0].run {
       running.publisher.stop()
       running.compactor?.stop()
+      running.space?.stop()
     }
     await transferLeadership(running.shared)
     await withTaskGroup { group in
       for grpc in running.calls {
-        group.addTask { await grpc.shutDown(grace: Self.clientGrace) }
+        group.addTask {
+          await grpc.shutDown(grace: Self.clientGrace, endingStreams: GRPCStatus(.stopped))
+        }
       }
       group.addTask { await self.listeners.clientHTTP.shutDown(grace: Self.clientGrace) }
     }
@@ -303,7 +322,18 @@ public final class EtcdServer: @unchecked Sendable {
     for loop in loops { loop.stop() }
     running.peers.stopWorker()
     running.certificates?.stopWorker()
-    logger.info("closed etcd server", [LogField("name", .string(config.name))])
+    // checked: lists are joined
+    logger.info(
+      "closed etcd server", identity + [LogField("took", .duration(ContinuousClock.now - start))])
+  }
+
+  /// - Source: etcd `embed.Etcd.Close`, the fields of its lines.
+  private var identity: [LogField] {
+    [
+      LogField("name", .string(config.name)), LogField("data-dir", .string(config.dataDirectory)),
+      LogField("advertise-peer-urls", .strings(config.initialAdvertisePeerURLs)),
+      LogField("advertise-client-urls", .strings(config.advertiseClientURLs)),
+    ]
   }
 
   /// A leader of several members names a successor, so that writes go on without an election.
@@ -331,18 +361,45 @@ public final class EtcdServer: @unchecked Sendable {
           LogField("current-leader-member-id", .string(host.status.leader.hex)),
         ])
     }
+    let start = ContinuousClock.now
+    logger.info(
+      "leadership transfer starting",
+      [
+        LogField("local-member-id", .string(host.memberID.hex)),
+        LogField("current-leader-member-id", .string(host.memberID.hex)),
+        LogField("transferee-member-id", .string(best.id.hex)),
+      ])
     host.post(.transferLeader(best.id))
     await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
-      let rounds = config.electionTimeout / config.heartbeatInterval + 1
+      // Looks ten times a heartbeat: a transfer takes a round trip or two.
+      // checked: both are validated, at most 50,000 and above 0
+      let rounds = 10 * (config.electionTimeout / config.heartbeatInterval + 1)
       clientLoops[0].execute { self.awaitTransfer(host, rounds, done) }
     }
+    guard host.status.leader != host.memberID else {
+      return logger.warn(
+        "leadership transfer failed",
+        [
+          LogField("local-member-id", .string(host.memberID.hex)),
+          LogField("transferee-member-id", .string(best.id.hex)),
+          LogField("took", .duration(ContinuousClock.now - start)),
+        ])
+    }
+    logger.info(
+      "leadership transfer finished",
+      [
+        LogField("local-member-id", .string(host.memberID.hex)),
+        LogField("transferee-member-id", .string(best.id.hex)),
+        LogField("took", .duration(ContinuousClock.now - start)),
+      ])
   }
 
   private func awaitTransfer(
     _ host: MemberHost, _ rounds: Int, _ done: CheckedContinuation<Void, Never>
   ) {
-    guard rounds > 0, host.status.leader == host.memberID else { return done.resume() }
-    clientLoops[0].schedule(after: .milliseconds(config.heartbeatInterval)) {
+    let leader = host.status.leader
+    guard rounds > 0, leader == host.memberID || leader == .none else { return done.resume() }
+    clientLoops[0].schedule(after: .milliseconds(config.heartbeatInterval) / 10) {
       self.awaitTransfer(host, rounds - 1, done)
     }
   }

@@ -54,6 +54,8 @@ final class ServerListeners: @unchecked Sendable {
   /// Empty once closed, which may happen while a loop opens them for clients.
   private let bound = Mutex<[Bound]>([])
   private let fronts = Mutex<[Front]>([])
+  /// Inherited sockets that have no URL yet.
+  private let waiting = Mutex<[InheritedSocket]>([])
   /// Plain HTTP of clients and metrics, and that of peers, whose streams end with the transport.
   let clientHTTP = HTTPConnections()
   let peerHTTP = HTTPConnections()
@@ -67,9 +69,12 @@ final class ServerListeners: @unchecked Sendable {
     self.logger = logger
   }
 
-  /// Binds every URL.
+  /// Binds every URL, or takes the socket that is bound to its address already.
   /// - Throws: `StartError` for the first that cannot be bound.
-  func bind(_ policies: ServerPolicies) throws(StartError) {
+  func bind(
+    _ policies: ServerPolicies, _ inherited: [InheritedSocket]
+  ) throws(StartError) {
+    waiting.withLock { $0 = inherited }
     try reserveDescriptors()
     if config.listenClientHTTPURLs.isEmpty {
       logger.warn(
@@ -88,6 +93,12 @@ final class ServerListeners: @unchecked Sendable {
     try bindClients(config.listenClientURLs, shared, policies)
     try bindClients(config.listenClientHTTPURLs, .http, policies)
     for url in config.listenMetricsURLs { try bind(url, .metrics, .http, policies.metrics) }
+    for socket in waiting.withLock({ exchange(&$0, with: []) }) {
+      logger.warn(
+        "a socket was handed over that no URL names; it is closed",
+        [LogField("address", .string("\(socket.address)"))])
+      socket.close()
+    }
   }
 
   /// Leaves clients what the member does not need for itself.
@@ -134,6 +145,10 @@ final class ServerListeners: @unchecked Sendable {
     let endpoint: Listener.Endpoint =
       url.scheme.isUnix ? .unix(path: url.host) : .tcp(host: url.host, port: url.port)
     let policy = url.scheme.isTLS ? secure : .plain
+    let inherited = waiting.withLock { sockets in
+      // checked: just found
+      sockets.firstIndex { $0.serves(endpoint) }.map { sockets.remove(at: $0) }
+    }
     let loop = audience == .peer ? peerLoop : clientLoops[0]
     let targets = audience == .client ? clientLoops : [loop]
     do throws(ChannelError) {
@@ -141,7 +156,7 @@ final class ServerListeners: @unchecked Sendable {
       let listener = try loop.run { [reusesPort = config.socketReusePort] () throws(ChannelError) in
         try Listener(
           loop: loop, endpoint: endpoint, policy: policy, targets: targets, isPaused: true,
-          reusesPort: reusesPort, admission: admission
+          reusesPort: reusesPort, inherited: inherited, admission: admission
         ) { [weak self] connection in
           guard let self else { return connection.abort() }
           accepted(connection, audience, traffic)

@@ -27,10 +27,18 @@ public enum ProcessFacts {
     return found
   }
 
-  /// The threads, each with its number, name and processor time in clock ticks; empty where the
-  /// system does not tell. Reads files: for people, not for every request.
-  public static var threads: [String] {
-    var found: [String] = []
+  /// A thread with the processor time that it has had, in clock ticks.
+  public struct ThreadTime: Sendable {
+    public let number: String
+    public let name: String
+    public let user: UInt64
+    public let system: UInt64
+  }
+
+  /// The threads by number; empty where the system does not tell. Reads files: for people, not for every
+  /// request.
+  public static var threadTimes: [ThreadTime] {
+    var found: [ThreadTime] = []
     for number in SystemFiles.names(in: "/proc/self/task") ?? [] {
       guard let line = SystemFiles.text(of: "/proc/self/task/\(number)/stat"),
         let open = line.firstIndex(of: "("), let close = line.lastIndex(of: ")")
@@ -39,8 +47,16 @@ public enum ProcessFacts {
       let fields = line[line.index(after: close)...].split(separator: " ")
       guard fields.count > 12 else { continue }
       let name = line[line.index(after: open)..<close]
-      found.append("\(number) \(name) user \(fields[11]) system \(fields[12])")
+      found.append(
+        ThreadTime(
+          number: number, name: String(name), user: UInt64(fields[11]) ?? 0,
+          system: UInt64(fields[12]) ?? 0))
     }
-    return found.sorted()
+    return found.sorted { $0.number < $1.number }
+  }
+
+  /// The same as lines of text.
+  public static var threads: [String] {
+    threadTimes.map { "\($0.number) \($0.name) user \($0.user) system \($0.system)" }
   }
 }

@@ -69,9 +69,11 @@ public final class GRPCServer: Sendable {
 
   /// Lets running calls end: GOAWAY to every client, no new connections or streams. What is still
   /// open after `grace` is aborted. Returns when all connections are closed.
-  public func shutDown(grace: Duration) async {
+  /// - Parameter status: what streams end with whose client may send for ever, such as watches; without one
+  ///   they go on until then.
+  public func shutDown(grace: Duration, endingStreams status: GRPCStatus? = nil) async {
     await connections.drain { connection in
-      connection.loop.execute { connection.drain(grace: grace) }
+      connection.loop.execute { connection.drain(grace: grace, endingStreams: status) }
     }
   }
 }

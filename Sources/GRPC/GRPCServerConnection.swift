@@ -1,5 +1,6 @@
 import Bytes
 import CNghttp2
+import Calls
 import EventLoops
 
 /// The server side of one HTTP/2 connection: opens calls, watches the client's pings, keeps the
@@ -14,6 +15,7 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
   private var handshakeDone = false
   private var end = DrainMachine()
   private var drainTimer: LoopTimer?
+  private var streamEnd: GRPCStatus?
   /// Header fields that the client repeats; made with the first request.
   private(set) lazy var memo: HeaderMemo = {
     hasMemo = true
@@ -111,14 +113,25 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
   // MARK: drain
 
   /// Announces the end, lets calls finish, closes.
-  func drain(grace: Duration) {
+  /// - Parameter status: what streams end with that their client has not ended.
+  func drain(grace: Duration, endingStreams status: GRPCStatus?) {
     guard !isClosed else { return }
+    streamEnd = status
     perform(end.begin(), grace: grace)
+    endStreams()
+  }
+
+  private func endStreams() {
+    guard let streamEnd else { return }
+    // Streams may go while they are told.
+    for stream in Array(streams) { (stream as? ServerCall)?.stream?.endRequests(streamEnd) }
   }
 
   override func pongReceived(_ payload: UInt64) {
     guard payload == Self.drainPing else { return }
     perform(end.announcementSeen())
+    // Those that came before the client had heard of the end.
+    endStreams()
     streamsChanged()
   }
 

@@ -190,6 +190,8 @@ public struct MemberStatus: Sendable, Equatable {
   public var pendingBytes: Int = 0
   public var role: RaftRole = .follower
   public var isLearner = false
+  /// The log has reported nothing for an election timeout.
+  public var isDiskStuck = false
   public var alarms: [Etcdserverpb.AlarmMember] = []
   public var downgrade = Downgrade.none
   public var leaderChanges = 0

@@ -22,6 +22,30 @@ extension MemberCore {
     proposals.wait(for: id, tick: ticks)
   }
 
+  /// Gives raft a message. Proposals that it does not take now are kept for a while.
+  mutating func step(_ message: Raftpb.Message) {
+    do throws(RaftError) { try node.step(message) } catch {
+      switch error {
+      case .contradiction(let reason):
+        halt(
+          "\(message.type.protoName ?? "message") from \(message.sender.hex): \(reason)")
+      case .proposalDropped where message.type == .prop:
+        var own = message
+        own.from = config.raft.id
+        forwarded.hold(own, tick: ticks)
+      // What raft refuses otherwise (a stranger's response) needs no answer.
+      default: break
+      }
+    }
+  }
+
+  /// Those of other members that had to wait.
+  private mutating func proposeForwarded(_ now: ProposalQueue.Circumstances) {
+    forwarded.expire(tick: ticks, after: config.requestTicks)
+    for message in forwarded.take(now) { step(message) }
+    if !forwarded.isEmpty { forwarded.refused(now) }
+  }
+
   /// Hands proposals to raft in one batch, once there is a leader to take them. When raft refuses them they wait
   /// for a tick, a commit or another leader: they may be very many.
   mutating func proposeParked(_ out: inout MemberOutput) {
@@ -29,6 +53,7 @@ extension MemberCore {
     guard status.softState.lead != RaftNodeID.none else { return }
     let now = ProposalQueue.Circumstances(
       tick: ticks, lead: status.softState.lead, commit: status.hardState.commit)
+    proposeForwarded(now)
     guard let data = proposals.nextBatch(now) else { return }
     // Refused while leadership is handed over or the leader is full: they stay parked until their time.
     if (try? node.propose(data)) != nil {

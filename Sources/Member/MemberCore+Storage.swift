@@ -72,16 +72,21 @@ extension MemberCore {
 
   /// Hands a write to the log.
   mutating func append(_ append: LogAppend, _ out: inout MemberOutput) {
-    if let write = log.begin(append) { out.appends.append(write) } else { finish(append) }
+    guard let write = log.begin(append) else { return finish(append) }
+    disk.began(tick: ticks, isInstallation: write.snapshot != nil)
+    out.appends.append(write)
   }
 
   /// Brings the log up to the commit index that it was not told yet.
   mutating func writeNews(_ out: inout MemberOutput) {
-    if let write = log.takeNews() { out.appends.append(write) }
+    guard let write = log.takeNews() else { return }
+    disk.began(tick: ticks, isInstallation: false)
+    out.appends.append(write)
   }
 
   mutating func didAppend(_ append: LogAppend) {
     log.ended()
+    disk.reported(tick: ticks, underWay: log.writesUnderWay)
     finish(append)
   }
 

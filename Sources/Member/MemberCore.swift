@@ -84,6 +84,9 @@ public struct MemberCore: Sendable {
 
   var ticks = 0
   var proposals = ProposalQueue()
+  var forwarded = ForwardedProposals()
+  var disk = DiskWatch()
+  var isDiskStuck = false
   var reads = ReadQueue()
   var alarms = AlarmSet()
   /// Whether the cluster is on its way to an older version.
@@ -180,6 +183,7 @@ public struct MemberCore: Sendable {
     status.pendingBytes = store.pendingBytes
     status.role = basic.softState.role
     status.isLearner = basic.isLearner
+    status.isDiskStuck = isDiskStuck
     status.alarms = alarms.all
     status.downgrade = downgrade
     status.leaderChanges = leaderWatch.changes
@@ -278,6 +282,7 @@ public struct MemberCore: Sendable {
 
   private mutating func tick(_ out: inout MemberOutput) {
     ticks += 1
+    watchDisk()
     node.tick()
     writeNews(&out)
     expireWaiting(&out)
@@ -285,15 +290,6 @@ public struct MemberCore: Sendable {
     finish(reads.expire(tick: ticks, after: config.requestTicks), .failure(.timeout), &out)
     if reads.retry(tick: ticks, after: config.readRetryTicks) {
       node.readIndex(context: reads.context)
-    }
-  }
-
-  mutating func step(_ message: Raftpb.Message) {
-    do throws(RaftError) { try node.step(message) } catch {
-      // What raft refuses otherwise (a stranger's response, a dropped proposal) needs no answer.
-      guard case .contradiction(let reason) = error else { return }
-      halt(
-        "\(message.type.protoName ?? "message") from \(message.sender.hex): \(reason)")
     }
   }
 }

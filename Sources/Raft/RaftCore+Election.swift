@@ -97,6 +97,10 @@ extension RaftCore {
       logger.warning("\(hex(id)) is unpromotable and can not campaign")
       return
     }
+    guard mayCampaign else {
+      logger.warning("\(hex(id)) does not campaign at term \(term): its storage is stuck")
+      return
+    }
     // A quorum of the old configuration must not elect once the new one may be in force elsewhere.
     if log.hasUnappliedConfChange() {
       logger.warning(

@@ -44,6 +44,8 @@ struct RaftCore<Storage: RaftStorage> {
   var waitingReads: [Raftpb.Message] = []
   /// Whom the leader is handing over to (Raft thesis §3.10).
   var leadTransferee = RaftNodeID.none
+  /// Whether elections may be started.
+  var mayCampaign = true
   /// No configuration change is accepted before this index is applied.
   var pendingConfIndex: UInt64 = 0
   /// Payload bytes of the leader's uncommitted tail, possibly underestimated.

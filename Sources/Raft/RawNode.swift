@@ -31,6 +31,12 @@ public struct RawNode<Storage: RaftStorage> {
   /// The settings, with defaults put in.
   public var config: RaftConfig { core.config }
 
+  /// Whether it may try to lead, by itself or when it is asked to. One that may not votes and follows.
+  public var mayCampaign: Bool {
+    get { core.mayCampaign }
+    set { core.mayCampaign = newValue }
+  }
+
   /// Passes one tick.
   public mutating func tick() { core.tick() }
 

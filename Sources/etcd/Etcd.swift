@@ -2,6 +2,7 @@ import EtcdConfig
 import EtcdServer
 import EventLoops
 import Platform
+import Systemd
 
 /// The `etcd` executable: reads the command line, runs a member, ends by the signal that it got.
 @main
@@ -10,9 +11,10 @@ struct Etcd {
     Signals.unblockAll()
     Signals.ignore(Signals.harmless)
     switch EtcdConfig.CommandLine.parse(
-      Array(ProcessEnvironment.words.dropFirst()), environment: ProcessEnvironment.variables)
+      Array(ProcessEnvironment.words.dropFirst()), environment: ProcessEnvironment.variables,
+      readFile: Process.read)
     {
-    case .version(let text), .help(let text): Process.print(text)
+    case .version(let text), .help(let text), .checked(let text): Process.print(text)
     case .failure(let message, usage: true, let code):
       Process.printError(message + "\n" + EtcdConfig.CommandLine.usage)
       Program.exit(code)
@@ -41,38 +43,74 @@ struct Etcd {
           LogField("error", .string(problem)),
         ])
     }
-    let server = EtcdServer(config: config, logger: logger)
+    let server = EtcdServer(config: config, logger: logger, inherited: inherited(logger))
     let ending = Ending()
     server.onRemoved = { ending.finish(nil) }
-    server.onReady = { notifyInitDaemon(logger) }
     let signals = EventLoop(name: "etcd-signal")
     signals.start()
+    let reporter = ServiceReporter(server, loop: signals, logger: logger)
+    server.onReady = { signals.execute { reporter.ready() } }
     signals.execute {
-      for number in [Signals.interrupt, Signals.terminate] {
-        do throws(UVError) {
-          try signals.onSignal(number) { number in
-            logger.info(
-              "received signal; shutting down",
-              [LogField("signal", .string(Process.name(of: number)))])
-            ending.finish(number)
-          }
-        } catch { logger.fatal("cannot watch signals", [LogField("error", .error(error))]) }
-      }
+      reporter.start()
+      watchSignals(on: signals, config, ending, reporter, logger)
     }
     do throws(StartError) {
       try server.start(
         milliseconds: UInt64(WallClock.nanoseconds / 1_000_000), seed: Process.seed())
     } catch {
-      logger.fatal(
-        "discovery failed",
-        [
-          LogField("error", .string(error.description))
-        ])
+      logger.warn("failed to start etcd", [LogField("error", .string(error.description))])
+      logger.fatal("discovery failed", [LogField("error", .string(error.description))])
     }
     let signal = await ending.wait()
     await server.stop()
     signals.stop()
     guard let signal else { Program.exit(0) }
     Program.end(by: signal)
+  }
+
+  /// Sockets that systemd listens on for this process.
+  private static func inherited(_ logger: Logger) -> [InheritedSocket] {
+    ServiceManager.takeSockets().compactMap { descriptor in
+      guard let socket = InheritedSocket(descriptor: descriptor) else {
+        logger.warn(
+          "what was handed over is no socket that can be served",
+          [LogField("descriptor", .int(Int(descriptor)))])
+        return nil
+      }
+      logger.info(
+        "a socket was handed over", [LogField("address", .string("\(socket.address)"))])
+      return socket
+    }
+  }
+
+  /// The first SIGINT or SIGTERM stops the member, a second ends the process at once; SIGHUP reads settings
+  /// again. On the loop.
+  private static func watchSignals(
+    on loop: EventLoop, _ config: ServerConfig, _ ending: Ending, _ reporter: ServiceReporter,
+    _ logger: Logger
+  ) {
+    let reloader = Reloader(logger)
+    reloader.addLogLevel(config)
+    var isEnding = false
+    do throws(UVError) {
+      for number in [Signals.interrupt, Signals.terminate] {
+        try loop.onSignal(number) { number in
+          let name = LogField("signal", .string(Process.name(of: number)))
+          guard !isEnding else {
+            logger.warn("received a second signal; ending at once", [name])
+            Program.end(by: number)
+          }
+          isEnding = true
+          logger.info("received signal; shutting down", [name])
+          reporter.stopping()
+          ending.finish(number)
+        }
+      }
+      try loop.onSignal(Signals.hangUp) { _ in
+        reporter.reloading()
+        reloader.reload()
+        reporter.reloaded()
+      }
+    } catch { logger.fatal("cannot watch signals", [LogField("error", .error(error))]) }
   }
 }

@@ -4,15 +4,25 @@ import Testing
 
 /// Runs the parser and expects a configuration.
 func accepted(
-  _ arguments: [String], _ environment: [String: String] = [:],
+  _ arguments: [String], _ environment: [String: String] = [:], files: [String: String] = [:],
   sourceLocation: SourceLocation = #_sourceLocation
 ) throws -> (server: ServerConfig, log: LogConfig, notices: [Notice]) {
-  let line = CommandLine.parse(arguments, environment: environment)
+  let line = CommandLine.parse(arguments, environment: environment, readFile: reader(files))
   guard case .run(let server, let log, let notices) = line else {
     Issue.record("not accepted: \(line)", sourceLocation: sourceLocation)
     throw NotAccepted()
   }
   return (server, log, notices)
+}
+
+/// Reads files that are none.
+func reader(_ files: [String: String]) -> CommandLine.FileReader {
+  return { path, _ throws(UnreadableFile) in
+    guard let text = files[path] else {
+      throw UnreadableFile("open \(path): no such file or directory")
+    }
+    return Array(text.utf8)
+  }
 }
 
 struct NotAccepted: Error {}
@@ -33,13 +43,13 @@ struct NotAccepted: Error {}
 
 /// The message and exit code of a refused command line; `nil` when it is not refused.
 func refusal(
-  _ arguments: [String], _ environment: [String: String] = [:]
+  _ arguments: [String], _ environment: [String: String] = [:], files: [String: String] = [:]
 ) -> (message: String, usage: Bool, exitCode: Int32)? {
-  switch CommandLine.parse(arguments, environment: environment) {
+  switch CommandLine.parse(arguments, environment: environment, readFile: reader(files)) {
   case .failure(let message, let usage, let exitCode): return (message, usage, exitCode)
   case .run(let server, _, _):
     return server.bootstrapProblem { _ in nil }.map { ($0, false, 1) }
-  case .version, .help: return nil
+  case .version, .help, .checked: return nil
   }
 }
 
@@ -149,7 +159,10 @@ func refusal(
   }
 
   @Test func versionAndHelpEndTheReading() {
-    guard case .version(let text) = CommandLine.parse(["--version"], environment: [:]) else {
+    guard
+      case .version(let text) = CommandLine.parse(
+        ["--version"], environment: [:], readFile: reader([:]))
+    else {
       Issue.record("no version")
       return
     }
@@ -161,7 +174,10 @@ func refusal(
     #expect(refusal(["--version", "--heartbeat-interval", "0"]) == nil)
     #expect(refusal(["--version=false", "--heartbeat-interval", "0"]) != nil)
     for flag in ["-h", "--help", "-help"] {
-      guard case .help(let help) = CommandLine.parse([flag, "--bad"], environment: [:]) else {
+      guard
+        case .help(let help) = CommandLine.parse(
+          [flag, "--bad"], environment: [:], readFile: reader([:]))
+      else {
         Issue.record("no help for \(flag)")
         continue
       }

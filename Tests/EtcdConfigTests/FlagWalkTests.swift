@@ -27,6 +27,7 @@ import Testing
     ],
     "tls-min-version": ["--tls-min-version=TLS1.3"],
     "tls-max-version": ["--tls-max-version=TLS1.2"],
+    "feature-gates": ["--feature-gates=InitialCorruptCheck=true"],
     "initial-cluster": ["--initial-cluster=default=http://localhost:2380,b=http://b:1"],
   ]
   /// What the samples have beside the flag, to compare with.
@@ -38,8 +39,8 @@ import Testing
   ]
   /// Flags with one value only; every other is refused, which other tests see.
   private static let single: Set<String> = ["logger"]
-  /// Flags that end the reading.
-  private static let ending: Set<String> = ["version"]
+  /// Flags that end the reading, and the one that replaces all others: `ConfigFileTests` tries it.
+  private static let ending: Set<String> = ["version", "check-config", "config-file"]
   /// Fields that the member's core still has to take up: the flag is read and checked, and what it asks
   /// for does not happen yet. An entry goes when its field is used.
   private static let awaited: Set<String> = []
@@ -63,7 +64,9 @@ import Testing
   }
 
   private static var help: String {
-    guard case .help(let text) = CommandLine.parse(["--help"], environment: [:]) else { return "" }
+    guard
+      case .help(let text) = CommandLine.parse(["--help"], environment: [:], readFile: reader([:]))
+    else { return "" }
     return text
   }
 

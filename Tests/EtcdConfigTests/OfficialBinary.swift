@@ -35,7 +35,8 @@ enum OfficialBinary {
 
   /// Runs the binary to its end, in a directory of its own and with nothing but `environment`.
   static func run(
-    _ path: String, _ arguments: [String], environment: [String: String]
+    _ path: String, _ arguments: [String], environment: [String: String],
+    files contents: [String: String] = [:]
   ) throws -> Outcome {
     let directory = FileManager.default.temporaryDirectory
       .appendingPathComponent("etcd-config-\(UUID().uuidString)")
@@ -43,6 +44,9 @@ enum OfficialBinary {
     defer { try? FileManager.default.removeItem(at: directory) }
     let files = ["out", "err"].map { directory.appendingPathComponent($0) }
     for file in files { try Data().write(to: file) }
+    for (name, text) in contents {
+      try Data(text.utf8).write(to: directory.appendingPathComponent(name))
+    }
     let process = Process()
     process.executableURL = URL(fileURLWithPath: path)
     process.arguments = arguments

@@ -196,7 +196,16 @@ import Testing
       #expect(threads.contains("etcd-core"))
       #expect(
         try await server.ask("GET", "/debug/pprof/heap").text.contains("\nHeapAlloc = "))
-      #expect(try await server.ask("GET", "/debug/pprof/profile").status == 501)
+      #expect(try await server.ask("GET", "/debug/pprof/trace").status == 501)
+      let profile = try await server.ask("GET", "/debug/pprof/profile?seconds=1")
+      #expect(profile.status == 200 && profile.text.contains(" etcd-core\n"), "\(profile.text)")
+      for bad in ["0", "121", "x"] {
+        let refused = try await server.ask("GET", "/debug/pprof/profile?seconds=\(bad)")
+        #expect(refused.status == 400)
+      }
+      let times = try await server.ask("GET", "/debug/pprof/times").text
+      #expect(
+        times.contains("\"wal_fsync\":{\"count\":") && times.contains("\"name\":\"etcd-wal\""))
       #expect(try await server.ask("GET", "/debug/pprof/nope").text == "Unknown profile\n")
     }
   }

@@ -138,28 +138,10 @@ import Testing
   @Test(arguments: [false, true])
   func systemdIsTold(_ isAbstract: Bool) throws {
     let scratch = Scratch()
-    let path = isAbstract ? "@etcd-test-\(getpid())" : scratch.path + "/notify"
-    let receiver = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
-    defer { close(receiver) }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    var bytes = Array(path.utf8)
-    if isAbstract { bytes[0] = 0 }
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-    let length = isAbstract ? 2 + bytes.count : MemoryLayout<sockaddr_un>.size
-    let bound = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(receiver, $0, socklen_t(length))
-      }
-    }
-    try #require(bound == 0)
-    let (cluster, process) = try started(variables: ["NOTIFY_SOCKET": path])
-    var patience = timeval(tv_sec: 30, tv_usec: 0)
-    setsockopt(
-      receiver, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
-    var buffer = [UInt8](repeating: 0, count: 64)
-    let count = recv(receiver, &buffer, buffer.count, 0)
-    #expect(String(decoding: buffer[..<max(0, count)], as: UTF8.self) == "READY=1")
+    let socket = try NotifySocket(
+      isAbstract ? "@etcd-test-\(getpid())" : scratch.path + "/notify")
+    let (cluster, process) = try started(variables: ["NOTIFY_SOCKET": socket.path])
+    try socket.waitFor("READY=1")
     end(process, by: SIGTERM)
     #expect(cluster.members[0].log.contains("successfully notified init daemon"))
   }

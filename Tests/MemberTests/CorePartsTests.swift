@@ -43,6 +43,35 @@ import Testing
     #expect(queue.count == 3, "they wait for their entries")
   }
 
+  @Test func proposalsOfOthersAreHeldWhileNobodyTakesThem() {
+    func message(_ bytes: Int) -> Raftpb.Message {
+      var entry = Raftpb.Entry()
+      entry.data = Bytes([UInt8](repeating: 7, count: bytes))
+      var message = Raftpb.Message()
+      message.type = .prop
+      message.entries = [entry]
+      return message
+    }
+    func now(_ tick: Int, lead: UInt64 = 1) -> ProposalQueue.Circumstances {
+      ProposalQueue.Circumstances(tick: tick, lead: lead, commit: 0)
+    }
+    var queue = ForwardedProposals()
+    #expect(queue.isEmpty && queue.take(now(0)).isEmpty)
+    queue.hold(message(1), tick: 0)
+    queue.hold(message(2), tick: 3)
+    queue.refused(now(3))
+    #expect(queue.take(now(3)).isEmpty, "nothing has changed")
+    #expect(queue.take(now(3, lead: 2)).map { $0.entries[0].data.count } == [1, 2])
+    #expect(queue.isEmpty && queue.take(now(4)).isEmpty, "each comes once")
+    queue.hold(message(1), tick: 10)
+    queue.hold(message(2), tick: 15)
+    queue.expire(tick: 19, after: 10)
+    queue.expire(tick: 20, after: 10)
+    #expect(queue.take(now(20)).map { $0.entries[0].data.count } == [2])
+    for _ in 0..<3 { queue.hold(message(ForwardedProposals.bytesMax / 2), tick: 30) }
+    #expect(queue.take(now(31)).count == 2, "what does not fit is dropped")
+  }
+
   @Test func whoGaveUpIsNotProposed() {
     var queue = ProposalQueue()
     queue.park([proposal(1)], tick: 1)

@@ -52,7 +52,8 @@ import Testing
     add(
       "MemberStorage", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
       "V2Store", "Member", "Bolt", "WAL", "Snap", "COpenSSL", "Synchronization")
-    add("EtcdConfig", "Bytes", "GoText", "JSON")
+    add("YAML", "GoText", "CYAML")
+    add("EtcdConfig", "Bytes", "GoText", "JSON", "YAML")
     add("CommandLineTool", "GoText")
     add(
       "EtcdUtlKit", "Bytes", "GoText", "JSON", "FileSystem", "MVCC", "Membership", "Member",
@@ -68,6 +69,7 @@ import Testing
       "Synchronization"
     )
     add("Platform", "Bytes", "Glibc", "Darwin")
+    add("Systemd", "CSystemd")
     add(
       "EventLoops", "Bytes", "Platform", "GoText", "JSON", "CUV", "CZlib", "Glibc", "Darwin",
       "Synchronization")
@@ -94,7 +96,8 @@ import Testing
       "Simulation", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Watch",
       "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap", "Glibc", "Darwin")
     add(
-      "etcd", "Bytes", "Platform", "EtcdConfig", "EventLoops", "EtcdServer", "Synchronization")
+      "etcd", "Bytes", "Platform", "Systemd", "EtcdConfig", "EventLoops", "EtcdServer",
+      "Synchronization")
     add(
       "etcdctl", "Platform", "FileSystem", "EventLoops", "CommandLineTool", "EtcdUtlKit",
       "EtcdCtlKit")

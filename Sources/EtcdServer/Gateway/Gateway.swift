@@ -148,7 +148,9 @@ struct Gateway: Sendable {
     let start = member.loop.now
     let call = calls.start(method.path, request, context) { result in
       exchange.onDisconnect = nil
-      RequestLog(logger: member.logger).note(
+      RequestLog(
+        logger: member.logger, slow: member.config.warningUnaryRequestDuration
+      ).note(
         FinishedCall(
           path: method.path, remoteAddress: context.remoteAddress,
           time: .nanoseconds(Int64(clamping: member.loop.now &- start)),

@@ -47,7 +47,8 @@ struct DebugEndpoints: Sendable {
         exchange.respond(status: 200, text: ProcessFacts.threads.map { "\($0)\n" }.joined())
       }
     }
-    for name in ["profile", "trace", "block", "mutex"] {
+    DebugProfile(member: member).register(in: &router)
+    for name in ["trace", "block", "mutex"] {
       router.add(nil, "\(Self.profilePath)/\(name)") { exchange, _ in
         exchange.refuse(
           501,
@@ -61,7 +62,9 @@ struct DebugEndpoints: Sendable {
       ("cmdline", "The command line of the process"),
       ("goroutine", "The threads of the process, with the processor time that each has had"),
       ("heap", "Memory of the process, as the allocator counts it"),
+      ("profile?seconds=5", "The processor time of each thread during so many seconds"),
       ("threadcreate", "The same as goroutine"),
+      ("times", "What log and backend have waited for, and processor time by thread, as JSON"),
     ]
     let rows = names.map { "<li><a href='\($0)'>\($0)</a>: \($1)</li>\n" }.joined()
     return Bytes(

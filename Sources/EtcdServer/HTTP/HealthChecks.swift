@@ -19,7 +19,7 @@ struct HealthChecks: Sendable {
     var checks: [Check] {
       switch self {
       case .livez: [.serializableRead]
-      case .readyz: Check.allCases
+      case .readyz: Check.ofEtcd
       }
     }
   }
@@ -29,6 +29,10 @@ struct HealthChecks: Sendable {
     case serializableRead = "serializable_read"
     case linearizableRead = "linearizable_read"
     case nonLearner = "non_learner"
+    /// Not etcd's: shows only while it fails.
+    case disk
+
+    static let ofEtcd = [dataCorruption, serializableRead, linearizableRead, nonLearner]
   }
 
   private typealias Outcome = (check: Check, failure: String?)
@@ -64,7 +68,9 @@ struct HealthChecks: Sendable {
         "some health checks cannot be excluded",
         [LogField("missing-health-checks", .string(names.joined(separator: ",")))])
     }
-    run(checks.filter { !excluded.contains($0.rawValue) }[...], []) { outcomes in
+    var asked = checks.filter { !excluded.contains($0.rawValue) }
+    if mayExclude, kind == .readyz, member.host.status.isDiskStuck { asked.insert(.disk, at: 0) }
+    run(asked[...], []) { outcomes in
       answer(exchange, path, kind, outcomes, isVerbose: query.has("verbose"))
     }
   }
@@ -80,6 +86,8 @@ struct HealthChecks: Sendable {
     case .dataCorruption:
       let isCorrupt = member.host.status.alarms.contains { $0.alarm == .corrupt }
       next(isCorrupt ? "alarm activated: CORRUPT" : nil)
+    case .disk:
+      next("the log's disk has taken nothing for an election timeout")
     case .nonLearner: next(member.host.status.isLearner ? "not supported for learner" : nil)
     case .serializableRead, .linearizableRead:
       member.read(linearizable: check == .linearizableRead) { result, _ in

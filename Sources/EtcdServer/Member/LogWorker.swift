@@ -55,6 +55,9 @@ final class LogWorker: @unchecked Sendable {
     thread.execute { self.work(for: core) }
   }
 
+  /// Does something once the thread has come to it, behind what it has begun.
+  func whenReached(_ body: @escaping @Sendable () -> Void) { thread.execute(body) }
+
   /// Lets the write under way finish and closes the log.
   func stop() {
     thread.stop()

@@ -68,6 +68,8 @@ final class MemberHost: @unchecked Sendable {
   /// Both belong to the thread that works at the core.
   private var compactions = CompactionClock()
   private var heartbeats: HeartbeatClock
+  /// As above: what was told of the disk.
+  private var wasDiskStuck = false
 
   private let inbox = Mutex(CoreInbox())
   /// Opened when the turn is over during which the inbox was closed.
@@ -104,6 +106,11 @@ final class MemberHost: @unchecked Sendable {
     memberID = opened.memberID
   }
 
+  /// Signs of life, for who watches from outside.
+  let movement = Movement()
+  /// Asks the log thread for one.
+  func askLog() { movement.ask(log) }
+
   var backend: BackendStore { storage.store }
   var status: MemberStatus { published.withLock { $0.status } }
   /// Bytes applied and not in the backend yet.
@@ -136,6 +143,7 @@ final class MemberHost: @unchecked Sendable {
       self.carryOut(out)
       self.attend(self.finish(pending: 0, turns: 0))
       self.ticker = self.loop.schedule(after: self.tickInterval, repeating: self.tickInterval) {
+        self.movement.ticks.add(1, ordering: .relaxed)
         self.post(.tick)
       }
       self.loop.schedule(after: Self.startupTime) {
@@ -202,6 +210,7 @@ final class MemberHost: @unchecked Sendable {
     let before = core.appliedIndex
     for event in events { core.handle(event, &out) }
     core.advance(&out)
+    movement.turns.add(1, ordering: .relaxed)
     let took = monotonicNanoseconds() &- start
     if out.compactedRows > 0 || out.wantsCompaction || out.compacted != nil {
       compactions.note(out, took: took, metrics.requests)
@@ -213,11 +222,20 @@ final class MemberHost: @unchecked Sendable {
         .nanoseconds(Int64(clamping: took)), events,
         applied: core.appliedIndex.rawValue &- before.rawValue)
     }
+    if core.status.isDiskStuck != wasDiskStuck { tellDisk(isStuck: !wasDiskStuck) }
     if events.contains(where: { if case .snapshotSaved = $0 { true } else { false } }) {
       // The core has let go of the entries before the snapshot.
       storage.releaseFree()
     }
     return out.status.proposalsPending
+  }
+
+  private func tellDisk(isStuck: Bool) {
+    wasDiskStuck = isStuck
+    guard isStuck else { return logger.info("the log's disk moves again") }
+    logger.error(
+      "the log's disk has taken nothing for an election timeout; this member does not lead until it does",
+      [LogField("local-member-id", .string(memberID.hex))])
   }
 
   /// Before anything leaves: what a broken member says is not to be trusted.

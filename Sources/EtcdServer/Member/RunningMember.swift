@@ -90,9 +90,10 @@ final class RunningMember: @unchecked Sendable {
     guard let quota = config.quota else { return }
     let sizes = host.backend.sizes
     let coming = host.pendingBytes + shared.proposedBytes.load(ordering: .relaxed)
-    // Free pages take what comes first.
-    let growth = Swift.max(coming - (sizes.total - sizes.inUse), 0)
-    guard sizes.total + cost < quota, sizes.total + growth + cost < quota else {
+    // Free pages take what comes first; with their use alone counted, all that comes counts.
+    let growth =
+      config.disarmsNoSpace ? coming : Swift.max(coming - (sizes.total - sizes.inUse), 0)
+    guard usedSpace + cost < quota, usedSpace + growth + cost < quota else {
       raiseNoSpaceAlarm()
       throw .noSpace
     }

@@ -11,15 +11,14 @@ import Platform
 /// - Source: etcd `v3rpc/interceptor.go` logUnaryRequestStats.
 struct RequestLog: Sendable {
   let logger: Logger
-
   /// Calls up to this are quick.
-  static let slow = Duration.milliseconds(300)
+  let slow: Duration
 
   /// Calls up to this are of no interest.
-  var threshold: Duration { logger.level == .debug ? .zero : Self.slow }
+  var threshold: Duration { logger.level == .debug ? .zero : slow }
 
   func note(_ call: FinishedCall) {
-    let isSlow = call.time > Self.slow
+    let isSlow = call.time > slow
     guard isSlow || logger.level == .debug else { return }
     let start = WallClock.nanoseconds &- Int64(clamping: call.time.nanoseconds)
     let fields = [

@@ -31,6 +31,7 @@ public final class Listener: LoopResource, @unchecked Sendable {
   /// The bound address, with the port the system chose.
   public private(set) var address: SocketAddress
   private let kind: Connection.Kind
+  private let inherited: InheritedSocket?
   private let handle = UVHandle<uv_stream_t>(
     bytes: max(MemoryLayout<uv_tcp_t>.size, MemoryLayout<uv_pipe_t>.size))
   private let targets: [EventLoop]
@@ -55,6 +56,7 @@ public final class Listener: LoopResource, @unchecked Sendable {
   /// `isPaused`.
   /// - Parameters:
   ///   - reusesPort: whether other processes may listen on the same port (SO_REUSEPORT).
+  ///   - inherited: the socket of `endpoint`, when somebody else has opened it, and keeps it.
   ///   - targets: loops that get the connections; empty for `loop` alone.
   ///   - admission: counts and limits connections, of this listener and others; those beyond wait in the
   ///     backlog.
@@ -63,7 +65,8 @@ public final class Listener: LoopResource, @unchecked Sendable {
   /// - Throws: `ChannelError.addressInUse`, `.resolve` or `.system`.
   public init(
     loop: EventLoop, endpoint: Endpoint, policy: ChannelPolicy, targets: [EventLoop] = [],
-    isPaused: Bool = false, reusesPort: Bool = false, admission: ConnectionAdmission? = nil,
+    isPaused: Bool = false, reusesPort: Bool = false, inherited: InheritedSocket? = nil,
+    admission: ConnectionAdmission? = nil,
     accept: @escaping @Sendable (any ByteChannel) -> Void
   ) throws(ChannelError) {
     loop.preconditionCurrent()
@@ -72,6 +75,7 @@ public final class Listener: LoopResource, @unchecked Sendable {
     self.accept = accept
     self.isPaused = isPaused
     self.admission = admission
+    self.inherited = inherited
     switch endpoint {
     case .tcp(let host, let port):
       kind = .tcp
@@ -80,6 +84,7 @@ public final class Listener: LoopResource, @unchecked Sendable {
       kind = .unix
       address = .unix(path: path)
     }
+    if let inherited { address = inherited.address }
     super.init(loop: loop)
     let raw = UnsafeMutableRawPointer(handle.pointer)
     switch kind {
@@ -88,7 +93,7 @@ public final class Listener: LoopResource, @unchecked Sendable {
     }
     handle.attach(self)
     do throws(ChannelError) {
-      if reusesPort && kind == .tcp { try reusePort() }
+      if reusesPort && kind == .tcp && inherited == nil { try reusePort() }
       try bind()
     } catch {
       handle.close()
@@ -124,6 +129,11 @@ public final class Listener: LoopResource, @unchecked Sendable {
     let raw = UnsafeMutableRawPointer(handle.pointer)
     var result: Int32
     switch address {
+    case .unix where inherited != nil:
+      result = uv_pipe_open(
+        raw.assumingMemoryBound(to: uv_pipe_t.self), inherited?.descriptor ?? -1)
+    case _ where inherited != nil:
+      result = uv_tcp_open(raw.assumingMemoryBound(to: uv_tcp_t.self), inherited?.descriptor ?? -1)
     case .unix(let path):
       try removeStaleSocket(path)
       result = uv_pipe_bind(raw.assumingMemoryBound(to: uv_pipe_t.self), path)
@@ -232,7 +242,8 @@ public final class Listener: LoopResource, @unchecked Sendable {
     retry?.cancel()
     spare.release()
     handle.close()
-    if case .unix(let path) = address { unlink(path) }
+    // Who opened it may start us again.
+    if case .unix(let path) = address, inherited == nil { unlink(path) }
   }
 
   override func loopStopping() { close() }

@@ -1,0 +1,141 @@
+import Bytes
+import EtcdAPI
+import Member
+import Membership
+import Protobuf
+import Raft
+import Simulation
+import Testing
+
+/// A member whose log's disk takes nothing any more, among members whose disks work.
+@Suite struct StuckDiskTests {
+  /// Three members, connected by a network that loses nothing.
+  private final class Trio {
+    var members: [UInt64: SimulatedMember] = [:]
+    /// Members whose log thread is not run.
+    var stuck: Set<UInt64> = []
+    /// Answers, by request.
+    var done: Set<RequestID> = []
+
+    init() throws {
+      let founders = (1...3 as ClosedRange<UInt64>).map {
+        MemberInfo(id: MemberID($0), peerURLs: ["http://10.0.0.\($0):2380"], name: "m\($0)")
+      }
+      for info in founders {
+        members[info.id.rawValue] = try SimulatedMember(
+          SimulatedFileSystem(), founders: founders, own: info, options: .init(), milliseconds: 1,
+          seed: info.id.rawValue)
+      }
+    }
+
+    var leader: UInt64? {
+      // Of the newest term: one that was cut off may not know yet.
+      members.filter { $0.value.core.isLeader }
+        .max { $0.value.core.status.term < $1.value.core.status.term }?.key
+    }
+
+    /// One tick for each, and everything that follows from it.
+    func tick() throws {
+      for (_, member) in members.sorted(by: { $0.key < $1.key }) { member.tick() }
+      var isQuiet = false
+      while !isQuiet {
+        isQuiet = true
+        for (id, member) in members.sorted(by: { $0.key < $1.key }) {
+          while member.hasEvents || member.hasLoopWork || member.hasStorageWork
+            || (member.hasLogWork && !stuck.contains(id))
+          {
+            isQuiet = false
+            if member.hasEvents { _ = try member.turn() }
+            if member.hasLogWork, !stuck.contains(id) { try member.runLog() }
+            if member.hasStorageWork { try member.runStorage() }
+            for news in member.runLoop() { deliver(news) }
+          }
+        }
+      }
+    }
+
+    private func deliver(_ news: TurnNews) {
+      switch news {
+      case .messages(let messages):
+        for message in messages { members[message.to]?.post(.receive([message])) }
+      case .answers(let replies, _): done.formUnion(replies.map(\.id))
+      default: break
+      }
+    }
+
+    func put(at id: UInt64) throws -> RequestID {
+      guard let member = members[id] else { throw Missing() }
+      let request = member.makeRequestID()
+      let data = Etcdserverpb.InternalRaftRequest(
+        put: Etcdserverpb.PutRequest(key: "k", value: "v"),
+        header: Etcdserverpb.RequestHeader(id: request.rawValue))
+      member.post(.propose([Proposal(id: request, data: data.encoded())]))
+      return request
+    }
+    struct Missing: Error {}
+  }
+
+  @Test func aStuckLeaderGivesLeadershipAwayAndDoesNotComeBack() throws {
+    let trio = try Trio()
+    for _ in 0..<60 where trio.leader == nil { try trio.tick() }
+    let first = try #require(trio.leader)
+    for _ in 0..<5 { try trio.tick() }
+    let other = first % 3 + 1
+    trio.stuck = [first]
+    // Something to write; the others have it soon, the stuck disk never.
+    _ = try trio.put(at: other)
+    var left: Int?
+    for tick in 0..<30 where left == nil {
+      try trio.tick()
+      if trio.leader != first, trio.leader != nil { left = tick }
+    }
+    // An election timeout is ten ticks.
+    #expect(try #require(left, "it still leads") <= 15)
+    #expect(trio.members[first]?.core.status.isDiskStuck == true)
+    let request = try trio.put(at: other)
+    for _ in 0..<3 { try trio.tick() }
+    #expect(trio.done.contains(request), "writes go on")
+    // Without a leader for long: of the two that are left only one can write, and a stuck one is none.
+    let second = try #require(trio.leader)
+    for _ in 0..<3 {
+      let asked = trio.members[second]
+      asked?.post(.transferLeader(MemberID(first)))
+      for _ in 0..<25 { try trio.tick() }
+      #expect(trio.leader != first, "a stuck member was asked to lead, and does")
+    }
+    trio.stuck = []
+    for _ in 0..<5 { try trio.tick() }
+    #expect(trio.members[first]?.core.status.isDiskStuck == false)
+    let now = try #require(trio.leader)
+    trio.members[now]?.post(.transferLeader(MemberID(first)))
+    for _ in 0..<15 { try trio.tick() }
+    #expect(trio.leader == first, "with a disk that moves it may lead again")
+  }
+
+  /// A lone member has nobody to hand over to; it says what is wrong and goes on afterwards.
+  @Test func aLoneMemberWaits() throws {
+    let info = MemberInfo(id: 1, peerURLs: ["http://10.0.0.1:2380"], name: "m1")
+    let member = try SimulatedMember(
+      SimulatedFileSystem(), founders: [info], own: info, options: .init(), milliseconds: 1, seed: 1
+    )
+    for _ in 0..<30 {
+      member.tick()
+      _ = try member.settle()
+    }
+    let id = member.makeRequestID()
+    let request = Etcdserverpb.InternalRaftRequest(
+      put: Etcdserverpb.PutRequest(key: "k", value: "v"),
+      header: Etcdserverpb.RequestHeader(id: id.rawValue))
+    member.post(.propose([Proposal(id: id, data: request.encoded())]))
+    for _ in 0..<12 {
+      member.tick()
+      while member.hasEvents { _ = try member.turn() }
+    }
+    #expect(member.core.status.isDiskStuck && member.core.isLeader)
+    let answered = try member.settle().replies.map(\.id)
+    #expect(answered == [id])
+    member.tick()
+    _ = try member.settle()
+    #expect(!member.core.status.isDiskStuck)
+  }
+}
