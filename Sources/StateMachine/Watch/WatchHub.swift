@@ -346,7 +346,8 @@ public struct WatchHub: Sendable {
   public mutating func tellProgress(on streamID: WatchStreamID, _ out: inout WatchOutput) {
     guard let stream = streams[streamID], !stream.isFull else { return }
     for (watchID, place) in stream.watchers {
-      guard let id = id(at: place), var watcher = self[id], watcher.options.contains(.progress) else { continue }
+      guard let id = id(at: place), var watcher = self[id], watcher.options.contains(.progress)
+      else { continue }
       if watcher.isQuiet, watcher.phase == .synced, watcher.next <= revision + 1 {
         out.messages.append(
           WatchMessage(stream: streamID, watchID: watchID, revision: revision, content: .progress))
