@@ -184,6 +184,12 @@ struct EtcdutlTests {
       #expect(new.output.contains("\"revision\":1029"), "\(new)")
       // Go etcd 3.5.1 has no hash at the compacted revision itself.
       hashes.insert(hashKV(member, revision: 1029))
+      member.stop()
+      member.start(environment: ["ETCD_VERIFY": "all"])
+      try member.waitHealthy()
+      let watch = run(
+        tools.ctl, ["--endpoints", member.endpoint, "watch", "key", "--prefix", "--rev", "1000"])
+      #expect(watch.error.contains("required revision has been compacted"), "\(watch)")
     }
     #expect(hashes.count == 1 && hashes.first.flatMap { UInt32($0) } != nil, "\(hashes)")
   }
