@@ -96,13 +96,13 @@ public struct YAMLReader {
     }
   }
 
-  /// Entries of `<<` come first: what stands beside it wins.
+  /// Entries of `<<` come first, without those that stand beside it.
   private mutating func mapping(_ depth: Int) throws(YAMLError) -> [YAMLNode.Entry] {
     var found: [YAMLNode.Entry] = []
     var merged: [YAMLNode.Entry] = []
     while true {
       let event = try next()
-      if event.kind == YAML_MAPPING_END_EVENT { return merged + found }
+      if event.kind == YAML_MAPPING_END_EVENT { return Self.joined(merged, found) }
       let key = try node(event, depth: depth + 1)  // checked: at most depthMax
       let value = try node(try next(), depth: depth + 1)  // checked: at most depthMax
       if event.isMergeKey {
@@ -113,6 +113,23 @@ public struct YAMLReader {
         found.append(YAMLNode.Entry(key: key, value: value))
       }
     }
+  }
+
+  private static func joined(
+    _ merged: [YAMLNode.Entry], _ own: [YAMLNode.Entry]
+  ) -> [YAMLNode.Entry] {
+    guard !merged.isEmpty else { return own }
+    func name(_ entry: YAMLNode.Entry) -> String? {
+      if case .scalar(.text(let text)) = entry.key.content { text } else { nil }
+    }
+    var named = Set(own.compactMap(name))
+    var kept: [YAMLNode.Entry] = []
+    // From the last on: it counts, where two mappings that are taken in have the same key.
+    for entry in merged.reversed() {
+      if let name = name(entry), !named.insert(name).inserted { continue }
+      kept.append(entry)
+    }
+    return kept.reversed() + own
   }
 
   /// What `<<` takes in: a mapping, or several of which the first counts most.

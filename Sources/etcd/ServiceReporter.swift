@@ -35,8 +35,11 @@ final class ServiceReporter: @unchecked Sendable {
     vigil = MemberVigil(server, patience: watchdog.map { $0 / 2 } ?? .seconds(10))
   }
 
+  /// Without anybody who listens there is nothing to look at again and again.
   func start() {
     loop.preconditionCurrent()
+    let outcome = ServiceManager.tell(["STATUS=\(server.phase)"])
+    guard outcome != .nobodyListens || watchdog != nil else { return }
     look()
     let pause = watchdog.map { min($0 / 4, Self.pause) } ?? Self.pause
     timer = loop.schedule(after: pause, repeating: pause) { [unowned self] in look() }
