@@ -5,7 +5,7 @@ import EtcdAPI
 /// as etcd does, they would leave clients of other members waiting for a request's whole time.
 ///
 /// A value; times in ticks. What is held is a message that is still on its way: it may come late, and never
-/// twice.
+/// twice, nor after the time in which somebody waits for it.
 struct ForwardedProposals: Sendable {
   /// Bytes of proposals that are held; more are dropped.
   static let bytesMax = 16 << 20
@@ -16,7 +16,8 @@ struct ForwardedProposals: Sendable {
 
   var isEmpty: Bool { held.isEmpty }
 
-  /// Keeps a proposal that was just refused, unless there is no room.
+  /// Keeps a proposal that was refused, unless there is no room.
+  /// - Parameter tick: when it came.
   mutating func hold(_ message: Raftpb.Message, tick: Int) {
     let size = message.entries.reduce(0) { $0 &+ $1.data.count }
     guard size <= Self.bytesMax &- bytes else { return }
@@ -25,14 +26,16 @@ struct ForwardedProposals: Sendable {
   }
 
   /// What raft is to be asked again, in order; nothing when it was refused under the same circumstances.
-  mutating func take(_ now: ProposalQueue.Circumstances) -> [Raftpb.Message] {
+  mutating func take(
+    _ now: ProposalQueue.Circumstances
+  ) -> [(message: Raftpb.Message, tick: Int)] {
     guard !held.isEmpty, refusal != now else { return [] }
     defer {
       held.removeAll()
       bytes = 0
       refusal = nil
     }
-    return held.map(\.message)
+    return held.map { ($0.message, $0.tick) }
   }
 
   /// Raft refused again: it is asked once something has changed.
@@ -40,7 +43,7 @@ struct ForwardedProposals: Sendable {
 
   /// Drops what came `limit` ticks ago: nobody waits for it any more.
   mutating func expire(tick: Int, after limit: Int) {
-    guard let first = held.first, tick &- first.tick >= limit else { return }
+    guard held.contains(where: { tick &- $0.tick >= limit }) else { return }
     held.removeAll { tick &- $0.tick >= limit }
     bytes = held.reduce(0) { $0 &+ $1.bytes }
   }

@@ -23,7 +23,8 @@ extension MemberCore {
   }
 
   /// Gives raft a message. Proposals that it does not take now are kept for a while.
-  mutating func step(_ message: Raftpb.Message) {
+  /// - Parameter came: the tick in which it came, when that was earlier.
+  mutating func step(_ message: Raftpb.Message, came: Int? = nil) {
     do throws(RaftError) { try node.step(message) } catch {
       switch error {
       case .contradiction(let reason):
@@ -32,7 +33,7 @@ extension MemberCore {
       case .proposalDropped where message.type == .prop:
         var own = message
         own.from = config.raft.id
-        forwarded.hold(own, tick: ticks)
+        forwarded.hold(own, tick: came ?? ticks)
       // What raft refuses otherwise (a stranger's response) needs no answer.
       default: break
       }
@@ -41,8 +42,7 @@ extension MemberCore {
 
   /// Those of other members that had to wait.
   private mutating func proposeForwarded(_ now: ProposalQueue.Circumstances) {
-    forwarded.expire(tick: ticks, after: config.requestTicks)
-    for message in forwarded.take(now) { step(message) }
+    for (message, tick) in forwarded.take(now) { step(message, came: tick) }
     if !forwarded.isEmpty { forwarded.refused(now) }
   }
 
@@ -102,6 +102,7 @@ extension MemberCore {
 
   /// Fails requests that waited too long. The entry may still be applied later.
   mutating func expireWaiting(_ out: inout MemberOutput) {
+    forwarded.expire(tick: ticks, after: config.requestTicks)
     for entry in proposals.expire(tick: ticks, after: config.requestTicks) {
       let reason = leaderWatch.timeoutReason(
         start: entry.start, electionTicks: config.raft.electionTicks)

@@ -61,13 +61,21 @@ import Testing
     queue.hold(message(2), tick: 3)
     queue.refused(now(3))
     #expect(queue.take(now(3)).isEmpty, "nothing has changed")
-    #expect(queue.take(now(3, lead: 2)).map { $0.entries[0].data.count } == [1, 2])
+    #expect(queue.take(now(3, lead: 2)).map { $0.message.entries[0].data.count } == [1, 2])
     #expect(queue.isEmpty && queue.take(now(4)).isEmpty, "each comes once")
     queue.hold(message(1), tick: 10)
     queue.hold(message(2), tick: 15)
     queue.expire(tick: 19, after: 10)
     queue.expire(tick: 20, after: 10)
-    #expect(queue.take(now(20)).map { $0.entries[0].data.count } == [2])
+    #expect(queue.take(now(20)).map { $0.message.entries[0].data.count } == [2])
+    // However often raft refuses it, its time is that in which it came.
+    queue.hold(message(3), tick: 20)
+    for tick in 21..<30 {
+      for (message, came) in queue.take(now(tick)) { queue.hold(message, tick: came) }
+      queue.refused(now(tick))
+      queue.expire(tick: tick, after: 9)
+    }
+    #expect(queue.isEmpty)
     for _ in 0..<3 { queue.hold(message(ForwardedProposals.bytesMax / 2), tick: 30) }
     #expect(queue.take(now(31)).count == 2, "what does not fit is dropped")
   }
