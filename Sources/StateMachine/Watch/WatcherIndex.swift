@@ -9,6 +9,7 @@ public struct WatcherID: Hashable, Comparable, Sendable {
   public let rawValue: UInt64
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
   var place: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
+  var serial: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 32) }
   /// Names no watcher: those begin with 1.
   static let nobody = WatcherID(0)
   public static func < (a: WatcherID, b: WatcherID) -> Bool { a.rawValue < b.rawValue }
