@@ -99,6 +99,7 @@ nightly: setup-tests
 	KILLS=400 REQUESTS=500000 $(SWIFT) test --skip-build --filter 'KillTests|DifferentialTests'
 	LOCK_SECONDS=120 LOCK_STEPS=10000 $(SWIFT) test --skip-build --filter 'LockKillTests|LockDiff'
 	PAIRS=20000 $(SWIFT) test --skip-build --filter RevocationTests
+	WATCHES=40000 $(SWIFT) test --skip-build --filter WatchDifferentialTests
 	PACKAGE=1 $(SWIFT) test --skip-build --filter PackageTests
 	$(MAKE) sim FROM=$$(date +%s) SEEDS=2000
 
