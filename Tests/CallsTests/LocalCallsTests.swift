@@ -7,7 +7,7 @@ import Testing
 @testable import Calls
 
 /// Calls from within the process.
-@Suite(.timeLimit(.minutes(1))) struct LocalCallsTests {
+@Suite(.timeLimit(.minutes(5))) struct LocalCallsTests {
   private static let nobody = LocalContext(caller: Caller(metadata: [:]))
 
   private func calls(_ loop: EventLoop, _ fill: (inout CallRouter) -> Void) -> LocalCalls {

@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct MessageReaderTests {
+@Suite(.timeLimit(.minutes(5))) struct MessageReaderTests {
   /// A reader that begins to wait while a message or the end arrives gets it: between its first look and its
   /// waiting other work of the loop may run.
   @Test(arguments: 0..<6)

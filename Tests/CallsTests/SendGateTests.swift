@@ -4,7 +4,7 @@ import Testing
 
 @testable import Calls
 
-@Suite(.timeLimit(.minutes(1))) struct SendGateTests {
+@Suite(.timeLimit(.minutes(5))) struct SendGateTests {
   /// The queue may have drained between a writer's look at it and its registration; nothing would
   /// open the gate for it again.
   @Test func whoComesTooLateDoesNotWait() async throws {

@@ -98,7 +98,7 @@ import Testing
 
   /// Threads that leave events at the same time, as the host does it: one works at a time, and every
   /// event is taken.
-  @Test(.timeLimit(.minutes(1))) func threadsNeverWorkAtTheSameTime() {
+  @Test(.timeLimit(.minutes(5))) func threadsNeverWorkAtTheSameTime() {
     let each = 20_000
     let host = Host(expected: 4 * each)
     let posters = (0..<4).map { _ in WorkerThread(name: "poster") }

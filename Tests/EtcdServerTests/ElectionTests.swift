@@ -10,7 +10,7 @@ import Testing
 @testable import EtcdServer
 
 /// v3electionpb.Election without a connection.
-@Suite(.timeLimit(.minutes(1))) struct ElectionTests {
+@Suite(.timeLimit(.minutes(5))) struct ElectionTests {
   private typealias Election = V3electionpb.ElectionService
   private typealias KV = Etcdserverpb.KVService
   private typealias Lease = Etcdserverpb.LeaseService

@@ -10,7 +10,7 @@ import Testing
 @testable import EtcdServer
 
 /// The JSON gateway over a socket; that it answers as Go's is `GatewayDifferentialTests`' matter.
-@Suite(.timeLimit(.minutes(1))) struct GatewayTests {
+@Suite(.timeLimit(.minutes(5))) struct GatewayTests {
   private static let fields = ["Host: localhost"]
 
   private func post(

@@ -10,7 +10,7 @@ import Testing
 @testable import EtcdServer
 
 /// v3lockpb.Lock without a connection.
-@Suite(.timeLimit(.minutes(1))) struct LockTests {
+@Suite(.timeLimit(.minutes(5))) struct LockTests {
   private typealias Lock = V3lockpb.LockService
   private typealias KV = Etcdserverpb.KVService
   private typealias Lease = Etcdserverpb.LeaseService

@@ -9,7 +9,7 @@ import Testing
 @testable import EtcdServer
 
 /// The alarm of a member whose quota is used up: one, however many requests are refused.
-@Suite(.timeLimit(.minutes(1))) struct QuotaAlarmTests {
+@Suite(.timeLimit(.minutes(5))) struct QuotaAlarmTests {
   private typealias API = Etcdserverpb
 
   /// No request fits.

@@ -10,7 +10,7 @@ import Testing
 @testable import EtcdServer
 
 /// KV.RangeStream of 3.7: its parts together are what Range answers.
-@Suite(.timeLimit(.minutes(1))) struct RangeStreamTests {
+@Suite(.timeLimit(.minutes(5))) struct RangeStreamTests {
   private typealias KV = Etcdserverpb.KVService
 
   /// Writes 2,500 keys, each of 40 to 4,000 bytes.

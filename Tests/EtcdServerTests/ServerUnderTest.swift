@@ -66,7 +66,7 @@ final class ServerUnderTest: Sendable {
 
   /// Waits until the log has a line with this message.
   @concurrent func waitFor(_ message: String) async throws {
-    let deadline = ContinuousClock.now + .seconds(30)
+    let deadline = ContinuousClock.now + .seconds(90)
     while !messages.contains(message) {
       guard ContinuousClock.now < deadline else { throw Missing(message: message) }
       try await Task.sleep(for: .milliseconds(5))

@@ -10,7 +10,7 @@ import Testing
 @testable import EtcdServer
 
 /// Services without a connection: calls that nobody's HTTP/2 brings.
-@Suite(.timeLimit(.minutes(1))) struct ServiceTests {
+@Suite(.timeLimit(.minutes(5))) struct ServiceTests {
   private typealias KV = Etcdserverpb.KVService
   private typealias Auth = Etcdserverpb.AuthService
   private typealias Lease = Etcdserverpb.LeaseService

@@ -7,7 +7,7 @@ import Testing
 @testable import EtcdServer
 
 /// A quota that is nearly used up, used up, and has room again.
-@Suite(.timeLimit(.minutes(2))) struct SpaceTests {
+@Suite(.timeLimit(.minutes(5))) struct SpaceTests {
   private typealias API = Etcdserverpb
 
   @Test func eachLevelIsWarnedOfOnce() {

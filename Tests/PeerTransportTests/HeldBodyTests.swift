@@ -70,7 +70,7 @@ private final class OpenBody: ByteChannelHandler, Sendable {
 
 /// Bodies that are held open by whoever reaches the port: they neither take the memory nor the places that
 /// members need.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct HeldBodyTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct HeldBodyTests {
   private static let databaseBytes = 100_000
   private static let piece = Bytes([UInt8](repeating: 9, count: databaseBytes))
 

@@ -31,7 +31,7 @@ private struct Weak: @unchecked Sendable {
   weak var object: AnyObject?
 }
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct LifetimeTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct LifetimeTests {
   private func open(_ node: TestNode, _ stream: StreamClient, _ path: String) {
     node.loop.execute { [loop = node.loop, port = node.front.port] in
       let client = HTTPClient(loop: loop)

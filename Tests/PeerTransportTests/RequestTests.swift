@@ -125,7 +125,7 @@ func refusedProbes(cluster: String, to: String) -> [(PeerProbe, Int, String)] {
   ]
 }
 
-@Suite(.serialized, .timeLimit(.minutes(2))) struct RequestTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct RequestTests {
   @Test func refusalsHaveTheTextsOfEtcd() async throws {
     let node = try await TestNode(0xb1)
     for (probe, status, body) in refusedProbes(cluster: "c1", to: "b1") {
