@@ -71,4 +71,24 @@ import Testing
     let texts = [go, ours].map { $0.map { "\($0)" }.joined(separator: "\n") }
     #expect(go.count == 4 && ours == go, "\(texts[0])\n--- ours\n\(texts[1])")
   }
+
+  /// A lower threshold for the warning than that of traces counts for reads, too.
+  @Test(.enabled(if: Binaries.ctl35 != nil)) func readsAreWarnedOfFromTheThresholdOn() async throws
+  {
+    let cluster = Cluster(
+      Array(repeating: Binaries.ours, count: 3),
+      extra: ["--election-timeout", "5000", "--experimental-warning-apply-duration", "1ms"])
+    try cluster.start()
+    try cluster.lead(cluster.members[0])
+    let client = try EtcdClient(endpoints: [cluster.members[0].endpoint])
+    defer { client.close() }
+    for member in cluster.members.dropFirst() { kill(member.pid, SIGSTOP) }
+    async let done = client.kv.get("k")
+    try await Task.sleep(for: .milliseconds(40))
+    for member in cluster.members.dropFirst() { kill(member.pid, SIGCONT) }
+    _ = try await done
+    let line = try #require(
+      cluster.members[0].log.split(separator: "\n").first { $0.contains("read-only range") })
+    #expect(line.contains(#""msg":"apply request took too long""#), "\(line)")
+  }
 }

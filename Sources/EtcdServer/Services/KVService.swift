@@ -26,6 +26,14 @@ extension GRPCStatus {
 /// - Source: etcd `v3rpc/key.go`, `v3_server.go`.
 struct KVService: Sendable {
   let member: RunningMember
+  /// Reads that took longer than these nanoseconds are worth a line in the log, or two.
+  private let slowRead: UInt64
+
+  init(member: RunningMember) {
+    self.member = member
+    slowRead = Swift.min(
+      RequestTrace.thresholdNanoseconds, member.config.warningApplyDuration.nanoseconds)
+  }
 
   func register(in router: inout CallRouter) {
     typealias KV = Etcdserverpb.KVService
@@ -58,7 +66,7 @@ struct KVService: Sendable {
       let times = ReadTimes(started: started, agreed: linearizable ? member.loop.now : nil)
       let state: ReadState
       do throws(EtcdError) { state = try result.get() } catch {
-        note(query, times, .failure(error))
+        if isSlow(times) { note(query, times, .failure(error)) }
         return call.fail(error)
       }
       guard state.auth.isEnabled else { return answer(call, query, state.snapshot, term, times) }
@@ -79,7 +87,8 @@ struct KVService: Sendable {
     do throws(StoreError) {
       if let result = try query.read(snapshot, within: &budget) {
         if isSlow(times) {
-          note(query, times, .success(ReadSummary(result, header: member.header(term: term))))
+          let size = result.response(header: member.header(term: term)).size
+          note(query, times, .success(ReadSummary(result, bytes: size)))
         }
         return respond(call, result, term)
       }
@@ -96,7 +105,7 @@ struct KVService: Sendable {
 
   /// Whether a read that ends now is worth a line in the log.
   private func isSlow(_ times: ReadTimes) -> Bool {
-    member.loop.now &- times.started > RequestTrace.thresholdNanoseconds
+    member.loop.now &- times.started > slowRead
   }
 
   private func note(
@@ -108,12 +117,7 @@ struct KVService: Sendable {
       member.metrics.slowApplies.add()
       member.logger.warn("apply request took too long", slow.warning(query, expected: expected))
     }
-    trace(slow.trace(query), took: slow.took)
-  }
-
-  private func trace(_ trace: RequestTrace?, took: Duration) {
-    guard took.nanoseconds > RequestTrace.thresholdNanoseconds else { return }
-    trace?.write(to: member.logger, end: member.loop.now, now: WallClock.nanoseconds)
+    slow.trace(query).write(to: member.logger, end: slow.end, now: WallClock.nanoseconds)
   }
 
   private func put(_ call: UnaryCall, _ bytes: Bytes) {
@@ -187,11 +191,10 @@ struct KVService: Sendable {
   ) {
     do throws(EtcdError) {
       let result = try outcome.kv()
-      let spent = member.loop.now &- write.started
-      if spent > RequestTrace.thresholdNanoseconds {
-        trace(
-          write.trace(revision: result.revision, end: member.loop.now),
-          took: .nanoseconds(Int64(clamping: spent)))
+      let end = member.loop.now
+      if end &- write.started > RequestTrace.thresholdNanoseconds {
+        write.trace(revision: result.revision, end: end)?
+          .write(to: member.logger, end: end, now: WallClock.nanoseconds)
       }
       if result.isComplete { return respond(call, result, term) }
       readElsewhere(call, term) { () throws(StoreError) in try result.completed() }
@@ -215,11 +218,13 @@ struct KVService: Sendable {
 
     init(_ result: KVResult, header: Etcdserverpb.ResponseHeader) {
       found = monotonicNanoseconds()
-      summary = ReadSummary(result, header: header)
       if case .range = result {
         answer = .range(result)
+        summary = ReadSummary(result, bytes: result.response(header: header).size)
       } else {
-        answer = .encoded(result.encoded(header: header))
+        let encoded = result.encoded(header: header)
+        answer = .encoded(encoded)
+        summary = ReadSummary(result, bytes: encoded.count)
       }
     }
   }

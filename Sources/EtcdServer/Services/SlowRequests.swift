@@ -23,9 +23,10 @@ struct ReadSummary: Sendable {
   let counts: [Int]
   let bytes: Int
 
-  init(_ result: KVResult, header: Etcdserverpb.ResponseHeader) {
+  /// - Parameter bytes: of the answer.
+  init(_ result: KVResult, bytes: Int) {
     revision = result.revision
-    bytes = result.response(header: header).size
+    self.bytes = bytes
     switch result {
     case .range(let range): counts = [range.rows.count]
     case .txn(_, _, let responses):
@@ -136,8 +137,10 @@ struct RequestTrace {
   /// - Source: etcd `v3_server.go` traceThreshold.
   static let thresholdNanoseconds: UInt64 = 100_000_000
 
+  /// Writes it, unless the request was quick.
   /// - Parameter now: nanoseconds since 1970.
   func write(to logger: Logger, end: UInt64, now: Int64) {
+    guard end &- started > Self.thresholdNanoseconds else { return }
     let number = Int32.random(in: 0...Int32.max)
     // Steps that took less than their share are left out.
     let share = Duration.nanoseconds(Int64(Self.thresholdNanoseconds)) / (steps.count + 1)
