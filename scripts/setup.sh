@@ -32,7 +32,7 @@ build pkg-config: finds the C libraries
 build libuv1-dev: event loop
 build libnghttp2-dev: HTTP/2
 build zlib1g-dev: gzip of gRPC messages
-build libssl-dev: digests
+build libssl-dev: TLS, digests, signed tokens
 build libcrypt-dev: password hashes
 build libyaml-dev: configuration files
 build libsystemd-dev: what systemd and a service tell each other
