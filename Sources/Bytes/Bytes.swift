@@ -135,6 +135,29 @@ extension Bytes {
   }
 }
 
+extension [Bytes] {
+  /// Takes bytes off the front of a queue of slices; memory for as many slices stays when it is empty then.
+  /// - Precondition: they are there.
+  public mutating func removeFirst(bytes count: Int) {
+    var left = count
+    var whole = 0
+    while left > 0 {
+      let first = self[whole]
+      if first.count > left {
+        self[whole] = first[left..<first.count]
+        break
+      }
+      left -= first.count
+      whole += 1
+    }
+    if whole == self.count {
+      removeAll(keepingCapacity: true)
+    } else {
+      removeFirst(whole)
+    }
+  }
+}
+
 extension Bytes: Hashable, Comparable {
   @inlinable
   public static func == (a: Bytes, b: Bytes) -> Bool {

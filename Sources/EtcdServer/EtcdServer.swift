@@ -339,13 +339,13 @@ public final class EtcdServer: @unchecked Sendable {
   /// A leader of several members names a successor, so that writes go on without an election.
   private func transferLeadership(_ shared: SharedMember) async {
     let host = shared.host
-    guard host.status.leader == host.memberID else {
-      return logger.info(
-        "skipped leadership transfer; local server is not leader",
-        [
-          LogField("local-member-id", .string(host.memberID.hex)),
-          LogField("current-leader-member-id", .string(host.status.leader.hex)),
-        ])
+    let (own, leader) = (LogValue.string(host.memberID.hex), host.status.leader)
+    let fields = [
+      LogField("local-member-id", own),
+      LogField("current-leader-member-id", .string(leader.hex)),
+    ]
+    guard leader == host.memberID else {
+      return logger.info("skipped leadership transfer; local server is not leader", fields)
     }
     // The member connected longest is the least likely to be busy catching up.
     let best = host.membership.voters.filter { $0.id != host.memberID }
@@ -355,20 +355,12 @@ public final class EtcdServer: @unchecked Sendable {
       return logger.info(
         host.membership.voters.count == 1
           ? "skipped leadership transfer for single voting member cluster"
-          : "skipped leadership transfer; no other member is connected",
-        [
-          LogField("local-member-id", .string(host.memberID.hex)),
-          LogField("current-leader-member-id", .string(host.status.leader.hex)),
-        ])
+          : "skipped leadership transfer; no other member is connected", fields)
     }
     let start = ContinuousClock.now
-    logger.info(
-      "leadership transfer starting",
-      [
-        LogField("local-member-id", .string(host.memberID.hex)),
-        LogField("current-leader-member-id", .string(host.memberID.hex)),
-        LogField("transferee-member-id", .string(best.id.hex)),
-      ])
+    let transferee = LogField("transferee-member-id", .string(best.id.hex))
+    // checked: lists are joined
+    logger.info("leadership transfer starting", fields + [transferee])
     host.post(.transferLeader(best.id))
     await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
       // Looks ten times a heartbeat: a transfer takes a round trip or two.
@@ -376,22 +368,15 @@ public final class EtcdServer: @unchecked Sendable {
       let rounds = 10 * (config.electionTimeout / config.heartbeatInterval + 1)
       clientLoops[0].execute { self.awaitTransfer(host, rounds, done) }
     }
-    guard host.status.leader != host.memberID else {
-      return logger.warn(
-        "leadership transfer failed",
-        [
-          LogField("local-member-id", .string(host.memberID.hex)),
-          LogField("transferee-member-id", .string(best.id.hex)),
-          LogField("took", .duration(ContinuousClock.now - start)),
-        ])
+    let result = [
+      LogField("local-member-id", own), transferee,
+      LogField("took", .duration(ContinuousClock.now - start)),
+    ]
+    if host.status.leader == host.memberID {
+      logger.warn("leadership transfer failed", result)
+    } else {
+      logger.info("leadership transfer finished", result)
     }
-    logger.info(
-      "leadership transfer finished",
-      [
-        LogField("local-member-id", .string(host.memberID.hex)),
-        LogField("transferee-member-id", .string(best.id.hex)),
-        LogField("took", .duration(ContinuousClock.now - start)),
-      ])
   }
 
   private func awaitTransfer(

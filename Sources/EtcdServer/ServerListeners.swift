@@ -5,6 +5,7 @@ import GRPC
 import GoText
 import HTTP
 import Synchronization
+import TLS
 
 /// The sockets of a member, and which loop and protocol each of their connections gets.
 ///
@@ -224,7 +225,9 @@ final class ServerListeners: @unchecked Sendable {
   private func accepted(_ connection: any ByteChannel, _ audience: Audience, _ traffic: Traffic) {
     guard let front = front(on: connection.loop) else { return connection.abort() }
     ProtocolSniffer.begin(on: connection) { isHTTP2, initial in
-      if !connection.isSecure, Self.isTLS(initial) { return self.refuseTLS(connection, audience) }
+      if !connection.isSecure, initial.starts(with: TLSLayer.opening) {
+        return self.refuseTLS(connection, audience)
+      }
       switch (isHTTP2, traffic) {
       case (true, .grpc), (true, .all): self.serveCalls(connection, front, initial)
       // A listener for gRPC alone has no words for anything else.
@@ -233,11 +236,6 @@ final class ServerListeners: @unchecked Sendable {
       }
     }
     connection.start()
-  }
-
-  /// Whether bytes begin a handshake of TLS.
-  private static func isTLS(_ bytes: Bytes) -> Bool {
-    bytes.count > 1 && bytes[0] == 0x16 && bytes[1] == 3
   }
 
   /// What Go's plain server answers to what is no request.

@@ -29,7 +29,8 @@ struct PlainQueue {
         return body(UnsafeRawBufferPointer(memory))
       }
     }
-    consume(taken ?? 0)
+    count -= taken ?? 0
+    parts.removeFirst(bytes: taken ?? 0)
     return taken ?? 0
   }
 
@@ -43,26 +44,6 @@ struct PlainQueue {
       }
       at += size
       if at == memory.count { return }
-    }
-  }
-
-  private mutating func consume(_ taken: Int) {
-    count -= taken
-    var left = taken
-    var whole = 0
-    while left > 0 {
-      let first = parts[whole]
-      if first.count > left {
-        parts[whole] = first[left..<first.count]
-        break
-      }
-      left -= first.count
-      whole += 1
-    }
-    if whole == parts.count {
-      parts.removeAll(keepingCapacity: true)
-    } else {
-      parts.removeFirst(whole)
     }
   }
 }

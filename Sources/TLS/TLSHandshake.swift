@@ -27,8 +27,6 @@ final class TLSHandshake: ByteChannelHandler {
   /// What `http.Server` of Go says to those who speak plain HTTP.
   private static let plainAnswer: Bytes =
     "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
-  /// What every handshake's first record is.
-  static let recordType: UInt8 = 0x16
   private static let notTLS = "tls: first record does not look like a TLS handshake"
 
   /// - Parameter done: called once; the channel it gets is not started.
@@ -91,12 +89,12 @@ final class TLSHandshake: ByteChannelHandler {
     let head = session.peek(5)
     guard head.count == 5 else {
       // Fewer bytes decide nothing unless the first is wrong.
-      if let first = head.first, first != Self.recordType { fail(.refused(Self.notTLS)) }
+      if let first = head.first, first != TLSLayer.opening[0] { fail(.refused(Self.notTLS)) }
       if done != nil { channel.resumeReading() }
       return false
     }
     isLookedAt = true
-    guard head[0] != Self.recordType || head[1] != 3 else { return true }
+    guard !head.starts(with: TLSLayer.opening) else { return true }
     let methods = ["GET /", "HEAD ", "POST ", "PUT /", "OPTIO"]
     if methods.contains(String(decoding: head, as: UTF8.self)) { channel.write(Self.plainAnswer) }
     fail(.refused(Self.notTLS))

@@ -18,6 +18,10 @@ public final class TLSLayer: ChannelLayer {
   private let onRejected: @Sendable (TLSRejection) -> Void
   private let desks = Mutex<[ObjectIdentifier: LoopConfined<HandshakeDesk>]>([:])
 
+  /// What every client of TLS says first: the type of a handshake's record, and its version's first byte.
+  /// - Source: RFC 8446 §5.1.
+  public static let opening: [UInt8] = [0x16, 3]
+
   /// For a whole handshake.
   /// - Source: etcd `transport.tlsHandshakeTimeout`.
   static let handshakeTimeout = Duration.seconds(10)
@@ -49,7 +53,7 @@ public final class TLSLayer: ChannelLayer {
   ) {
     guard takesPlain else { return shakeHands(channel, Bytes(), ready) }
     FirstBytes.read(from: channel, within: Self.handshakeTimeout) { initial in
-      if initial[0] == TLSHandshake.recordType { return self.shakeHands(channel, initial, ready) }
+      if initial[0] == Self.opening[0] { return self.shakeHands(channel, initial, ready) }
       ready(channel)
       channel.handler?.channelRead(initial)
     }

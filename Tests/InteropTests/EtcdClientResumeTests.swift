@@ -36,16 +36,7 @@ import Testing
           if update.events.contains(where: { $0.kv?.key == "w/last" }) { return }
         }
       }
-      group.addTask {
-        var number = 0
-        while !written.withLock({ $0 }) {
-          number += 1
-          // What becomes of a request whose server goes away is unknown, and no matter.
-          _ = try? await client.kv.put(Bytes("w/\(number % 7)"), Bytes("\(number)"))
-          try await Task.sleep(for: .milliseconds(5))
-        }
-        while (try? await client.kv.put("w/last", "")) == nil {}
-      }
+      group.addTask { try await client.writeKeys(until: written, last: "") }
       // Who was stopped is left after twelve seconds of silence: one of them will do.
       for member in cluster.members.prefix(signal == SIGKILL ? 3 : 1) {
         let before = seen.withLock { $0.count }

@@ -63,12 +63,7 @@ import Testing
     try await client.auth.grant(.read, on: .prefix("a"), to: "reads")
     try await client.auth.grantRole("reads", to: "reader")
     try await client.auth.enable()
-    func named(_ name: String) throws -> EtcdClient {
-      try EtcdClient(
-        EtcdClientConfiguration(
-          endpoints: [cluster.endpoints], credentials: .init(name: name, password: "pw")))
-    }
-    let (root, reader) = (try named("root"), try named("reader"))
+    let (root, reader) = (try cluster.client(as: "root"), try cluster.client(as: "reader"))
     defer { root.close() }
     defer { reader.close() }
     #expect(try await root.auth.status().enabled)
@@ -80,7 +75,7 @@ import Testing
     }
     await #expect(throws: EtcdClientError.refused(.userEmpty)) { try await client.kv.get("a") }
     try await root.auth.changePassword(of: "reader", to: "other")
-    let late = try named("reader")
+    let late = try cluster.client(as: "reader")
     defer { late.close() }
     await #expect(throws: EtcdClientError.refused(.authFailed)) { try await late.kv.get("a") }
     try await root.auth.disable()

@@ -25,16 +25,7 @@ import Testing
     defer { watch.end() }
     let written = Shared(false)
     try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask {
-        var number = 0
-        while !written.withLock({ $0 }) {
-          number += 1
-          // What becomes of a request whose server goes away is unknown, and no matter.
-          _ = try? await client.kv.put(Bytes("w/\(number % 7)"), Bytes("\(number)"))
-          try await Task.sleep(for: .milliseconds(5))
-        }
-        while (try? await client.kv.put("w/last", "last")) == nil {}
-      }
+      group.addTask { try await client.writeKeys(until: written, last: "last") }
       for member in cluster.members {
         member.kill()
         member.start()

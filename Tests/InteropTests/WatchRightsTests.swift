@@ -20,12 +20,7 @@ import Testing
     try await admin.auth.grant(.read, on: "k", to: "reader")
     try await admin.auth.grantRole("reader", to: "user")
     try await admin.auth.enable()
-    func client(_ name: String) throws -> EtcdClient {
-      try EtcdClient(
-        EtcdClientConfiguration(
-          endpoints: [cluster.endpoints], credentials: .init(name: name, password: "pw")))
-    }
-    let (root, user) = (try client("root"), try client("user"))
+    let (root, user) = (try cluster.client(as: "root"), try cluster.client(as: "user"))
     defer {
       root.close()
       user.close()

@@ -68,31 +68,15 @@ private struct PolicyBuilder {
   func peers() throws(StartError) -> TLSMaterial? {
     let security = try completed(config.peerTLS, "peer", config.listenPeerURLs)
     let material = try material(security)
-    if let material {
-      logger.info(
-        "starting with peer TLS",
-        [
-          LogField("tls-info", .string(material.settings.summary)),
-          LogField("cipher-suites", .strings(config.cipherSuites)),
-        ])
-    }
+    if let material { tellStart(material, "peer") }
     for url in config.listenPeerURLs {
       if url.scheme.isTLS, material == nil {
         throw StartError(
           "cannot listen on TLS for \(address(url)): KeyFile and CertFile are not presented")
       }
       guard url.scheme == .http else { continue }
-      let field = LogField("peer-url", .string(url.description))
-      if !security.isEmpty {
-        logger.warn(
-          "scheme is HTTP while key and cert files are present; ignoring key and cert files",
-          [field])
-      }
-      if security.certificateAuth {
-        logger.warn(
-          "scheme is HTTP while --peer-client-cert-auth is enabled; ignoring client cert auth for"
-            + " this URL", [field])
-      }
+      warnOfPlain(
+        "HTTP", "--peer-client-cert-auth", LogField("peer-url", .string(url.description)), security)
     }
     return material
   }
@@ -107,30 +91,42 @@ private struct PolicyBuilder {
             + " scheme")
       }
       guard !url.scheme.isTLS else { continue }
-      let field = LogField("client-url", .string(url.description))
-      if !security.isEmpty {
-        logger.warn(
-          "scheme is http or unix while key and cert files are present; ignoring key and cert files",
-          [field])
-      }
-      if security.certificateAuth {
-        logger.warn(
-          "scheme is http or unix while --client-cert-auth is enabled; ignoring client cert auth for"
-            + " this URL", [field])
-      }
+      warnOfPlain(
+        "http or unix", "--client-cert-auth", LogField("client-url", .string(url.description)),
+        security)
     }
     if security.isEmpty, config.listenMetricsURLs.contains(where: \.scheme.isTLS) {
       throw StartError(
         "client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url")
     }
     guard let material = try material(security) else { return nil }
+    tellStart(material, "client")
+    return material
+  }
+
+  private func tellStart(_ material: TLSMaterial, _ use: String) {
     logger.info(
-      "starting with client TLS",
+      "starting with \(use) TLS",
       [
         LogField("tls-info", .string(material.settings.summary)),
         LogField("cipher-suites", .strings(config.cipherSuites)),
       ])
-    return material
+  }
+
+  /// Settings of TLS count for nothing at a URL in plain text.
+  private func warnOfPlain(
+    _ scheme: String, _ flag: String, _ url: LogField, _ security: TransportSecurity
+  ) {
+    if !security.isEmpty {
+      logger.warn(
+        "scheme is \(scheme) while key and cert files are present; ignoring key and cert files",
+        [url])
+    }
+    if security.certificateAuth {
+      logger.warn(
+        "scheme is \(scheme) while \(flag) is enabled; ignoring client cert auth for this URL",
+        [url])
+    }
   }
 
   private func address(_ url: ListenURL) -> String {

@@ -265,22 +265,7 @@ public final class Connection: LoopResource, ByteChannel, TurnEndHandler, NextTu
 
   private func consume(_ count: Int) {
     pendingWriteBytes -= count
-    var left = count
-    var whole = 0
-    while left > 0 {
-      let first = queue[whole]
-      if first.count > left {
-        queue[whole] = first[left..<first.count]
-        break
-      }
-      left -= first.count
-      whole += 1
-    }
-    if whole == queue.count {
-      queue.removeAll(keepingCapacity: true)
-    } else {
-      queue.removeFirst(whole)
-    }
+    queue.removeFirst(bytes: count)
   }
 
   /// Parts of the queue in the hands of libuv, which waits for the socket to take them.
