@@ -52,6 +52,8 @@ let package = Package(
     .executableTarget(
       name: "protoc-gen-etcd-swift", dependencies: ["Protobuf", "Platform", "Bytes"],
       swiftSettings: settings),
+    // How locks and elections are had.
+    library("Concurrency", ["Bytes", "EtcdAPI"]),
     library("Raft", ["Bytes", "GoText", "EtcdAPI", "Protobuf"]),
     tests("RaftTests", ["Raft", "Bytes", "EtcdAPI", "Protobuf"]),
     .target(
@@ -114,7 +116,7 @@ let package = Package(
       "Simulation",
       [
         "Auth", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
-        "Watch", "Member", "MemberStorage", "Bolt", "Snap",
+        "Watch", "Member", "MemberStorage", "Bolt", "Snap", "Concurrency",
       ]),
     tests(
       "SimulationTests",
@@ -158,7 +160,9 @@ let package = Package(
     // The client, as a product: what it stands on may have no unsafe flags.
     library(
       "EtcdClient",
-      ["Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC", "TLS"]),
+      [
+        "Bytes", "EtcdAPI", "Protobuf", "Concurrency", "EventLoops", "HTTP", "Calls", "GRPC", "TLS",
+      ]),
     tests(
       "EtcdClientTests",
       [
@@ -190,7 +194,7 @@ let package = Package(
         "Watch", "Member",
         "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC",
         "PeerTransport",
-        "Auth",
+        "Auth", "Concurrency",
         "CCrypt", "COpenSSL", "TLS",
       ]),
     tests(
@@ -271,7 +275,7 @@ let package = Package(
       path: "benchmarks/grpc-echo-bench", swiftSettings: settings),
     .executableTarget(
       name: "etcd-bench",
-      dependencies: ["GRPC", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"],
+      dependencies: ["GRPC", "HTTP", "TLS", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"],
       path: "benchmarks/etcd-bench", swiftSettings: settings),
   ]
 )

@@ -22,8 +22,7 @@ enum Main {
     var total = SimulationCounters()
     var failed = 0
     for seed in arguments.from..<(arguments.from + arguments.count) {
-      var options = SimulationOptions.varied(seed: seed)
-      options.mutant = arguments.mutant
+      let options = SimulationOptions.varied(seed: seed, with: arguments.mutant)
       let cluster = Cluster(options, log: arguments.isVerbose ? { print($0) } : nil)
       cluster.run()
       total += cluster.counters

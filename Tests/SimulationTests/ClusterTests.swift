@@ -41,6 +41,7 @@ import Testing
     #expect(total.defragmentations > 0 && total.elections > 0)
     #expect(total.acknowledged > 2 * total.unknown)
     #expect(total.leasesRenewed > 0 && total.leasesExpired > 0)
+    #expect(total.locksHeld > 0)
     #expect(total.authChanges > 0 && total.memberChanges > 0 && total.failedSyncs > 0)
   }
 
@@ -49,12 +50,7 @@ import Testing
   @Test(arguments: SimulationOptions.Mutant.allCases)
   func findsBuiltInFaults(mutant: SimulationOptions.Mutant) {
     for seed: UInt64 in 1...60 {
-      var options = SimulationOptions.varied(seed: seed)
-      options.mutant = mutant
-      // Raft traps when a follower's log lost what it acknowledged, which would end the tests.
-      if mutant == .acknowledgesEarly || mutant == .ignoresSync { options.members = 1 }
-      // Seen by who reads from a compacted revision on, at a member that has started since.
-      if mutant == .losesLoneTombstones { (options.watchers, options.faultTicks) = (12, 500) }
+      var options = SimulationOptions.varied(seed: seed, with: mutant)
       if !run(options).problems.isEmpty {
         print("\(mutant) found with seed \(seed)")
         options.mutant = nil

@@ -11,7 +11,7 @@ enum CodeLines {
     "WAL", "Snap",
     "Bolt", "MemberStorage", "EtcdConfig", "EtcdClient", "EtcdCtlKit", "EtcdUtlKit", "Member",
     "EtcdServer", "TLS",
-    "StateMachine", "Raft", "EventLoops", "Platform", "FileSystem", "YAML",
+    "StateMachine", "Concurrency", "Raft", "EventLoops", "Platform", "FileSystem", "YAML",
   ]
 
   /// A line without its comment and its texts, of which the code in `\(…)` follows at the end.

@@ -36,6 +36,7 @@ import Testing
     add("JSON", "Bytes")
     add("Protobuf", "Bytes", "JSON")
     add("EtcdAPI", "Bytes", "JSON", "Protobuf")
+    add("Concurrency", "Bytes", "EtcdAPI")
     add("Raft", "Bytes", "GoText", "EtcdAPI", "Protobuf")
     add("StateMachine/MVCC", "Bytes", "EtcdAPI", "Protobuf")
     add("StateMachine/Watch", "Bytes", "EtcdAPI", "Protobuf", "MVCC")
@@ -66,7 +67,7 @@ import Testing
       "Calls", "GRPC", "TLS", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
     add(
       "EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC", "TLS",
-      "Synchronization"
+      "Concurrency", "Synchronization"
     )
     add("Platform", "Bytes", "Glibc", "Darwin")
     add("Systemd", "CSystemd")
@@ -88,13 +89,14 @@ import Testing
       "EtcdServer", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf",
       "Raft", "MVCC", "Watch", "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap",
       "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC", "PeerTransport", "CCrypt", "COpenSSL",
-      "TLS", "Synchronization")
+      "TLS", "Concurrency", "Synchronization")
     add(
       "DevClusterKit", "Bytes", "Platform", "JSON", "FileSystem", "EventLoops", "HTTP",
       "CommandLineTool", "CUV", "CDevCluster")
     add(
       "Simulation", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Watch",
-      "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap", "Glibc", "Darwin")
+      "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap", "Concurrency", "Glibc",
+      "Darwin")
     add(
       "etcd", "Bytes", "Platform", "Systemd", "EtcdConfig", "EventLoops", "EtcdServer",
       "Synchronization")

@@ -68,9 +68,16 @@ extension EtcdClient {
       _ compare: [Etcdserverpb.Compare] = [], success: [Etcdserverpb.RequestOp],
       failure: [Etcdserverpb.RequestOp] = []
     ) async throws(EtcdClientError) -> Etcdserverpb.TxnResponse {
-      let request = Etcdserverpb.TxnRequest(compare: compare, success: success, failure: failure)
-      return client.visible(
-        try await client.call(Etcdserverpb.KVService.txn, client.whole(request)))
+      try await txn(
+        Etcdserverpb.TxnRequest(compare: compare, success: success, failure: failure))
+    }
+
+    /// Carries out a transaction.
+    @discardableResult
+    public func txn(
+      _ request: Etcdserverpb.TxnRequest
+    ) async throws(EtcdClientError) -> Etcdserverpb.TxnResponse {
+      client.visible(try await client.call(Etcdserverpb.KVService.txn, client.whole(request)))
     }
 
     /// Forgets what was before a revision.

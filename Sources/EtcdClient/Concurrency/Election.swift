@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import EtcdAPI
 
 extension EtcdClient {
@@ -16,7 +17,7 @@ extension EtcdClient {
 
     /// Who leads, by the key, and what was proclaimed, its value; `nil` when nobody does.
     public func leader() async throws(EtcdClientError) -> Mvccpb.KeyValue? {
-      try await client.kv.get(Place.first(name)).kvs.first
+      try await client.kv.get(Contender.oldest(name)).kvs.first
     }
 
     /// Waits until the session leads. Leaders follow each other in the order in which they campaigned.
@@ -63,10 +64,7 @@ extension EtcdClient {
     public func proclaim(
       _ value: Bytes
     ) async throws(EtcdClientError) -> Etcdserverpb.ResponseHeader {
-      let put = Etcdserverpb.PutRequest(
-        key: key, value: value, lease: place.session.lease)
-      let answer = try await place.session.client.kv.txn(
-        [isLeader], success: [.init(request: .requestPut(put))])
+      let answer = try await place.session.client.kv.txn(place.contender.proclamation(value))
       guard answer.succeeded else { throw .notLeader }
       return answer.header ?? .init()
     }
@@ -120,10 +118,10 @@ extension EtcdClient {
 
       /// Finds who leads and watches it from then on, or the whole line when nobody does.
       private mutating func look() async throws(EtcdClientError) -> Etcdserverpb.RangeResponse? {
-        let found = try await election.client.kv.get(Place.first(election.name))
+        let found = try await election.client.kv.get(Contender.oldest(election.name))
         let options = WatchOptions(startRevision: (found.header?.revision ?? 0) &+ 1)
         leader = found.kvs.first?.key
-        let keys = leader.map(KeyRange.key) ?? Place.line(election.name)
+        let keys = leader.map(KeyRange.key) ?? .prefix(election.name.followed(by: "/"))
         changes = election.client.watch(keys, options).makeAsyncIterator()
         return leader == nil ? nil : found
       }

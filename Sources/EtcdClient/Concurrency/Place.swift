@@ -1,17 +1,11 @@
 import Bytes
+import Concurrency
 import EtcdAPI
 
-/// A place in the line of those who want a lock or the lead: a key below a name that ends with a session.
-/// Whoever has the key with the smallest create revision is first.
-///
-/// - Source: etcd `client/v3/concurrency/key.go`, `mutex.go`, `election.go`; clients of both kinds stand in
-///   the same line.
+/// A place in the line of those who want a lock or the lead: a contender that goes with a session.
 struct Place: Sendable {
   let session: EtcdClient.Session
-  let name: Bytes
-  let key: Bytes
-  /// The create revision of the key.
-  let revision: Int64
+  let contender: Contender
   /// What the key says: something else than was asked for when the session had it before.
   let value: Bytes
   /// The state in which it was found to be first, or in which it was taken.
@@ -21,84 +15,46 @@ struct Place: Sendable {
 
   private var client: EtcdClient { session.client }
 
-  /// What keys of a line begin with.
-  static func line(_ name: Bytes) -> KeyRange { .prefix(name.followed(by: "/")) }
-
-  /// Whoever is first.
-  static func first(_ name: Bytes) -> Etcdserverpb.RangeRequest {
-    let line = line(name)
-    return Etcdserverpb.RangeRequest(
-      key: line.key, rangeEnd: line.end, limit: 1, sortOrder: .ascend, sortTarget: .create)
-  }
+  var key: Bytes { contender.key }
+  /// The create revision of the key.
+  var revision: Int64 { contender.revision }
+  /// True while the place is held.
+  var isHeld: Etcdserverpb.Compare { contender.isThere }
 
   /// Takes a place at the end of a line, or finds the one that the session has.
   init(
     _ session: EtcdClient.Session, in name: Bytes, value: Bytes
   ) async throws(EtcdClientError) {
-    let key = name.followed(by: Bytes("/" + String(session.lease, radix: 16)))
-    let owner = Etcdserverpb.RequestOp(request: .requestRange(Self.first(name)))
-    let take = Etcdserverpb.RequestOp(
-      request: .requestPut(.init(key: key, value: value, lease: session.lease)))
-    let find = Etcdserverpb.RequestOp(request: .requestRange(.init(key: key)))
-    // Sent again, it finds what the first one may have done.
-    let answer = try await session.persistently { () async throws(EtcdClientError) in
-      try await session.client.kv.txn(
-        [Self.isCreated(key, at: 0)], success: [take, owner], failure: [find, owner])
+    var contender = Contender(name, lease: session.lease)
+    let answer = try await session.ask(contender.entry(value))
+    let entry: Contender.Entry
+    do throws(Contender.OddAnswer) { entry = try contender.entered(answer) } catch {
+      throw .badAnswer("\(error): \(answer)")
     }
     self.session = session
-    self.name = name
-    self.key = key
-    let header = answer.header ?? .init()
-    self.header = header
-    let parts = answer.responses.map(\.response)
-    guard parts.count == 2, case .responseRange(let front) = parts[1] else {
-      throw .badAnswer("the answer to a transaction lacks a part: \(answer)")
-    }
-    let revision: Int64
-    if answer.succeeded {
-      revision = header.revision
-      self.value = value
-    } else if case .responseRange(let found) = parts[0], let pair = found.kvs.first {
-      revision = pair.createRevision
-      self.value = pair.value
-    } else {
-      throw .badAnswer("a key was neither written nor found: \(answer)")
-    }
-    self.revision = revision
-    isFirst = front.kvs.first.map { $0.createRevision == revision } ?? true
-  }
-
-  /// True while the place is held.
-  var isHeld: Etcdserverpb.Compare { Self.isCreated(key, at: revision) }
-
-  private static func isCreated(_ key: Bytes, at revision: Int64) -> Etcdserverpb.Compare {
-    Etcdserverpb.Compare(
-      result: .equal, target: .create, key: key, targetUnion: .createRevision(revision))
+    self.contender = contender
+    self.value = entry.earlier?.value ?? value
+    header = entry.header
+    isFirst = entry.isOldest
   }
 
   /// Waits until nobody is in front, and sees that the place is still held then.
   /// - Throws: `sessionLost` when it is not.
   mutating func wait() async throws(EtcdClientError) {
-    let line = Self.line(name)
     while true {
-      let request = Etcdserverpb.RangeRequest(
-        key: line.key, rangeEnd: line.end, limit: 1, sortOrder: .descend, sortTarget: .create,
-        maxCreateRevision: revision &- 1)
-      let (session, client) = (session, client)
-      let before = try await session.persistently { () async throws(EtcdClientError) in
-        try await client.kv.get(request)
+      let answer = try await session.ask(contender.look)
+      let standing: Contender.Standing
+      do throws(Contender.OddAnswer) { standing = try contender.standing(answer) } catch {
+        throw .badAnswer("\(error): \(answer)")
       }
-      guard let next = before.kvs.first else { break }
-      try await deletion(of: next.key, after: before.header?.revision ?? 0)
+      switch standing {
+      case .first(let header):
+        self.header = header
+        return
+      case .gone: throw .sessionLost(lease: session.lease)
+      case .behind(let older, let revision): try await deletion(of: older, after: revision)
+      }
     }
-    let (session, client, key) = (session, client, key)
-    let own = try await session.persistently { () async throws(EtcdClientError) in
-      try await client.kv.get(.key(key))
-    }
-    guard own.kvs.first?.createRevision == revision else {
-      throw .sessionLost(lease: session.lease)
-    }
-    header = own.header ?? header
   }
 
   private func deletion(of key: Bytes, after revision: Int64) async throws(EtcdClientError) {
@@ -115,12 +71,10 @@ struct Place: Sendable {
 
   /// Leaves the line, though the task may be cancelled.
   func leave() async throws(EtcdClientError) {
-    let failure = await uncancelled { [self] () -> EtcdClientError? in
+    let (session, withdrawal) = (session, contender.withdrawal)
+    let failure = await uncancelled { () -> EtcdClientError? in
       do throws(EtcdClientError) {
-        _ = try await session.persistently { () async throws(EtcdClientError) in
-          try await client.kv.txn(
-            [isHeld], success: [.init(request: .requestDeleteRange(.init(key: key)))])
-        }
+        _ = try await session.ask(withdrawal)
         return nil
       } catch { return error }
     }
@@ -129,6 +83,15 @@ struct Place: Sendable {
 }
 
 extension EtcdClient.Session {
+  /// Asks with patience; see `persistently`.
+  func ask(
+    _ request: Etcdserverpb.TxnRequest
+  ) async throws(EtcdClientError) -> Etcdserverpb.TxnResponse {
+    try await persistently { [client] () async throws(EtcdClientError) in
+      try await client.kv.txn(request)
+    }
+  }
+
   /// Sends what may be sent twice again while a server is unavailable and the session lives.
   func persistently<R: Sendable>(
     _ body: @Sendable () async throws(EtcdClientError) -> R

@@ -1,5 +1,6 @@
 import Bytes
 import Calls
+import Concurrency
 import EtcdAPI
 import Protobuf
 
@@ -47,7 +48,7 @@ struct ElectionService: Sendable {
     var own = Candidacy(request.name, lease: try await session.lease(request.lease), session)
     let entry = try await own.enter(request.value)
     let leader = V3electionpb.LeaderKey(
-      name: request.name, key: own.key, rev: own.revision, lease: own.lease)
+      name: request.name, key: own.key, rev: own.contender.revision, lease: own.contender.lease)
     if let earlier = entry.earlier, earlier.value != request.value {
       do throws(GRPCStatus) {
         _ = try await proclaim(.init(leader: leader, value: request.value), session)
@@ -68,11 +69,7 @@ struct ElectionService: Sendable {
     guard let leader = request.leader else { throw Self.noLeaderKey }
     let lease = try await session.lease(leader.lease)
     let answer = try await session.ask(
-      Etcdserverpb.TxnRequest(
-        compare: [Candidacy.created(leader.key, at: leader.rev)],
-        success: [
-          .init(request: .requestPut(.init(key: leader.key, value: request.value, lease: lease)))
-        ]))
+      Contender.proclamation(request.value, leader.key, madeAt: leader.rev, lease: lease))
     guard answer.succeeded else { throw Self.notLeader }
     return V3electionpb.ProclaimResponse(header: answer.header)
   }
@@ -84,9 +81,7 @@ struct ElectionService: Sendable {
     // A session is made as in Go, with a lease when none is named, although nothing hangs on it.
     _ = try await session.lease(leader.lease)
     let answer = try await session.ask(
-      Etcdserverpb.TxnRequest(
-        compare: [Candidacy.created(leader.key, at: leader.rev)],
-        success: [.init(request: .requestDeleteRange(.init(key: leader.key)))]))
+      Contender.withdrawal(of: leader.key, madeAt: leader.rev))
     return V3electionpb.ResignResponse(header: answer.header)
   }
 
@@ -95,7 +90,7 @@ struct ElectionService: Sendable {
   private func leader(
     _ request: V3electionpb.LeaderRequest, _ session: SessionCalls
   ) async throws(GRPCStatus) -> V3electionpb.LeaderResponse {
-    let answer = try await session.ask(Candidacy.oldest(request.name))
+    let answer = try await session.ask(Contender.oldest(request.name))
     guard let kv = answer.kvs.first else { throw GRPCStatus(.unknown, "election: no leader") }
     return V3electionpb.LeaderResponse(header: answer.header, kv: kv)
   }

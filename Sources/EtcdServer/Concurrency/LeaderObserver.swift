@@ -1,5 +1,6 @@
 import Bytes
 import Calls
+import Concurrency
 import EtcdAPI
 import Protobuf
 
@@ -39,7 +40,7 @@ struct LeaderObserver: Sendable {
 
   /// Who leads, or the first who does; `nil` when that was compacted away.
   private func current() async throws -> V3electionpb.LeaderResponse? {
-    let oldest = Candidacy.oldest(name)
+    let oldest = Contender.oldest(name)
     let answer = try await session.ask(oldest)
     if let kv = answer.kvs.first { return .init(header: answer.header, kv: kv) }
     let stream = try session.watch([

@@ -1,5 +1,6 @@
 import Bytes
 import Calls
+import Concurrency
 import EtcdAPI
 import Protobuf
 

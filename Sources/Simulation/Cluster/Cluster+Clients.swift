@@ -74,12 +74,17 @@ extension Cluster {
   /// Tells clients what a turn of a member answered.
   func answer(_ replies: [Reply], _ reads: [ReadBatch], from id: MemberID) {
     for reply in replies {
-      if answerLease(reply) || answerAuth(reply) || answerChange(reply, from: id) { continue }
+      if answerLease(reply) || answerLock(reply) || answerAuth(reply)
+        || answerChange(reply, from: id)
+      {
+        continue
+      }
       guard let operation = waiting[id]?.removeValue(forKey: reply.id) else { continue }
       finish(operation, OperationResult(reply.outcome, to: history[operation].request))
     }
     for batch in reads {
       for number in batch.ids {
+        if answerLock(number, try? batch.result.get().snapshot) { continue }
         guard let operation = waiting[id]?.removeValue(forKey: number) else { continue }
         guard case .success(let state) = batch.result,
           let range = history[operation].request.range

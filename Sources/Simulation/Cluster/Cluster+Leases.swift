@@ -157,7 +157,7 @@ extension Cluster {
     promise(lease, ttl, from: start)
   }
 
-  private func promise(_ lease: LeaseID, _ ttl: Int64, from start: Int) {
+  func promise(_ lease: LeaseID, _ ttl: Int64, from start: Int) {
     guard var fact = leaseWorld.facts[lease] else { return }
     fact.aliveUntil = max(fact.aliveUntil, start + Int(ttl) * Self.leaseSecond)
     leaseWorld.facts[lease] = fact

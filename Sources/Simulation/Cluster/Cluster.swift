@@ -57,6 +57,7 @@ public final class Cluster {
   var nextValue = 0
   var callsAllowed = true
   var leaseWorld = LeaseWorld()
+  var lockWorld = LockWorld()
   var authWorld = AuthWorld()
   var changeWorld = ChangeWorld()
   var watchWorld = WatchWorld()
@@ -90,6 +91,7 @@ public final class Cluster {
     ids = founders.map(\.id)
     changeWorld.spares = infos.dropFirst(options.members).map(\.id)
     leaseWorld.holders = (0..<options.leaseHolders).map { _ in LeaseWorld.Holder() }
+    lockWorld.clients = (0..<options.lockers).map { _ in LockWorld.Client() }
     clients = (0..<options.clients).map { _ in Client() }
     for info in infos {
       let fileSystem = SimulatedFileSystem()
@@ -105,6 +107,9 @@ public final class Cluster {
     for client in clients.indices { queue.add(.call(client: client), at: random.below(5000)) }
     for holder in leaseWorld.holders.indices {
       queue.add(.lease(holder: holder), at: random.below(5000))
+    }
+    for client in lockWorld.clients.indices {
+      queue.add(.lock(client: client), at: random.below(5000))
     }
     for client in 0..<options.watchers {
       watchWorld.clients.append(WatchWorld.Client(number: client, keys: keys))
@@ -150,6 +155,7 @@ public final class Cluster {
     case .call(let client): call(client)
     case .giveUp(let operation): giveUp(operation)
     case .lease(let holder): stepLease(holder)
+    case .lock(let client): stepLock(client)
     case .authStep: stepAuth()
     case .changeStep: stepChange()
     case .watch(let client): stepWatch(client)
@@ -188,6 +194,7 @@ public struct SimulationCounters: Sendable {
   public var compactions = 0
   public var leasesRenewed = 0
   public var leasesExpired = 0
+  public var locksHeld = 0
   public var authChanges = 0
   public var memberChanges = 0
   public var failedSyncs = 0
@@ -211,6 +218,7 @@ public struct SimulationCounters: Sendable {
     a.compactions += b.compactions
     a.leasesRenewed += b.leasesRenewed
     a.leasesExpired += b.leasesExpired
+    a.locksHeld += b.locksHeld
     a.authChanges += b.authChanges
     a.memberChanges += b.memberChanges
     a.failedSyncs += b.failedSyncs

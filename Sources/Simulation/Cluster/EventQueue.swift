@@ -19,6 +19,8 @@ struct EventQueue {
     case giveUp(operation: Int)
     /// The next step of a client that holds a lease.
     case lease(holder: Int)
+    /// The next step of a client that wants the lock.
+    case lock(client: Int)
     /// The next steps of the operators of users and of members.
     case authStep
     case changeStep

@@ -47,6 +47,17 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     case mistakesCreation
     /// Events come although the watcher filters them.
     case forgetsFilters
+    /// Whoever waited for the lock holds it as soon as who was in front is gone, without looking again.
+    case trustsTheWait
+    /// Whoever finds nobody in front holds the lock, though the own key has ended with its lease.
+    /// - Source: etcd issue 11408, B36 of the list of faults.
+    case holdsWithoutKey
+    /// Where one stands in the line is read from the member's own state.
+    case locksLocally
+    /// The line is ordered by the last change of its keys.
+    case ranksByModification
+    /// A holder does not mind that its lease may have ended.
+    case outlivesTheLease
   }
 
   public var seed: UInt64
@@ -54,6 +65,8 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
   public var clients = 4
   /// Clients that hold a lease, renew it for a while and let it go.
   public var leaseHolders = 2
+  /// Clients that contend for a lock.
+  public var lockers = 2
   /// Members that may be added.
   public var spares = 0
   /// Whether an operator turns auth on, and takes rights away and gives them back.
@@ -111,6 +124,7 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     options.auth = one(of: [true, false])
     options.spares = one(of: [0, 1, 3])
     options.watchers = one(of: [1, 3, 6])
+    options.lockers = one(of: [0, 3, 6])
     // Without pre-vote a member that missed changes of the cluster may ask those who have gone for votes, for ever
     // and in terms ahead of whoever could lead: its vote is not asked in an older term. Seed 22 did.
     if options.spares > 0 { options.member.preVote = true }
@@ -119,12 +133,28 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     return options
   }
 
+  /// The options of a seed with a built-in fault, so that there is something to see of it.
+  public static func varied(seed: UInt64, with mutant: Mutant?) -> SimulationOptions {
+    var options = varied(seed: seed)
+    options.mutant = mutant
+    switch mutant {
+    // Raft traps when a follower's log lost what it acknowledged, which would end the process.
+    case .acknowledgesEarly, .ignoresSync: options.members = 1
+    // Seen by who reads from a compacted revision on, at a member that has started since.
+    case .losesLoneTombstones: (options.watchers, options.faultTicks) = (12, 500)
+    case .trustsTheWait, .holdsWithoutKey, .locksLocally, .ranksByModification, .outlivesTheLease:
+      (options.lockers, options.faultTicks) = (6, 400)
+    default: break
+    }
+    return options
+  }
+
   public var description: String {
     "seed \(seed): members \(members)+\(spares), auth \(auth), clients \(clients), keys \(keys), loss 1/\(lossOneIn), "
       + "repeat 1/\(repeatOneIn), ordered \(isOrdered), delay \(delay), disk \(diskLatency), loop \(loopDelay), "
       + "fault every \(faultEvery), pre-vote \(member.preVote), snapshot count "
       + "\(member.snapshotCount), catch-up \(member.catchUpEntries), segment "
-      + "\(member.segmentBytes) B, lease holders \(leaseHolders), checkpoints "
+      + "\(member.segmentBytes) B, lease holders \(leaseHolders), lockers \(lockers), checkpoints "
       + "\(member.leaseCheckpointInterval.map { "\($0) ms" } ?? "off"), mutant \(mutant?.rawValue ?? "none")"
   }
 }
