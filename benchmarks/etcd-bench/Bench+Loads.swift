@@ -50,7 +50,7 @@ extension Bench {
     }
   }
 
-  private func record(_ work: Work, _ server: Server, _ sample: LoadSample, isLast: Bool) {
+  func record(_ work: Work, _ server: Server, _ sample: LoadSample, isLast: Bool) {
     let cpu = sample.cpuMicroseconds
     if work.notesLatency {
       results.add(

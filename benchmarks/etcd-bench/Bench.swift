@@ -56,6 +56,7 @@ final class Bench {
     case .recovery: try await recovery()
     case .watch: try await watches()
     case .lease: try await leases()
+    case .tls: try await secure()
     case .size: for server in everybody { try binarySize(server) }
     }
   }

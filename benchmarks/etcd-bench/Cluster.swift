@@ -34,12 +34,17 @@ struct Server: Hashable {
 final class RunningServer {
   let process = Process()
   let port: Int
+  /// Where clients speak TLS, if they do.
+  let securePort: Int?
   private let log: String
   var pid: Int32 { process.processIdentifier }
 
   /// - Throws: `BenchError` when the program cannot be started.
-  init(_ path: String, _ arguments: [String], port: Int, log: String) throws(BenchError) {
+  init(
+    _ path: String, _ arguments: [String], port: Int, securePort: Int? = nil, log: String
+  ) throws(BenchError) {
     self.port = port
+    self.securePort = securePort
     self.log = log
     _ = FileManager.default.createFile(atPath: log, contents: nil)
     guard let handle = FileHandle(forWritingAtPath: log) else { throw BenchError("\(log)") }
@@ -53,6 +58,11 @@ final class RunningServer {
   }
 
   deinit { end(SIGKILL) }
+
+  /// Where the load goes.
+  var loadURL: String {
+    securePort.map { "https://127.0.0.1:\($0)" } ?? "http://127.0.0.1:\(port)"
+  }
 
   func end(_ signal: Int32) {
     guard process.isRunning else { return }
@@ -75,12 +85,15 @@ final class RunningServer {
   }
 }
 
-/// One or three members of one program, with data directories of their own.
+/// One or three members of one program, with data directories of their own. With certificates for clients among
+/// the flags they listen at a port with TLS, for the load, beside the one without.
 final class Cluster {
   let server: Server
   private let scratch: Scratch
   private let extra: [String]
   private let ports: [Int]
+  private let isSecure: Bool
+  private let peerScheme: String
   private var arguments: [[String]] = []
   private let loop: EventLoop
   private(set) var members: [RunningServer] = []
@@ -95,19 +108,22 @@ final class Cluster {
     self.loop = loop
     self.extra = extra
     scratch = try Scratch(in: options.scratch, keeps: options.keepsData)
-    ports = try freePorts(count * 2)
+    ports = try freePorts(count * 3)
+    isSecure = extra.contains("--cert-file")
+    peerScheme = extra.contains("--peer-cert-file") ? "https" : "http"
   }
 
   /// Starts all members, waits until they serve and finds the leader.
   func start() async throws {
-    let count = ports.count / 2
-    let urls = (0..<count).map { "http://127.0.0.1:\(ports[$0 * 2 + 1])" }
+    let count = ports.count / 3
+    let urls = (0..<count).map { "\(peerScheme)://127.0.0.1:\(ports[$0 * 3 + 1])" }
     let cluster = urls.enumerated().map { "m\($0)=\($1)" }.joined(separator: ",")
     arguments = urls.indices.map { index in
-      let client = "http://127.0.0.1:\(ports[index * 2])"
+      let client = "http://127.0.0.1:\(ports[index * 3])"
+      let listen = isSecure ? client + ",https://127.0.0.1:\(ports[index * 3 + 2])" : client
       let path = scratch.path + "/m\(index)"
       return [
-        "--name", "m\(index)", "--data-dir", path, "--listen-client-urls", client,
+        "--name", "m\(index)", "--data-dir", path, "--listen-client-urls", listen,
         "--advertise-client-urls", client, "--listen-peer-urls", urls[index],
         "--initial-advertise-peer-urls", urls[index], "--initial-cluster", cluster,
       ]
@@ -122,8 +138,8 @@ final class Cluster {
 
   private func launch(_ index: Int) throws(BenchError) -> RunningServer {
     try RunningServer(
-      server.path, arguments[index] + extra, port: ports[index * 2],
-      log: scratch.path + "/m\(index).log")
+      server.path, arguments[index] + extra, port: ports[index * 3],
+      securePort: isSecure ? ports[index * 3 + 2] : nil, log: scratch.path + "/m\(index).log")
   }
 
   /// Ends one member with SIGTERM, keeping its data.

@@ -74,6 +74,11 @@ struct Load {
     return try await run(work, requests: Swift.max(window, Int(warm.perSecond * seconds)))
   }
 
+  /// One request on each connection.
+  func once(_ work: Work) async throws -> LoadSample {
+    try await run(work, requests: work.connections)
+  }
+
   private func run(_ work: Work, requests: Int) async throws -> LoadSample {
     let member = cluster.leader
     let index = work.target == .leader ? member : (member + 1) % cluster.members.count
@@ -86,7 +91,7 @@ struct Load {
       try? FileManager.default.removeItem(atPath: log)
       arguments.append("--log-file=" + log)
     }
-    arguments.append("http://127.0.0.1:\(cluster.members[index].port)\(work.path)")
+    arguments.append(cluster.members[index].loadURL + work.path)
     let revision = try await cluster.clients[index].revision()
     let cpu = try cluster.cpuSeconds()
     let threads = ProcessFacts.threadSeconds(cluster.members[index].pid)
