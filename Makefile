@@ -59,12 +59,12 @@ release: setup
 test: setup-tests check unit cost
 
 # Simulations take every processor for a minute, and the interop suites block the few threads that tests
-# run on while they wait for processes: both come after the others, the latter one by one.
+# run on while they wait for processes: both come after the others, the latter one by one in two lanes.
 unit:
 	$(if $(TESTDATA),RAFT_TESTDATA='$(abspath $(TESTDATA))') $(SWIFT) test \
 	  --skip '^InteropTests' --skip '^SimulationTests' --skip '^(EtcdCtlKitTests|EtcdClientTests)'
 	$(SWIFT) test --skip-build --filter '^SimulationTests'
-	$(SWIFT) test --skip-build --no-parallel --filter '^(InteropTests|EtcdCtlKitTests|EtcdClientTests)'
+	@scripts/test-lanes.sh $(SWIFT)
 
 check: lint proto-check
 

@@ -137,8 +137,8 @@ func freePorts(_ count: Int) -> [Int] {
 private enum PortSearch {
   static let first = 15_000
   static let last = 32_000
-  /// Processes that run beside each other begin at different places.
-  static let next = Mutex(first + Int(getpid()) % (last - first))
+  /// Processes that run beside each other begin at different places, far from each other.
+  static let next = Mutex(first + Int(getpid()) * 7_919 % (last - first))
 }
 
 private func isFree(_ port: Int) -> Bool {
