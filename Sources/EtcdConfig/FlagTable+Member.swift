@@ -108,6 +108,11 @@ extension FlagTable {
       "Maximum number of operations permitted in a transaction."
     ) { $0.server.maxTxnOps = $1.int },
     Flag(
+      "max-learners", .member, .signed, "1",
+      "Sets the maximum number of learners that can be available in the cluster membership. Must be"
+        + " the same on every member."
+    ) { $0.server.maxLearners = Int(clamping: $1.signed) },
+    Flag(
       "max-request-bytes", .member, .unsigned, "1572864",
       "Maximum client request size in bytes the server will accept."
     ) { $0.server.maxRequestBytes = $1.int },

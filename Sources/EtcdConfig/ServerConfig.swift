@@ -29,6 +29,8 @@ public struct ServerConfig: Sendable, Equatable {
   /// 0 = 2 GiB, negative = no limit.
   public var quotaBackendBytes: Int64 = 0
   public var maxTxnOps = 128
+  /// Learners that the cluster may have at a time.
+  public var maxLearners = 1
   public var maxRequestBytes = 1_572_864
   public var maxConcurrentStreams = UInt32.max
   public var maxSnapshots = 5

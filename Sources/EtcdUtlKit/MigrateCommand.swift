@@ -89,6 +89,13 @@ extension EtcdUtl {
     try target.write(to: database)
     log.write(
       .info, "updated storage version", [("new-storage-version", .string("\(target).0"))])
+    if let left = try StorageVersion.marked(database.read()), left > target {
+      log.write(
+        .warn,
+        "the cluster's version is newer, and etcd of the target version will not start with it: downgrade the "
+          + "running cluster, or restore the database into a new one",
+        [("cluster-version", .string("\(left)"))])
+    }
   }
 
   /// The entries of the log must be known to the version that will read them.

@@ -142,6 +142,13 @@ extension EtcdUtl {
     _ report: SnapshotRestore.Report, _ restore: SnapshotRestore, _ log: UtilityLog
   ) {
     log.write(.info, "Trimming membership information from the backend...")
+    if let newer = report.newerVersion {
+      log.write(
+        .warn,
+        "the snapshot is of a newer etcd: its keys, leases, users and roles are kept, and the new cluster "
+          + "decides on its version when it starts",
+        [("snapshot-version", .string("\(newer)"))])
+    }
     if restore.revisionBump > 0 {
       log.write(
         .info, "bumping latest revision",

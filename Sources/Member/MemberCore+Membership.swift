@@ -28,7 +28,7 @@ extension MemberCore {
     let change: Membership.Change
     do throws(MembershipError) {
       change = try Membership.decode(raw)
-      try applied.membership.validate(change)
+      try applied.membership.validate(change, learnersMax: config.learnersMax)
     } catch {
       // A refused change still takes its place in the log: a change of no member.
       applyToRaft(Raftpb.ConfChange(type: .addNode).asV2, at: LogIndex(entry.index))

@@ -50,6 +50,9 @@ public struct MemberCore: Sendable {
     /// Callers that may wait until an index is applied, who need not be known users, and as many until the
     /// backend holds it.
     public var appliedWaitsMax = 1024
+    /// Learners that the cluster may have at a time: decides whether an entry is refused, so that every member must
+    /// have the same.
+    public var learnersMax = 1
     /// Hears how long requests took to apply.
     public var applyObserver: (any ApplyObserver)?
     /// For entries of etcd 3.4, which hold passwords in plain text.

@@ -47,15 +47,25 @@ extension MemberDirectory.Opened {
       {
         throw StorageError(
           "storage version \(stored) of the data directory is newer than this server's \(own): "
-            + "run a newer etcd, or convert it with etcdutl migrate --target-version \(own)")
+            + advice(stored, own))
       }
       if let row = try rows.value(.cluster, "clusterVersion")?.string,
         let cluster = StorageVersion(row), cluster > own
       {
         throw StorageError(
           "invalid downgrade; server version is lower than determined cluster version: "
-            + "current-server-version \(version), determined-cluster-version \(cluster)")
+            + "current-server-version \(version), determined-cluster-version \(cluster): "
+            + advice(cluster, own))
       }
     } catch let error as StorageError { throw error } catch { throw StorageError("\(error)") }
+  }
+
+  /// What leads from a newer etcd to this one. `etcdutl migrate` alone does not: the cluster's version in the log and
+  /// in the database stays.
+  private func advice(_ newer: StorageVersion, _ own: StorageVersion) -> String {
+    "run etcd \(newer) again and downgrade its cluster while it runs, by one minor version at a time "
+      + "(etcdctl downgrade enable \(newer.previous) …), until it is at \(own); or begin a new cluster "
+      + "with its keys: etcdutl snapshot restore DATA-DIR/member/snap/db --skip-hash-check "
+      + "--data-dir NEW-DATA-DIR"
   }
 }

@@ -55,6 +55,8 @@ public struct SnapshotRestore: Sendable {
     public var latestRevision: Int64 = 0
     /// Revision that is compacted now, when it was bumped.
     public var compactedRevision: Int64 = 0
+    /// The newer version of etcd that the snapshot is of, when its marks were taken away.
+    public var newerVersion: StorageVersion?
   }
 
   private var term: UInt64 { 1 }
@@ -184,6 +186,14 @@ public struct SnapshotRestore: Sendable {
           bucket: Bucket.key.name, operations: [BoltOperation(key: bumped, value: Bytes())],
           fillPercent: 0.9))
       meta.append(BoltOperation(key: "scheduledCompactRev", value: bumped))
+    }
+    if let newer = try StorageVersion.marked(state), newer > .release35 {
+      report.newerVersion = newer
+      meta.append(BoltOperation(key: StorageVersion.key, value: nil))
+      changes.append(
+        BoltChange(
+          bucket: Bucket.cluster.name,
+          operations: ["clusterVersion", "downgrade"].map { BoltOperation(key: $0, value: nil) }))
     }
     meta.sort { $0.key < $1.key }
     changes.append(BoltChange(bucket: Bucket.meta.name, operations: meta))

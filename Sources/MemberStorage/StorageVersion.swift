@@ -38,7 +38,10 @@ public struct StorageVersion: Hashable, Comparable, Sendable, CustomStringConver
   /// `3.6`.
   public var description: String { "\(major).\(minor)" }
 
-  private static let key: Bytes = "storageVersion"
+  /// The minor version before.
+  var previous: StorageVersion { StorageVersion(major: major, minor: minor &- 1) }
+
+  static let key: Bytes = "storageVersion"
 
   /// The version of a database.
   /// - Throws: when it is older than 3.5, or the row is no version.
@@ -59,6 +62,15 @@ public struct StorageVersion: Hashable, Comparable, Sendable, CustomStringConver
       }
       return .release35
     } catch let error as StorageError { throw error } catch { throw StorageError("\(error)") }
+  }
+
+  /// The newest version that a database says it is of, itself or its cluster; `nil` when it says nothing.
+  public static func marked(_ state: BoltReadTransaction) throws -> StorageVersion? {
+    let rows = [
+      try state.bucket(Bucket.meta.name)?.get(key),
+      try state.bucket(Bucket.cluster.name)?.get("clusterVersion"),
+    ]
+    return rows.compactMap { $0.flatMap { StorageVersion($0.string) } }.max()
   }
 
   /// Oldest version that understands the entries of a log behind its newest snapshot; `nil` when any

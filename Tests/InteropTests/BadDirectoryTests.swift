@@ -1,3 +1,6 @@
+import Bolt
+import Bytes
+import FileSystem
 import Foundation
 import TestSupport
 import Testing
@@ -143,6 +146,7 @@ import Testing
     let before = Self.contents(member.directory)
     let log = Self.refusal(member)
     #expect(log.contains("storage version 3.6 of the data directory is newer"), "\(log)")
+    #expect(log.contains("etcdctl downgrade enable 3.5"), "\(log)")
     #expect(Self.contents(member.directory) == before)
     let back = run(
       Binaries.ourUtl, ["migrate", "--data-dir", member.directory, "--target-version", "3.5"])
@@ -155,6 +159,59 @@ import Testing
       let log = Self.refusal(member, older)
       #expect(log.contains("lower than determined cluster version"), "\(log)")
     }
+  }
+
+  /// What a cluster of a newer etcd left is refused with an advice that works: the keys begin a new cluster, of ours
+  /// and of Go's, and what was there stays.
+  @Test(arguments: ["3.6.0", "3.7.0"])
+  func newerClusters(_ version: String) throws {
+    let cluster = try Self.stopped(Binaries.ours)
+    let member = cluster.members[0]
+    let database = member.directory + "/member/snap/db"
+    let mark = Bytes(version)
+    try Self.change(
+      database, [("meta", "storageVersion", mark), ("cluster", "clusterVersion", mark)])
+    let before = Self.contents(member.directory)
+    let short = String(version.dropLast(2))
+    #expect(Self.refusal(member).contains("storage version \(short) of the data directory"))
+    #expect(Self.contents(member.directory) == before)
+    // As after etcdutl migrate: the cluster's version is left.
+    try Self.change(database, [("meta", "storageVersion", nil)])
+    let log = Self.refusal(member)
+    #expect(log.contains("lower than determined cluster version"), "\(log)")
+    #expect(log.contains("etcdutl snapshot restore DATA-DIR/member/snap/db"), "\(log)")
+    try Self.change(database, [("meta", "storageVersion", mark)])
+    for binary in [Binaries.ours, Binaries.go35].compactMap({ $0 }) {
+      let new = Cluster([binary])
+      let one = new.members[0]
+      let peer = "http://127.0.0.1:\(one.peerPort)"
+      let restored = run(
+        Binaries.ourUtl,
+        [
+          "snapshot", "restore", database, "--skip-hash-check", "--data-dir", one.directory,
+          "--name", one.name, "--initial-cluster", "\(one.name)=\(peer)",
+          "--initial-advertise-peer-urls", peer,
+        ])
+      #expect(restored.status == 0, "\(restored)")
+      #expect(restored.error.contains("is of a newer etcd"), "\(restored)")
+      try new.start()
+      let got = run(
+        try #require(Binaries.ctl35),
+        ["--endpoints", one.endpoint, "get", "", "--prefix", "--count-only", "-w", "fields"])
+      #expect(got.output.contains("\"Count\" : 30"), "\(got)")
+    }
+  }
+
+  /// Writes or deletes rows of a database that nobody has open.
+  private static func change(
+    _ path: String, _ rows: [(bucket: Bytes, key: Bytes, value: Bytes?)]
+  ) throws {
+    let database = try BoltDatabase(RealFileSystem(), path: path)
+    defer { database.close() }
+    try database.commit(
+      rows.map { row in
+        BoltChange(bucket: row.bucket, operations: [BoltOperation(key: row.key, value: row.value)])
+      })
   }
 
   /// Runs a server as a user who may not write, and compares the words with Go's.

@@ -74,6 +74,26 @@ import Testing
     }
   }
 
+  /// One by default, as in Go.
+  @Test(.enabled(if: Binaries.ctl35 != nil), arguments: [0, 1, 3])
+  func maxLearners(_ most: Int) throws {
+    let member = try Member(most == 1 ? [] : ["--max-learners", "\(most)"])
+    let ctl = try #require(Binaries.ctl35)
+    for number in 0...most {
+      // A learner that never starts counts for no quorum.
+      let added = run(
+        ctl,
+        [
+          "--endpoints", member.endpoint, "member", "add", "l\(number)", "--learner",
+          "--peer-urls", "http://127.0.0.1:1\(number)",
+        ])
+      #expect((added.status == 0) == (number < most), "\(added)")
+      let isRefused = added.error.contains("etcdserver: too many learner members in cluster")
+      #expect(isRefused == (number == most), "\(added)")
+    }
+    member.process.end()
+  }
+
   @Test func socketReusePort() throws {
     let first = try Member(["--socket-reuse-port"])
     let shared = ["--listen-client-urls", first.endpoint]

@@ -172,6 +172,7 @@ enum Bootstrap {
     if config.backendBatchLimit > 0 { core.commitRows = config.backendBatchLimit }
     core.compactionBatchRows = Swift.max(config.compactionBatchLimit, 1)
     core.compactionStepKeys = Swift.min(core.compactionStepKeys, core.compactionBatchRows)
+    core.learnersMax = config.maxLearners
     core.leaseCheckpoint = config.leaseCheckpoint
     core.leaseCheckpointPersist = config.leaseCheckpointPersist
     let cost = config.bcryptCost

@@ -7,9 +7,6 @@ import Protobuf
 ///
 /// - Source: etcd `membership/cluster.go`.
 public struct Membership: Hashable, Sendable {
-  /// Learners allowed at a time.
-  public static let learnersMax = 1
-
   public private(set) var members: [MemberID: MemberInfo] = [:]
   /// Ids that may never return.
   public private(set) var removed: Set<MemberID> = []
@@ -63,8 +60,9 @@ public struct Membership: Hashable, Sendable {
   }
 
   /// Whether a change may be made now.
+  /// - Parameter learnersMax: learners allowed at a time, the same on every member.
   /// - Source: etcd `ValidateConfigurationChange`.
-  public func validate(_ change: Change) throws(MembershipError) {
+  public func validate(_ change: Change, learnersMax: Int) throws(MembershipError) {
     switch change {
     case .add(let member):
       if removed.contains(member.id) { throw .idRemoved }
@@ -72,7 +70,7 @@ public struct Membership: Hashable, Sendable {
       try validateURLs(of: member)
       if member.isLearner {
         let learners = members.values.reduce(0) { $0 + ($1.isLearner ? 1 : 0) }
-        guard learners < Self.learnersMax else { throw .tooManyLearners }
+        guard learners < learnersMax else { throw .tooManyLearners }
       }
     case .promote(let id):
       if removed.contains(id) { throw .idRemoved }
