@@ -111,6 +111,9 @@ import Testing
     expect(.critical, "reads", "m1: no linearizable read: context deadline exceeded") {
       $0.endpoints[0].read = .failure(.deadlineExceeded)
     }
+    expect(.skipped, "reads", "Give --user") {
+      $0.endpoints[0].read = .failure(.init(local: EtcdError.userEmpty.message))
+    }
   }
 
   @Test func spaceDisksAndClocks() {

@@ -17,6 +17,10 @@ extension DoctorChecks {
             .warning, "reads",
             "\(facts.label(endpoint)): a linearizable read took \(time(seconds))",
             "Look at the network between members and at the leader's load."))
+      case .failure(let failure) where failure.message == EtcdError.userEmpty.message:
+        problems.append(
+          DoctorFinding(
+            .skipped, "reads", "\(facts.label(endpoint)): asks who reads", "Give --user."))
       case .failure(let failure):
         problems.append(
           DoctorFinding(
