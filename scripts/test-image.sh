@@ -6,10 +6,14 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+if [ "$(id -u)" != 0 ]; then
+  echo "test-image: chroot and networks of their own need root" >&2
+  exit 1
+fi
 BIN=${1:-.build/release}
 export BIN
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf --one-file-system "$work"' EXIT
 fail() {
   echo "test-image: $*" >&2
   exit 1
