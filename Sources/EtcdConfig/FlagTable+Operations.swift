@@ -48,23 +48,24 @@ extension FlagTable {
   static let tracing: [Flag] = [
     Flag(
       "experimental-enable-distributed-tracing", .tracing, .bool, "false",
-      "Enable experimental distributed tracing.", .notYet),
+      "Enable experimental distributed tracing: spans of gRPC calls, by OTLP."
+    ) { $0.server.tracing.isEnabled = $1.bool },
     Flag(
       "experimental-distributed-tracing-address", .tracing, .text, "localhost:4317",
-      "Distributed tracing collector address.",
-      .noEffect("there is no tracing yet")),
+      "Distributed tracing collector address."
+    ) { $0.server.tracing.address = $1.text },
     Flag(
       "experimental-distributed-tracing-service-name", .tracing, .text, "etcd",
-      "Distributed tracing service name, must be same across all etcd instances.",
-      .noEffect("there is no tracing yet")),
+      "Distributed tracing service name, must be same across all etcd instances."
+    ) { $0.server.tracing.serviceName = $1.text },
     Flag(
       "experimental-distributed-tracing-instance-id", .tracing, .text, "",
-      "Distributed tracing instance ID, must be unique per each etcd instance.",
-      .noEffect("there is no tracing yet")),
+      "Distributed tracing instance ID, must be unique per each etcd instance."
+    ) { $0.server.tracing.instanceID = $1.text },
     Flag(
       "experimental-distributed-tracing-sampling-rate", .tracing, .signed, "0",
-      "Number of samples to collect per million spans.",
-      .noEffect("there is no tracing yet")),
+      "Number of samples to collect per million spans; calls whose clients record them always are."
+    ) { $0.server.tracing.samplingRate = Int(clamping: $1.signed) },
   ]
 
   static let proxy: [Flag] = [

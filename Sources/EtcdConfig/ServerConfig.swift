@@ -29,6 +29,18 @@ public struct ServerConfig: Sendable, Equatable {
   /// 0 = 2 GiB, negative = no limit.
   public var quotaBackendBytes: Int64 = 0
   public var maxTxnOps = 128
+  /// Where spans of calls go.
+  public struct Tracing: Sendable, Equatable {
+    public var isEnabled = false
+    /// Host and port of an OTLP collector over gRPC, without TLS.
+    public var address = "localhost:4317"
+    public var serviceName = "etcd"
+    public var instanceID = ""
+    /// Calls of a million that are recorded although their clients record none.
+    public var samplingRate = 0
+  }
+
+  public var tracing = Tracing()
   /// Learners that the cluster may have at a time.
   public var maxLearners = 1
   public var maxRequestBytes = 1_572_864

@@ -34,6 +34,7 @@ struct Validation {
     try validation.checkLeases()
     try validation.checkIntervals()
     try validation.checkCompaction()
+    try validation.checkTracing()
     try validation.checkTLS()
     validation.completeNames()
     validation.adviseOnSizes()
@@ -43,6 +44,21 @@ struct Validation {
   /// Keeps a line for the log.
   mutating func notice(_ level: Notice.Level, _ message: String, _ fields: (String, String)...) {
     settings.notices.append(Notice(level, message, fields))
+  }
+
+  /// - Source: etcd 3.6 `embed.validateTracingConfig`; Go's exporter takes any address, and dials it for ever.
+  private func checkTracing() throws(ConfigFailure) {
+    let tracing = settings.server.tracing
+    guard tracing.isEnabled else { return }
+    if tracing.samplingRate < 0 { throw ConfigFailure("tracing sampling rate must be positive") }
+    if tracing.samplingRate > 1_000_000 {
+      throw ConfigFailure("tracing sampling rate must be less than 1000000")
+    }
+    guard let address = HostPort(tracing.address), UInt16(address.port) != nil else {
+      throw ConfigFailure(
+        "distributed tracing collector address \(GoQuote.text(tracing.address)) is not of the form host:port"
+      )
+    }
   }
 
   private mutating func checkURLs() throws(ConfigFailure) {

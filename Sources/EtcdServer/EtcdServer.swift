@@ -57,6 +57,8 @@ public final class EtcdServer: @unchecked Sendable {
     let downgrade: DowngradeMonitor
     /// `nil` without TLS.
     let certificates: CertificateKeeper?
+    /// `nil` without tracing.
+    let traces: TraceExporter?
   }
 
   /// - Parameter inherited: sockets that listen already; each serves the URL with its address.
@@ -121,6 +123,7 @@ public final class EtcdServer: @unchecked Sendable {
         running.publisher.start()
         running.compactor?.start()
         running.space?.start()
+        running.traces?.start()
         FreeMemoryKeeper().start(on: self.clientLoops[0]) { running.shared.worker.execute($0) }
       }
       LoopWatch.start(running.shared.host.loop, logger, registry)
@@ -168,6 +171,9 @@ public final class EtcdServer: @unchecked Sendable {
         loop.execute { [weak publisher] in publisher?.clusterChanged() }
       })
     HTTPEndpoints.announce(shared)
+    let traces = TraceExporter(config, loop: clientLoops[0], logger: logger)
+    var grpcConfiguration = grpcConfiguration
+    if let traces { grpcConfiguration.endedCallObserver = { traces.ended($0) } }
     var calls: [GRPCServer] = []
     listeners.open(
       members.map { member in
@@ -185,7 +191,8 @@ public final class EtcdServer: @unchecked Sendable {
       space: SpaceMonitor(first),
       corruption: CorruptionMonitor(member: members[0]),
       downgrade: DowngradeMonitor(member: members[0]),
-      certificates: CertificateKeeper(policies.materials, tokens, logger, registry))
+      certificates: CertificateKeeper(policies.materials, tokens, logger, registry),
+      traces: traces)
   }
 
   /// The log says so, or a peer that knows it from its own; what comes first counts.
@@ -293,6 +300,7 @@ public final class EtcdServer: @unchecked Sendable {
       running.publisher.stop()
       running.compactor?.stop()
       running.space?.stop()
+      running.traces?.stop()
     }
     await transferLeadership(running.shared)
     await withTaskGroup { group in

@@ -26,6 +26,8 @@ public struct GRPCServerConfiguration: Sendable {
   public var acceptsGzip = true
   /// Hears of every call to a method that exists, with what came along; on the call's loop.
   public var callObserver: (@Sendable (Metadata, _ isUnary: Bool) -> Void)?
+  /// Hears of every call to a method that exists when it is over; on the call's loop.
+  public var endedCallObserver: (@Sendable (EndedCall) -> Void)?
   /// Hears of unary calls that took longer than `slowCallTime`; on the call's loop.
   public var slowCallObserver: (@Sendable (FinishedCall) -> Void)?
   public var slowCallTime: Duration = .milliseconds(300)

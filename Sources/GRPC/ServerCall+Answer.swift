@@ -81,6 +81,7 @@ extension ServerCall {
     timer = nil
     count(status.code)
     noteTime()
+    if let observer = server.configuration.endedCallObserver { tell(observer, status) }
     guard !isClosed else { return }
     guard headSent || !outbound.isEmpty else {
       sendTrailersOnly(200, status, trailers)
@@ -108,6 +109,15 @@ extension ServerCall {
     guard let counters = route?.counters else { return }
     counters.handled[code.rawValue].add()
     counters.seconds?.observe(Double(loop.now &- startedAt) / 1e9)
+  }
+
+  private func tell(_ observer: @Sendable (EndedCall) -> Void, _ status: GRPCStatus) {
+    guard let route else { return }
+    observer(
+      EndedCall(
+        path: route.path, metadata: metadata, remoteAddress: remoteAddress, status: status,
+        time: .nanoseconds(Int64(clamping: loop.now &- startedAt)), isUnary: route.isUnary,
+        requestBytes: requestBytes, responseBytes: responseBytes))
   }
 
   /// Tells of a slow call.
