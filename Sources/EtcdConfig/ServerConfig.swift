@@ -29,6 +29,8 @@ public struct ServerConfig: Sendable, Equatable {
   /// 0 = 2 GiB, negative = no limit.
   public var quotaBackendBytes: Int64 = 0
   public var maxTxnOps = 128
+  /// Whether the v2 API is served.
+  public var enableV2 = false
   /// Learners that the cluster may have at a time.
   public var maxLearners = 1
   public var maxRequestBytes = 1_572_864
