@@ -5,6 +5,7 @@ FROM ?= 1
 SEEDS ?= 200
 SWIFT := $(shell scripts/find-swift.sh)
 BIN := .build/release
+PREFIX ?= /usr/local
 STATIC := --static-swift-stdlib
 # Exclusive access is checked while tests run; in a server every check would cost a tenth. These flags are
 # not in Package.swift, where they would go along into programs that depend on EtcdClient.
@@ -13,8 +14,8 @@ TESTDATA := $(firstword $(wildcard ../shared/raft-testdata))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-tests up down status build release test unit proto proto-check format lint \
-  bench cost sim nightly check clean
+.PHONY: help setup setup-tests up down status build release install deb image test test-packages unit proto \
+  proto-check format lint bench cost sim nightly check clean
 
 help:
 	@echo 'make up [N=3]      install what is missing, build, start a local cluster of N members'
@@ -23,6 +24,10 @@ help:
 	@echo 'make status        members, endpoints and leader of the local cluster'
 	@echo 'make build         debug build of everything'
 	@echo 'make release       release build of etcd, etcdctl, etcdutl and devcluster in $(BIN)'
+	@echo 'make install       install the release build below PREFIX=/usr/local, in DESTDIR='
+	@echo 'make deb           Debian packages of the server, the client and devcluster in .build/packages'
+	@echo 'make image         an OCI image layout in .build/image, a Containerfile in .build/image-context'
+	@echo 'make test-packages try the packages in a Debian of their own, and the image; as root'
 	@echo 'make check         lint and proto-check, without tests'
 	@echo 'make format        rewrite the sources in the house style'
 	@echo 'make proto         generate Sources/EtcdAPI/Generated from proto/'
@@ -55,6 +60,21 @@ release: setup
 	$(SWIFT) build $(RELEASE) $(STATIC) --product etcdctl
 	$(SWIFT) build $(RELEASE) $(STATIC) --product etcdutl
 	$(SWIFT) build $(RELEASE) $(STATIC) --product devcluster
+	$(SWIFT) build $(RELEASE) $(STATIC) --product etcd-manuals
+
+# Builds nothing: it may run as another user than the build.
+install:
+	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh $(BIN)
+
+deb: release
+	BIN=$(BIN) scripts/deb.sh
+
+image: release
+	BIN=$(BIN) scripts/image.sh
+
+test-packages: setup-tests release
+	scripts/test-deb.sh $(BIN)
+	scripts/test-image.sh $(BIN)
 
 test: setup-tests check unit cost
 
@@ -101,6 +121,7 @@ nightly: setup-tests
 	PAIRS=20000 $(SWIFT) test --skip-build --filter RevocationTests
 	WATCHES=40000 $(SWIFT) test --skip-build --filter WatchDifferentialTests
 	PACKAGE=1 $(SWIFT) test --skip-build --filter PackageTests
+	$(MAKE) test-packages
 	$(MAKE) sim FROM=$$(date +%s) SEEDS=2000
 
 sim: setup

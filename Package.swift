@@ -215,6 +215,14 @@ let package = Package(
       name: "etcd",
       dependencies: ["EtcdServer", "EtcdConfig", "EventLoops", "Platform", "Systemd", "Bytes"],
       swiftSettings: settings),
+    // Manual pages and completions of the tables that the programs are made of; for packages.
+    .executableTarget(
+      name: "etcd-manuals",
+      dependencies: [
+        "Bytes", "CommandLineTool", "DevClusterKit", "EtcdConfig", "EtcdCtlKit", "EtcdUtlKit",
+        "FileSystem",
+        "GoText", "Platform",
+      ], swiftSettings: settings),
     // The library's name differs from the executable's by more than case, as above.
     library(
       "EtcdUtlKit",
@@ -262,7 +270,8 @@ let package = Package(
     tests(
       "InteropTests",
       [
-        "TestSupport", "etcd", "etcdutl", "etcdctl", "config-reload", "service-registry",
+        "TestSupport", "etcd", "etcdutl", "etcdctl", "etcd-manuals", "config-reload",
+        "service-registry",
         "leader-election", "distributed-lock", "EtcdClient", "Calls", "GRPC", "EventLoops",
         "EtcdAPI",
         "Protobuf",

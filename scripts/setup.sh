@@ -44,6 +44,10 @@ test python3-venv: holds the official etcd 3.5 from PyPI
 test libfaketime: members whose clocks differ
 test curl: plain HTTP requests
 test valgrind: counts instructions and allocations
+test dpkg-dev: finds what the Debian packages depend on
+test debootstrap: a Debian to try the packages in
+test iproute2: networks of their own for members of packages
+test groff: reads the manual pages
 "
 
 # apt-get, once whoever else installs packages (a new machine's unattended upgrade) is done. Its own

@@ -47,7 +47,7 @@ public struct Command: Sendable {
 
   public var isRunnable: Bool { run != nil || builtin != nil }
   /// Whether lists show it.
-  var isAvailable: Bool {
+  package var isAvailable: Bool {
     !isHidden && deprecated == nil && (isRunnable || commands.contains { $0.isAvailable })
   }
   var hasAvailableCommands: Bool { commands.contains { $0.isAvailable } }

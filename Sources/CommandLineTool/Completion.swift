@@ -95,7 +95,12 @@ enum Completion {
         _files
       fi
     }
-    compdef _\(program) \(program)
+    # As a file of $fpath this is the function itself when it is first called.
+    if [ "${funcstack[1]}" = "_\(program)" ]; then
+      _\(program)
+    else
+      compdef _\(program) \(program)
+    fi
 
     """
   }

@@ -30,6 +30,11 @@ public struct Tool: Sendable {
     self.root = root
   }
 
+  /// What completes the program's words in a shell; `nil` for one that is not known.
+  package func completionScript(for shell: String) -> String? {
+    Completion.Shell(rawValue: shell).map { Completion.script($0, for: root.name) }
+  }
+
   /// Runs the command that `arguments`, without the program's name, ask for.
   /// - Returns: the exit code.
   public func run(_ arguments: [String], console: Console) -> Int32 {

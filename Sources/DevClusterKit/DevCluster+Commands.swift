@@ -6,6 +6,9 @@ extension DevCluster {
   typealias Perform =
     @Sendable (_ order: Order, _ directory: String) throws(DevClusterError) -> Int32
 
+  /// The program as manuals show it; it runs nothing.
+  package static var describedTool: Tool { tool { _, _ in 0 } }
+
   /// The program.
   static func tool(_ perform: @escaping Perform) -> Tool {
     var root = Command(

@@ -21,17 +21,21 @@ extension CommandLine {
 
     """
 
+  /// All flags that help shows, by group, for manuals and completions.
+  package static var flagGroups: [(name: String, flags: [FlagEntry])] {
+    Flag.Group.allCases.filter { $0 != .hidden }.map { group in
+      (group.rawValue, FlagTable.all.filter { $0.group == group }.map(FlagEntry.init))
+    }
+  }
+
   /// All flags by group.
   static var helpText: String {
     var out = ""
     for group in Flag.Group.allCases where group != .hidden {
       out += "\(group.rawValue):\n"
       for flag in FlagTable.all where flag.group == group {
-        let shown = flag.name == "data-dir" ? "${name}.etcd" : flag.fallback
-        out += "  --\(flag.name) '\(shown)'\n"
-        for line in flag.help.split(separator: "\n") { out += "    \(line)\n" }
-        if case .notYet = flag.support { out += "    (not supported by this version yet)\n" }
-        if case .noEffect(let reason) = flag.support { out += "    (no effect: \(reason))\n" }
+        out += "  --\(flag.name) '\(flag.shownFallback)'\n"
+        for line in flag.shownHelp.split(separator: "\n") { out += "    \(line)\n" }
       }
       out += "\n"
     }
@@ -64,5 +68,46 @@ extension CommandLine {
     #else
       return system + "/unknown"
     #endif
+  }
+}
+
+extension Flag {
+  /// The default for people.
+  fileprivate var shownFallback: String { name == "data-dir" ? "${name}.etcd" : fallback }
+
+  /// What it does, and whether it does.
+  fileprivate var shownHelp: String {
+    switch support {
+    case .full: help
+    case .notYet: help + "\n(not supported by this version yet)"
+    case .noEffect(let reason): help + "\n(no effect: \(reason))"
+    }
+  }
+}
+
+/// A flag of the server as manuals and completions show it.
+package struct FlagEntry: Sendable {
+  package let name: String
+  package let fallback: String
+  /// Lines.
+  package let help: String
+  /// Whether it stands without a value.
+  package let isBare: Bool
+  /// Whether its value is a path.
+  package let isFile: Bool
+  /// The values that it takes, where there are few.
+  package let values: [String]
+
+  init(_ flag: Flag) {
+    name = flag.name
+    fallback = flag.shownFallback
+    help = flag.shownHelp
+    isBare = flag.isBare
+    isFile = ["-file", "-dir"].contains(where: flag.name.hasSuffix)
+    if case .choice(let choices, _) = flag.kind {
+      values = choices.filter { !$0.isEmpty }
+    } else {
+      values = []
+    }
   }
 }

@@ -4,9 +4,8 @@ import EtcdAPI
 import EtcdClient
 import EventLoops
 import GoText
-import HTTP
 import Protobuf
-import Synchronization
+import TLS
 
 /// Loads that show what a cluster carries. No progress is shown.
 ///
@@ -227,37 +226,21 @@ extension EtcdCtl {
     return value
   }
 
-  private static let metricsBytesMax = 8 << 20
-
   private static func metrics(_ context: Context) -> String? {
-    guard let security = try? ClientSecurity(context.settings.client, for: .http),
-      let target = security.origin(context.settings.endpoints[0])
-    else { return nil }
-    let gate = Gate()
-    let body = Mutex<Result<String, ClientFailure>?>(nil)
-    let loop = context.loop
-    loop.execute {
-      var request = HTTPClientRequest("GET", target, "/metrics")
-      request.headers.add("Connection", "close")
-      let client = HTTPClient(loop: loop, dial: security.dial)
-      client.send(request, limit: metricsBytesMax) { result in
-        switch result {
-        case .success(let response):
-          body.withLock { $0 = .success(response.body.string) }
-        case .failure(let error):
-          body.withLock { $0 = .failure(ClientFailure(local: "\(error)")) }
-        }
-        client.close()
-        gate.open()
+    let settings = context.settings
+    let endpoint = settings.endpoints[0]
+    do throws(ClientFailure) {
+      let pages: MemberPages
+      do throws(TLSFailure) {
+        pages = try MemberPages(settings, [endpoint], loop: context.loop, timeout: .seconds(30))
+      } catch { throw ClientFailure(local: error.description) }
+      defer { pages.close() }
+      return try Context.wait { () async throws(ClientFailure) in
+        try await pages.get("/metrics", at: endpoint).get().body.string
       }
-    }
-    gate.wait()
-    switch body.withLock({ $0 }) {
-    case .success(let text): return text
-    case .failure(let error):
+    } catch {
       context.console.print("fetch error: \(error.message)\n")
       return nil
-    case nil: return nil
     }
   }
 }

@@ -17,8 +17,11 @@ final class Context {
   var printer: Printer
 
   /// Connects to nothing yet, except to authenticate.
+  /// - Parameter signsIn: whether the command is over when nobody can sign in.
   /// - Throws: what is wrong with the flags; exit code 2 when authentication fails.
-  init(_ invocation: Invocation, _ world: EtcdCtl.World) throws(CommandFailure) {
+  init(
+    _ invocation: Invocation, _ world: EtcdCtl.World, signsIn: Bool = true
+  ) throws(CommandFailure) {
     settings = try ClientSettings(invocation, world)
     guard !settings.endpoints.isEmpty else {
       throw CommandFailure(
@@ -31,6 +34,7 @@ final class Context {
     loop = EventLoop(name: "etcdctl")
     loop.start()
     session = Session(settings, loop: loop, log: log)
+    guard signsIn else { return }
     do throws(ClientFailure) { try signIn(session) } catch {
       throw CommandFailure(error.message, exitCode: CommandFailure.badConnection)
     }

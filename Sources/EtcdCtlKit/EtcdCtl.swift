@@ -24,6 +24,12 @@ public enum EtcdCtl {
     public let showsProgress: Bool
     /// Ends the process, from a task beside the one that runs the command.
     public let exit: @Sendable (Int32) -> Void
+    /// Whether somebody looks at standard output: a terminal, of which the screen may be written over.
+    public var showsLive = false
+    /// Whether somebody may still read standard output.
+    public var isOutputOpen: @Sendable () -> Bool = { true }
+    /// What becomes of the command's connections.
+    var phases = PhaseLog()
     public init(
       files: EtcdUtl.World, environment: [String: String],
       write: @escaping @Sendable (Bytes) -> Void, read: @escaping @Sendable (Int) -> Bytes,
@@ -52,7 +58,7 @@ public enum EtcdCtl {
       endpointCommand(world), moveLeaderCommand(world), versionCommand(), leaseCommand(world),
       memberCommand(world), snapshotCommand(world), authCommand(world), userCommand(world),
       roleCommand(world), checkCommand(world), watchCommand(world), lockCommand(world),
-      electCommand(world), makeMirrorCommand(world),
+      electCommand(world), makeMirrorCommand(world), doctorCommand(world), topCommand(world),
     ]
     var tool = Tool(root)
     tool.helpText = { HelpText.text($0) }
@@ -70,7 +76,12 @@ public enum EtcdCtl {
       console.printError("unsupported API version: \(version)\n")
       return CommandFailure.error
     }
-    return tool(world).run(arguments, console: console)
+    // Several command lines may share one world.
+    var world = world
+    world.phases = PhaseLog()
+    let code = tool(world).run(arguments, console: console)
+    if code != 0 { console.printError(HintFinder(world.phases).text()) }
+    return code
   }
 
   private static func versionCommand() -> Command {

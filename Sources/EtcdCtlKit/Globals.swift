@@ -82,10 +82,13 @@ struct ClientSettings: Sendable {
   let isDebug: Bool
   /// Whether the endpoints are those of all members.
   let isClusterMeant: Bool
+  /// Where it is told what becomes of connections.
+  var phases: PhaseLog
 
   /// - Throws: for files that cannot be used, for an unknown format.
   init(_ invocation: Invocation, _ world: EtcdCtl.World) throws(CommandFailure) {
     let values = Values(invocation, world.environment)
+    phases = world.phases
     isDebug = GoNumber.bool(values.text("debug")) == true
     if isDebug { invocation.console.printError(values.list) }
     isClusterMeant = invocation.has("cluster") && GoNumber.bool(values.text("cluster")) == true

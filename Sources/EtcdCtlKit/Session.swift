@@ -55,7 +55,10 @@ final class Session: Sendable {
   ) async throws(ClientFailure) -> (first: Bytes?, rest: ClientStream) {
     do throws(GRPCStatus) {
       return try await client.answers(method, request, deadline: deadline)
-    } catch { throw ClientFailure(error) }
+    } catch {
+      settings.phases.failed(settings, error)
+      throw ClientFailure(error)
+    }
   }
 
   /// Renews a lease once.
@@ -64,7 +67,10 @@ final class Session: Sendable {
   ) async throws(ClientFailure) -> Etcdserverpb.LeaseKeepAliveResponse {
     do throws(GRPCStatus) {
       return try await client.renew(lease, newToken: true, deadline: deadline)
-    } catch { throw ClientFailure(error) }
+    } catch {
+      settings.phases.failed(settings, error)
+      throw ClientFailure(error)
+    }
   }
 
   /// Gets a new token when there is a user with a password; a cluster without authentication needs none.
@@ -82,21 +88,20 @@ final class Session: Sendable {
 /// Attempts that failed, as lines that scripts read.
 private final class Warnings: SessionObserver {
   private let log: ClientLog
-  private let endpoint: String
-  private let isDebug: Bool
+  private let settings: ClientSettings
 
   init(_ log: ClientLog, _ settings: ClientSettings) {
     self.log = log
-    endpoint = settings.endpoints.first ?? ""
-    isDebug = settings.isDebug
-    if isDebug, settings.keepaliveTime > .zero, settings.keepaliveTime < .seconds(10) {
+    self.settings = settings
+    if settings.isDebug, settings.keepaliveTime > .zero, settings.keepaliveTime < .seconds(10) {
       log.debug("WARNING", "Adjusting keepalive ping interval to minimum period of 10s")
     }
   }
 
   /// - Source: grpc-go's `clientconn.go`, whose lines these are.
   func connection(to endpoint: String, _ change: ConnectionChange) {
-    guard isDebug else { return }
+    settings.phases.connection(to: endpoint, change)
+    guard settings.isDebug else { return }
     let name = Endpoint.name(endpoint)
     func state(_ state: String) { log.debug("INFO", "Subchannel Connectivity change to \(state)") }
     switch change {
@@ -104,7 +109,7 @@ private final class Warnings: SessionObserver {
       state("CONNECTING")
       log.debug("INFO", "Subchannel picks a new address \(GoQuote.text(name)) to connect")
     case .ready: state("READY")
-    case .failed(let reason):
+    case .failed(_, let reason), .lost(let reason):
       log.debug(
         "WARNING",
         "grpc: addrConn.createTransport failed to connect to {\(name)}. Err: \(reason). "
@@ -116,10 +121,11 @@ private final class Warnings: SessionObserver {
   /// Name of the cluster in logs; the number tells clients apart.
   private var target: String {
     let number = String(UInt(bitPattern: ObjectIdentifier(self)), radix: 16)
-    return "etcd-endpoints://0x\(number)/\(Endpoint.name(endpoint))"
+    return "etcd-endpoints://0x\(number)/\(Endpoint.name(settings.endpoints.first ?? ""))"
   }
 
   func attemptFailed(_ attempt: Int, _ status: GRPCStatus) {
+    settings.phases.failed(settings, status)
     log.warn(
       "retrying of unary invoker failed",
       [

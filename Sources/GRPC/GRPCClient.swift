@@ -48,14 +48,23 @@ public final class GRPCClient: Sendable {
     configuration: GRPCClientConfiguration = .init(), authority: String? = nil,
     dial: @escaping HTTPClient.Dial
   ) async throws -> GRPCClient {
-    try await withUnsafeThrowingContinuation { done in
+    try await attempt(
+      to: origin, loop: loop, configuration: configuration, authority: authority, dial: dial
+    ).mapError(\.status).get()
+  }
+
+  /// The same, telling how far it came.
+  public static func attempt(
+    to origin: HTTPOrigin, loop: EventLoop,
+    configuration: GRPCClientConfiguration = .init(), authority: String? = nil,
+    dial: @escaping HTTPClient.Dial
+  ) async -> Result<GRPCClient, GRPCConnectFailure> {
+    await withUnsafeContinuation { done in
       loop.execute {
         dial(origin, loop, configuration.connectTimeout) { result in
           switch result {
           case .failure(let error):
-            done.resume(
-              throwing: GRPCStatus(
-                .unavailable, "connection error: desc = \"transport: \(reason(error))\""))
+            done.resume(returning: .failure(GRPCConnectFailure(dialling: error)))
           case .success(let channel):
             let connection = GRPCClientConnection(
               channel: channel, configuration: configuration,
@@ -63,28 +72,18 @@ public final class GRPCClient: Sendable {
             let client = GRPCClient(connection, configuration)
             connection.onReady = {
               connection.onDown = nil
-              done.resume(returning: client)
+              done.resume(returning: .success(client))
             }
             connection.onDown = { status in
               connection.onReady = nil
               done.resume(
-                throwing: GRPCStatus(
-                  .unavailable, "connection error: desc = \"\(status.message)\""))
+                returning: .failure(
+                  GRPCConnectFailure(starting: status, after: connection.lossReason)))
             }
             channel.start()
           }
         }
       }
-    }
-  }
-
-  /// Go's text: it names the system call.
-  private static func reason(_ error: ChannelError) -> String {
-    switch error {
-    case .system(let operation, let cause):
-      "Error while dialing: \(operation): connect: \(cause)"
-    case .layer(let text): "authentication handshake failed: \(text)"
-    default: "Error while dialing: \(error)"
     }
   }
 

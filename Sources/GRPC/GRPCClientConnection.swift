@@ -14,6 +14,8 @@ final class GRPCClientConnection: HTTP2Connection, @unchecked Sendable {
   private var watchdog: Watchdog?
   private var handshakeDone = false
   private(set) var goAway: GRPCStatus?
+  /// Why the channel broke.
+  private(set) var lossReason: ChannelError?
   /// Called once when the connection takes no more calls.
   var onDown: ((GRPCStatus) -> Void)?
   /// Called once with the server's SETTINGS.
@@ -131,6 +133,7 @@ final class GRPCClientConnection: HTTP2Connection, @unchecked Sendable {
   }
 
   override func didLose(_ error: ChannelError?) {
+    lossReason = error
     let text = error.map { "\($0)" } ?? "EOF"
     let status = GRPCStatus(.unavailable, "error reading from server: \(text)")
     for stream in streams {

@@ -32,6 +32,14 @@ public struct CertificateFacts: Sendable, Equatable {
     self.init(certificate)
   }
 
+  /// Every certificate of a PEM text.
+  public static func all(pem: Bytes) -> [CertificateFacts] {
+    PEMReader.certificates(pem).map { certificate in
+      defer { X509_free(certificate) }
+      return CertificateFacts(certificate)
+    }
+  }
+
   static func serial(_ number: UnsafePointer<ASN1_INTEGER>?) -> String {
     guard let number, let big = ASN1_INTEGER_to_BN(number, nil) else { return "" }
     defer { BN_free(big) }

@@ -1,4 +1,4 @@
 import DevClusterKit
 import Platform
 
-Program.exit(DevCluster.run(Array(CommandLine.arguments.dropFirst())))
+Program.exit(DevCluster.run(Array(ProcessEnvironment.words.dropFirst())))

@@ -19,7 +19,7 @@ struct Main {
         return generator.next()
       },
       resolve: { HostLookup.numeric($0) })
-    let world = EtcdCtl.World(
+    var world = EtcdCtl.World(
       files: files, environment: ProcessEnvironment.variables,
       write: { StandardStreams.write($0, to: StandardStreams.output) },
       read: { StandardStreams.read($0) },
@@ -27,6 +27,8 @@ struct Main {
       preciseNow: { Double(WallClock.nanoseconds / 1000) / 1_000_000 },
       showsProgress: Descriptor.isTerminal(StandardStreams.error),
       exit: { Program.exit($0) })
+    world.showsLive = Descriptor.isTerminal(StandardStreams.output)
+    world.isOutputOpen = { !Descriptor.isBroken(StandardStreams.output) }
     let console = Console(
       print: { StandardStreams.write($0, to: StandardStreams.output) },
       printError: { StandardStreams.write($0, to: StandardStreams.error) })

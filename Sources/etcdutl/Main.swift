@@ -19,7 +19,7 @@ struct Main {
       print: { StandardStreams.write($0, to: StandardStreams.output) },
       printError: { StandardStreams.write($0, to: StandardStreams.error) })
     let code = EtcdUtl.tool(world).run(
-      Array(Swift.CommandLine.arguments.dropFirst()), console: console)
+      Array(ProcessEnvironment.words.dropFirst()), console: console)
     Program.exit(code)
   }
 }

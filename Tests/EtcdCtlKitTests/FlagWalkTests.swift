@@ -83,7 +83,7 @@ import Testing
     var text = ""
     for folder in ["Sources/EtcdCtlKit", "Sources/EtcdUtlKit"] {
       let base = root.appendingPathComponent(folder).path
-      for name in try FileManager.default.contentsOfDirectory(atPath: base)
+      for name in try FileManager.default.subpathsOfDirectory(atPath: base)
       where name.hasSuffix(".swift") {
         text += try String(contentsOfFile: "\(base)/\(name)", encoding: .utf8)
       }

@@ -191,7 +191,10 @@ import Testing
         "check", "check perf", "check datascale",
       ].map { $0.split(separator: " ").map(String.init) + ["--help"] }
     // What only one of the two has, and the version.
-    let own = ["\tcompletion ", "\telect\t", "\tlock\t", "\tmake-mirror\t", "\twatch\t", "\t3.5."]
+    let own = [
+      "\tcompletion ", "\tdoctor\t", "\ttop\t", "\telect\t", "\tlock\t", "\tmake-mirror\t",
+      "\twatch\t", "\t3.5.",
+    ]
     for line in lines {
       let found = [official, Binaries.ourCtl].map { ctl in
         let done = run(ctl, line)
@@ -226,18 +229,22 @@ import Testing
     #expect(bad.status == 0 && bad.error.contains("ETCDCTL_DIAL_TIMEOUT"), "\(bad)")
     // What the client says of failed attempts has tests of its own.
     func withoutLog(_ text: String) -> String { text.replacing(#/(?m)^\{"level".*\n/#, with: "") }
+    // What Go's says comes first; the hint behind it is ours.
+    let hint =
+      "Hint: \(nobody): connect failed: connection refused. Nothing listens there: see "
+      + "whether etcd runs, and compare with its --listen-client-urls.\n"
     // An endpoint that refuses makes room for the next.
     #expect(ctl(["get", "k", "--endpoints", "\(nobody),http://\(endpoint)"]).output == "k\nv\n")
     let alone = ctl(["put", "k", "w", "--endpoints", nobody, "--command-timeout=300ms"])
     #expect(alone.status == 1 && alone.output.isEmpty)
-    #expect(withoutLog(alone.error) == "Error: context deadline exceeded\n")
+    #expect(withoutLog(alone.error) == "Error: context deadline exceeded\n" + hint)
     let health = ctl(
       ["endpoint", "health", "--endpoints", "\(nobody),\(endpoint)", "--command-timeout=500ms"])
     #expect(health.status == 1 && health.output.contains("\(endpoint) is healthy"))
     #expect(
       withoutLog(health.error)
         == "\(nobody) is unhealthy: failed to commit proposal: context deadline exceeded\n"
-        + "Error: unhealthy cluster\n")
+        + "Error: unhealthy cluster\n" + hint)
     let refused = ctl(["get", "k", "-d", "example.com"])
     #expect(refused.status == 4 && refused.error.contains("not supported yet"), "\(refused)")
     for (words, error) in [

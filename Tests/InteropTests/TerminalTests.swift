@@ -74,4 +74,31 @@ import Testing
     let unseen = run(Binaries.ourCtl, words)
     #expect(unseen.status == 0 && !unseen.error.contains("\r"), "\(unseen)")
   }
+
+  /// `top` writes over the screen of a terminal, and one table behind the other elsewhere.
+  @Test func topIsLiveOnATerminal() throws {
+    let cluster = Cluster([Binaries.ours])
+    try cluster.start()
+    let words = [
+      "--endpoints", cluster.endpoints, "top", "-n", "2", "--interval", "100ms",
+    ]
+    let (master, slave) = try Self.terminal()
+    defer { close(master) }
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: Binaries.ourCtl)
+    process.arguments = words
+    process.standardOutput = FileHandle(fileDescriptor: slave, closeOnDealloc: true)
+    try process.run()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 0)
+    var shown = [UInt8](repeating: 0, count: 65_536)
+    _ = fcntl(master, F_SETFL, O_NONBLOCK)
+    let count = max(0, read(master, &shown, shown.count))
+    let screens = String(decoding: shown[..<count], as: UTF8.self).components(
+      separatedBy: "\u{1B}[H\u{1B}[J")
+    #expect(screens.count == 3 && screens.dropFirst().allSatisfy { $0.hasPrefix("MEMBER ") })
+    let plain = run(Binaries.ourCtl, words)
+    #expect(plain.status == 0 && !plain.output.contains("\u{1B}"), "\(plain)")
+    #expect(plain.output.components(separatedBy: "MEMBER ").count == 3)
+  }
 }

@@ -103,6 +103,10 @@ import Testing
     add(
       "etcdctl", "Platform", "FileSystem", "EventLoops", "CommandLineTool", "EtcdUtlKit",
       "EtcdCtlKit")
+    add(
+      "etcd-manuals", "Bytes", "GoText", "Platform", "FileSystem", "EtcdConfig", "CommandLineTool",
+      "DevClusterKit",
+      "EtcdUtlKit", "EtcdCtlKit")
     add("etcdutl", "Platform", "FileSystem", "CommandLineTool", "EtcdUtlKit")
     add("devcluster", "Platform", "DevClusterKit")
     add("etcd-sim", "Platform", "Simulation")

@@ -22,8 +22,10 @@ package protocol SessionObserver: Sendable {
 package enum ConnectionChange: Sendable {
   case connecting
   case ready
-  /// It did not come up, or went down.
-  case failed(String)
+  /// It did not come up.
+  case failed(GRPCConnectFailure.Phase, String)
+  /// It went down.
+  case lost(String)
 }
 
 /// Requests to a cluster: sent again where that is right, and signed in. Statuses are as they came.

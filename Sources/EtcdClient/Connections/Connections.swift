@@ -150,11 +150,11 @@ final class Connections: Sendable {
     let endpoint = configuration.endpoints[lane]
     let security: ClientSecurity
     do throws(TLSFailure) { security = try self.security.get() } catch {
-      return failed(lane, "connection error: desc = \"transport: \(error)\"")
+      return failed(lane, .tls, "connection error: desc = \"transport: \(error)\"")
     }
     guard let target = security.origin(endpoint) else {
       return failed(
-        lane,
+        lane, .resolve,
         "connection error: desc = \"transport: Error while dialing: dial tcp: address \(endpoint): "
           + "missing port in address\"")
     }
@@ -163,12 +163,14 @@ final class Connections: Sendable {
     let (loop, configuration, usage) = (loop, transport, usage)
     Task { [weak self] in
       defer { usage?.leave() }
-      do {
-        let client = try await GRPCClient.connect(
-          to: target, loop: loop, configuration: configuration,
-          authority: Endpoint.authority(endpoint), dial: security.dial)
+      switch await GRPCClient.attempt(
+        to: target, loop: loop, configuration: configuration,
+        authority: Endpoint.authority(endpoint), dial: security.dial)
+      {
+      case .success(let client):
         if let self { self.up(lane, client) } else { client.abort() }
-      } catch { self?.failed(lane, (error as? GRPCStatus)?.message ?? "\(error)") }
+      case .failure(let failure): self?.failed(lane, failure.phase, failure.status.message)
+      }
     }
   }
 
@@ -205,13 +207,13 @@ final class Connections: Sendable {
   }
 
   private func down(_ lane: Int, _ client: GRPCClient, _ status: GRPCStatus) {
-    if !isClosed { tell(lane, .failed(status.message)) }
+    if !isClosed { tell(lane, .lost(status.message)) }
     state.withLock { if $0.lanes[lane].client === client { $0.lanes[lane].client = nil } }
     dialLater(lane, after: .milliseconds(10))
   }
 
-  private func failed(_ lane: Int, _ reason: String) {
-    tell(lane, .failed(reason))
+  private func failed(_ lane: Int, _ phase: GRPCConnectFailure.Phase, _ reason: String) {
+    if !isClosed { tell(lane, .failed(phase, reason)) }
     let failures = state.withLock { state in
       state.failure = reason
       state.lanes[lane].failures += 1
