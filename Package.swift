@@ -191,7 +191,7 @@ let package = Package(
       [
         "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
         "Membership",
-        "Watch", "Member",
+        "Watch", "Member", "V2Store",
         "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC",
         "PeerTransport",
         "Auth", "Concurrency",

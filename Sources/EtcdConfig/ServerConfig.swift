@@ -41,6 +41,8 @@ public struct ServerConfig: Sendable, Equatable {
   }
 
   public var tracing = Tracing()
+  /// Whether the v2 API is served.
+  public var enableV2 = false
   /// Learners that the cluster may have at a time.
   public var maxLearners = 1
   public var maxRequestBytes = 1_572_864

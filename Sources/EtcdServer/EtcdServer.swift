@@ -145,15 +145,17 @@ public final class EtcdServer: @unchecked Sendable {
       verifies: config.verifies)
     metrics.register(host: host, config: config)
     let onRemoved: @Sendable () -> Void = { [weak self] in self?.wasRemoved() }
+    let v2 = config.enableV2 ? V2Hub(loop: clientLoops[0]) : nil
     let peers = peerLoop.run {
       PeerAdapter(
         host, self.config, dial: policies.dial, loop: self.peerLoop, logger: self.logger,
         metrics: self.metrics,
-        snapDirectory: boot.snapDirectory, onRemoved: onRemoved)
+        snapDirectory: boot.snapDirectory, stats: v2?.stats, onRemoved: onRemoved)
     }
     let shared = SharedMember(
       config: config, policies: policies, logger: logger, metrics: metrics, host: host,
-      access: AccessControl(tokens, host.initialAuth), peers: peers)
+      access: AccessControl(tokens, host.initialAuth), peers: peers,
+      v2: v2)
     let members = ([peerLoop] + clientLoops).enumerated().map { number, loop in
       loop.run {
         RunningMember(shared, loop: loop, lane: number + 1, milliseconds: milliseconds)

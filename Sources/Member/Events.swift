@@ -17,6 +17,8 @@ public enum MemberEvent: Sendable {
   case readLocal([RequestID])
   /// Questions that the leader's clock of leases answers; each is answered with its id.
   case askLeases([LeaseQuestion])
+  /// Questions about the v2 store as it is here; each is answered with its id.
+  case askV2([V2Question])
   /// Wait until an index is applied here; answered with the id.
   case awaitApplied(id: RequestID, index: LogIndex)
   /// Bring the backend up to what is applied now; answered with the id once it is durable, and, when
@@ -92,6 +94,8 @@ public enum Outcome: Sendable {
   case lease(LeaseAnswer)
   case members([MemberInfo])
   case auth(AuthResult, revision: Int64)
+  /// What a request or a question of the v2 API gave.
+  indirect case v2(V2Answer)
   /// A request without an answer of its own.
   case done
   case failed(EtcdError)
@@ -140,6 +144,8 @@ public struct MemberOutput: Sendable {
   /// A snapshot to save next to the log.
   public var saveSnapshot: Raftpb.Snapshot?
   public var sendSnapshots: [SnapshotSend] = []
+  /// What happened in the v2 store.
+  public var v2 = V2News()
   /// Members that came, changed or went.
   public var memberChanges: [Membership.Change] = []
   /// Users and roles, when they changed.

@@ -205,6 +205,7 @@ extension MemberCore {
       try restoreAuth(&out)
       replayUntil = try store.consistentIndex()
       applied = position
+      newV2Store = V2News.Replacement(applied.v2)
       backend.installed(position, restored.committedState)
       // What was on its way is in the snapshot; raft still counts on hearing of it.
       for response in applyQueue.drop() { step(response) }

@@ -18,7 +18,82 @@ enum V2SnapshotError: Error, CustomStringConvertible {
   }
 }
 
+/// A question about the v2 store.
+public struct V2Question: Sendable {
+  public enum Kind: Sendable {
+    /// The node at a path, with its children or with everything below it.
+    case node(path: String, isRecursive: Bool)
+    case stats
+  }
+
+  public let id: RequestID
+  public let kind: Kind
+
+  public init(id: RequestID, _ kind: Kind) {
+    self.id = id
+    self.kind = kind
+  }
+}
+
+/// What a request or a question of the v2 API gave.
+public enum V2Answer: Sendable {
+  case event(V2Event)
+  case found(V2Store.Found)
+  case stats(V2Stats)
+  case refused(V2Error)
+}
+
+/// What happened in the v2 store in a turn.
+public struct V2News: Sendable {
+  public init() {}
+  /// The store was put in place of another, as at the start.
+  public struct Replacement: Sendable {
+    /// The store's index then.
+    public let index: UInt64
+    /// Whether users of the v2 API are checked.
+    public let hasAuth: Bool
+  }
+
+  public var replacement: Replacement?
+  /// What came then.
+  public var events: [V2Event] = []
+
+  public var isEmpty: Bool { replacement == nil && events.isEmpty }
+}
+
+extension V2News.Replacement {
+  init(_ store: V2Store) {
+    index = store.index
+    hasAuth = store.value(at: V2News.authPath) == "true"
+  }
+}
+
+extension V2News {
+  /// Holds `true` while users of the v2 API are checked.
+  /// - Source: etcd `v2auth`, `StorePermsPrefix`.
+  public static let authPath = "/2/enabled"
+}
+
 extension MemberCore {
+  mutating func ask(_ questions: [V2Question], _ out: inout MemberOutput) {
+    for question in questions {
+      out.replies.append(Reply(id: question.id, outcome: .v2(answer(question.kind))))
+    }
+  }
+
+  private mutating func answer(_ kind: V2Question.Kind) -> V2Answer {
+    switch kind {
+    case .stats: return .stats(applied.v2.stats)
+    case .node(let path, let isRecursive): return find(path, isRecursive: isRecursive)
+    }
+  }
+
+  private mutating func find(_ path: String, isRecursive: Bool) -> V2Answer {
+    do throws(V2Error) {
+      return .found(try applied.v2.find(path, isRecursive: isRecursive))
+    } catch { return .refused(error) }
+  }
+
   /// Whether users of the v2 API wrote something that is there in the state applied so far.
   public var holdsV2Keys: Bool { !applied.v2.holdsOnlyMembership }
 }
@@ -46,14 +121,14 @@ extension MemberCore {
   mutating func applyV2(
     _ request: Etcdserverpb.Request, isReplay: Bool, _ out: inout MemberOutput
   ) {
-    defer { reply(RequestID(request.id), .done, &out) }
     if request.isPlainPut {
       if request.path == "/0/version" {
         setClusterVersion(request.val, isReplay: isReplay, &out)
-        return
+        return reply(RequestID(request.id), .done, &out)
       }
       if let member = request.publishedMember {
         // Go etcd ends itself at attributes that are not JSON; nothing sane proposes them.
+        defer { reply(RequestID(request.id), .done, &out) }
         guard let value = try? JSONValue.parse(Bytes(request.val)) else { return }
         setAttributes(
           of: member, name: value["name"]?.string ?? "",
@@ -63,7 +138,15 @@ extension MemberCore {
       }
     }
     // A refusal is an answer like another; the store is the same on every member either way.
-    _ = try? applied.v2.apply(request)
+    let answer: V2Answer
+    if request.method == "QGET" {
+      answer = find(request.path, isRecursive: request.recursive)
+    } else {
+      do throws(V2Error) {
+        answer = try applied.v2.apply(request).first.map { .event($0) } ?? .stats(applied.v2.stats)
+      } catch { answer = .refused(error) }
+    }
+    reply(RequestID(request.id), .v2(answer), &out)
   }
 }
 

@@ -118,6 +118,8 @@ public struct MemberCore: Sendable {
   var heldSnapshots: [Raftpb.Message] = []
   /// Revision through which those who watch were told of every row.
   var toldThrough: Int64 = 0
+  /// A v2 store of which nobody has heard yet.
+  var newV2Store: V2News.Replacement?
   /// Why the member cannot go on. Nothing is taken or applied from then on.
   private(set) var failure: String?
 
@@ -138,6 +140,7 @@ public struct MemberCore: Sendable {
     do throws(V2SnapshotError) { applied = try Position(snapshot) } catch {
       throw .invalidState(error.description)
     }
+    newV2Store = V2News.Replacement(applied.v2)
     backend = BackendProgress(
       applied, rows, snapshotIndex: LogIndex(snapshot.metadata.index))
     replayUntil = consistentIndex
@@ -212,6 +215,7 @@ public struct MemberCore: Sendable {
     case .read(let ids): read(ids, &out)
     case .readLocal(let ids): readLocal(ids, &out)
     case .askLeases(let questions): ask(questions, &out)
+    case .askV2(let questions): ask(questions, &out)
     case .awaitApplied(let id, let index): awaitApplied(index, id: id, &out)
     case .flush(let id, let withCompactions): flush(id, withCompactions: withCompactions, &out)
     case .resume: break
@@ -262,6 +266,11 @@ public struct MemberCore: Sendable {
     releaseFlushes(&out)
     // 7. Rows are told of before they leave for the backend.
     tellNewRows(&out)
+    if let replacement = newV2Store {
+      out.v2.replacement = replacement
+      newV2Store = nil
+    }
+    out.v2.events = applied.v2.takeNews()
     // 8. The batch holds everything that was applied above; a raft snapshot is of what is durable.
     maybeFreeze(&out)
     askForCommit(&out)

@@ -24,6 +24,8 @@ public protocol TurnSink {
   func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term)
   /// Rows that became visible. - Parameter state: the store with them.
   func tell(_ rows: NewRows, _ state: () -> StoreSnapshot)
+  /// What happened in the v2 store.
+  func v2Changed(_ news: V2News)
   /// Members that came, changed or went.
   func membershipChanged(_ changes: [Membership.Change])
   /// Everything that is news and nothing more: leader, version, leases, compaction, removal.
@@ -70,6 +72,8 @@ extension MemberOutput {
     // 6. Peers before answers as well. They go to loops of their own: who added a member may be answered
     //    before it is dialled.
     if !memberChanges.isEmpty { sink.membershipChanged(memberChanges) }
+    // Who is answered and begins to watch the v2 store is not told of what was before the answer.
+    if !v2.isEmpty { sink.v2Changed(v2) }
     if !replies.isEmpty || !reads.isEmpty { sink.answer(replies, reads, term: status.term) }
     // 7. Who watches hears of it behind the answers. The status of step 4 is out: who begins to watch in
     //    between and is not told of these rows has seen their revision.

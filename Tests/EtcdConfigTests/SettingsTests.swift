@@ -225,7 +225,7 @@ import Testing
       #expect(!(try accepted([]).notices.contains { $0.message == line }))
     }
     #expect(try accepted(["--backend-bbolt-freelist-type=list"]).server.name == "default")
-    for refused in ["--enable-v2", "--proxy=on", "--proxy=readonly"] {
+    for refused in ["--proxy=on", "--proxy=readonly"] {
       #expect(refusal([refused])?.message.hasSuffix("is not supported by this version yet") == true)
     }
   }

@@ -99,6 +99,7 @@ private final class Answers: MemberHostDelegate {
   func send(_ snapshots: [SnapshotSend]) {}
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent]) {}
   func tell(_ rows: NewRows, _ state: () -> StoreSnapshot) {}
+  func v2Changed(_ news: V2News) {}
   func membershipChanged(_ changes: [Membership.Change]) {}
   func leaderChanged(to leader: MemberID) {}
   func clusterVersionChanged(to version: String) {}

@@ -89,7 +89,7 @@ import Testing
       "EtcdServer", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf",
       "Raft", "MVCC", "Watch", "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap",
       "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC", "PeerTransport", "CCrypt", "COpenSSL",
-      "TLS", "Concurrency", "Synchronization")
+      "TLS", "Concurrency", "V2Store", "Synchronization")
     add(
       "DevClusterKit", "Bytes", "Platform", "JSON", "FileSystem", "EventLoops", "HTTP",
       "CommandLineTool", "CUV", "CDevCluster")

@@ -38,6 +38,9 @@ final class HTTPEndpoints: Sendable {
       let gateway = Gateway(member: member, services: services)
       client.add(nil, "/v3/") { gateway.serve($0, path: $1) }
     }
+    if let hub = member.shared.v2 {
+      V2Endpoints(member: member, hub: hub).register(in: &client)
+    }
     clientRoutes = client
 
     var peer = HTTPRouter()

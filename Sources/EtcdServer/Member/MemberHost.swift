@@ -22,6 +22,8 @@ protocol MemberHostDelegate: AnyObject, Sendable {
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent])
   /// Called before the answers of the same turn, which may arrive first: they go to other loops.
   func membershipChanged(_ changes: [Membership.Change])
+  /// Called before the answers of the same turn.
+  func v2Changed(_ news: V2News)
   /// Rows that became visible. - Parameter state: the store with them.
   func tell(_ rows: NewRows, _ state: () -> StoreSnapshot)
   func leaderChanged(to leader: MemberID)
@@ -329,6 +331,8 @@ extension MemberHost: TurnSink {
   }
 
   func tell(_ rows: NewRows, _ state: () -> StoreSnapshot) { delegate?.tell(rows, state) }
+
+  func v2Changed(_ news: V2News) { delegate?.v2Changed(news) }
 
   func membershipChanged(_ changes: [Membership.Change]) { delegate?.membershipChanged(changes) }
 

@@ -59,6 +59,7 @@ enum TurnText {
     case .read(let ids): ("read", ids.count)
     case .readLocal(let ids): ("read-local", ids.count)
     case .askLeases(let questions): ("lease", questions.count)
+    case .askV2(let questions): ("v2", questions.count)
     case .awaitApplied: ("await-applied", 1)
     case .flush: ("flush", 1)
     case .resume: ("resume", 1)

@@ -24,6 +24,7 @@ final class RequestTable: @unchecked Sendable {
   private var newReads: [RequestID] = []
   private var newLocalReads: [RequestID] = []
   private var newLeaseQuestions: [LeaseQuestion] = []
+  private var newV2Questions: [V2Question] = []
 
   /// Requests that wait.
   var count: Int { outcomes.count + reads.count }
@@ -74,9 +75,15 @@ final class RequestTable: @unchecked Sendable {
     newLeaseQuestions.append(LeaseQuestion(id: expect(done), kind))
   }
 
+  /// Asks the core about the v2 store as it is here.
+  func askV2(_ kind: V2Question.Kind, _ done: @escaping OutcomeHandler) {
+    newV2Questions.append(V2Question(id: expect(done), kind))
+  }
+
   private func flush() {
     guard
-      !(proposals.isEmpty && newReads.isEmpty && newLocalReads.isEmpty && newLeaseQuestions.isEmpty)
+      !(proposals.isEmpty && newReads.isEmpty && newLocalReads.isEmpty && newLeaseQuestions.isEmpty
+        && newV2Questions.isEmpty)
     else { return }
     var events: [MemberEvent] = []
     if !proposals.isEmpty { events.append(.propose(exchange(&proposals, with: []))) }
@@ -85,6 +92,7 @@ final class RequestTable: @unchecked Sendable {
     if !newLeaseQuestions.isEmpty {
       events.append(.askLeases(exchange(&newLeaseQuestions, with: [])))
     }
+    if !newV2Questions.isEmpty { events.append(.askV2(exchange(&newV2Questions, with: []))) }
     host.post(events)
   }
 

@@ -27,6 +27,39 @@ extension RunningMember {
     try body(Reconfiguration(membership: host.membership, localID: host.memberID))
   }
 
+  /// Adds a member unless the cluster would lose its quorum by it.
+  func addMember(_ info: MemberInfo, _ done: @escaping MembersHandler) {
+    do throws(EtcdError) {
+      try checkReconfiguration { (check) throws(EtcdError) in
+        try check.checkAdd(isLearner: info.isLearner) { isConnected($0) }
+      }
+    } catch { return done(.failure(error), host.status.term) }
+    change(
+      Raftpb.ConfChange(
+        type: info.isLearner ? .addLearnerNode : .addNode, nodeID: info.id.rawValue,
+        context: info.json(isPromote: false)),
+      done)
+  }
+
+  /// Removes a member unless the cluster would lose its quorum by it.
+  func removeMember(_ id: MemberID, _ done: @escaping MembersHandler) {
+    do throws(EtcdError) {
+      try checkReconfiguration { (check) throws(EtcdError) in
+        try check.checkRemove(id, isReachable: peers.activeSince(id) != nil) { isConnected($0) }
+      }
+    } catch { return done(.failure(error), host.status.term) }
+    change(Raftpb.ConfChange(type: .removeNode, nodeID: id.rawValue), done)
+  }
+
+  /// Gives a member other peer URLs.
+  func updateMember(_ id: MemberID, peerURLs: [String], _ done: @escaping MembersHandler) {
+    // Go etcd leaves this out of its changes, and a learner becomes a voter by name only.
+    let info = MemberInfo(
+      id: id, peerURLs: peerURLs, isLearner: host.membership.members[id]?.isLearner ?? false)
+    change(
+      Raftpb.ConfChange(type: .updateNode, nodeID: info.id.rawValue, context: info.json()), done)
+  }
+
   /// Puts a change into the log; `done` is called on the loop when it was applied or refused.
   func change(_ change: Raftpb.ConfChange, _ done: @escaping MembersHandler) {
     requests.change(change, done)

@@ -14,6 +14,8 @@ final class SharedMember: Sendable {
   let access: AccessControl
   /// Hashes and checks passwords.
   let passwords: PasswordWorkers
+  /// Who watches the v2 store; `nil` when it is not served.
+  let v2: V2Hub?
   /// The other members.
   let peers: PeerAdapter
   /// Bytes that requests under way may add to the backend.
@@ -40,8 +42,9 @@ final class SharedMember: Sendable {
 
   init(
     config: ServerConfig, policies: ServerPolicies, logger: Logger, metrics: ServerMetrics,
-    host: MemberHost, access: AccessControl, peers: PeerAdapter
+    host: MemberHost, access: AccessControl, peers: PeerAdapter, v2: V2Hub? = nil
   ) {
+    self.v2 = v2
     self.config = config
     self.policies = policies
     self.logger = logger

@@ -5,6 +5,7 @@ import EventLoops
 import MVCC
 import Member
 import Membership
+import Platform
 import Raft
 
 /// Takes what turns of the core give and brings each part to the loop that it belongs to, in order.
@@ -28,6 +29,8 @@ final class TurnRouter: MemberHostDelegate {
   private let lanes: [HandOver<Answers>?]
   /// Rows for those who watch: one a loop.
   private let watchers: [(desk: WatchDesk, handOver: HandOver<(NewRows, StoreSnapshot)>)]
+  /// For those who watch the v2 store; `nil` when it is not served.
+  private let v2: HandOver<V2News>?
   private let peers: HandOver<PeerNews>
   /// Called once the member was removed from its cluster.
   private let onRemoved: @Sendable () -> Void
@@ -55,6 +58,7 @@ final class TurnRouter: MemberHostDelegate {
         HandOver(to: member.loop) { [desk = member.watches] in desk.take($0.0, $0.1) }
       )
     }
+    v2 = shared.v2.map { hub in HandOver(to: hub.loop) { [hub] in hub.take($0) } }
     peers = HandOver(to: peerLoop) { [peers = shared.peers] news in
       switch news {
       case .messages(let messages): peers.send(messages)
@@ -67,6 +71,8 @@ final class TurnRouter: MemberHostDelegate {
   func send(_ messages: [Raftpb.Message]) { peers.leave(.messages(messages)) }
   func send(_ snapshots: [SnapshotSend]) { peers.leave(.snapshots(snapshots)) }
   func membershipChanged(_ changes: [Membership.Change]) { peers.leave(.changes(changes)) }
+
+  func v2Changed(_ news: V2News) { v2?.leave(news) }
 
   /// Users and roles change at once, for all loops, before the answers of the turn leave.
   func authChanged(_ store: AuthStore?, _ events: [TokenEvent]) {
@@ -105,6 +111,7 @@ final class TurnRouter: MemberHostDelegate {
   }
 
   func leaderChanged(to leader: MemberID) {
+    shared.v2?.stats.leaderChanged(to: leader, at: WallClock.nanoseconds)
     let (own, term) = (shared.host.memberID.hex, shared.host.status.term)
     // Go's line, which is one text without fields.
     shared.logger.named("raft").info(

@@ -9,6 +9,7 @@ import Member
 import MemberStorage
 import Membership
 import PeerTransport
+import Platform
 import Protobuf
 import Raft
 import Synchronization
@@ -27,6 +28,8 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
   private let snapDirectory: String
   private let logger: Logger
   private let disk: DiskMetrics
+  /// Counts for the v2 API; `nil` when it is not served.
+  private let stats: V2ServerStats?
   private let onRemoved: @Sendable () -> Void
   /// Reads and writes databases on their way between members; clients' work never waits here.
   private let worker = WorkerThread(name: "etcd-snapshot", isBackground: true)
@@ -57,9 +60,10 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
   init(
     _ host: MemberHost, _ config: ServerConfig, dial: @escaping HTTPClient.Dial, loop: EventLoop,
     logger: Logger, metrics: ServerMetrics, snapDirectory: String,
-    onRemoved: @escaping @Sendable () -> Void
+    stats: V2ServerStats?, onRemoved: @escaping @Sendable () -> Void
   ) {
     self.host = host
+    self.stats = stats
     self.config = config
     self.loop = loop
     self.snapDirectory = snapDirectory
@@ -101,7 +105,12 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
   // MARK: The way to the other members
 
   /// On the peers' loop.
-  func send(_ messages: [Raftpb.Message]) { transport.send(messages) }
+  func send(_ messages: [Raftpb.Message]) {
+    guard let stats else { return transport.send(messages) }
+    let began = WallClock.nanoseconds
+    transport.send(messages)
+    stats.sent(messages, at: began, took: WallClock.nanoseconds &- began)
+  }
 
   /// On the peers' loop.
   func send(_ snapshots: [SnapshotSend]) {
@@ -196,6 +205,7 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
 
   /// What no member can apply must not get into the log: every member that has it ends, at each start.
   func received(_ messages: [Raftpb.Message]) {
+    stats?.received(messages, at: WallClock.nanoseconds)
     var good = messages
     good.removeAll { message in
       guard let fault = EntryCheck.fault(message) else { return false }
@@ -211,7 +221,10 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
     if !good.isEmpty { host.post(.receive(good)) }
   }
 
-  func reportUnreachable(_ id: MemberID) { host.post(.unreachable(id)) }
+  func reportUnreachable(_ id: MemberID) {
+    stats?.failed(id)
+    host.post(.unreachable(id))
+  }
 
   func reportSnapshot(_ id: MemberID, failed: Bool) {
     host.post(.snapshotSent(id, failed: failed))

@@ -59,15 +59,7 @@ struct ClusterService: Sendable {
         peerURLs: urls, token: member.config.initialClusterToken,
         seconds: Int(WallClock.seconds)),
       peerURLs: urls, isLearner: request.isLearner)
-    do throws(EtcdError) {
-      try member.checkReconfiguration { (check) throws(EtcdError) in
-        try check.checkAdd(isLearner: info.isLearner) { member.isConnected($0) }
-      }
-    } catch { return call.fail(error) }
-    let change = Raftpb.ConfChange(
-      type: info.isLearner ? .addLearnerNode : .addNode, nodeID: info.id.rawValue,
-      context: info.json(isPromote: false))
-    member.change(change) { result, term in
+    member.addMember(info) { result, term in
       switch result {
       case .failure(let error): call.fail(error)
       case .success(let members):
@@ -81,15 +73,7 @@ struct ClusterService: Sendable {
 
   private func remove(_ call: UnaryCall, _ bytes: Bytes) {
     guard let request = call.decode(Etcdserverpb.MemberRemoveRequest.self, bytes) else { return }
-    do throws(EtcdError) {
-      try member.checkReconfiguration { (check) throws(EtcdError) in
-        try check.checkRemove(
-          MemberID(request.id),
-          isReachable: member.peers.activeSince(MemberID(request.id)) != nil
-        ) { member.isConnected($0) }
-      }
-    } catch { return call.fail(error) }
-    member.change(Raftpb.ConfChange(type: .removeNode, nodeID: request.id)) { result, term in
+    member.removeMember(MemberID(request.id)) { result, term in
       switch result {
       case .failure(let error): call.fail(error)
       case .success(let members):
@@ -104,14 +88,7 @@ struct ClusterService: Sendable {
     guard let request = call.decode(Etcdserverpb.MemberUpdateRequest.self, bytes) else { return }
     let urls = request.peerURLs.sorted()
     guard EtcdURL.areValid(urls) else { return call.fail(GRPCStatus(.badMemberURLs)) }
-    // Go etcd leaves this out of its changes, and a learner becomes a voter by name only.
-    let id = MemberID(request.id)
-    let info = MemberInfo(
-      id: id, peerURLs: urls,
-      isLearner: member.host.membership.members[id]?.isLearner ?? false)
-    let change = Raftpb.ConfChange(
-      type: .updateNode, nodeID: info.id.rawValue, context: info.json())
-    member.change(change) { result, term in
+    member.updateMember(MemberID(request.id), peerURLs: urls) { result, term in
       switch result {
       case .failure(let error): call.fail(error)
       case .success(let members):

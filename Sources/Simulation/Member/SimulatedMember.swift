@@ -357,6 +357,8 @@ extension SimulatedMember: TurnSink {
 
   public func send(_ messages: [Raftpb.Message]) { handOver(.messages(messages)) }
   public func send(_ snapshots: [SnapshotSend]) { handOver(.snapshots(snapshots)) }
+  /// Nobody watches the v2 store here.
+  public func v2Changed(_ news: V2News) {}
   public func membershipChanged(_ changes: [Membership.Change]) { handOver(.membership(changes)) }
   public func answer(_ replies: [Reply], _ reads: [ReadBatch], term: Term) {
     handOver(.answers(replies, reads))

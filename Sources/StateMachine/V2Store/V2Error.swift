@@ -11,7 +11,16 @@ public struct V2Error: Error, Hashable, Sendable, CustomStringConvertible {
     case nodeExists = 105
     case rootReadOnly = 107
     case directoryNotEmpty = 108
+    case unauthorized = 110
+    case previousValueRequired = 201
+    case ttlNotANumber = 202
+    case indexNotANumber = 203
     case invalidField = 209
+    case invalidForm = 210
+    case valueOnRefresh = 211
+    case ttlRequiredOnRefresh = 212
+    case raftInternal = 300
+    case eventCleared = 401
   }
 
   public let code: Code
@@ -20,7 +29,7 @@ public struct V2Error: Error, Hashable, Sendable, CustomStringConvertible {
   /// The store's index at that time.
   public let index: UInt64
 
-  init(_ code: Code, _ cause: String, index: UInt64) {
+  public init(_ code: Code, _ cause: String, index: UInt64 = 0) {
     self.code = code
     self.cause = cause
     self.index = index
@@ -36,7 +45,29 @@ public struct V2Error: Error, Hashable, Sendable, CustomStringConvertible {
     case .nodeExists: "Key already exists"
     case .rootReadOnly: "Root is read only"
     case .directoryNotEmpty: "Directory not empty"
+    case .unauthorized: "The request requires user authentication"
+    case .previousValueRequired: "PrevValue is Required in POST form"
+    case .ttlNotANumber: "The given TTL in POST form is not a number"
+    case .indexNotANumber: "The given index in POST form is not a number"
     case .invalidField: "Invalid field"
+    case .invalidForm: "Invalid POST form"
+    case .valueOnRefresh: "Value provided on refresh"
+    case .ttlRequiredOnRefresh: "A TTL must be provided on refresh"
+    case .raftInternal: "Raft Internal Error"
+    case .eventCleared: "The event in requested index is outdated and cleared"
+    }
+  }
+
+  /// Status of the answer over HTTP.
+  /// - Source: etcd `v2error.errorStatus`.
+  public var httpStatus: Int {
+    switch code {
+    case .keyNotFound: 404
+    case .notFile, .directoryNotEmpty: 403
+    case .unauthorized: 401
+    case .testFailed, .nodeExists: 412
+    case .raftInternal: 500
+    default: 400
     }
   }
 

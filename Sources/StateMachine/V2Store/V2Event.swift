@@ -16,16 +16,35 @@ public struct V2Event: Hashable, Sendable {
   public let index: UInt64
   /// The time to live was renewed and nothing else: watchers are not told.
   public let isRefresh: Bool
+  /// What was taken out, for those who watched something in it.
+  let removed: V2Node?
 
   init(
     _ action: Action, _ node: V2Entry, previous: V2Entry? = nil, index: UInt64,
-    isRefresh: Bool = false
+    isRefresh: Bool = false, removed: V2Node? = nil
   ) {
     self.action = action
     self.node = node
     self.previous = previous
     self.index = index
     self.isRefresh = isRefresh
+    self.removed = removed
+  }
+
+  /// Whether the answer tells of something new.
+  /// - Source: etcd `Event.IsCreated`.
+  public var isCreation: Bool { action == .create || (action == .set && previous == nil) }
+
+  /// Whether the event took something out that lay at a path.
+  func tookOut(_ path: V2Path) -> Bool {
+    guard var node = removed else { return false }
+    let own = V2Path(self.node.key).names
+    guard path.names.starts(with: own) else { return false }
+    for name in path.names.dropFirst(own.count) {
+      guard let child = node.children?[name] else { return false }
+      node = child
+    }
+    return true
   }
 }
 
@@ -55,7 +74,7 @@ public struct V2Stats: Hashable, Sendable {
   public init() {}
 
   /// Every count with its name in JSON, in the order of the document.
-  static var fields: [(name: String, field: WritableKeyPath<V2Stats, UInt64>)] {
+  public static var fields: [(name: String, field: WritableKeyPath<V2Stats, UInt64>)] {
     [
       ("getsSuccess", \.getsSuccess), ("getsFail", \.getsFail),
       ("setsSuccess", \.setsSuccess), ("setsFail", \.setsFail),

@@ -185,9 +185,10 @@ extension V2Store {
       ? .directory(index: index, expiration: expiration)
       : .file(value, index: index, expiration: expiration)
     insert(node, at: path)
-    return V2Event(
-      action, node.entry(at: path), previous: previous, index: index,
-      isRefresh: lifetime.isRefresh)
+    return tell(
+      V2Event(
+        action, node.entry(at: path), previous: previous, index: index,
+        isRefresh: lifetime.isRefresh))
   }
 
   /// Gives a file a new value and lifetime.
@@ -200,9 +201,10 @@ extension V2Store {
     new.modifiedIndex = index
     new.expiration = lifetime.expiration
     change(path) { $0 = new }
-    return V2Event(
-      action, new.entry(at: path), previous: old.entry(at: path), index: index,
-      isRefresh: lifetime.isRefresh)
+    return tell(
+      V2Event(
+        action, new.entry(at: path), previous: old.entry(at: path), index: index,
+        isRefresh: lifetime.isRefresh))
   }
 
   /// Removes a node; the event's node says where, by what index, and whether it was a directory.
@@ -214,7 +216,13 @@ extension V2Store {
     let gone = V2Entry(
       key: path.text, value: nil, isDirectory: old.isDirectory, expiration: nil, nodes: nil,
       modifiedIndex: index, createdIndex: old.createdIndex)
-    return V2Event(action, gone, previous: old.entry(at: path), index: index)
+    return tell(
+      V2Event(action, gone, previous: old.entry(at: path), index: index, removed: old))
+  }
+
+  private mutating func tell(_ event: V2Event) -> V2Event {
+    news.events.append(event)
+    return event
   }
 
   private func compare(

@@ -31,6 +31,15 @@ public struct V2Store: Hashable, Sendable {
   public internal(set) var index: UInt64 = 0
   public internal(set) var stats = V2Stats()
   var expiries = ExpiryQueue()
+  /// What was not taken yet. It is on its way out, and makes no store another one.
+  struct News: Hashable, Sendable {
+    var events: [V2Event] = []
+    static func == (a: News, b: News) -> Bool { true }
+    func hash(into hasher: inout Hasher) {}
+  }
+
+  /// Events of writes since somebody took them last.
+  var news = News()
 
   /// A store with the directories `/0` and `/1`.
   public init() {
@@ -54,7 +63,44 @@ public struct V2Store: Hashable, Sendable {
     }
   }
 
+  /// Events of writes since the last call, in order: what those who watch are told.
+  public mutating func takeNews() -> [V2Event] {
+    guard !news.events.isEmpty else { return [] }
+    defer { news = News() }
+    return news.events
+  }
+
   // MARK: Reading
+
+  /// A node that was found, to be shown later: the directory and everything below it may be large.
+  public struct Found: Sendable {
+    let node: V2Node
+    let path: V2Path
+    let isRecursive: Bool
+    /// The store's index then.
+    public let index: UInt64
+
+    public var isDirectory: Bool { node.isDirectory }
+
+    /// The node with its children, or with everything below it.
+    public func event() -> V2Event {
+      V2Event(.get, node.entry(at: path, depth: isRecursive ? .max : 1), index: index)
+    }
+  }
+
+  /// Finds what `get` shows.
+  /// - Throws: as `get`.
+  public mutating func find(_ path: String, isRecursive: Bool) throws(V2Error) -> Found {
+    let path = V2Path(path)
+    do throws(V2Error) {
+      let node = try lookUp(path)
+      stats.getsSuccess &+= 1
+      return Found(node: node, path: path, isRecursive: isRecursive, index: index)
+    } catch {
+      stats.getsFail &+= 1
+      throw error
+    }
+  }
 
   /// The value of the file at a path, `nil` when there is none. Not counted in the statistics.
   public func value(at path: String) -> String? {
@@ -73,15 +119,7 @@ public struct V2Store: Hashable, Sendable {
   public mutating func get(
     _ path: String, isRecursive: Bool = false
   ) throws(V2Error) -> V2Event {
-    let path = V2Path(path)
-    do throws(V2Error) {
-      let entry = try lookUp(path).entry(at: path, depth: isRecursive ? .max : 1)
-      stats.getsSuccess &+= 1
-      return V2Event(.get, entry, index: index)
-    } catch {
-      stats.getsFail &+= 1
-      throw error
-    }
+    try find(path, isRecursive: isRecursive).event()
   }
 
   /// - Throws: `keyNotFound` naming the first path that is missing, `notDirectory` naming a file on

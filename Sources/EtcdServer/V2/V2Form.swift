@@ -1,0 +1,70 @@
+import Bytes
+import HTTP
+import V2Store
+
+/// Parameters of a request: those of a form in its body, then those of its query.
+///
+/// - Source: Go's `http.Request.ParseForm`, `url.ParseQuery`.
+struct V2Form {
+  private var values: [String: [String]] = [:]
+
+  /// - Parameter form: the body, when it is a form.
+  /// - Throws: `V2Error` `invalidForm` in Go's words for the first part that cannot be read.
+  init(form: Bytes?, query: String) throws(V2Error) {
+    if let form { try add(form.string) }
+    try add(query)
+  }
+
+  private mutating func add(_ text: String) throws(V2Error) {
+    for part in text.split(separator: "&") {
+      if part.contains(";") {
+        throw V2Error(.invalidForm, "invalid semicolon separator in query")
+      }
+      let sides = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      let name = try Self.decode(sides[0])
+      values[name, default: []].append(try sides.count > 1 ? Self.decode(sides[1]) : "")
+    }
+  }
+
+  private static func decode(_ text: Substring) throws(V2Error) -> String {
+    if let bytes = URLCoding.decode(text, plusIsSpace: true) { return bytes.string }
+    throw V2Error(.invalidForm, "invalid URL escape \"\(brokenEscape(text))\"")
+  }
+
+  /// The first percent sign without two hexadecimal digits, and what follows it.
+  private static func brokenEscape(_ text: Substring) -> String {
+    var rest = text.utf8[...]
+    while let at = rest.firstIndex(of: UInt8(ascii: "%")) {
+      let escape = rest[at...].prefix(3)
+      if escape.count < 3 || !escape.dropFirst().allSatisfy({ $0.hexValue != nil }) {
+        return String(decoding: escape, as: UTF8.self)
+      }
+      rest = rest[at...].dropFirst(3)
+    }
+    return ""
+  }
+
+  func has(_ name: String) -> Bool { values[name] != nil }
+
+  /// The first value; empty when there is none.
+  func first(_ name: String) -> String { values[name]?.first ?? "" }
+
+  /// A number; 0 when there is none, `nil` when it is no number.
+  func number(_ name: String) -> UInt64? {
+    guard let text = values[name]?.first else { return 0 }
+    // Go takes digits alone.
+    guard !text.isEmpty, text.utf8.allSatisfy({ (48...57).contains($0) }) else { return nil }
+    return UInt64(text)
+  }
+
+  /// A truth value; false when there is none, `nil` when it is neither.
+  /// - Source: Go's `strconv.ParseBool`.
+  func flag(_ name: String) -> Bool? {
+    guard let text = values[name]?.first else { return false }
+    switch text {
+    case "1", "t", "T", "TRUE", "true", "True": return true
+    case "0", "f", "F", "FALSE", "false", "False": return false
+    default: return nil
+    }
+  }
+}
