@@ -173,8 +173,8 @@ let package = Package(
     library(
       "DevClusterKit",
       [
-        "Bytes", "JSON", "Platform", "FileSystem", "EventLoops", "HTTP", "CommandLineTool", "CUV",
-        "CDevCluster",
+        "Bytes", "GoText", "JSON", "YAML", "Platform", "FileSystem", "EventLoops", "HTTP", "TLS",
+        "CommandLineTool", "CUV", "CDevCluster",
       ]),
     .executableTarget(
       name: "devcluster", dependencies: ["DevClusterKit", "Platform"], swiftSettings: settings),

@@ -90,8 +90,8 @@ import Testing
       "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC", "PeerTransport", "CCrypt", "COpenSSL",
       "TLS", "Synchronization")
     add(
-      "DevClusterKit", "Bytes", "Platform", "JSON", "FileSystem", "EventLoops", "HTTP",
-      "CommandLineTool", "CUV", "CDevCluster")
+      "DevClusterKit", "Bytes", "GoText", "Platform", "JSON", "YAML", "FileSystem", "EventLoops",
+      "HTTP", "TLS", "CommandLineTool", "CUV", "CDevCluster", "Synchronization")
     add(
       "Simulation", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Watch",
       "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap", "Glibc", "Darwin")
