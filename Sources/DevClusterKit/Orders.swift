@@ -52,7 +52,7 @@ enum Order: Sendable, Equatable {
   case upgrade([String], String, wait: Int)
   case showConfiguration(UpOptions)
   case initConfiguration(String)
-  case export(ExportFormat)
+  case export(ExportFormat, UpOptions)
   case version
 }
 
@@ -88,6 +88,7 @@ public struct UpOptions: Sendable, Equatable {
   public var detach = false
   /// Seconds the cluster has to become healthy.
   public var wait = 60
+  public var isWaitGiven = false
   /// Flags for every member, from behind `--`; `nil` when there was no `--`.
   public var extra: [String]?
   public var security: ClusterPlan.Security?

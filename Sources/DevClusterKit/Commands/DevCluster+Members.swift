@@ -67,6 +67,35 @@ extension DevCluster {
     ]
   }
 
+  /// `config show`, `config init`, `export`.
+  static func configuration(_ perform: @escaping Perform) -> [Command] {
+    var show = Command("show [N] [-- ETCD FLAGS]", short: "Prints what devcluster up would run")
+    show.flags = clusterFlags
+    show.run = running(perform) { (call) throws(DevClusterError) in
+      let own = call.arguments.prefix(call.argumentsAtDash ?? call.arguments.count)
+      var options = try options(call, Array(own), "config show")
+      if call.argumentsAtDash != nil { options.extra = Array(call.arguments.dropFirst(own.count)) }
+      return .showConfiguration(options)
+    }
+    var start = Command("init [FILE]", short: "Writes a commented configuration file")
+    start.run = running(perform) { (call) throws(DevClusterError) in
+      try checkCount(call, "config init", atMost: 1)
+      return .initConfiguration(call.arguments.first ?? ConfigurationFile.name)
+    }
+    var config = Command("config", short: "The configuration file: show what it means, write one")
+    config.commands = [show, start]
+    var export = Command(
+      "export procfile|systemd|compose", short: "Prints the cluster for another program to run")
+    export.flags = clusterFlags
+    export.run = running(perform) { (call) throws(DevClusterError) in
+      guard call.arguments.count == 1, let format = ExportFormat(rawValue: call.arguments[0]) else {
+        throw .usage("devcluster export needs one of procfile, systemd, compose")
+      }
+      return .export(format, try options(call, [], "export"))
+    }
+    return [config, export]
+  }
+
   private static func name(
     _ call: Invocation, _ command: String
   ) throws(DevClusterError) -> String {

@@ -50,8 +50,12 @@ extension DevCluster {
     return command
   }
 
-  private static var clusterFlags: [CommandFlag] {
+  /// What says of a cluster what it is.
+  static var clusterFlags: [CommandFlag] {
     [
+      CommandFlag(
+        "file", shorthand: "f", .string,
+        "read the cluster from `FILE` (devcluster.yaml where there is one)"),
       CommandFlag(
         "binary", .stringArray,
         "run this etcd (a `PATH` or a version), or m2=PATH for one member; repeatable (the etcd beside devcluster)"
@@ -82,7 +86,7 @@ extension DevCluster {
     ClusterPlan.Security(rawValue: text) == nil ? "must be own, auto or none" : nil
   }
 
-  private static func options(
+  static func options(
     _ call: Invocation, _ own: [String], _ name: String
   ) throws(DevClusterError) -> UpOptions {
     var options = UpOptions()
@@ -107,6 +111,8 @@ extension DevCluster {
     }
     // As they were checked, in decimal: pflag's numbers read 010 as eight.
     options.wait = Int(call.string("wait")) ?? options.wait
+    options.isWaitGiven = call.isGiven("wait")
+    options.file = call.isGiven("file") ? call.string("file") : nil
     options.ports = try ports(call)
     options.security =
       call.isGiven("tls") ? ClusterPlan.Security(rawValue: call.string("tls")) : nil

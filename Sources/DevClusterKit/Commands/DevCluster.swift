@@ -64,9 +64,22 @@ public enum DevCluster {
       return try ask(
         .upgrade(who, binary: try Versions.program(given), wait: wait), directory)
     case .version: System.print(version)
-    case .showConfiguration, .initConfiguration, .export: break
+    case .showConfiguration(let options):
+      System.print(try configuration(options, directory).shown())
+    case .initConfiguration(let path): try ConfigurationFile.write(path)
+    case .export(let format, let options):
+      System.print(try configuration(options, directory).export(format))
     }
     return 0
+  }
+
+  private static func configuration(
+    _ options: UpOptions, _ directory: RunDirectory
+  ) throws(DevClusterError) -> Configuration {
+    let config = try ConfigurationFile.read(options.file)
+    let planner = Planner(
+      directory: directory, options: options, registry: try Registry(), config: config)
+    return Configuration(plan: try planner.preview())
   }
 
   /// Asks the supervisor for something; notes go to standard error.

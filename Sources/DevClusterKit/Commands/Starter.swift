@@ -17,6 +17,7 @@ struct Starter {
 
   /// - Returns: the exit status.
   func up() throws(DevClusterError) -> Int32 {
+    let config = try ConfigurationFile.read(options.file)
     if options.detach && options.reportDescriptor == nil {
       System.print(try Detach.run(words, directory))
       return 0
@@ -36,7 +37,7 @@ struct Starter {
       registry = try Registry()
       try checkPrograms()
       lock = try directory.lock()
-      made = try plan(registry)
+      made = try plan(registry, config)
     } catch { return try refused(error) }
     defer { lock.close() }
     if let pipe = reporter.pipe { Descriptor.setInherited(pipe, false) }
@@ -44,7 +45,7 @@ struct Starter {
       return try refused(
         DevClusterError("cannot enter \(directory.path): \(System.lastError)"))
     }
-    let status = try supervise(made.plan, reporter, guardian, registry)
+    let status = try supervise(made.plan, wait: config?.wait, reporter, guardian, registry)
     registry.release(made.locks)
     reporter.flush()
     return status
@@ -57,8 +58,12 @@ struct Starter {
   }
 
   /// The plan, kept in the directory from this moment on, and what it needs there.
-  private func plan(_ registry: Registry) throws(DevClusterError) -> Planner.Result {
-    let made = try Planner(directory: directory, options: options, registry: registry).make()
+  private func plan(
+    _ registry: Registry, _ config: ClusterConfig?
+  ) throws(DevClusterError) -> Planner.Result {
+    let made = try Planner(
+      directory: directory, options: options, registry: registry, config: config
+    ).make()
     try directory.save(made.plan)
     if made.plan.security == .own { try Certificates.prepare(made.plan.certificates) }
     return made
@@ -72,11 +77,14 @@ struct Starter {
 
   /// Runs the supervisor on a loop of its own until it ends.
   private func supervise(
-    _ plan: ClusterPlan, _ reporter: Reporter, _ guardian: Guardian, _ registry: Registry
+    _ plan: ClusterPlan, wait: Int?, _ reporter: Reporter, _ guardian: Guardian,
+    _ registry: Registry
   ) throws(DevClusterError) -> Int32 {
     guard let ends = Descriptor.pipe() else { throw DevClusterError("pipe: \(System.lastError)") }
     let loop = EventLoop(name: "supervisor")
     loop.start()
+    var options = options
+    if let wait, !options.isWaitGiven { options.wait = wait }
     let supervisor = Supervisor(
       loop: loop, directory: directory, plan: plan, options: options, reporter: reporter,
       guardian: guardian, registry: registry,

@@ -40,10 +40,23 @@ extension FleetLife {
 
   static func setup(_ plan: ClusterPlan) -> [SetupStep] {
     var steps: [SetupStep] = []
+    if !plan.wasHealthy {
+      steps += plan.seed.map { pair in
+        .call(
+          MemberCall(
+            path: "/v3/kv/put",
+            body: [
+              "key": .string(Base64.standard.encode(Bytes(pair.key)).string),
+              "value": .string(Base64.standard.encode(Bytes(pair.value)).string),
+            ]))
+      }
+    }
     if let auth = plan.auth, !plan.isAuthReady {
       steps += auth.calls.map(SetupStep.call) + [.authReady]
     }
-    steps += plan.members.filter { $0.isLearner && $0.joined == nil }.map { .join($0.name) }
+    steps += plan.members.filter { $0.isLearner && $0.joined == nil && $0.startsWithCluster }.map {
+      .join($0.name)
+    }
     return steps
   }
 

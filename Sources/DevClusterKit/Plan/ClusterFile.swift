@@ -15,6 +15,9 @@ enum ClusterFile {
     ]
     object["binary"] = plan.binary.map(JSONValue.string)
     object["memoryDirectory"] = plan.memoryDirectory.map(JSONValue.string)
+    if !plan.seed.isEmpty {
+      object["seed"] = .array(plan.seed.map { [.string($0.key), .string($0.value)] })
+    }
     if let auth = plan.auth {
       object["auth"] = self.auth(auth)
       object["isAuthReady"] = .bool(plan.isAuthReady)
@@ -44,6 +47,10 @@ enum ClusterFile {
     plan.environment = texts(json["environment"])
     plan.wasHealthy = json["wasHealthy"]?.bool ?? false
     plan.skipsSync = json["skipsSync"]?.bool ?? false
+    plan.seed = (json["seed"]?.array ?? []).compactMap { pair in
+      let words = texts(pair)
+      return words.count == 2 ? AuthPlan.Pair(key: words[0], value: words[1]) : nil
+    }
     plan.auth = json["auth"].flatMap(authPlan)
     plan.isAuthReady = json["isAuthReady"]?.bool ?? false
     return plan

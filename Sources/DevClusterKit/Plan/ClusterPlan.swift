@@ -20,6 +20,8 @@ public struct ClusterPlan: Sendable, Equatable {
   public var auth: AuthPlan?
   /// Whether users were made and authentication is on.
   public var isAuthReady = false
+  /// Keys that it gets when it is new.
+  public var seed: [AuthPlan.Pair] = []
   /// Whether it was ever healthy: before that nobody has data in it.
   public var wasHealthy = false
   /// Whether writes are not waited for.
@@ -60,6 +62,7 @@ public struct ClusterPlan: Sendable, Equatable {
 
   /// How many voters were made to be.
   public var size: Int { members.count }
+  var voters: Int { members.count { !$0.isLearner } }
   public func member(_ name: String) -> MemberPlan? { members.first { $0.name == name } }
   public var names: String { members.map(\.name).joined(separator: ", ") }
 
@@ -73,7 +76,8 @@ public struct ClusterPlan: Sendable, Equatable {
 
   /// What those that make the cluster are told about each other.
   public var initialCluster: String {
-    members.filter { $0.joined == nil }.map { "\($0.name)=\($0.peerURL)" }.joined(separator: ",")
+    members.filter { $0.joined == nil && !$0.isLearner }.map { "\($0.name)=\($0.peerURL)" }.joined(
+      separator: ",")
   }
 
   /// Client URLs of all members, as clients take them.

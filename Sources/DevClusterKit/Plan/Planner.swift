@@ -6,6 +6,25 @@ struct Planner {
   let directory: RunDirectory
   let options: UpOptions
   let registry: Registry
+  /// What a file says; the command line says more.
+  let config: ClusterConfig?
+
+  init(
+    directory: RunDirectory, options: UpOptions, registry: Registry, config: ClusterConfig?
+  ) {
+    self.directory = directory
+    self.registry = registry
+    self.config = config
+    var options = options
+    options.size = options.size ?? config?.size
+    options.ports = options.ports ?? config?.ports
+    options.security = options.security ?? config?.security
+    options.binary = options.binary ?? config?.binary
+    options.isFast = options.isFast || config?.isFast == true
+    options.auth = options.auth || config?.auth != nil
+    options.extra = options.extra ?? config?.flags
+    self.options = options
+  }
 
   /// The plan, and the locks of its ports.
   struct Result {
@@ -37,6 +56,12 @@ struct Planner {
     if let memory = old.memoryDirectory { try directory.removeTree(memory) }
   }
 
+  /// The plan as it would be, without ports that have to be found.
+  func preview() throws(DevClusterError) -> ClusterPlan {
+    if let old = try directory.plan() { return try changed(old) }
+    return try plan(.standard)
+  }
+
   // MARK: a new one
 
   private func fresh() throws(DevClusterError) -> Result {
@@ -50,17 +75,29 @@ struct Planner {
       ports = .found(found.base)
       locks = found.locks
     }
+    let plan = try plan(ports)
+    if let locks { return Result(plan: plan, locks: locks) }
+    return try locked(plan)
+  }
+
+  private func plan(_ ports: PortPlan) throws(DevClusterError) -> ClusterPlan {
     let memory = options.isFast ? MemoryPlace.directory(for: directory.path) : nil
     var plan = ClusterPlan(
       size: options.size ?? 3, ports: ports, directory: directory.path, memoryDirectory: memory
     ).secured(options.security ?? .none)
     plan.skipsSync = options.isFast && memory == nil
-    if options.auth { plan.auth = AuthPlan() }
-    plan = try withPrograms(plan)
+    if options.auth { plan.auth = config?.auth ?? AuthPlan() }
     plan.flags = options.extra ?? []
+    plan.seed = config?.seed ?? []
+    for name in (config?.members.keys ?? [:].keys).sorted() where plan.member(name) == nil {
+      guard let index = Int(name.dropFirst()), config?.members[name]?.isLearner == true else {
+        throw DevClusterError.usage("the file has a member \(name), and the cluster \(plan.size)")
+      }
+      plan.members.append(plan.newMember(index))
+    }
+    plan = try withPrograms(plan)
     try ClusterPlan.check(flags: plan.flags)
-    if let locks { return Result(plan: plan, locks: locks) }
-    return try locked(plan)
+    return plan
   }
 
   // MARK: one that is here
@@ -68,7 +105,7 @@ struct Planner {
   /// Why what is asked for is another cluster than what is here.
   private func refusal(_ old: ClusterPlan) -> String? {
     let clean = "or remove its data with devcluster clean"
-    if let size = options.size, size != old.size {
+    if let size = options.size, size != old.size, size != old.voters {
       return
         "\(directory.path) holds a cluster of \(old.size); start it with devcluster up, \(clean)"
     }
@@ -94,7 +131,7 @@ struct Planner {
       try ClusterPlan.check(flags: flags)
       plan.flags = flags
     }
-    if options.auth && plan.auth == nil { plan.auth = AuthPlan() }
+    if options.auth && plan.auth == nil { plan.auth = config?.auth ?? AuthPlan() }
     return plan
   }
 
@@ -105,6 +142,7 @@ struct Planner {
       // Said for all: what single ones had before does not count any more.
       for index in plan.members.indices { plan.members[index].binary = nil }
     }
+    if let config { try apply(config, to: &plan) }
     for (name, binary) in options.binaries.sorted(by: { $0.key < $1.key }) {
       guard let index = plan.members.firstIndex(where: { $0.name == name }) else {
         throw DevClusterError.usage(
@@ -114,6 +152,25 @@ struct Planner {
     }
     for member in plan.members { _ = try MemberProgram.path(member, plan) }
     return plan
+  }
+
+  /// What the file says of all members and of single ones.
+  private func apply(_ config: ClusterConfig, to plan: inout ClusterPlan) throws(DevClusterError) {
+    plan.environment = config.environment
+    for index in plan.members.indices {
+      guard let said = config.members[plan.members[index].name] else { continue }
+      if let binary = said.binary { plan.members[index].binary = try Versions.program(binary) }
+      plan.members[index].flags = said.flags
+      plan.members[index].environment = said.environment
+      plan.members[index].startsWithCluster = said.starts
+      if !plan.wasHealthy { plan.members[index].isLearner = said.isLearner }
+    }
+    guard config.members.values.count(where: { $0.isLearner && $0.starts }) <= 1 else {
+      throw DevClusterError.usage("etcd has one learner at a time; the file names several")
+    }
+    guard plan.members.contains(where: { !$0.isLearner }) else {
+      throw DevClusterError.usage("a cluster needs a member that votes")
+    }
   }
 
   private func locked(_ plan: ClusterPlan) throws(DevClusterError) -> Result {
