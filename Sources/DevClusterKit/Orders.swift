@@ -93,6 +93,8 @@ public struct UpOptions: Sendable, Equatable {
   public var extra: [String]?
   public var security: ClusterPlan.Security?
   public var auth = false
+  /// `nil`: as it was, or peers alone.
+  public var relay: ClusterPlan.Relaying?
   /// Data in memory where there is room, and writes that nobody waits for.
   public var isFast = false
   /// A configuration file; `nil` for `devcluster.yaml` where there is one.

@@ -1,5 +1,6 @@
 import Bytes
 import EventLoops
+import FaultRelay
 import HTTP
 import JSON
 import Platform
@@ -62,6 +63,12 @@ final class Supervisor: @unchecked Sendable {
       }
       try registry.add(directory.path)
       for member in plan.members { try PortCheck.check(member) }
+      try fleet.beginRelaying()
+      if plan.relay != .none && !Relay.knowsOwners {
+        reporter.note(
+          "this system does not say who owns a socket: faults between members cannot be told from"
+            + " those of clients")
+      }
     } catch { return fleet.handle(.failed("\(error)")) }
     watch()
     fleet.handle(.ready)

@@ -32,6 +32,7 @@ import Testing
   @Test func numbersAreDecimal() {
     var up = UpOptions()
     up.wait = 10
+    up.isWaitGiven = true
     up.ports = .base(9_999)
     #expect(run("up --wait 010 --base-port 09999").order == .up(up))
   }
@@ -45,6 +46,7 @@ import Testing
     up.binaries = ["m2": "/f=g"]
     up.ports = .base(20_000)
     up.wait = 5
+    up.isWaitGiven = true
     up.extra = ["--pre-vote=false", "--", "-x"]
     let line =
       "up --binary /e,x -d 5 --binary=m2=/f=g --base-port 20000 --wait=5 --dir x -- --pre-vote=false"
@@ -135,7 +137,7 @@ import Testing
     ("status --dir=", "--dir needs a value"),
     ("stop", "devcluster stop needs somebody, such as m1 or leader"),
     ("explode m1", "unknown command \"explode\" for \"devcluster\" (see devcluster --help)"),
-    ("dow", "unknown command \"dow\" for \"devcluster\"\n\nDid you mean this?\n\tdown\n"),
+    ("cleen", "unknown command \"cleen\" for \"devcluster\"\n\nDid you mean this?\n\tclean\n"),
     (
       "up --tls=odd",
       "invalid argument \"odd\" for \"--tls\" flag: must be own, auto or none (see devcluster up --help)"

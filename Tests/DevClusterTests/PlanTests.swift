@@ -31,7 +31,8 @@ import Testing
   }
 
   @Test func membersAreToldOfEachOther() {
-    var plan = plan(2)
+    var plan = plan(2).relayed(.none)
+    #expect(self.plan(2).arguments(of: self.plan(2).members[1])[9] == "http://127.0.0.1:22382")
     plan.flags = ["--log-level", "debug"]
     let arguments = plan.arguments(of: plan.members[1])
     #expect(
@@ -55,7 +56,8 @@ import Testing
   }
 
   @Test func thePlanSurvivesItsFile() throws {
-    var plan = ClusterPlan(size: 3, ports: .found(20_000), directory: "/d").secured(.own)
+    var plan = ClusterPlan(size: 3, ports: .found(20_000), directory: "/d").secured(.own).relayed(
+      .all)
     plan.binary = "/b"
     plan.members[1].binary = "/c"
     plan.members[2].isLearner = true

@@ -89,8 +89,10 @@ import Testing
       "Raft", "MVCC", "Watch", "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap",
       "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC", "PeerTransport", "CCrypt", "COpenSSL",
       "TLS", "Synchronization")
+    add("FaultRelay", "Bytes", "EventLoops", "CFaultRelay")
     add(
-      "DevClusterKit", "Bytes", "GoText", "Platform", "JSON", "YAML", "FileSystem", "EventLoops",
+      "DevClusterKit", "FaultRelay", "Bytes", "GoText", "Platform", "JSON", "YAML", "FileSystem",
+      "EventLoops",
       "HTTP", "TLS", "CommandLineTool", "CUV", "CDevCluster", "Synchronization")
     add(
       "Simulation", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Watch",

@@ -22,7 +22,7 @@ extension DevCluster {
         plain("ps", "Lists this user's clusters, wherever they are", .processes, perform),
         plain("version", "Prints the version", .version, perform), control(),
       ] + MemberAction.allCases.map { member($0, perform) } + memberCommands(perform)
-      + snapshots(perform) + configuration(perform)
+      + snapshots(perform) + configuration(perform) + faults(perform)
     var tool = Tool(root, matchesPrefixes: false)
     tool.misuseExitCode = ExitStatus.usage
     tool.helpText = { path in

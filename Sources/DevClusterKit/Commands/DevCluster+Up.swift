@@ -69,6 +69,8 @@ extension DevCluster {
       CommandFlag(
         "tls", tls, "TLS for clients and peers: own (an authority of the cluster's own) or auto"),
       CommandFlag("auth", .bool, "authentication on, with user root and password root"),
+      CommandFlag("direct", .bool, "members reach each other without the relay that makes faults"),
+      CommandFlag("client-relay", .bool, "clients' connections go through the relay as well"),
       CommandFlag("fast", .bool, "data in memory where there is room; nothing survives a crash"),
     ]
   }
@@ -117,6 +119,11 @@ extension DevCluster {
     options.security =
       call.isGiven("tls") ? ClusterPlan.Security(rawValue: call.string("tls")) : nil
     options.auth = call.bool("auth")
+    guard !call.bool("direct") || !call.bool("client-relay") else {
+      throw .usage("--direct has no relay, and --client-relay one for clients too")
+    }
+    options.relay =
+      call.bool("direct") ? ClusterPlan.Relaying.none : call.bool("client-relay") ? .all : nil
     options.isFast = call.bool("fast")
     try readOwn(call, &options)
     return options

@@ -93,6 +93,9 @@ public enum DevCluster {
     } else {
       for name in answer["members"]?.array ?? [] { System.print(name.string ?? "") }
     }
+    if let links = answer["links"]?.array, !links.isEmpty {
+      System.print(links.compactMap(\.string).joined(separator: " "))
+    }
     guard let note = answer["note"]?.string else { return 0 }
     System.complain(note)
     return answer["code"]?.integer(as: Int32.self) ?? 0

@@ -9,6 +9,7 @@ import JSON
 /// | `{"command":"down"}` | `{}` once every member has ended |
 /// | `{"command":"stop","who":["leader"],"wait":15}` and the other actions | `{"members":["m1"]}`, maybe with `note` |
 /// | `{"command":"add","learner":true}`, `remove`, `promote`, `upgrade` | the same |
+/// | `{"command":"cut","from":["m1"],"to":["clients"],…}`, `slow`, `limit`, `loss`, `reset-link`, `heal` | `{"links":["m1->m2"]}` |
 /// | `{"command":"save","name":"x"}`, `load`, `reset` | `{}` |
 ///
 /// An answer with `error` says why nothing was done, `code` is then the exit status.
@@ -22,6 +23,9 @@ enum ControlRequest: Equatable {
   /// Program: an absolute path.
   case upgrade([String], binary: String, wait: Int)
   case snapshot(SnapshotAction, String)
+  case fault(FaultOrder)
+  /// All faults, or those of somebody.
+  case heal([String])
 
   /// What is done with all data at once.
   enum SnapshotAction: String, Sendable, CaseIterable { case save, load, reset }
@@ -47,6 +51,8 @@ enum ControlRequest: Equatable {
       ]
     case .snapshot(let action, let name):
       ["command": .string(action.rawValue), "name": .string(name)]
+    case .fault(let order): order.json
+    case .heal(let who): ["command": "heal", "who": strings(who)]
     }
   }
 
@@ -63,13 +69,16 @@ enum ControlRequest: Equatable {
     case "status": self = .status
     case "down": self = .down
     case "add": self = .add(learner: json["learner"]?.bool ?? false, wait: wait)
+    case "heal": self = .heal(who)
     case "remove" where !who.isEmpty: self = .remove(who)
     case "promote" where !who.isEmpty: self = .promote(who)
     case "upgrade":
       guard let binary = json["binary"]?.string, !who.isEmpty else { return nil }
       self = .upgrade(who, binary: binary, wait: wait)
     default:
-      if let action = SnapshotAction(rawValue: command) {
+      if let order = FaultOrder(json) {
+        self = .fault(order)
+      } else if let action = SnapshotAction(rawValue: command) {
         self = .snapshot(action, json["name"]?.string ?? "")
       } else if let action = MemberAction(rawValue: command), !who.isEmpty {
         self = .member(action, who, wait: wait)

@@ -1,5 +1,6 @@
 import Bytes
 import EventLoops
+import FaultRelay
 import HTTP
 import JSON
 import Platform
@@ -26,8 +27,6 @@ final class Fleet {
     let end: (_ status: Int32, _ failure: String?) -> Void
   }
 
-  private static let busyTick: Duration = .milliseconds(20)
-  private static let idleTick: Duration = .milliseconds(500)
   /// For those who wait for the status.
   private static let statusTick: Duration = .milliseconds(2)
   /// For a call of the cluster's API.
@@ -39,6 +38,7 @@ final class Fleet {
   private let probe: HealthProbe
   private let api: MemberAPI
   private let outside: Outside
+  private let relay: Relay
   private var life: FleetLife
   private var processes: [MemberProcess] = []
   private var patience: [Int: LoopTimer] = [:]
@@ -54,6 +54,7 @@ final class Fleet {
     self.outside = outside
     api = MemberAPI(client)
     probe = HealthProbe(api: api)
+    relay = Relay(loop: loop)
     for place in life.members.indices { adopt(place) }
   }
 
@@ -73,8 +74,8 @@ final class Fleet {
   /// The next tick: soon while somebody waits.
   private func schedule() {
     let delay =
-      !life.statusWaiters.isEmpty
-      ? Self.statusTick : life.isBusy ? Self.busyTick : Self.idleTick
+      life.statusWaiters.isEmpty
+      ? Duration.nanoseconds(Int64(clamping: life.interval)) : Self.statusTick
     // checked: a clock of this machine and half a second
     let due = loop.now &+ delay.nanoseconds
     guard life.phase != .ended, due < timerDue else { return }
@@ -95,6 +96,21 @@ final class Fleet {
         isStopped != life.members[place].isPaused
       else { continue }
       events.append(.found(place, isStopped: isStopped))
+    }
+  }
+
+  /// Has the relay stand before the ports of members.
+  /// - Throws: `ChannelError` when a port cannot be had.
+  func beginRelaying() throws(ChannelError) {
+    for life in life.members { try beginRelaying(life.plan) }
+  }
+
+  private func beginRelaying(_ plan: MemberPlan) throws(ChannelError) {
+    if plan.relaysPeers {
+      try relay.listen(plan.ports.peer, for: plan.name, inner: plan.ports.innerPeer)
+    }
+    if plan.relaysClients {
+      try relay.listen(plan.ports.client, for: plan.name, inner: plan.ports.innerClient)
     }
   }
 
@@ -121,7 +137,15 @@ final class Fleet {
   private func perform(_ action: FleetLife.Action) {
     switch action {
     case .member(let member, let action): perform(action, member)
-    case .adopt(let place): adopt(place)
+    case .adopt(let place):
+      adopt(place)
+      do throws(ChannelError) { try beginRelaying(life.members[place].plan) } catch {
+        outside.note("cannot relay for \(life.members[place].name): \(error)")
+      }
+    case .forget(let plan):
+      for port in [plan.ports.peer, plan.ports.client] { relay.close(port, of: plan.name) }
+    case .rules(let rules): relay.apply(rules)
+    case .reset(let links): for link in links { relay.reset(link) }
     case .probe(let member, let run):
       prepareCalls()
       probe.ask(life.members[member].plan) { [weak self] in
@@ -146,7 +170,10 @@ final class Fleet {
       }
     case .announce: handle(.announced(isHeard: outside.announce(life.status(loop.now))))
     case .answer(let ticket, let answer): outside.answer(ticket, answer)
-    case .tell(let pids): outside.tell(pids)
+    case .tell(let pids):
+      relay.processes = [:]
+      for member in life.members { relay.processes[member.name] = member.pid }
+      outside.tell(pids)
     case .event(let event): outside.event(event)
     case .note(let text): outside.note(text)
     case .end(let status, let failure):

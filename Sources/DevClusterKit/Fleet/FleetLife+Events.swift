@@ -1,3 +1,4 @@
+import FaultRelay
 import JSON
 
 /// What happens to a cluster, and what is to be done.
@@ -55,6 +56,11 @@ extension FleetLife {
     case member(Int, MemberLife.Action)
     /// There is one more member.
     case adopt(Int)
+    /// A member left.
+    case forget(MemberPlan)
+    /// What becomes of bytes between members from now on.
+    case rules(LinkRules)
+    case reset([Link])
     /// Ask a member how it is.
     case probe(Int, run: Int)
     /// Ask the cluster's API, of the first of these members that answers.

@@ -4,11 +4,19 @@ import JSON
 extension FleetLife {
   /// Between questions while somebody waits, and otherwise.
   static let busyInterval: UInt64 = 20_000_000
+  static let alertInterval: UInt64 = 100_000_000
   static let idleInterval: UInt64 = 1_000_000_000
   /// Age up to which `status` takes an answer as it is.
   static let freshNanoseconds: UInt64 = 30_000_000
   /// Time that `status` gives members to answer once more.
-  static let statusNanoseconds: UInt64 = 5_000_000
+  static let statusNanoseconds: UInt64 = 7_000_000
+
+  /// How often members are asked: more often while somebody waits, and while something is wrong.
+  var interval: UInt64 {
+    if isBusy { return Self.busyInterval }
+    let isWrong = members.contains { $0.pid != nil && $0.reportedState == .unhealthy }
+    return isWrong || !faults.isEmpty ? Self.alertInterval : Self.idleInterval
+  }
 
   /// Who leads, as told last.
   struct Leadership: Sendable, Equatable {
@@ -25,13 +33,13 @@ extension FleetLife {
 
   mutating func tick(_ now: UInt64) {
     killTheRest(now)
-    let interval = isBusy ? Self.busyInterval : Self.idleInterval
     if phase == .starting || phase == .running {
       for member in members.indices { probe(member, olderThan: interval, now) }
     }
     checkStart(now)
     jobsDue(now)
     changesDue(now)
+    faultsDue(now)
     answerStatus(now)
   }
 
@@ -163,7 +171,7 @@ extension FleetLife {
       ],
       "leader": leaderPlace.map { .string(members[$0].name) } ?? .null,
       "term": .integer(leader?.term ?? 0), "endpoints": .array(endpoints),
-      "members": .array(reports.map(\.json)),
+      "members": .array(reports.map(\.json)), "faults": .array(faults.map { $0.json(now) }),
     ]
   }
 }

@@ -211,6 +211,7 @@ extension FleetLife {
       tell("remove", place, "\(name) leaves")
       act(place, members[place].kill())
       members[place].isRemoved = true
+      out.append(.forget(members[place].plan))
     }
     keepPlan()
     change.names.append(name)

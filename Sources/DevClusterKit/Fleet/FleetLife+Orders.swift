@@ -40,6 +40,8 @@ extension FleetLife {
       case .upgrade(let who, let binary, let wait):
         upgrade(try places(who), binary, ticket, wait, now)
       case .snapshot(let action, let name): try maintain(action, name, ticket)
+      case .fault(let order): try fault(order, ticket, now)
+      case .heal(let who): try heal(who, ticket)
       }
     } catch { out.append(.answer(ticket, Self.refusal(error))) }
   }

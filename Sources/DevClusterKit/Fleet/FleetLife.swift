@@ -29,6 +29,8 @@ struct FleetLife: Sendable {
   var changes: [Ticket: Change] = [:]
   var statusWaiters: [Ticket: StatusWaiter] = [:]
   var maintenance: Maintenance?
+  var faults: [ActiveFault] = []
+  var lastFault = 0
   /// Whom the members take for their leader, last told.
   var leader: Leadership?
   /// When those that are left at the end are killed.
@@ -54,7 +56,7 @@ struct FleetLife: Sendable {
   /// Whether somebody waits for something that may happen soon: then ticks come every 20 ms.
   var isBusy: Bool {
     phase != .running || !jobs.isEmpty || !changes.isEmpty || !statusWaiters.isEmpty
-      || maintenance != nil
+      || maintenance != nil || faults.contains { $0.until != nil }
   }
 
   /// Takes an event. - Returns: what is to be done, in this order.

@@ -111,9 +111,9 @@ final class MemberAPI {
 }
 
 extension MemberPlan {
-  /// Where its client port is.
+  /// Where it listens for clients itself: faults are not for us.
   var origin: HTTPOrigin {
     HTTPOrigin(
-      .tcp(host: "127.0.0.1", port: ports.client), scheme: isSecure ? .https : .http)
+      .tcp(host: "127.0.0.1", port: ownClientPort), scheme: isSecure ? .https : .http)
   }
 }

@@ -32,7 +32,7 @@ final class MemberProcess {
   func spawn(
     _ plan: MemberPlan, command: [String], environment: [String]
   ) throws(DevClusterError) -> Int32 {
-    try PortCheck.check(plan)
+    try PortCheck.check(plan, isRelayed: true)
     try System.makeDirectory(plan.directory)
     let log = self.log ?? LogFile(plan.logFile)
     self.log = log
@@ -84,8 +84,11 @@ final class MemberProcess {
 /// Whether the ports of a member can be had, and if not, who has them.
 enum PortCheck {
   /// - Throws: `DevClusterError` with the port and the way out.
-  static func check(_ plan: MemberPlan) throws(DevClusterError) {
-    for (port, use) in [(plan.ports.client, "client"), (plan.ports.peer, "peer")]
+  /// - Parameter isRelayed: whether the relay has the ports before the member's own.
+  static func check(_ plan: MemberPlan, isRelayed: Bool = false) throws(DevClusterError) {
+    var ports = [(plan.ownClientPort, "client"), (plan.ownPeerPort, "peer")]
+    if !isRelayed { ports = [(plan.ports.client, "client"), (plan.ports.peer, "peer")] + ports }
+    for (port, use) in ports
     where LocalSocket.isPortTaken(port) {
       throw DevClusterError(reason(port, use, plan))
     }

@@ -105,6 +105,9 @@ public enum StatusTable {
         notes.append("\(member["name"]?.string ?? "?"): \(problem.string ?? "?")")
       }
     }
+    for fault in status["faults"]?.array ?? [] {
+      notes.append("fault: \(fault["text"]?.string ?? "?")")
+    }
     if let quorum = status["quorum"], quorum["held"]?.bool == false,
       let healthy = quorum["healthy"]?.integer(as: Int.self),
       let needed = quorum["needed"]?.integer(as: Int.self)

@@ -10,7 +10,8 @@ enum ClusterFile {
       "version": .integer(version), "ports": ports(plan.ports),
       "members": .array(plan.members.map(member)),
       "flags": strings(plan.flags), "environment": strings(plan.environment),
-      "tls": .string(plan.security.rawValue), "wasHealthy": .bool(plan.wasHealthy),
+      "tls": .string(plan.security.rawValue), "relay": .string(plan.relay.rawValue),
+      "wasHealthy": .bool(plan.wasHealthy),
       "skipsSync": .bool(plan.skipsSync),
     ]
     object["binary"] = plan.binary.map(JSONValue.string)
@@ -39,7 +40,8 @@ enum ClusterFile {
     else { return nil }
     var plan = ClusterPlan(
       size: 1, ports: ports, directory: directory, memoryDirectory: json["memoryDirectory"]?.string)
-    plan.security = security
+    plan = plan.secured(security)
+      .relayed(json["relay"]?.string.flatMap(ClusterPlan.Relaying.init(rawValue:)) ?? .none)
     plan.members = members.compactMap { member($0, plan) }
     guard plan.members.count == members.count else { return nil }
     plan.binary = json["binary"]?.string

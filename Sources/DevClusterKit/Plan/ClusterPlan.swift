@@ -16,6 +16,8 @@ public struct ClusterPlan: Sendable, Equatable {
   /// Variables for every member, `NAME=value`.
   public var environment: [String] = []
   public var security = Security.none
+  /// What goes through the supervisor, where faults are made.
+  public private(set) var relay = Relaying.peers
   /// Who may do what; `nil` without authentication.
   public var auth: AuthPlan?
   /// Whether users were made and authentication is on.
@@ -28,6 +30,15 @@ public struct ClusterPlan: Sendable, Equatable {
   public var skipsSync = false
   /// Where data are, when not in the directory.
   public var memoryDirectory: String?
+
+  /// Whose connections are relayed.
+  public enum Relaying: String, Sendable, CaseIterable {
+    case none
+    /// Those between members.
+    case peers
+    /// Those of clients as well.
+    case all
+  }
 
   /// How connections are secured.
   public enum Security: String, Sendable, CaseIterable {
@@ -57,6 +68,8 @@ public struct ClusterPlan: Sendable, Equatable {
       name: name, ports: ports.ports(index), directory: "\(directory)/\(name)",
       dataDirectory: memoryDirectory.map { "\($0)/\(name)/data" })
     member.isSecure = security != .none
+    member.relaysPeers = relay != .none
+    member.relaysClients = relay == .all
     return member
   }
 
@@ -71,6 +84,17 @@ public struct ClusterPlan: Sendable, Equatable {
     var plan = self
     plan.security = security
     for index in plan.members.indices { plan.members[index].isSecure = security != .none }
+    return plan
+  }
+
+  /// The plan with this relay.
+  func relayed(_ relay: Relaying) -> ClusterPlan {
+    var plan = self
+    plan.relay = relay
+    for index in plan.members.indices {
+      plan.members[index].relaysPeers = relay != .none
+      plan.members[index].relaysClients = relay == .all
+    }
     return plan
   }
 
@@ -90,8 +114,8 @@ public struct ClusterPlan: Sendable, Equatable {
   public func arguments(of member: MemberPlan) -> [String] {
     let own = [
       "--name", member.name, "--data-dir", member.dataDirectory,
-      "--listen-client-urls", member.clientURL, "--advertise-client-urls", member.clientURL,
-      "--listen-peer-urls", member.peerURL, "--initial-advertise-peer-urls", member.peerURL,
+      "--listen-client-urls", member.ownClientURL, "--advertise-client-urls", member.clientURL,
+      "--listen-peer-urls", member.ownPeerURL, "--initial-advertise-peer-urls", member.peerURL,
       "--initial-cluster", member.joined ?? initialCluster,
       "--initial-cluster-state", member.joined == nil ? "new" : "existing",
       "--initial-cluster-token", "devcluster",

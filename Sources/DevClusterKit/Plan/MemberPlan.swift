@@ -7,6 +7,9 @@ public struct MemberPlan: Sendable, Equatable {
   public var dataDirectory: String
   /// Whether URLs are https.
   public var isSecure = false
+  /// Whether the relay stands before its peer port, and its client port.
+  public var relaysPeers = true
+  public var relaysClients = false
   /// Absolute path of its program; `nil` for the one of all.
   public var binary: String?
   /// Flags of this member alone; they stand behind those of all.
@@ -30,6 +33,11 @@ public struct MemberPlan: Sendable, Equatable {
   private var scheme: String { isSecure ? "https" : "http" }
   public var clientURL: String { "\(scheme)://127.0.0.1:\(ports.client)" }
   public var peerURL: String { "\(scheme)://127.0.0.1:\(ports.peer)" }
+  /// Where the member itself listens.
+  var ownClientPort: Int { relaysClients ? ports.innerClient : ports.client }
+  var ownPeerPort: Int { relaysPeers ? ports.innerPeer : ports.peer }
+  var ownClientURL: String { "\(scheme)://127.0.0.1:\(ownClientPort)" }
+  var ownPeerURL: String { "\(scheme)://127.0.0.1:\(ownPeerPort)" }
   public var logFile: String { directory + "/log" }
   public var pidFile: String { directory + "/pid" }
 

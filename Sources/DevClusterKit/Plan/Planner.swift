@@ -84,7 +84,7 @@ struct Planner {
     let memory = options.isFast ? MemoryPlace.directory(for: directory.path) : nil
     var plan = ClusterPlan(
       size: options.size ?? 3, ports: ports, directory: directory.path, memoryDirectory: memory
-    ).secured(options.security ?? .none)
+    ).secured(options.security ?? .none).relayed(options.relay ?? .peers)
     plan.skipsSync = options.isFast && memory == nil
     if options.auth { plan.auth = config?.auth ?? AuthPlan() }
     plan.flags = options.extra ?? []
@@ -126,7 +126,7 @@ struct Planner {
   /// The plan that is here, with what may change between two starts.
   private func changed(_ old: ClusterPlan) throws(DevClusterError) -> ClusterPlan {
     if let refusal = refusal(old) { throw DevClusterError(refusal) }
-    var plan = try withPrograms(old)
+    var plan = try withPrograms(options.relay.map(old.relayed) ?? old)
     if let flags = options.extra {
       try ClusterPlan.check(flags: flags)
       plan.flags = flags
