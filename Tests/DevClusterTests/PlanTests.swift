@@ -188,6 +188,17 @@ import Testing
     let seen = (try? JSONValue.parse(Bytes(status))).flatMap(Observation.init(status:))
     #expect(seen?.id == .max && seen?.leader == 5 && seen?.revision == 7 && seen?.appliedIndex == 8)
     #expect(Observation(status: ["version": "3"]) == nil)
+    let page = """
+      etcd_server_has_leader 1
+      etcd_server_id{server_id="8e9e05c52164694d"} 1
+      etcd_server_is_leader 1
+      etcd_server_version{server_version="3.5.1"} 1
+      """
+    let told = Observation(metrics: Bytes(page))
+    #expect(told.id == 0x8e9e_05c5_2164_694d && told.leader == told.id && told.version == "3.5.1")
+    let other = page.replacing("is_leader 1", with: "is_leader 0")
+    #expect(Observation(metrics: Bytes(other)).leader == Observation.somebody)
+    #expect(Observation(metrics: Bytes("etcd_server_has_leader 0\n")).leader == 0)
   }
 
   @Test(arguments: [

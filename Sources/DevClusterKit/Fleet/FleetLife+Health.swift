@@ -72,7 +72,8 @@ extension FleetLife {
   private var currentLeadership: Leadership {
     var best = Leadership(member: nil, term: 0)
     for life in members where life.pid != nil {
-      guard let seen = life.observation, seen.term >= best.term, seen.leader != 0,
+      guard let seen = life.observation, seen.term >= best.term,
+        seen.leader != 0, seen.leader != Observation.somebody,
         let place = members.firstIndex(where: { $0.id == seen.leader && $0.pid != nil })
       else { continue }
       best = Leadership(member: place, term: seen.term)
@@ -97,7 +98,9 @@ extension FleetLife {
   /// Whether all that run are healthy and know the same leader.
   private var isSettled: Bool {
     let running = members.filter { !$0.isRemoved && $0.startsWithCluster }
-    let leaders = Set(running.map { $0.observation?.leader ?? 0 })
+    let leaders = Set(running.map { $0.observation?.leader ?? 0 }).subtracting([
+      Observation.somebody
+    ])
     return running.allSatisfy { $0.reportedState == .healthy } && leaders.count == 1
       && !leaders.contains(0)
   }

@@ -12,6 +12,9 @@ struct HealthProbe {
   func ask(_ member: MemberPlan, _ done: @escaping (Observation?) -> Void) {
     let status = FleetLife.MemberCall(path: "/v3/maintenance/status", body: [:])
     api.call(status, [member], timeout: Self.timeout) { result in
+      if case .failure(let error) = result, error.description.hasSuffix(Self.noGateway) {
+        return askWithoutGateway(member, done)
+      }
       guard case .success(let json) = result, var seen = Observation(status: json) else {
         return done(nil)
       }
@@ -22,6 +25,23 @@ struct HealthProbe {
       }
       api.get("/health", of: member, timeout: Self.timeout) { body in
         seen.isHealthy = body.map(Self.isHealthy) ?? false
+        done(seen)
+      }
+    }
+  }
+
+  /// How the refusal of a member without a JSON gateway ends, as with `--enable-grpc-gateway=false`.
+  private static let noGateway = ": status 404"
+
+  /// What pages for monitoring tell: whether it serves, who it is, whether it leads.
+  private func askWithoutGateway(
+    _ member: MemberPlan, _ done: @escaping (Observation?) -> Void
+  ) {
+    api.get("/health", of: member, timeout: Self.timeout) { body in
+      guard let body else { return done(nil) }
+      api.get("/metrics", of: member, timeout: Self.timeout) { metrics in
+        var seen = Observation(metrics: metrics ?? Bytes())
+        seen.isHealthy = Self.isHealthy(body) && seen.leader != 0
         done(seen)
       }
     }

@@ -1,3 +1,4 @@
+import Bytes
 import JSON
 
 /// What a member says of itself. Pure.
@@ -38,6 +39,27 @@ struct Observation: Sendable, Equatable {
   }
 
   init() {}
+
+  /// The ID of a leader of whom is only known that there is one.
+  static let somebody = UInt64.max
+
+  /// Reads the page of metrics, which says less.
+  /// - Source: etcd `etcdserver/metrics.go`.
+  init(metrics page: Bytes) {
+    var hasLeader = false
+    for line in page.string.split(separator: "\n") {
+      if line == "etcd_server_has_leader 1" { hasLeader = true }
+      if line == "etcd_server_is_leader 1" { leader = Self.somebody - 1 }
+      if line.hasPrefix("etcd_server_id{server_id=\""), line.hasSuffix("\"} 1") {
+        id = UInt64(line.dropFirst(26).dropLast(4), radix: 16) ?? 0
+      }
+      if line.hasPrefix("etcd_server_version{server_version=\"") {
+        version = String(line.dropFirst(36).prefix { $0 != "\"" })
+      }
+    }
+    // Its own ID stands behind the metric that says that it leads.
+    leader = !hasLeader ? 0 : leader != 0 && id != 0 ? id : Self.somebody
+  }
 
   /// 64-bit numbers come as texts.
   private static func number<T: FixedWidthInteger>(_ json: JSONValue?, as: T.Type = T.self) -> T? {
