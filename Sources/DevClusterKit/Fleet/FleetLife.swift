@@ -38,9 +38,10 @@ struct FleetLife: Sendable {
   var chance: SplitMix
   var out: [Action] = []
 
-  /// Time members have to end by themselves once there is no quorum: what they have answered is on disk, and
-  /// Go's leader waits 7 s for somebody to hand over to.
-  static let hurryNanoseconds: UInt64 = 300_000_000
+  /// Time members have to end by themselves when all are to end, and once there is no quorum: what they have
+  /// answered is on disk, and Go's leader waits 7 s for somebody to hand over to.
+  static let endNanoseconds: UInt64 = 400_000_000
+  static let hurryNanoseconds: UInt64 = 100_000_000
 
   /// - Parameter seed: for what is decided by chance.
   init(_ plan: ClusterPlan, startSeconds: Int, seed: UInt64 = 0) {
@@ -204,15 +205,14 @@ struct FleetLife: Sendable {
   /// Without a quorum nothing is left to be done but to end.
   private mutating func hurry(_ now: UInt64) {
     let voters = members.filter { !$0.isRemoved && !$0.plan.isLearner }
-    guard hurryAt == .max, voters.count(where: { $0.pid != nil }) < voters.count / 2 + 1 else {
-      return
-    }
-    hurryAt = now &+ Self.hurryNanoseconds
+    guard voters.count(where: { $0.pid != nil }) < voters.count / 2 + 1 else { return }
+    hurryAt = min(hurryAt, now &+ Self.hurryNanoseconds)
   }
 
   mutating func killTheRest(_ now: UInt64) {
-    guard case .ending = phase, now >= hurryAt else { return }
-    hurryAt = .max
+    guard case .ending = phase else { return }
+    hurryAt = min(hurryAt, now &+ Self.endNanoseconds)
+    guard now >= hurryAt else { return }
     for member in members.indices { act(member, members[member].kill()) }
   }
 
