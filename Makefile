@@ -120,6 +120,7 @@ nightly: setup-tests
 	LOCK_SECONDS=120 LOCK_STEPS=10000 $(SWIFT) test --skip-build --filter 'LockKillTests|LockDiff'
 	PAIRS=20000 $(SWIFT) test --skip-build --filter RevocationTests
 	WATCHES=40000 $(SWIFT) test --skip-build --filter WatchDifferentialTests
+	FAULT_SECONDS=8 $(SWIFT) test --skip-build --filter 'DevClusterTests.FaultTests'
 	PACKAGE=1 $(SWIFT) test --skip-build --filter PackageTests
 	$(MAKE) test-packages
 	$(MAKE) sim FROM=$$(date +%s) SEEDS=2000

@@ -174,17 +174,21 @@ let package = Package(
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),
+    // Connections between members that are cut, slow or lossy on purpose.
+    .target(name: "CFaultRelay"),
+    library("FaultRelay", ["Bytes", "EventLoops", "CFaultRelay"]),
+    tests("FaultRelayTests", ["FaultRelay", "EventLoops", "Bytes"]),
     library(
       "DevClusterKit",
       [
-        "Bytes", "JSON", "Platform", "FileSystem", "EventLoops", "HTTP", "CommandLineTool", "CUV",
-        "CDevCluster",
+        "Bytes", "GoText", "JSON", "YAML", "Platform", "FileSystem", "EventLoops", "HTTP", "TLS",
+        "FaultRelay", "CommandLineTool", "CUV", "CDevCluster",
       ]),
     .executableTarget(
       name: "devcluster", dependencies: ["DevClusterKit", "Platform"], swiftSettings: settings),
     tests(
       "DevClusterTests",
-      ["DevClusterKit", "Platform", "devcluster", "CommandLineTool", "Bytes", "JSON"]),
+      ["DevClusterKit", "FaultRelay", "Platform", "devcluster", "CommandLineTool", "Bytes", "JSON"]),
     // Glue: the running member.
     library(
       "EtcdServer",

@@ -60,6 +60,8 @@ static inline X509_REVOKED *cossl_revoked_at(const STACK_OF(X509_REVOKED) *list,
 
 /// A new key on P-521; NULL when there is no memory or no randomness.
 static inline EVP_PKEY *cossl_new_key(void) { return EVP_EC_gen("P-521"); }
+/// The same on P-256.
+static inline EVP_PKEY *cossl_new_short_key(void) { return EVP_EC_gen("P-256"); }
 /// Adds an extension of a certificate, of its text as openssl's configuration files have it.
 static inline int cossl_add_extension(X509 *certificate, int kind, const char *text) {
   X509V3_CTX context;

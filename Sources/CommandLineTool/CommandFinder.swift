@@ -45,9 +45,7 @@ struct CommandFinder {
   }
 
   private static func isSimilar(_ name: String, _ typed: String) -> Bool {
-    let a = name.lowercased()
-    let b = typed.lowercased()
-    return a.hasPrefix(b) || distance(Array(a), Array(b)) <= 2
+    CommandNames.areSimilar(name, typed)
   }
 
   /// Levenshtein distance.
@@ -63,5 +61,16 @@ struct CommandFinder {
       }
     }
     return row[b.count]
+  }
+}
+
+/// Names as people mistype them.
+public enum CommandNames {
+  /// Whether somebody who typed one may have meant the other.
+  /// - Source: cobra `SuggestionsFor`.
+  public static func areSimilar(_ name: String, _ typed: String) -> Bool {
+    let a = name.lowercased()
+    let b = typed.lowercased()
+    return a.hasPrefix(b) || CommandFinder.distance(Array(a), Array(b)) <= 2
   }
 }

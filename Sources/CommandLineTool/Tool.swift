@@ -14,6 +14,9 @@ public struct Tool: Sendable {
   /// again unless a program says otherwise.
   public var misuse: (@Sendable (CommandPath, _ message: String) -> String)?
 
+  /// The exit code of such an error.
+  public var misuseExitCode = CommandFailure.error
+
   /// Whether the beginning of a command's name will do when no other begins so.
   private let matchesPrefixes: Bool
 
@@ -49,7 +52,7 @@ public struct Tool: Sendable {
     if let unknown = finder.unknownCommand(path, words) {
       if let misuse {
         console.printError(misuse(path, unknown))
-        return CommandFailure.error
+        return misuseExitCode
       }
       console.printError("Error: \(unknown)\nRun '\(root.name) --help' for usage.\n")
       console.printError("Error: \(unknown)\n")
@@ -105,7 +108,7 @@ public struct Tool: Sendable {
     } else {
       console.printError("Error: \(message)\n\(path.usage())\nError: \(message)\n")
     }
-    return CommandFailure.error
+    return misuseExitCode
   }
 
   private func runBuiltin(_ builtin: Command.Builtin, _ invocation: Invocation) {

@@ -32,7 +32,7 @@ public struct CommandPath: Sendable {
     command.flags + command.persistentFlags + (withHelp ? [helpFlag] : [])
   }
   /// Flags of the commands above that hold here too.
-  var inheritedFlags: [CommandFlag] { commands.dropLast().flatMap(\.persistentFlags) }
+  public var inheritedFlags: [CommandFlag] { commands.dropLast().flatMap(\.persistentFlags) }
 
   var reader: FlagReader { FlagReader(localFlags() + inheritedFlags) }
 

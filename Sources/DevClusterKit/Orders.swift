@@ -1,21 +1,79 @@
 /// Why a command ended without doing what was asked; one line for standard error.
 public struct DevClusterError: Error, Equatable, CustomStringConvertible, Sendable {
   public let description: String
-  public init(_ description: String) { self.description = description }
+  /// Exit status of the command.
+  public let code: Int32
+
+  public init(_ description: String, code: Int32 = ExitStatus.failed) {
+    self.description = description
+    self.code = code
+  }
+
+  /// The command line says something that cannot be.
+  static func usage(_ text: String) -> DevClusterError {
+    DevClusterError(text, code: ExitStatus.usage)
+  }
+
+  static func notRunning(_ directory: String) -> DevClusterError {
+    DevClusterError(
+      "no cluster is running in \(directory) (start it with: devcluster up)",
+      code: ExitStatus.notRunning)
+  }
+}
+
+/// What commands end with.
+public enum ExitStatus {
+  public static let failed: Int32 = 1
+  public static let usage: Int32 = 2
+  /// Some members are not healthy.
+  public static let degraded: Int32 = 3
+  public static let noQuorum: Int32 = 4
+  public static let notRunning: Int32 = 5
+  /// `run`: the cluster did not start.
+  public static let noStart: Int32 = 125
 }
 
 /// What a command line asks for.
-public enum Order: Sendable, Equatable {
+enum Order: Sendable, Equatable {
   case up(UpOptions)
+  /// A command with a cluster around it.
+  case run(UpOptions, [String])
   case down
   case clean
-  case status
-  case environment
-  case logs(member: String?, follow: Bool)
-  /// Something done to one member.
-  case member(MemberAction, String)
-  /// Watch over the supervisor; only the supervisor says this.
-  case guardian
+  case status(isJSON: Bool)
+  case processes
+  case environment(EnvironmentFormat)
+  case logs(LogOptions)
+  case events(follow: Bool, isJSON: Bool)
+  /// Asked of the running cluster.
+  case ask(ControlRequest)
+  /// Files of a cluster, running or not.
+  case snapshot(ControlRequest.SnapshotAction, String)
+  case upgrade([String], String, wait: Int)
+  case showConfiguration(UpOptions)
+  case initConfiguration(String)
+  case export(ExportFormat, UpOptions)
+  case version
+}
+
+/// How `env` says where the cluster is.
+public enum EnvironmentFormat: String, Sendable, CaseIterable { case sh, fish, json }
+
+/// What `export` writes.
+public enum ExportFormat: String, Sendable, CaseIterable { case procfile, systemd, compose }
+
+/// What of the members' logs is shown.
+public struct LogOptions: Sendable, Equatable {
+  public var members: [String] = []
+  public var follow = false
+  /// The last so many lines; `nil` for all.
+  public var count: Int?
+  /// Nanoseconds before now; `nil` for all.
+  public var since: Int64?
+  var level: LogLine.Level?
+  /// What lines contain.
+  public var grep: String?
+  public var isJSON = false
 }
 
 /// What `devcluster up` was told.
@@ -26,29 +84,50 @@ public struct UpOptions: Sendable, Equatable {
   public var binary: String?
   /// Programs of single members, by name.
   public var binaries: [String: String] = [:]
-  public var basePort: Int?
+  public var ports: Ports?
   public var detach = false
   /// Seconds the cluster has to become healthy.
   public var wait = 60
-  /// Flags for every member, from behind `--`.
-  public var extra: [String] = []
+  public var isWaitGiven = false
+  /// Flags for every member, from behind `--`; `nil` when there was no `--`.
+  public var extra: [String]?
+  public var security: ClusterPlan.Security?
+  public var auth = false
+  /// `nil`: as it was, or peers alone.
+  public var relay: ClusterPlan.Relaying?
+  /// Data in memory where there is room, and writes that nobody waits for.
+  public var isFast = false
+  /// A configuration file; `nil` for `devcluster.yaml` where there is one.
+  public var file: String?
+  /// The least level of members' lines that are shown in the foreground; `nil` for none at all.
+  var logs: LogLine.Level? = .warn
+  /// Whether members' lines are shown as they are.
+  public var isRaw = false
   /// Descriptor on which a detached supervisor reports; set by the process that detaches it.
   public var reportDescriptor: Int32?
+  /// Whether the cluster ends with whoever holds the other end of that descriptor.
+  public var isTethered = false
+
+  public enum Ports: Sendable, Equatable {
+    case standard
+    case auto
+    case base(Int)
+  }
 }
 
-/// Things done to one running cluster's member.
+/// Things done to running members.
 public enum MemberAction: String, Sendable, CaseIterable {
   case stop, start, kill, restart, pause, resume
 
   /// One line for the list of commands.
   var summary: String {
     switch self {
-    case .stop: "Ends one member"
-    case .start: "Starts one member and waits until it is healthy"
-    case .kill: "Ends one member as a crash would"
-    case .restart: "Ends one member and starts it again"
-    case .pause: "Freezes one member: alive for the system, dead for the others"
-    case .resume: "Lets a frozen member go on"
+    case .stop: "Ends members"
+    case .start: "Starts members and waits until they are healthy"
+    case .kill: "Ends members as a crash would"
+    case .restart: "Ends members and starts them again"
+    case .pause: "Freezes members: alive for the system, dead for the others"
+    case .resume: "Lets frozen members go on"
     }
   }
 }

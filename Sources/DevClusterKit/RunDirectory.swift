@@ -1,6 +1,5 @@
 import Bytes
 import FileSystem
-import JSON
 import Platform
 
 /// The directory of a cluster: who owns it, what cluster it holds, where its files are.
@@ -13,19 +12,38 @@ public struct RunDirectory: Sendable {
   var clusterFile: String { path + "/cluster.json" }
   var lockFile: String { path + "/lock" }
   var supervisorLog: String { path + "/supervisor.log" }
+  var eventLog: String { path + "/events.jsonl" }
+  var saves: String { path + "/saves" }
   /// Relative to the directory, because a socket's path may only be about 100 bytes long.
   static let controlSocket = "control.sock"
   private let files = RealFileSystem()
 
+  /// - Throws: `DevClusterError` when the directory is there and not ours to use.
+  func checkAccess() throws(DevClusterError) {
+    guard let owner = Paths.owner(path) else {
+      let reason = SystemError.last
+      guard reason == .notPermitted else { return }
+      throw DevClusterError("cannot look into \(path): \(reason)")
+    }
+    guard Paths.isDirectory(path) else { throw DevClusterError("\(path) is no directory") }
+    guard Paths.isAccessible(path) else {
+      throw DevClusterError(
+        "cannot use \(path): it belongs to \(owner); run devcluster as \(owner), or name another"
+          + " directory with --dir")
+    }
+  }
+
   /// The cluster that was made here; `nil` when there is none yet.
   /// - Throws: `DevClusterError` when the file cannot be understood.
   func plan() throws(DevClusterError) -> ClusterPlan? {
-    guard let content = System.read(clusterFile) else { return nil }
-    guard let json = try? JSONValue.parse(content),
-      let size = json["members"]?.integer(as: Int.self), ClusterPlan.sizes.contains(size)
-    else { throw DevClusterError("\(clusterFile) is damaged; devcluster clean removes all data") }
-    return ClusterPlan(
-      size: size, basePort: json["basePort"]?.integer(as: Int.self), directory: path)
+    guard let content = System.read(clusterFile) else {
+      try checkAccess()
+      return nil
+    }
+    guard let plan = ClusterFile.plan(content, directory: path) else {
+      throw DevClusterError("\(clusterFile) is damaged; devcluster clean removes all data")
+    }
+    return plan
   }
 
   /// The cluster that was made here.
@@ -37,28 +55,8 @@ public struct RunDirectory: Sendable {
     return plan
   }
 
-  /// The plan for `up`: what is here already, or what is asked for.
-  /// - Throws: `DevClusterError` when the two differ.
-  func plan(for options: UpOptions) throws(DevClusterError) -> ClusterPlan {
-    guard let old = try plan() else {
-      return ClusterPlan(size: options.size ?? 3, basePort: options.basePort, directory: path)
-    }
-    if let size = options.size, size != old.size {
-      throw DevClusterError(
-        "\(path) holds a cluster of \(old.size); start it with devcluster up \(old.size), or remove"
-          + " its data with devcluster clean")
-    }
-    if let port = options.basePort, port != old.basePort {
-      let ports = old.basePort.map { "the base port \($0)" } ?? "the standard ports"
-      throw DevClusterError("\(path) holds a cluster on \(ports)")
-    }
-    return old
-  }
-
   func save(_ plan: ClusterPlan) throws(DevClusterError) {
-    var object: JSONObject = ["members": .integer(plan.size)]
-    if let port = plan.basePort { object["basePort"] = .integer(port) }
-    try System.replace(clusterFile, JSONValue.object(object).encoded().string + "\n")
+    try System.replace(clusterFile, ClusterFile.text(plan))
   }
 
   /// Makes this process the only supervisor here.
@@ -75,7 +73,8 @@ public struct RunDirectory: Sendable {
       }
     } catch { throw DevClusterError("cannot open \(lockFile): \(error.detail)") }
     let owner = lockOwner.map { " (process \($0))" } ?? ""
-    throw DevClusterError("a cluster is already running in \(path)\(owner)")
+    throw DevClusterError(
+      "a cluster is already running in \(path)\(owner); devcluster status shows it")
   }
 
   /// Whether a supervisor lives.
@@ -95,12 +94,19 @@ public struct RunDirectory: Sendable {
   /// - Throws: `DevClusterError` when it is in use or no cluster's directory.
   func remove() throws(DevClusterError) {
     guard Paths.exists(path) else { return }
+    try checkAccess()
     guard !isLocked else {
       throw DevClusterError("a cluster is running in \(path); end it with devcluster down")
     }
     guard Paths.exists(clusterFile) || Paths.exists(lockFile) else {
       throw DevClusterError("\(path) is not a directory of devcluster; nothing was removed")
     }
+    if let memory = try? plan()?.memoryDirectory { try removeTree(memory) }
+    try removeTree(path)
+  }
+
+  func removeTree(_ path: String) throws(DevClusterError) {
+    guard Paths.exists(path) else { return }
     do throws(FileError) { try System.removeTree(path) } catch {
       throw DevClusterError("cannot remove \(error.path): \(error.detail)")
     }

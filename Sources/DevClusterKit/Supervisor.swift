@@ -1,112 +1,196 @@
 import Bytes
 import EventLoops
+import FaultRelay
+import HTTP
+import JSON
 import Platform
+import TLS
 
 /// Puts the parts of a running cluster together: what happens goes to `Fleet`, whose `FleetLife` decides;
 /// requests come from `ControlServer`, a `Guardian` watches. Confined to its loop.
 final class Supervisor: @unchecked Sendable {
   // @unchecked: confined to `loop`; made on the main thread before the loop calls it.
 
+  /// How often it is looked whether the guardian and those who wait are still there.
+  private static let watchInterval: Duration = .milliseconds(100)
+
   private let loop: EventLoop
   private let directory: RunDirectory
   private let plan: ClusterPlan
   private let options: UpOptions
-  private let programs: [String: String]
   private let reporter: Reporter
+  private let guardian: Guardian
+  private let registry: Registry
+  private let events: EventLog
+  private let files = WorkerThread(name: "files")
   /// Called once with the exit status, when nothing is left running.
   private let onEnd: @Sendable (Int32) -> Void
   private var fleet: Fleet?
   private var control: ControlServer?
-  private var guardian: ChildProcess?
+  private var shown: [String: [UInt8]] = [:]
+  /// Whether somebody is waited for, whose end is the cluster's.
+  private var isWatching = true
 
-  /// - Parameter programs: the program of each member, by name.
   init(
     loop: EventLoop, directory: RunDirectory, plan: ClusterPlan, options: UpOptions,
-    programs: [String: String], reporter: Reporter, onEnd: @escaping @Sendable (Int32) -> Void
+    reporter: Reporter, guardian: Guardian, registry: Registry,
+    onEnd: @escaping @Sendable (Int32) -> Void
   ) {
     self.loop = loop
     self.directory = directory
     self.plan = plan
     self.options = options
-    self.programs = programs
     self.reporter = reporter
+    self.guardian = guardian
+    self.registry = registry
     self.onEnd = onEnd
+    events = EventLog(directory.eventLog)
   }
 
   /// Starts everything; the reporter hears how it went.
   func begin() {
-    let fleet = makeFleet()
+    let fleet: Fleet
+    do { fleet = try makeFleet() } catch { return end(1, "\(error)") }
     self.fleet = fleet
     do {
       for number in [Signals.interrupt, Signals.terminate, Signals.hangUp] {
         try loop.onSignal(number) { _ in fleet.handle(.interrupted) }
       }
-      control = try ControlServer(loop: loop) { request, ticket in
+      control = try ControlServer(
+        loop: loop, paths: [RunDirectory.controlSocket, registry.socket(Program.id)]
+      ) { request, ticket in
         fleet.handle(.asked(request, ticket))
       }
-      guardian = try Guardian.start(directory, on: loop) { [weak self] in
-        self?.guardian = nil
-        fleet.handle(.guardianEnded)
+      try registry.add(directory.path)
+      for member in plan.members { try PortCheck.check(member) }
+      try fleet.beginRelaying()
+      if plan.relay != .none && !Relay.knowsOwners {
+        reporter.note(
+          "this system does not say who owns a socket: faults between members cannot be told from"
+            + " those of clients")
       }
-      try checkPorts()
     } catch { return fleet.handle(.failed("\(error)")) }
+    watch()
     fleet.handle(.ready)
   }
 
-  private func makeFleet() -> Fleet {
-    let members = plan.members
-    let prefix = LinePrefix(names: members.map(\.name), isColoured: LinePrefix.wanted)
-    let shown = members.enumerated().map { Array(prefix.text($1.name, index: $0).utf8) }
-    let isShown = !reporter.isDetached
+  /// Notices the end of those who cannot say so.
+  private func watch() {
+    var isGuarded = true
+    loop.schedule(after: Self.watchInterval, repeating: Self.watchInterval) { [weak self] in
+      guard let self else { return }
+      if isGuarded && guardian.hasEnded {
+        isGuarded = false
+        fleet?.handle(.guardianEnded)
+      }
+      if isWatching && reporter.isAbandoned {
+        isWatching = false
+        fleet?.handle(.abandoned)
+      }
+    }
+  }
+
+  private func makeFleet() throws(DevClusterError) -> Fleet {
+    let environment = ProcessEnvironment.entries
     return Fleet(
-      loop: loop, FleetLife(plan, startSeconds: options.wait),
-      commands: members.map { member in
-        [programs[member.name] ?? ""] + plan.arguments(of: member, extra: options.extra)
-      },
-      environment: ClusterPlan.environment(from: ProcessEnvironment.entries),
-      onLine: { member, line in
-        if isShown {
-          Descriptor.write(Bytes(shown[member] + Array(line) + [0x0a]), to: StandardStreams.output)
-        }
-      },
+      loop: loop,
+      FleetLife(plan, startSeconds: options.wait, seed: UInt64.random(in: .min ... .max)),
+      client: try Self.client(plan, loop),
       outside: Fleet.Outside(
+        command: { (member, plan) throws(DevClusterError) in
+          [try MemberProgram.path(member, plan)] + plan.arguments(of: member)
+        },
+        environment: { member, plan in
+          ClusterPlan.environment(from: environment) + plan.environment + member.environment
+        },
+        line: { [unowned self] in show($1, $2) },
+        files: { [unowned self] in work($0, $1, $2) },
+        save: { [directory] (plan) throws(DevClusterError) in try directory.save(plan) },
         announce: { [unowned self] in announce($0) },
         answer: { [unowned self] in control?.answer($0, $1) },
-        tell: { [unowned self] in control?.tell(pids: $0) },
+        tell: { [guardian] in guardian.tell($0) },
+        event: { [events] in events.write($0) },
         note: { [reporter] in reporter.note($0) },
         end: { [unowned self] in end($0, $1) }))
   }
 
-  /// All ports before the first process, so that a failure leaves nothing behind.
-  private func checkPorts() throws(DevClusterError) {
-    for member in plan.members {
-      if let content = System.read(member.pidFile),
-        let pid = Int32(String(decoding: content.prefix { $0 != 0x0a }, as: UTF8.self)),
-        pid > 1, Signals.reaches(pid), LocalSocket.isPortTaken(member.clientPort)
-      {
-        throw DevClusterError(
-          "port \(member.clientPort) is in use: \(member.name) of an earlier run is still there as"
-            + " process \(pid); end it with kill \(pid)")
-      }
-      for (port, use) in [(member.clientPort, "client"), (member.peerPort, "peer")]
-      where LocalSocket.isPortTaken(port) {
-        throw DevClusterError(
-          "port \(port), the \(use) port of \(member.name), is already in use by another program")
-      }
+  /// Reaches members as the cluster is secured.
+  static func client(
+    _ plan: ClusterPlan, _ loop: EventLoop
+  ) throws(DevClusterError) -> HTTPClient {
+    guard let settings = Certificates.settings(plan) else {
+      return HTTPClient(loop: loop, dial: HTTPClient.dial(.plain))
+    }
+    do throws(TLSFailure) {
+      let layer = TLSLayer(try TLSMaterial(settings, protocols: []))
+      return HTTPClient(loop: loop, dial: HTTPClient.dial(.layered(layer)))
+    } catch { throw DevClusterError("cannot use the cluster's certificates: \(error.description)") }
+  }
+
+  /// Shows a line of a member in the foreground.
+  private func show(_ member: MemberPlan, _ line: Bytes) {
+    guard !reporter.isDetached, let least = options.logs else { return }
+    let parsed = LogLine(line.string)
+    guard (parsed.level ?? .info) >= least else { return }
+    let prefix =
+      shown[member.name]
+      ?? Array(
+        LinePrefix(names: plan.members.map(\.name), isColoured: LinePrefix.wanted)
+          .text(member.name, index: max(0, member.index - 1)).utf8)
+    shown[member.name] = prefix
+    reporter.show(prefix + (options.isRaw ? Array(line) : Array(parsed.human.utf8)))
+  }
+
+  /// Works on files in a thread of its own.
+  private func work(
+    _ work: FleetLife.FileWork, _ plan: ClusterPlan, _ done: @escaping @Sendable (String?) -> Void
+  ) {
+    let saves = Saves(directory: directory)
+    files.execute {
+      do throws(DevClusterError) {
+        try saves.perform(work, plan)
+        done(nil)
+      } catch { done(error.description) }
     }
   }
 
-  private func announce(_ reports: [MemberReport]) -> FleetLife.Event {
-    do throws(DevClusterError) { try directory.save(plan) } catch {
-      return .failed(error.description)
-    }
-    return .announced(isHeard: reporter.succeeded(StatusTable.text(reports, plan)))
+  private func announce(_ status: JSONObject) -> Bool {
+    let table = StatusTable.text(.object(status), width: Terminal.columns)
+    isWatching = options.isTethered
+    let isHeard = reporter.succeeded(table + "\n" + EnvironmentLines(plan).export)
+    if !options.isTethered { reporter.release() }
+    return isHeard
   }
 
   private func end(_ status: Int32, _ failure: String?) {
     if let failure { reporter.failed(failure) }
     control?.close()
+    registry.removeOwn()
     // One more turn, so that the answers leave.
-    loop.schedule(after: .milliseconds(50)) { [onEnd] in onEnd(status) }
+    loop.schedule(after: .milliseconds(2)) { [onEnd] in onEnd(status) }
+  }
+}
+
+/// The program of a member.
+enum MemberProgram {
+  /// Its path.
+  /// - Throws: `DevClusterError` when there is none.
+  static func path(_ member: MemberPlan, _ plan: ClusterPlan) throws(DevClusterError) -> String {
+    if let given = member.binary ?? plan.binary {
+      guard Paths.isProgram(given) else {
+        throw DevClusterError("the program of \(member.name) is gone: \(given)")
+      }
+      return given
+    }
+    do { return try beside("etcd") } catch {
+      throw DevClusterError("\(error.description) (build it, or name one with --binary PATH)")
+    }
+  }
+
+  /// A program beside this one.
+  static func beside(_ name: String) throws(DevClusterError) -> String {
+    let own = try System.executable()
+    return try System.program(
+      own.prefix(upTo: own.lastIndex(of: "/") ?? own.startIndex) + "/\(name)")
   }
 }

@@ -79,6 +79,14 @@ enum System {
     StandardStreams.write("devcluster: \(text)\n", to: StandardStreams.error)
   }
 
+  /// Whether a process is stopped; `nil` where the system does not tell.
+  static func isStopped(_ pid: Int32) -> Bool? {
+    guard let text = SystemFiles.text(of: "/proc/\(pid)/stat"),
+      let end = text.lastIndex(of: ")")
+    else { return nil }
+    return text[text.index(after: end)...].drop { $0 == " " }.hasPrefix("T")
+  }
+
   /// Full path of a program: found through PATH when it has no slash.
   static func program(_ name: String) throws(DevClusterError) -> String {
     if name.contains("/") {

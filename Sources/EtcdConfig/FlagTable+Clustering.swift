@@ -67,7 +67,8 @@ extension FlagTable {
         + " 'revision' for revision number based retention."
     ) { $0.compactionMode = $1.text },
     Flag(
-      "enable-v2", .clustering, .bool, "false", "Accept etcd V2 client requests, but for those about users (/v2/auth)."
+      "enable-v2", .clustering, .bool, "false",
+      "Accept etcd V2 client requests, but for those about users (/v2/auth)."
     ) { $0.server.enableV2 = $1.bool },
     Flag(
       "v2-deprecation", .clustering,

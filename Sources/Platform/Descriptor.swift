@@ -99,10 +99,11 @@ public enum Descriptor {
   /// Whether it leads to a terminal.
   public static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }
 
-  /// Whether nobody reads what is written to it any more.
-  public static func isBroken(_ descriptor: Int32) -> Bool {
-    var state = pollfd(fd: descriptor, events: 0, revents: 0)
-    // checked: 16 bits
-    return poll(&state, 1, 0) > 0 && Int32(state.revents) & (POLLERR | POLLHUP | POLLNVAL) != 0
+  /// Whether the other end of a pipe or socket is gone; nothing is read or written.
+  public static func isHungUp(_ descriptor: Int32) -> Bool {
+    var entry = pollfd(fd: descriptor, events: 0, revents: 0)
+    guard poll(&entry, 1, 0) == 1 else { return false }
+    // checked: 16 bits fit
+    return Int32(entry.revents) & (POLLERR | POLLHUP | POLLNVAL) != 0
   }
 }

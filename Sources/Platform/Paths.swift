@@ -54,4 +54,24 @@ public enum Paths {
   /// Makes a directory the working one.
   /// - Returns: whether that was possible.
   public static func enter(_ path: String) -> Bool { chdir(path) == 0 }
+
+  /// Makes a directory that nobody else can look into, for files of this user alone.
+  /// - Returns: whether it is there, a directory and no link, of this user, and closed to others.
+  public static func makePrivateDirectory(_ path: String) -> Bool {
+    mkdir(path, 0o700)
+    var info = stat()
+    return lstat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+      && info.st_uid == geteuid() && info.st_mode & 0o077 == 0
+  }
+
+  /// Who owns what stands there, by name where it has one; `nil` when nothing does, or nobody may know.
+  public static func owner(_ path: String) -> String? {
+    var info = stat()
+    guard stat(path, &info) == 0 else { return nil }
+    guard let entry = getpwuid(info.st_uid) else { return "user \(info.st_uid)" }
+    return String(cString: entry.pointee.pw_name)
+  }
+
+  /// Whether this process may use what stands there in every way.
+  public static func isAccessible(_ path: String) -> Bool { access(path, R_OK | W_OK) == 0 }
 }

@@ -85,6 +85,56 @@ public enum Program {
     guard result == 0 else { throw SystemError(result) }
   }
 
+  /// Runs a program on our own standard streams, with signals as they are for a fresh program, and waits.
+  /// - Parameters:
+  ///   - words: found through PATH when the first has no slash.
+  ///   - environment: the whole of it, `NAME=value`.
+  ///   - onStart: gets its number.
+  /// - Returns: its exit status, or 128 and the signal that ended it.
+  /// - Throws: the system's reason why it did not start.
+  public static func run(
+    _ words: [String], environment: [String], onStart: (Int32) -> Void
+  ) throws(SystemError) -> Int32 {
+    guard let path = words.first else { throw .notFound }
+    #if canImport(Glibc)
+      var attributes = posix_spawnattr_t()
+      let defaults: Int16 = 0x04
+    #else
+      var attributes: posix_spawnattr_t?
+      // checked: one bit of the low ones
+      let defaults = Int16(POSIX_SPAWN_SETSIGDEF)
+    #endif
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT] { sigaddset(&signals, number) }
+    posix_spawnattr_setsigdefault(&attributes, &signals)
+    posix_spawnattr_setflags(&attributes, defaults)
+    var pid: pid_t = 0
+    let result = withWords(words) { words in
+      withWords(environment) { posix_spawnp(&pid, path, nil, &attributes, words, $0) }
+    }
+    guard result == 0 else { throw SystemError(result) }
+    onStart(pid)
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0 { guard errno == EINTR else { throw .last } }
+    let signal = status & 0x7f
+    // checked: seven bits, and eight
+    return signal == 0 ? (status >> 8) & 0xff : 128 + signal
+  }
+
+  /// Becomes another program with an environment of its own, found through PATH when it has no slash.
+  /// - Returns: only when that is impossible; `SystemError.last` says why.
+  public static func become(_ words: [String], adding environment: [String: String]) {
+    guard let path = words.first else { return }
+    for (name, value) in environment { setenv(name, value, 1) }
+    withWords(words) { _ = execvp(path, $0) }
+  }
+
+  /// The number of the user that this process acts for.
+  public static var userID: UInt32 { geteuid() }
+
   /// Words as C has them, valid inside `body`.
   private static func withWords<R>(
     _ words: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> R

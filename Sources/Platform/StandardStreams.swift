@@ -12,6 +12,15 @@ public enum StandardStreams {
   public static let output = STDOUT_FILENO
   public static let error = STDERR_FILENO
 
+  /// Has those of them that are closed lead to nowhere: else the next file that is opened takes their place.
+  public static func occupy() {
+    while true {
+      let descriptor = open("/dev/null", O_RDWR)
+      guard descriptor >= 0 else { return }
+      if descriptor > STDERR_FILENO { return Descriptor.close(descriptor) }
+    }
+  }
+
   /// Writes bytes. What cannot be written has nowhere to be told.
   public static func write(_ bytes: Bytes, to descriptor: Int32) {
     Descriptor.write(bytes, to: descriptor)

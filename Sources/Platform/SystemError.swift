@@ -17,6 +17,8 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
 
   /// There is no such file.
   public static let notFound = SystemError(ENOENT)
+  /// The program is not allowed to.
+  public static let notPermitted = SystemError(EACCES)
   /// A directory holds something.
   public static let notEmpty = SystemError(ENOTEMPTY)
 

@@ -51,12 +51,19 @@ public struct SelfSignedCertificate: Sendable {
     return SelfSignedCertificate(certificate: pem, key: secret, notAfter: end)
   }
 
-  private static func describe(
-    _ certificate: OpaquePointer, _ key: OpaquePointer, from start: Int64, to end: Int64
+  /// Number, times, name and key; the issuer is the subject itself.
+  static func describe(
+    _ certificate: OpaquePointer, _ key: OpaquePointer, from start: Int64, to end: Int64,
+    commonName: String? = nil
   ) -> Bool {
     guard let number = BN_new() else { return false }
     defer { BN_free(number) }
     let name = X509_get_subject_name(certificate)
+    if let commonName {
+      guard
+        X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, commonName, -1, -1, 0) == 1
+      else { return false }
+    }
     return BN_rand(number, 127, -1, 0) == 1
       && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != nil
       && X509_set_version(certificate, 2) == 1
@@ -70,16 +77,21 @@ public struct SelfSignedCertificate: Sendable {
     func add(_ kind: Int32, _ text: String) -> Bool {
       cossl_add_extension(certificate, kind, text) == 1
     }
-    let names = hosts.filter { !$0.isEmpty && !$0.contains(",") }.map {
-      SocketAddress(host: $0, port: 0) == nil ? "DNS:\($0)" : "IP:\($0)"
-    }
+    let names = alternativeNames(hosts)
     return add(NID_basic_constraints, "critical,CA:FALSE")
       && add(NID_key_usage, "critical,digitalSignature,keyEncipherment")
       && add(NID_ext_key_usage, "serverAuth")
       && (names.isEmpty || add(NID_subject_alt_name, names.joined(separator: ",")))
   }
 
-  private static func text(_ write: (OpaquePointer) -> Int32) -> Bytes? {
+  /// As openssl's configuration files have them.
+  static func alternativeNames(_ hosts: [String]) -> [String] {
+    hosts.filter { !$0.isEmpty && !$0.contains(",") }.map {
+      SocketAddress(host: $0, port: 0) == nil ? "DNS:\($0)" : "IP:\($0)"
+    }
+  }
+
+  static func text(_ write: (OpaquePointer) -> Int32) -> Bytes? {
     guard let memory = BIO_new(BIO_s_mem()) else { return nil }
     defer { BIO_free(memory) }
     guard write(memory) == 1 else { return nil }

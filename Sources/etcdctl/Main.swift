@@ -28,7 +28,7 @@ struct Main {
       showsProgress: Descriptor.isTerminal(StandardStreams.error),
       exit: { Program.exit($0) })
     world.showsLive = Descriptor.isTerminal(StandardStreams.output)
-    world.isOutputOpen = { !Descriptor.isBroken(StandardStreams.output) }
+    world.isOutputOpen = { !Descriptor.isHungUp(StandardStreams.output) }
     let console = Console(
       print: { StandardStreams.write($0, to: StandardStreams.output) },
       printError: { StandardStreams.write($0, to: StandardStreams.error) })

@@ -20,7 +20,7 @@ struct ClusterTests {
     var found: [String: (state: String, leads: Bool, id: String)] = [:]
     for line in table.split(separator: "\n") where line.hasPrefix("m") {
       let words = line.split(separator: " ").map(String.init)
-      found[words[0]] = (words[4], words.contains("*"), words[1])
+      found[words[0]] = (words[4], words.contains("leader"), words[1])
     }
     return found
   }
@@ -47,6 +47,7 @@ struct ClusterTests {
 
       #expect(try harness.run("kill", "m1").status == 0)
       #expect(rows(try harness.run("status").output)["m1"]?.state == "stopped")
+      #expect(try harness.run("status").status == 3)
       #expect(try harness.run("stop", "m1").error.contains("m1 is not running"))
       #expect(try harness.run("start", "m1").status == 0)
       #expect(rows(try harness.run("status").output)["m1"]?.state == "healthy")
@@ -65,11 +66,16 @@ struct ClusterTests {
 
       #expect(try harness.run("down").status == 0)
       #expect(harness.portsAreFree())
+      #expect(try harness.run("status").status == 5)
       let other = try harness.run(harness.up(1, etcd, "-d"))
       #expect(other.error.contains("holds a cluster of 3"))
       // The same cluster comes back: same IDs, from the data.
-      let second = try harness.run("up", "--binary", etcd, "-d")
+      // With the program and the flags it had: nothing has to be said again.
+      let second = try harness.run("up", "-d")
       #expect(second.status == 0)
+      let pid = try #require(harness.pid("m2/pid"))
+      let line = try String(contentsOfFile: "/proc/\(pid)/cmdline", encoding: .utf8)
+      #expect(line.hasPrefix(etcd) && line.contains("--log-level\0warn"))
       #expect(rows(second.output).mapValues(\.id) == members.mapValues(\.id))
       #expect(try harness.run("logs", "m1").output.contains("m1 |") == false)
       #expect(try harness.run("down").status == 0)
@@ -82,13 +88,14 @@ struct ClusterTests {
     try withHarness { harness, etcd in
       let out = harness.directory + ".out"
       defer { for end in ["", "2"] { try? FileManager.default.removeItem(atPath: out + end) } }
-      let process = try harness.start(harness.up(2, etcd), output: out, error: out + "2")
+      let process = try harness.start(
+        harness.up(2, etcd, "--logs", "info"), output: out, error: out + "2")
       #expect(
         Harness.eventually {
           (try? String(contentsOfFile: out, encoding: .utf8))?.contains("export ETCDCTL") == true
         })
       let shown = try String(contentsOfFile: out, encoding: .utf8)
-      #expect(shown.contains("m1 | {") && shown.contains("m2 | {"))
+      #expect(shown.contains("m1 | ") && shown.contains("m2 | ") && shown.contains(" INFO "))
       #expect(!shown.contains("\u{1b}"))
       let pids = try [1, 2].map { try #require(harness.pid("m\($0)/pid")) }
       kill(process.processIdentifier, SIGINT)
@@ -110,7 +117,7 @@ struct ClusterTests {
       // Its members end with the thread that started them, its socket with its last thread.
       #expect(
         Harness.eventually {
-          (try? harness.run("status"))?.error.contains("no cluster is running") == true
+          (try? harness.run("status"))?.status == 5
         })
       // What the dead supervisor left is no obstacle.
       #expect(try harness.run(harness.up(3, etcd, "-d")).status == 0)

@@ -1,4 +1,6 @@
+import Bytes
 import Foundation
+import JSON
 import Platform
 
 @testable import DevClusterKit
@@ -32,7 +34,7 @@ final class Harness {
     var base = 0
     repeat {
       // Below the range from which the system takes ports for outgoing connections.
-      base = Int.random(in: 10_000..<15_000) * 2
+      base = 10_000 + 40 * Int.random(in: 0..<560)
     } while (base..<base + 2 * members).contains { LocalSocket.isPortTaken($0) }
     basePort = base
   }
@@ -43,7 +45,7 @@ final class Harness {
       kill(process.processIdentifier, SIGKILL)
       process.waitUntilExit()
     }
-    if RunDirectory.isLocked(directory) { _ = try? run("down") }
+    _ = try? run("down")
     try? FileManager.default.removeItem(atPath: directory)
   }
 
@@ -54,13 +56,24 @@ final class Harness {
     var errorLines: [Substring] { error.split(separator: "\n") }
   }
 
+  /// The status as JSON; `nil` when nothing runs.
+  func status() -> JSONValue? {
+    guard let found = try? run("status", "--json"), !found.output.isEmpty else { return nil }
+    return try? JSONValue.parse(Bytes(found.output))
+  }
+
+  /// A member in the status.
+  func member(_ name: String) -> JSONValue? {
+    status()?["members"]?.array?.first { $0["name"]?.string == name }
+  }
+
   /// Runs a command to its end.
   func run(_ words: String...) throws -> Outcome { try run(words) }
 
-  func run(_ words: [String]) throws -> Outcome {
+  func run(_ words: [String], in other: String? = nil) throws -> Outcome {
     let files = [0, 1].map { _ in NSTemporaryDirectory() + "devcluster-\(UUID().uuidString)" }
     defer { for file in files { try? FileManager.default.removeItem(atPath: file) } }
-    let process = try start(words, output: files[0], error: files[1])
+    let process = try start(words, output: files[0], error: files[1], in: other)
     // Beyond every limit of the program itself: it hangs, and its status will say so.
     if !Self.eventually(seconds: 90, { !process.isRunning }) {
       kill(process.processIdentifier, SIGKILL)
@@ -73,10 +86,18 @@ final class Harness {
   }
 
   /// Starts a command; its output goes to files.
-  func start(_ words: [String], output: String, error: String) throws -> Process {
+  func start(
+    _ words: [String], output: String, error: String, environment: [String: String] = [:],
+    in other: String? = nil
+  ) throws -> Process {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: Self.program)
-    process.arguments = Self.with(words, "--dir", directory)
+    if !environment.isEmpty {
+      process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    }
+    let place = ["--dir", other ?? directory]
+    process.arguments =
+      words.first == "ctl" ? place + words : Self.with(words, place[0], place[1])
     for file in [output, error] { try Data().write(to: URL(fileURLWithPath: file)) }
     process.standardOutput = FileHandle(forWritingAtPath: output)
     process.standardError = FileHandle(forWritingAtPath: error)

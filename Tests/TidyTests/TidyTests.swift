@@ -90,9 +90,11 @@ import Testing
       "Raft", "MVCC", "Watch", "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap",
       "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC", "PeerTransport", "CCrypt", "COpenSSL",
       "TLS", "Concurrency", "V2Store", "Synchronization")
+    add("FaultRelay", "Bytes", "EventLoops", "CFaultRelay")
     add(
-      "DevClusterKit", "Bytes", "Platform", "JSON", "FileSystem", "EventLoops", "HTTP",
-      "CommandLineTool", "CUV", "CDevCluster")
+      "DevClusterKit", "FaultRelay", "Bytes", "GoText", "Platform", "JSON", "YAML", "FileSystem",
+      "EventLoops",
+      "HTTP", "TLS", "CommandLineTool", "CUV", "CDevCluster", "Synchronization")
     add(
       "Simulation", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Watch",
       "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap", "Concurrency", "Glibc",

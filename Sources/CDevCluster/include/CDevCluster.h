@@ -7,4 +7,13 @@
 int devcluster_die_with_parent(int signal);
 #endif
 
+/// Starts a process that kills process groups when this one is gone: it reads lines of process ids, each
+/// replacing the one before, and at the end of its input kills the groups of the last. It is a fork that runs
+/// nothing of Swift, so that it costs next to no memory, and has to be made before there are threads.
+/// Returns our end of a socket to it, or -1 with errno set.
+int devcluster_start_guardian(void);
+
+/// Columns of a terminal, or 0. ioctl(2) is variadic, which Swift cannot call.
+int devcluster_terminal_columns(int descriptor);
+
 #endif

@@ -1,55 +1,66 @@
 import Bytes
 import EventLoops
+import FaultRelay
+import HTTP
+import JSON
+import Platform
 
 /// The members' processes: does what `FleetLife` says and tells it what happens. Confined to its loop.
 final class Fleet {
   /// What is done outside of it.
   struct Outside {
+    /// The program of a member and its arguments.
+    let command: (MemberPlan, ClusterPlan) throws(DevClusterError) -> [String]
+    /// Its environment.
+    let environment: (MemberPlan, ClusterPlan) -> [String]
+    /// Gets each line that a member prints.
+    let line: (_ member: Int, MemberPlan, Bytes) -> Void
+    let files: (FleetLife.FileWork, ClusterPlan, @escaping @Sendable (String?) -> Void) -> Void
+    let save: (ClusterPlan) throws(DevClusterError) -> Void
     /// Tells the user that the cluster is healthy.
-    /// - Returns: the event that follows.
-    let announce: ([MemberReport]) -> FleetLife.Event
-    let answer: (FleetLife.Ticket, FleetLife.Answer) -> Void
+    /// - Returns: whether anybody was there.
+    let announce: (JSONObject) -> Bool
+    let answer: (FleetLife.Ticket, JSONObject) -> Void
     let tell: (_ pids: [Int32]) -> Void
+    let event: (ClusterEvent) -> Void
     let note: (String) -> Void
     let end: (_ status: Int32, _ failure: String?) -> Void
   }
 
-  private static let pollInterval: Duration = .milliseconds(200)
+  /// For those who wait for the status.
+  private static let statusTick: Duration = .milliseconds(2)
+  /// For a call of the cluster's API.
+  private static let callTimeout: Duration = .seconds(5)
   /// Time a member has to end by itself when it is stopped.
   private static let stopTimeout: Duration = .seconds(10)
 
   private let loop: EventLoop
   private let probe: HealthProbe
+  private let api: MemberAPI
   private let outside: Outside
+  private let relay: Relay
   private var life: FleetLife
   private var processes: [MemberProcess] = []
   private var patience: [Int: LoopTimer] = [:]
   private var events: [FleetLife.Event] = []
   private var isHandling = false
+  private var timer: LoopTimer?
+  private var timerDue: UInt64 = .max
 
-  /// - Parameters:
-  ///   - commands: the program of each member and its arguments, in the order of the plan.
-  ///   - onLine: gets each line that a member prints.
-  init(
-    loop: EventLoop, _ life: FleetLife, commands: [[String]], environment: [String],
-    onLine: @escaping (_ member: Int, Bytes) -> Void, outside: Outside
-  ) {
+  /// - Parameter client: reaches members as the cluster is secured.
+  init(loop: EventLoop, _ life: FleetLife, client: HTTPClient, outside: Outside) {
     self.loop = loop
     self.life = life
     self.outside = outside
-    probe = HealthProbe(loop: loop)
-    processes = zip(life.members, commands).enumerated().map { index, member in
-      MemberProcess(
-        loop: loop, plan: member.0.plan, command: member.1, environment: environment,
-        onLine: { onLine(index, $0) },
-        onExit: { [weak self] how, lastWords in
-          self?.handle(.exited(index, how: how, lastWords: lastWords))
-        })
-    }
+    api = MemberAPI(client)
+    probe = HealthProbe(api: api)
+    relay = Relay(loop: loop)
+    for place in life.members.indices { adopt(place) }
   }
 
   /// Takes an event; what it leads to is done before the next is looked at.
   func handle(_ event: FleetLife.Event) {
+    if case .asked = event { lookAtProcesses() }
     events.append(event)
     guard !isHandling else { return }
     isHandling = true
@@ -57,29 +68,126 @@ final class Fleet {
       for action in life.handle(events.removeFirst(), now: loop.now) { perform(action) }
     }
     isHandling = false
+    schedule()
+  }
+
+  /// The next tick: soon while somebody waits.
+  private func schedule() {
+    let delay =
+      life.statusWaiters.isEmpty
+      ? Duration.nanoseconds(Int64(clamping: life.interval)) : Self.statusTick
+    // checked: a clock of this machine and half a second
+    let due = loop.now &+ delay.nanoseconds
+    guard life.phase != .ended, due < timerDue else { return }
+    timer?.cancel()
+    timerDue = due
+    timer = loop.schedule(after: delay) { [weak self] in
+      guard let self else { return }
+      timerDue = .max
+      lookAtProcesses()
+      handle(.tick)
+    }
+  }
+
+  /// Somebody may have stopped a process by hand, or let it go on.
+  private func lookAtProcesses() {
+    for place in life.members.indices {
+      guard let pid = life.members[place].pid, let isStopped = System.isStopped(pid),
+        isStopped != life.members[place].isPaused
+      else { continue }
+      events.append(.found(place, isStopped: isStopped))
+    }
+  }
+
+  /// Has the relay stand before the ports of members.
+  /// - Throws: `ChannelError` when a port cannot be had.
+  func beginRelaying() throws(ChannelError) {
+    for life in life.members { try beginRelaying(life.plan) }
+  }
+
+  private func beginRelaying(_ plan: MemberPlan) throws(ChannelError) {
+    if plan.relaysPeers {
+      try relay.listen(plan.ports.peer, for: plan.name, inner: plan.ports.innerPeer)
+    }
+    if plan.relaysClients {
+      try relay.listen(plan.ports.client, for: plan.name, inner: plan.ports.innerClient)
+    }
+  }
+
+  private func adopt(_ place: Int) {
+    processes.append(
+      MemberProcess(
+        loop: loop,
+        onLine: { [weak self] line in
+          guard let self else { return }
+          outside.line(place, life.members[place].plan, line)
+        },
+        onExit: { [weak self] how, lastWords in
+          self?.handle(.exited(place, how: how, lastWords: lastWords))
+        }))
+  }
+
+  /// Who gives tokens, once authentication is on.
+  private func prepareCalls() {
+    guard life.plan.isAuthReady, let auth = life.plan.auth else { return }
+    api.password = auth.root
+    api.voters = life.members.filter { $0.pid != nil && !$0.plan.isLearner }.map(\.plan)
   }
 
   private func perform(_ action: FleetLife.Action) {
     switch action {
     case .member(let member, let action): perform(action, member)
-    case .look(let question, let reports):
-      probe.complete(reports) { [weak self] in self?.handle(.looked(question, $0)) }
-    case .wait(let question):
-      loop.schedule(after: Self.pollInterval) { [weak self] in self?.handle(.due(question)) }
-    case .announce(let reports): handle(outside.announce(reports))
+    case .adopt(let place):
+      adopt(place)
+      do throws(ChannelError) { try beginRelaying(life.members[place].plan) } catch {
+        outside.note("cannot relay for \(life.members[place].name): \(error)")
+      }
+    case .forget(let plan):
+      for port in [plan.ports.peer, plan.ports.client] { relay.close(port, of: plan.name) }
+    case .rules(let rules): relay.apply(rules)
+    case .reset(let links): for link in links { relay.reset(link) }
+    case .probe(let member, let run):
+      prepareCalls()
+      probe.ask(life.members[member].plan) { [weak self] in
+        self?.handle(.observed(member, run: run, $0))
+      }
+    case .call(let id, let call, let members):
+      prepareCalls()
+      let plans = members.map { life.members[$0].plan }
+      api.call(call, plans, timeout: Self.callTimeout) { [weak self] in
+        self?.handle(.called(id, $0))
+      }
+    case .files(let work):
+      // @unchecked: `filesDone` is called on the loop.
+      let loop = loop
+      let carrier = FleetCarrier(self)
+      outside.files(work, life.plan) { problem in
+        loop.execute { carrier.fleet?.handle(.filesDone(problem)) }
+      }
+    case .save(let plan):
+      do throws(DevClusterError) { try outside.save(plan) } catch {
+        outside.note(error.description)
+      }
+    case .announce: handle(.announced(isHeard: outside.announce(life.status(loop.now))))
     case .answer(let ticket, let answer): outside.answer(ticket, answer)
-    case .tell(let pids): outside.tell(pids)
+    case .tell(let pids):
+      relay.processes = [:]
+      for member in life.members { relay.processes[member.name] = member.pid }
+      outside.tell(pids)
+    case .event(let event): outside.event(event)
     case .note(let text): outside.note(text)
-    case .end(let status, let failure): outside.end(status, failure)
+    case .end(let status, let failure):
+      timer?.cancel()
+      outside.end(status, failure)
     }
   }
 
   private func perform(_ action: MemberLife.Action, _ member: Int) {
     switch action {
     case .spawn:
-      do throws(DevClusterError) {
-        handle(.spawned(member, pid: try processes[member].spawn()))
-      } catch { handle(.notSpawned(member, error.description)) }
+      do throws(DevClusterError) { handle(.spawned(member, pid: try spawn(member))) } catch {
+        handle(.notSpawned(member, error.description))
+      }
     case .signal(let signal): processes[member].send(signal)
     case .beginPatience:
       patience[member] = loop.schedule(after: Self.stopTimeout) { [weak self] in
@@ -88,4 +196,18 @@ final class Fleet {
     case .endPatience: patience.removeValue(forKey: member)?.cancel()
     }
   }
+
+  private func spawn(_ member: Int) throws(DevClusterError) -> Int32 {
+    let plan = life.members[member].plan
+    return try processes[member].spawn(
+      plan, command: try outside.command(plan, life.plan),
+      environment: outside.environment(plan, life.plan))
+  }
+}
+
+/// Carries a fleet through another thread, which does not touch it.
+private final class FleetCarrier: @unchecked Sendable {
+  // @unchecked: only its loop looks at what is inside.
+  weak var fleet: Fleet?
+  init(_ fleet: Fleet) { self.fleet = fleet }
 }

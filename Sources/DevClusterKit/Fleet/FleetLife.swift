@@ -2,232 +2,172 @@
 /// it answers, so that tests drive it without processes, sockets and clocks.
 ///
 /// ```
-///              all healthy           down, interrupt          nothing runs
+///              all settled           down, interrupt          nothing runs
 ///   starting ─────────────▶ running ─────────────────▶ ending ────────────▶ ended
 ///      └─ a member ended, time is over, down, interrupt ──▲
 /// ```
 /// What is done to members goes in as events and comes out as actions: another fault is a case more of each.
+/// Members keep their places: one that was removed leaves an empty one.
 ///
 /// - Units: nanoseconds of the loop's clock.
 struct FleetLife: Sendable {
-  /// Who waits until a member has ended.
-  private enum Waiter {
-    case answer(Ticket)
-    case restart(Ticket)
-  }
-
-  private(set) var phase = Phase.starting
-  private(set) var members: [MemberLife]
-  private let plan: ClusterPlan
+  var phase = Phase.starting
+  var members: [MemberLife]
+  var plan: ClusterPlan
   /// Seconds that the start may take.
-  private let startSeconds: Int
-  private var startDeadline: UInt64 = .max
+  let startSeconds: Int
+  var startDeadline: UInt64 = .max
+  /// What is left to do before the cluster is as it was asked for.
+  var setup: [SetupStep] = []
+  var isSettingUp = false
   /// Why the cluster could not be started.
-  private var failure: String?
-  private var waitingForEnd: [Ticket] = []
-  private var waiters: [Int: [Waiter]] = [:]
-  /// Who waits for a process that is being made.
-  private var starters: [Int: Ticket] = [:]
-  private var out: [Action] = []
+  var failure: String?
+  /// Who waits for the end of the cluster.
+  var waitingForEnd: [Ticket] = []
+  var jobs: [Ticket: Job] = [:]
+  /// Members that join or leave: who asked, and what for.
+  var changes: [Ticket: Change] = [:]
+  var statusWaiters: [Ticket: StatusWaiter] = [:]
+  var maintenance: Maintenance?
+  var faults: [ActiveFault] = []
+  var lastFault = 0
+  /// Whom the members take for their leader, last told.
+  var leader: Leadership?
+  /// When those that are left at the end are killed.
+  var hurryAt: UInt64 = .max
+  var chance: SplitMix
+  var out: [Action] = []
 
-  /// Time `start` and `restart` wait for a member to become healthy.
-  static let actionNanoseconds: UInt64 = 15_000_000_000
+  /// Time members have to end by themselves when all are to end, and once there is no quorum: what they have
+  /// answered is on disk, and Go's leader waits 7 s for somebody to hand over to.
+  static let endNanoseconds: UInt64 = 400_000_000
+  static let hurryNanoseconds: UInt64 = 100_000_000
 
-  init(_ plan: ClusterPlan, startSeconds: Int) {
+  /// - Parameter seed: for what is decided by chance.
+  init(_ plan: ClusterPlan, startSeconds: Int, seed: UInt64 = 0) {
     self.plan = plan
     self.startSeconds = startSeconds
+    chance = SplitMix(state: seed)
     members = plan.members.map(MemberLife.init)
+    setup = Self.setup(plan)
   }
 
   var pids: [Int32] { members.compactMap(\.pid) }
 
+  /// Whether somebody waits for something that may happen soon: then ticks come every 20 ms.
+  var isBusy: Bool {
+    phase != .running || !jobs.isEmpty || !changes.isEmpty || !statusWaiters.isEmpty
+      || maintenance != nil || faults.contains { $0.until != nil }
+  }
+
   /// Takes an event. - Returns: what is to be done, in this order.
   mutating func handle(_ event: Event, now: UInt64) -> [Action] {
     switch event {
-    case .ready: if phase == .starting { spawn(0) }
+    case .ready: begin()
     case .failed(let message): fail(message)
     case .spawned(let member, let pid): spawned(member, pid, now)
-    case .notSpawned(let member, let message): notSpawned(member, message)
-    case .exited(let member, let how, let lastWords): exited(member, how, lastWords)
+    case .notSpawned(let member, let message): notSpawned(member, message, now)
+    case .exited(let member, let how, let lastWords): exited(member, how, lastWords, now)
     case .patienceEnded(let member): act(member, members[member].patienceEnded())
-    case .looked(let question, let reports): looked(question, reports, now)
-    case .due(let question): look(question)
+    case .observed(let member, let run, let found): observed(member, run, found, now)
+    case .found(let member, let isStopped): members[member].found(isStopped: isStopped)
+    case .called(let id, let result): called(id, result, now)
+    case .filesDone(let problem): filesDone(problem, now)
+    case .tick: tick(now)
     case .announced(let isHeard):
       guard phase == .starting else { break }
       phase = .running
-      if !isHeard { end(1) }
-    case .interrupted: interrupted()
-    case .asked(let request, let ticket): asked(request, ticket)
+      tell("ready", nil, "\(runningCount) members are healthy")
+      if !isHeard { abandoned() }
+    case .interrupted: interrupted(now)
+    case .abandoned: abandoned()
+    case .asked(let request, let ticket): asked(request, ticket, now)
     case .guardianEnded:
-      if phase == .starting || phase == .running {
-        out.append(.note("the guardian process ended; members may outlive a killed supervisor"))
-      }
+      out.append(.note("the guardian process ended; members may outlive a killed supervisor"))
     }
     return exchange(&out, with: [])
   }
 
-  private mutating func act(_ member: Int, _ actions: [MemberLife.Action]) {
+  mutating func act(_ member: Int, _ actions: [MemberLife.Action]) {
     out += actions.map { .member(member, $0) }
   }
 
+  /// Writes into the event log.
+  mutating func tell(_ kind: String, _ member: Int?, _ text: String) {
+    out.append(
+      .event(ClusterEvent(kind: kind, member: member.map { members[$0].name }, text: text)))
+  }
+
+  var runningCount: Int { members.count { $0.pid != nil } }
+
   // MARK: processes
 
-  private mutating func spawn(_ member: Int) {
-    do throws(DevClusterError) { act(member, try members[member].start()) } catch {
+  private mutating func begin() {
+    guard phase == .starting else { return }
+    tell("start", nil, "starting \(plan.names)")
+    spawnNext(after: -1)
+  }
+
+  /// Starts the members one after another.
+  private mutating func spawnNext(after member: Int) {
+    guard let next = members.indices.first(where: { $0 > member && members[$0].startsWithCluster })
+    else { return }
+    do throws(DevClusterError) { act(next, try members[next].start()) } catch {
       fail(error.description)
     }
   }
 
   private mutating func spawned(_ member: Int, _ pid: Int32, _ now: UInt64) {
-    members[member].spawned(pid)
+    members[member].spawned(pid, now)
     out.append(.tell(pids: pids))
+    tell("spawn", member, "\(members[member].name) runs as process \(pid)")
     switch phase {
-    case .starting where member + 1 < members.count: spawn(member + 1)
     case .starting:
-      startDeadline = now + UInt64(startSeconds) * 1_000_000_000
-      look(.start)
-    case .running:
-      guard let ticket = starters.removeValue(forKey: member) else { break }
-      look(.health(member: member, ticket, deadline: now + Self.actionNanoseconds))
+      // checked: a start takes an hour at most
+      if startDeadline == .max { startDeadline = now &+ UInt64(startSeconds) &* 1_000_000_000 }
+      if !isSettingUp { spawnNext(after: member) }
+      jobsSpawned(member, now)
+    case .running: jobsSpawned(member, now)
     // It began just when all were told to end.
     case .ending, .ended: act(member, members[member].stop())
     }
   }
 
-  private mutating func notSpawned(_ member: Int, _ message: String) {
+  private mutating func notSpawned(_ member: Int, _ message: String, _ now: UInt64) {
     members[member].notSpawned()
-    if let ticket = starters.removeValue(forKey: member) {
-      out.append(.answer(ticket, .refused(message)))
-    } else {
-      fail(message)
-    }
+    tell("exit", member, message)
+    if phase == .starting { fail(message) } else { jobsFailed(member, message, now) }
     endIfNothingRuns()
   }
 
-  private mutating func exited(_ member: Int, _ how: String, _ lastWords: String) {
+  private mutating func exited(
+    _ member: Int, _ how: String, _ lastWords: String, _ now: UInt64
+  ) {
     act(member, members[member].exited(how, lastWords: lastWords))
     out.append(.tell(pids: pids))
     let life = members[member]
+    tell("exit", member, "\(life.name) ended with \(how)")
     if let how = life.failure, phase == .running {
       out.append(
         .note(
           "\(life.name) ended with \(how) (start it again with: devcluster start \(life.name))"))
     }
-    for waiter in waiters.removeValue(forKey: member) ?? [] {
-      switch waiter {
-      case .answer(let ticket): out.append(.answer(ticket, .done))
-      case .restart(let ticket): start(member, ticket)
-      }
-    }
+    if case .ending = phase { hurry(now) }
+    jobsEnded(member, now)
+    maintenanceEnded(now)
     endIfNothingRuns()
-  }
-
-  // MARK: health
-
-  private mutating func look(_ question: Question) {
-    switch question {
-    case .start:
-      guard phase == .starting else { return }
-      if let failed = members.first(where: { $0.failure != nil }) {
-        return fail(
-          "\(failed.name) ended with \(failed.failure ?? "?") before it was healthy;"
-            + " \(whereToLook(failed))")
-      }
-      out.append(.look(question, members.map(\.report)))
-    case .status: out.append(.look(question, members.map(\.report)))
-    case .health(let member, let ticket, _):
-      let life = members[member]
-      guard life.isAlive else {
-        let text = "\(life.name) ended with \(life.failure ?? "?"); \(whereToLook(life))"
-        return out.append(.answer(ticket, .refused(text)))
-      }
-      out.append(.look(question, [life.report]))
-    }
-  }
-
-  private func whereToLook(_ life: MemberLife) -> String {
-    "see \(life.plan.logFile)" + (life.lastWords.isEmpty ? "" : ": \(life.lastWords)")
-  }
-
-  private mutating func looked(_ question: Question, _ reports: [MemberReport], _ now: UInt64) {
-    let missing = reports.filter { $0.state != .healthy }.map(\.plan)
-    switch question {
-    case .start:
-      guard phase == .starting else { return }
-      guard let first = missing.first else { return out.append(.announce(reports)) }
-      guard now >= startDeadline else { return out.append(.wait(question)) }
-      let names = missing.map(\.name).joined(separator: ", ")
-      fail("not healthy after \(startSeconds) s: \(names); see \(first.logFile)")
-    case .status(let ticket): out.append(.answer(ticket, .members(reports)))
-    case .health(let member, let ticket, let deadline):
-      if missing.isEmpty { return out.append(.answer(ticket, .done)) }
-      guard now >= deadline else { return out.append(.wait(question)) }
-      out.append(.answer(ticket, .note("\(members[member].name) runs but is not healthy yet")))
-    }
-  }
-
-  // MARK: requests
-
-  private mutating func asked(_ request: ControlRequest, _ ticket: Ticket) {
-    switch request {
-    case .status: look(.status(ticket))
-    case .down:
-      guard phase != .ended else { return out.append(.answer(ticket, .done)) }
-      waitingForEnd.append(ticket)
-      out.append(.note("stopping: asked by devcluster down"))
-      if phase == .starting { fail("stopped by devcluster down") } else { end(0) }
-    case .watch: out.append(.answer(ticket, .watching(pids: pids)))
-    case .member(let action, let name):
-      guard let member = members.firstIndex(where: { $0.name == name }) else {
-        let names = members.map(\.name).joined(separator: ", ")
-        return out.append(
-          .answer(ticket, .refused("there is no member '\(name)' among \(names)")))
-      }
-      guard phase == .running else {
-        return out.append(.answer(ticket, .refused("the cluster is starting or stopping")))
-      }
-      perform(action, member, ticket)
-    }
-  }
-
-  private mutating func perform(_ action: MemberAction, _ member: Int, _ ticket: Ticket) {
-    switch action {
-    case .pause, .resume:
-      do throws(DevClusterError) {
-        act(member, try members[member].setPaused(action == .pause))
-        out.append(.answer(ticket, .done))
-      } catch { out.append(.answer(ticket, .refused(error.description))) }
-    case .stop, .kill:
-      guard members[member].pid != nil else {
-        return out.append(.answer(ticket, .refused("\(members[member].name) is not running")))
-      }
-      waiters[member, default: []].append(.answer(ticket))
-      act(member, action == .stop ? members[member].stop() : members[member].kill())
-    case .start: start(member, ticket)
-    case .restart:
-      guard members[member].pid != nil else { return start(member, ticket) }
-      waiters[member, default: []].append(.restart(ticket))
-      act(member, members[member].stop())
-    }
-  }
-
-  private mutating func start(_ member: Int, _ ticket: Ticket) {
-    do throws(DevClusterError) {
-      guard phase == .running else { throw DevClusterError("the cluster is stopping") }
-      act(member, try members[member].start())
-      starters[member] = ticket
-    } catch { out.append(.answer(ticket, .refused(error.description))) }
   }
 
   // MARK: end
 
   /// The reason is told when nothing runs any more.
-  private mutating func fail(_ message: String) {
+  mutating func fail(_ message: String) {
+    if failure == nil { tell("failed", nil, message) }
     failure = failure ?? message
     end(1)
   }
 
-  private mutating func interrupted() {
+  private mutating func interrupted(_ now: UInt64) {
     switch phase {
     case .starting, .running:
       out.append(.note("stopping \(pids.count) members"))
@@ -238,18 +178,67 @@ struct FleetLife: Sendable {
     }
   }
 
+  private mutating func abandoned() {
+    if phase == .starting {
+      fail("interrupted: who asked for the cluster is gone")
+    } else {
+      end(0)
+    }
+  }
+
+  mutating func down(_ ticket: Ticket) {
+    guard phase != .ended else { return out.append(.answer(ticket, Self.done)) }
+    waitingForEnd.append(ticket)
+    out.append(.note("stopping: asked by devcluster down"))
+    if phase == .starting { fail("stopped by devcluster down") } else { end(0) }
+  }
+
   /// Ends every member, then the cluster.
   private mutating func end(_ status: Int32) {
     guard phase == .starting || phase == .running else { return }
     phase = .ending(status)
+    tell("down", nil, "stopping \(pids.count) members")
     for member in members.indices { act(member, members[member].stop()) }
     endIfNothingRuns()
+  }
+
+  /// Without a quorum nothing is left to be done but to end.
+  private mutating func hurry(_ now: UInt64) {
+    let voters = members.filter { !$0.isRemoved && !$0.plan.isLearner }
+    guard voters.count(where: { $0.pid != nil }) < voters.count / 2 + 1 else { return }
+    hurryAt = min(hurryAt, now &+ Self.hurryNanoseconds)
+  }
+
+  mutating func killTheRest(_ now: UInt64) {
+    guard case .ending = phase else { return }
+    hurryAt = min(hurryAt, now &+ Self.endNanoseconds)
+    guard now >= hurryAt else { return }
+    for member in members.indices { act(member, members[member].kill()) }
   }
 
   private mutating func endIfNothingRuns() {
     guard case .ending(let status) = phase, !members.contains(where: \.isAlive) else { return }
     phase = .ended
-    out += waitingForEnd.map { .answer($0, .done) }
+    for ticket in jobs.keys.sorted() + changes.keys.sorted() {
+      out.append(.answer(ticket, Self.refusal(DevClusterError("the cluster is stopping"))))
+    }
+    jobs = [:]
+    changes = [:]
+    out += waitingForEnd.map { .answer($0, Self.done) }
     out.append(.end(status: status, failure: failure))
+  }
+}
+
+/// Chance that a seed decides.
+/// - Source: Steele, Lea, Flood: "Fast splittable pseudorandom number generators" (splitmix64).
+struct SplitMix: Sendable, RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
   }
 }

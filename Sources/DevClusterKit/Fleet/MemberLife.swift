@@ -38,8 +38,18 @@ struct MemberLife: Sendable, Equatable {
     case thaw
   }
 
-  let plan: MemberPlan
+  var plan: MemberPlan
   private(set) var state = State.stopped
+  /// Whether it left the cluster: its place stays empty.
+  var isRemoved = false
+  /// Counts its processes, so that late answers of earlier ones are told from those of this one.
+  private(set) var run = 0
+  /// What its process last said of itself, and when.
+  private(set) var observation: Observation?
+  private(set) var observedAt: UInt64 = 0
+  /// When it was asked last, and whether it has not answered since.
+  private var askedAt: UInt64 = 0
+  private var isAnswerDue = false
   /// What it printed last before it ended, to be put behind a message; empty when it printed nothing.
   private(set) var lastWords = ""
 
@@ -63,16 +73,76 @@ struct MemberLife: Sendable, Equatable {
     return how
   }
 
-  /// State as far as the process alone tells it.
-  var report: MemberReport {
-    let shown: MemberState =
-      switch state {
-      case .stopped, .spawning: .stopped
-      case .running, .ending: .unhealthy
-      case .paused: .paused
-      case .exited: .exited
-      }
-    return MemberReport(plan: plan, state: shown, pid: pid, exit: failure)
+  /// Whether `up` starts it: not those who are told to wait, nor learners that have to be let in first.
+  var startsWithCluster: Bool {
+    !isRemoved && plan.startsWithCluster && (!plan.isLearner || plan.joined != nil)
+  }
+
+  var isPaused: Bool { if case .paused = state { true } else { false } }
+
+  /// Its ID in the cluster; 0 while it is not known.
+  var id: UInt64 { observation?.id ?? 0 }
+
+  /// What is told of it.
+  var reportedState: MemberState {
+    switch state {
+    case .stopped, .spawning: .stopped
+    case .running: observation?.isHealthy == true ? .healthy : .unhealthy
+    case .ending: .unhealthy
+    case .paused: .paused
+    case .exited: .exited
+    }
+  }
+
+  /// - Parameter now: for the age of what it said.
+  func report(isLeader: Bool, now: UInt64?) -> MemberReport {
+    var report = MemberReport(plan: plan, state: reportedState, pid: pid, exit: failure)
+    report.isLeader = isLeader
+    report.observation = observation
+    if let now, now > observedAt, observation != nil {
+      report.ageMilliseconds = (now - observedAt) / 1_000_000
+    }
+    return report
+  }
+
+  // MARK: questions
+
+  /// Whether it may be asked: it runs, has answered the last question, and that was long enough ago.
+  func mayBeAsked(_ now: UInt64, olderThan age: UInt64) -> Bool {
+    guard case .running = state, !isAnswerDue else { return false }
+    return askedAt == 0 || now >= askedAt &+ age
+  }
+
+  /// Whether it was asked just now and has not answered yet.
+  func wasAsked(at now: UInt64, within age: UInt64) -> Bool {
+    isAnswerDue && now < askedAt &+ age
+  }
+
+  mutating func asked(_ now: UInt64) {
+    askedAt = now
+    isAnswerDue = true
+  }
+
+  /// - Parameter found: `nil` when it did not answer.
+  mutating func observed(_ found: Observation?, _ now: UInt64) {
+    isAnswerDue = false
+    guard pid != nil else { return }
+    if let found {
+      observation = found
+      observedAt = now
+    } else {
+      observation?.isHealthy = false
+      observation?.leader = 0
+    }
+  }
+
+  /// What the system says of the process, whoever stopped it.
+  mutating func found(isStopped: Bool) {
+    switch (state, isStopped) {
+    case (.running(let pid), true): state = .paused(pid)
+    case (.paused(let pid), false): state = .running(pid)
+    default: break
+    }
   }
 
   // MARK: wishes
@@ -125,8 +195,13 @@ struct MemberLife: Sendable, Equatable {
 
   // MARK: what happened
 
-  mutating func spawned(_ pid: Int32) {
-    if state == .spawning { state = .running(pid) }
+  mutating func spawned(_ pid: Int32, _ now: UInt64) {
+    guard state == .spawning else { return }
+    state = .running(pid)
+    run += 1
+    observation = nil
+    isAnswerDue = false
+    askedAt = 0
   }
 
   mutating func notSpawned() {
@@ -135,6 +210,8 @@ struct MemberLife: Sendable, Equatable {
 
   mutating func exited(_ how: String, lastWords: String) -> [Action] {
     self.lastWords = lastWords
+    observation = nil
+    isAnswerDue = false
     switch state {
     case .ending, .stopped: state = .stopped
     case .running, .paused, .spawning, .exited: state = .exited(how)

@@ -4,43 +4,40 @@ import Platform
 
 /// One member's process and its log: does what `MemberLife` says. Confined to the supervisor's loop.
 final class MemberProcess {
-  let plan: MemberPlan
   private let loop: EventLoop
-  private let command: [String]
-  private let environment: [String]
-  private let log: LogFile
   private let onLine: (Bytes) -> Void
   private let onExit: (_ how: String, _ lastWords: String) -> Void
+  private var log: LogFile?
+  private var pidFile = ""
   private var process: ChildProcess?
 
   /// - Parameters:
-  ///   - command: the program and its arguments.
   ///   - onLine: gets each line the member prints.
   ///   - onExit: called when the process has ended and everything it printed is there.
   init(
-    loop: EventLoop, plan: MemberPlan, command: [String], environment: [String],
-    onLine: @escaping (Bytes) -> Void,
+    loop: EventLoop, onLine: @escaping (Bytes) -> Void,
     onExit: @escaping (_ how: String, _ lastWords: String) -> Void
   ) {
     self.loop = loop
-    self.plan = plan
-    self.command = command
-    self.environment = environment
     self.onLine = onLine
     self.onExit = onExit
-    log = LogFile(plan.logFile)
   }
 
   /// Starts the process.
+  /// - Parameters:
+  ///   - plan: the member as it is now.
+  ///   - command: the program and its arguments.
   /// - Returns: its id.
   /// - Throws: `DevClusterError` when a port is taken or it cannot be started.
-  func spawn() throws(DevClusterError) -> Int32 {
-    for (port, use) in [(plan.clientPort, "client"), (plan.peerPort, "peer")]
-    where LocalSocket.isPortTaken(port) {
-      throw DevClusterError(
-        "port \(port), the \(use) port of \(plan.name), is already in use by another program")
-    }
+  func spawn(
+    _ plan: MemberPlan, command: [String], environment: [String]
+  ) throws(DevClusterError) -> Int32 {
+    try PortCheck.check(plan, isRelayed: true)
     try System.makeDirectory(plan.directory)
+    let log = self.log ?? LogFile(plan.logFile)
+    self.log = log
+    log.begin()
+    pidFile = plan.pidFile
     let executable = try System.executable()
     var configuration = ChildProcess.Configuration(
       arguments: [executable, "__member", String(Program.id)] + command)
@@ -70,8 +67,8 @@ final class MemberProcess {
 
   private func ended(_ exit: ChildProcess.Exit) {
     process = nil
-    Paths.remove(plan.pidFile)
-    onExit(exit.description, log.lastLine)
+    Paths.remove(pidFile)
+    onExit(exit.description, log?.lastWords ?? "")
   }
 
   func send(_ signal: MemberLife.Signal) {
@@ -81,5 +78,34 @@ final class MemberProcess {
     case .freeze: process?.kill(Signals.stop, group: true)
     case .thaw: process?.kill(Signals.goOn, group: true)
     }
+  }
+}
+
+/// Whether the ports of a member can be had, and if not, who has them.
+enum PortCheck {
+  /// - Throws: `DevClusterError` with the port and the way out.
+  /// - Parameter isRelayed: whether the relay has the ports before the member's own.
+  static func check(_ plan: MemberPlan, isRelayed: Bool = false) throws(DevClusterError) {
+    var ports = [(plan.ownClientPort, "client"), (plan.ownPeerPort, "peer")]
+    if !isRelayed { ports = [(plan.ports.client, "client"), (plan.ports.peer, "peer")] + ports }
+    for (port, use) in ports
+    where LocalSocket.isPortTaken(port) {
+      throw DevClusterError(reason(port, use, plan))
+    }
+  }
+
+  private static func reason(_ port: Int, _ use: String, _ plan: MemberPlan) -> String {
+    if let content = System.read(plan.pidFile),
+      let pid = Int32(String(decoding: content.prefix { $0 != 0x0a }, as: UTF8.self)), pid > 1,
+      Signals.reaches(pid), pid != Program.id
+    {
+      return "port \(port) is in use: \(plan.name) of an earlier run is still there as process"
+        + " \(pid); end it with kill \(pid)"
+    }
+    let text = "port \(port), the \(use) port of \(plan.name), is already in use by another program"
+    let range = PortSearch.ephemeralRange()
+    guard range.contains(port) else { return text + " (--ports auto finds free ones)" }
+    return text + ", or by an outgoing connection: this system takes \(range.lowerBound) to"
+      + " \(range.upperBound) for those; --ports auto finds others"
   }
 }

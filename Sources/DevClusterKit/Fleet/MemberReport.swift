@@ -1,4 +1,3 @@
-import Bytes
 import JSON
 
 /// What a member does at this moment.
@@ -20,9 +19,11 @@ public struct MemberReport: Sendable, Equatable {
   public var pid: Int32?
   /// How it ended, when it did so on its own.
   public var exit: String?
-  /// Its ID in the cluster; `nil` when it did not say.
-  public var id: UInt64?
   public var isLeader = false
+  /// What it last said of itself; `nil` when it did not.
+  var observation: Observation?
+  /// How long ago that was, in milliseconds.
+  var ageMilliseconds: UInt64 = 0
 
   public init(plan: MemberPlan, state: MemberState, pid: Int32? = nil, exit: String? = nil) {
     self.plan = plan
@@ -31,49 +32,88 @@ public struct MemberReport: Sendable, Equatable {
     self.exit = exit
   }
 
+  /// Its role in the cluster.
+  var role: String {
+    if isLeader { return "leader" }
+    if plan.isLearner { return "learner" }
+    return state == .healthy ? "follower" : "-"
+  }
+
   var json: JSONValue {
     var object: JSONObject = [
-      "name": .string(plan.name), "state": .string(state.rawValue), "leader": .bool(isLeader),
+      "name": .string(plan.name), "state": .string(state.rawValue), "role": .string(role),
+      "leader": .bool(isLeader), "learner": .bool(plan.isLearner),
+      "client": .string(plan.clientURL), "peer": .string(plan.peerURL),
+      "log": .string(plan.logFile), "data": .string(plan.dataDirectory),
     ]
     if let pid { object["pid"] = .integer(pid) }
     if let exit { object["exit"] = .string(exit) }
-    if let id { object["id"] = .string(String(id, radix: 16)) }
+    guard let seen = observation else { return .object(object) }
+    object["id"] = .string(String(seen.id, radix: 16))
+    object["version"] = .string(seen.version)
+    object["term"] = .integer(seen.term)
+    object["raftIndex"] = .integer(seen.raftIndex)
+    object["appliedIndex"] = .integer(seen.appliedIndex)
+    object["revision"] = .integer(seen.revision)
+    object["databaseBytes"] = .integer(seen.databaseBytes)
+    object["databaseBytesInUse"] = .integer(seen.databaseBytesInUse)
+    object["problems"] = .array(seen.problems.map(JSONValue.string))
+    object["ageMilliseconds"] = .integer(ageMilliseconds)
     return .object(object)
-  }
-
-  /// `nil` when `json` is no report of a member of `plan`.
-  init?(_ json: JSONValue, _ plan: ClusterPlan) {
-    guard let member = json["name"]?.string.flatMap(plan.member),
-      let state = json["state"]?.string.flatMap(MemberState.init(rawValue:))
-    else { return nil }
-    self.init(
-      plan: member, state: state, pid: json["pid"]?.integer(as: Int32.self),
-      exit: json["exit"]?.string)
-    id = json["id"]?.string.flatMap { UInt64($0, radix: 16) }
-    isLeader = json["leader"]?.bool ?? false
   }
 }
 
-/// A table of members. Pure.
+/// A table of members, from the status. Pure.
 public enum StatusTable {
-  public static func text(_ reports: [MemberReport], _ plan: ClusterPlan) -> String {
-    var rows = [["MEMBER", "ID", "CLIENT", "PEER", "STATE", "LEADER", "PID"]]
-    for report in reports {
-      rows.append([
-        report.plan.name, report.id.map { String($0, radix: 16) } ?? "-", report.plan.clientURL,
-        report.plan.peerURL, report.state.rawValue + (report.exit.map { " (\($0))" } ?? ""),
-        report.isLeader ? "*" : "", report.pid.map(String.init) ?? "-",
-      ])
+  /// Columns with the least width of a terminal that has them.
+  private static let columns: [(title: String, width: Int)] = [
+    ("MEMBER", 0), ("ID", 110), ("CLIENT", 0), ("PEER", 150), ("STATE", 0), ("ROLE", 0),
+    ("TERM", 80), ("INDEX", 100), ("REVISION", 80), ("DB", 100), ("VERSION", 120), ("PID", 70),
+  ]
+
+  /// - Parameter width: of the terminal; what is wider leaves columns out.
+  public static func text(_ status: JSONValue, width: Int = .max) -> String {
+    let shown = columns.indices.filter { columns[$0].width <= width }
+    func chosen(_ row: [String]) -> [String] { shown.map { row[$0] } }
+    var table = TextTable(chosen(columns.map(\.title)))
+    for member in status["members"]?.array ?? [] { table.add(chosen(row(member))) }
+    return ([table.text] + notes(status)).joined(separator: "\n")
+  }
+
+  private static func row(_ member: JSONValue) -> [String] {
+    func text(_ name: String) -> String { member[name]?.string ?? "-" }
+    func number(_ name: String) -> String {
+      member[name]?.integer(as: Int64.self).map { String($0) } ?? "-"
     }
-    let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-    let lines = rows.map { row in
-      var line = ""
-      for (cell, width) in zip(row, widths) {
-        line += cell + String(repeating: " ", count: width - cell.count + 2)
+    let exit = member["exit"]?.string.map { " (\($0))" } ?? ""
+    return [
+      text("name"), text("id"), text("client"), text("peer"), text("state") + exit, text("role"),
+      number("term"), number("raftIndex"), number("revision"),
+      member["databaseBytes"]?.integer(as: Int64.self).map(size) ?? "-", text("version"),
+      number("pid"),
+    ]
+  }
+
+  private static func size(_ bytes: Int64) -> String {
+    bytes < 1 << 20 ? "\(bytes >> 10)K" : "\(bytes >> 20)M"
+  }
+
+  private static func notes(_ status: JSONValue) -> [String] {
+    var notes: [String] = []
+    for member in status["members"]?.array ?? [] {
+      for problem in member["problems"]?.array ?? [] {
+        notes.append("\(member["name"]?.string ?? "?"): \(problem.string ?? "?")")
       }
-      while line.hasSuffix(" ") { line.removeLast() }
-      return line
     }
-    return lines.joined(separator: "\n") + "\n" + plan.exportLine
+    for fault in status["faults"]?.array ?? [] {
+      notes.append("fault: \(fault["text"]?.string ?? "?")")
+    }
+    if let quorum = status["quorum"], quorum["held"]?.bool == false,
+      let healthy = quorum["healthy"]?.integer(as: Int.self),
+      let needed = quorum["needed"]?.integer(as: Int.self)
+    {
+      notes.append("no quorum: \(healthy) healthy, \(needed) needed")
+    }
+    return notes
   }
 }

@@ -97,7 +97,8 @@ struct V2KeysEndpoint: Sendable {
     case .v2(.found(let found)):
       guard found.isDirectory else { return respond(exchange, request, found.event(), term) }
       // It may hold very much.
-      member.shared.readers.run(on: member.loop, { found.event() }) { result in
+      let show: @Sendable () -> V2Event = { found.event() }
+      member.shared.readers.run(on: member.loop, show) { result in
         switch result {
         case .success(let event): respond(exchange, request, event, term)
         case .failure(let error): refuse(exchange, V2Error(.raftInternal, error.message))

@@ -6,13 +6,19 @@ enum Detach {
   private static let reportDescriptor: Int32 = 3
 
   /// Starts it in a session of its own, and waits for its report.
-  /// - Parameter words: the command line behind the program's name.
+  /// - Parameters:
+  ///   - words: the command line behind the program's name.
+  ///   - isTethered: whether the cluster ends with this process.
   /// - Returns: the table to print.
   /// - Throws: `DevClusterError` with the reason when the cluster could not be started.
-  static func run(_ words: [String], _ directory: RunDirectory) throws(DevClusterError) -> String {
+  static func run(
+    _ words: [String], _ directory: RunDirectory, isTethered: Bool = false
+  ) throws(DevClusterError) -> String {
+    try directory.checkAccess()
     try System.makeDirectory(directory.path)
     guard let ends = Descriptor.pipe() else { throw DevClusterError("pipe: \(System.lastError)") }
-    defer { Descriptor.close(ends.reading) }
+    // Held to the end of this process where the cluster hangs on it.
+    defer { if !isTethered { Descriptor.close(ends.reading) } }
     let command = [try System.executable()] + arguments(words)
     do throws(SystemError) {
       defer { Descriptor.close(ends.writing) }
@@ -25,7 +31,9 @@ enum Detach {
       let count = Descriptor.read(ends.reading, into: &chunk)
       guard count > 0 else { break }
       report += chunk[..<count]
+      if report.last == Reporter.reportEnd { break }
     }
+    if report.last == Reporter.reportEnd { report.removeLast() }
     var text = String(decoding: report.dropFirst(), as: UTF8.self)
     while text.hasSuffix("\n") { text.removeLast() }
     if report.first == UInt8(ascii: "+") { return text }

@@ -1,0 +1,140 @@
+import CommandLineTool
+import FaultRelay
+import GoText
+
+/// Commands that make and end faults between members. Pure.
+extension DevCluster {
+  private static let links = """
+    LINK is m1->m2 (bytes of m1 to m2, whoever dialled), m1<->m2 or m1 m2 (both ways), or m1 alone (it and
+    all others). Each side may be several names or roles between commas, and clients, when the cluster was
+    started with --client-relay. Quote arrows for the shell.
+    """
+
+  private static let duration = CommandFlag(
+    "for", .duration,
+    "end the fault after `DURATION`, such as 10s; devcluster heal ends it at any time")
+
+  static func faults(_ perform: @escaping Perform) -> [Command] {
+    [
+      cut(perform),
+      valued("slow", "50ms|50ms±10ms", "Delays bytes between members", perform) {
+        (text) throws(DevClusterError) in try slow(text)
+      },
+      valued("limit", "1MB/s", "Limits the bytes a second between members", perform) {
+        (text) throws(DevClusterError) in .limit(try rate(text))
+      },
+      valued("loss", "5%", "Loses segments between members, as TCP sees it", perform) {
+        (text) throws(DevClusterError) in .loss(try share(text))
+      },
+      resetLink(perform), heal(perform),
+    ]
+  }
+
+  private static func cut(_ perform: @escaping Perform) -> Command {
+    var command = Command("cut LINK", short: "Cuts members off from each other")
+    command.long = """
+      Cuts members off from each other. What is cut may be held (bytes wait, and arrive late), swallowed (they
+      are lost, and the connection is closed at the end) or refused (connections close at once).
+
+      \(links)
+      """
+    var mode = CommandFlag("mode", .string, default: "hold", "hold, swallow or refuse")
+    mode.choices = LinkRule.Cut.allCases.map(\.rawValue)
+    command.flags = [mode, duration]
+    command.run = running(perform) { (call) throws(DevClusterError) in
+      guard let mode = LinkRule.Cut(rawValue: call.string("mode")) else {
+        throw .usage("--mode is hold, swallow or refuse, not '\(call.string("mode"))'")
+      }
+      return .ask(.fault(try order(.cut(mode), call.arguments, call)))
+    }
+    return command
+  }
+
+  private static func valued(
+    _ name: String, _ value: String, _ short: String, _ perform: @escaping Perform,
+    _ kind: @escaping @Sendable (String) throws(DevClusterError) -> FaultOrder.Kind
+  ) -> Command {
+    var command = Command("\(name) LINK \(value)", short: short)
+    command.long = "\(short).\n\n\(links)"
+    command.flags = [duration]
+    command.run = running(perform) { (call) throws(DevClusterError) in
+      guard let last = call.arguments.last, call.arguments.count > 1 else {
+        throw .usage(
+          "devcluster \(name) needs a link and a value, such as: \(name) 'm1->m2' \(value)")
+      }
+      return .ask(.fault(try order(try kind(last), call.arguments.dropLast(), call)))
+    }
+    return command
+  }
+
+  private static func resetLink(_ perform: @escaping Perform) -> Command {
+    var command = Command("reset-link LINK", short: "Ends the connections between members once")
+    command.long = "\(command.short).\n\n\(links)"
+    command.run = running(perform) { (call) throws(DevClusterError) in
+      .ask(.fault(try order(.reset, call.arguments, call)))
+    }
+    return command
+  }
+
+  private static func heal(_ perform: @escaping Perform) -> Command {
+    var command = Command("heal [WHO…]", short: "Ends all faults between members, or those of some")
+    command.long = "\(command.short).\n\n\(who)"
+    command.run = running(perform) { (call) throws(DevClusterError) in
+      try checkCount(call, "heal", atMost: ClusterPlan.membersMax)
+      return .ask(.heal(call.arguments))
+    }
+    return command
+  }
+
+  private static func order(
+    _ kind: FaultOrder.Kind, _ words: [String], _ call: Invocation
+  ) throws(DevClusterError) -> FaultOrder {
+    guard !words.isEmpty else { throw .usage("a link is missing, such as 'm1->m2' or leader") }
+    let links = try FaultOrder.links(words)
+    var duration: UInt64?
+    if call.has("for"), call.isGiven("for") {
+      guard let given = nanoseconds(call.string("for")), given > 0 else {
+        throw .usage("--for needs a time above 0")
+      }
+      duration = UInt64(given)
+    }
+    return FaultOrder(
+      kind, from: links.from, to: links.to, isOneWay: links.isOneWay, duration: duration)
+  }
+
+  // MARK: values
+
+  /// `50ms`, `50ms±10ms` or `50ms+-10ms`.
+  static func slow(_ text: String) throws(DevClusterError) -> FaultOrder.Kind {
+    let parts = text.replacing("+-", with: "±").split(separator: "±").map(String.init)
+    let times = parts.compactMap(nanoseconds)
+    guard (1...2).contains(parts.count), times.count == parts.count,
+      times.allSatisfy({ $0 >= 0 && $0 <= 3_600_000_000_000 })
+    else { throw .usage("'\(text)' is no delay; one is 50ms or 50ms±10ms") }
+    return .slow(UInt64(times[0]), jitter: times.count > 1 ? UInt64(times[1]) : 0)
+  }
+
+  /// `1MB/s`, `64KiB/s`, `500`.
+  static func rate(_ text: String) throws(DevClusterError) -> UInt64 {
+    let name = text.hasSuffix("/s") ? String(text.dropLast(2)) : text
+    let digits = name.prefix { $0.isNumber }
+    let units: [String: UInt64] = [
+      "": 1, "B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "KiB": 1 << 10,
+      "MiB": 1 << 20, "GiB": 1 << 30,
+    ]
+    guard let number = UInt64(digits), let unit = units[String(name.dropFirst(digits.count))],
+      case (let rate, let overflow) = number.multipliedReportingOverflow(by: unit), !overflow,
+      rate > 0
+    else { throw .usage("'\(text)' is no rate; one is 1MB/s or 64KiB/s") }
+    return rate
+  }
+
+  /// `5%` or `0.05`.
+  static func share(_ text: String) throws(DevClusterError) -> Double {
+    let isPercent = text.hasSuffix("%")
+    guard let number = Double(isPercent ? String(text.dropLast()) : text), number.isFinite,
+      case let share = isPercent ? number / 100 : number, (0...1).contains(share)
+    else { throw .usage("'\(text)' is no share; one is 5% or 0.05") }
+    return share
+  }
+}

@@ -1,0 +1,140 @@
+import FaultRelay
+import JSON
+
+/// Faults between members, made by the relay.
+extension FleetLife {
+  /// A fault that lasts.
+  struct ActiveFault: Sendable, Equatable {
+    let id: Int
+    let order: FaultOrder
+    let links: [Link]
+    /// When it ends by itself; `nil` when it is healed.
+    let until: UInt64?
+
+    func json(_ now: UInt64) -> JSONValue {
+      var object: JSONObject = [
+        "id": .integer(id), "kind": .string(order.kind.name), "text": .string(text),
+        "links": .array(links.map { .string($0.description) }),
+      ]
+      if let until {
+        object["endsInMilliseconds"] = .integer((until &- min(now, until)) / 1_000_000)
+      }
+      return .object(object)
+    }
+
+    var text: String { "\(FaultText.links(links)) \(order.text)" }
+  }
+
+  mutating func fault(
+    _ order: FaultOrder, _ ticket: Ticket, _ now: UInt64
+  ) throws(DevClusterError) {
+    let links = try links(order)
+    if order.kind == .reset {
+      tell("fault", nil, "\(FaultText.links(links)) reset")
+      out.append(.reset(links))
+    } else {
+      lastFault += 1
+      let until = order.duration.map { now &+ $0 }
+      let fault = ActiveFault(id: lastFault, order: order, links: links, until: until)
+      faults.append(fault)
+      tell("fault", nil, fault.text)
+      out.append(.rules(rules))
+    }
+    out.append(.answer(ticket, ["links": .array(links.map { .string($0.description) })]))
+  }
+
+  /// The links that are meant, as members are now.
+  private mutating func links(_ order: FaultOrder) throws(DevClusterError) -> [Link] {
+    guard plan.relay != .none else {
+      throw DevClusterError(
+        "members reach each other directly; faults need the relay: up without --direct")
+    }
+    let from = try parties(order.from)
+    let all = members.filter { !$0.isRemoved }.map { Party.member($0.name) }
+    let to = order.to.isEmpty ? all.filter { !from.contains($0) } : try parties(order.to)
+    guard plan.relay == .all || !(from + to).contains(.clients) else {
+      throw DevClusterError(
+        "clients reach members directly; start the cluster with devcluster up --client-relay")
+    }
+    var found: [Link] = []
+    for one in from {
+      for other in to where one != other {
+        let link = Link(from: one, to: other)
+        for link in order.isOneWay ? [link] : [link, link.reversed] where !found.contains(link) {
+          found.append(link)
+        }
+      }
+    }
+    guard !found.isEmpty else { throw DevClusterError("there is no link between these") }
+    return found
+  }
+
+  private mutating func parties(_ words: [String]) throws(DevClusterError) -> [Party] {
+    let who = words.filter { $0 != "clients" }
+    let names = who.isEmpty ? [] : try places(who).map { Party.member(members[$0].name) }
+    return names + (words.contains("clients") ? [.clients] : [])
+  }
+
+  /// What all faults together mean; of two on one link the later counts.
+  var rules: LinkRules {
+    var rules: LinkRules = [:]
+    for fault in faults {
+      for link in fault.links {
+        var rule = rules[link] ?? LinkRule()
+        switch fault.order.kind {
+        case .cut(let mode): rule.cut = mode
+        case .slow(let delay, let jitter): (rule.delay, rule.jitter) = (delay, jitter)
+        case .limit(let rate): rule.rate = rate
+        case .loss(let share): rule.loss = share
+        case .reset: break
+        }
+        rules[link] = rule
+      }
+    }
+    return rules
+  }
+
+  mutating func heal(_ who: [String], _ ticket: Ticket) throws(DevClusterError) {
+    let parties = try parties(who)
+    let healed = faults.filter { fault in
+      parties.isEmpty
+        || fault.links.contains { parties.contains($0.from) || parties.contains($0.to) }
+    }
+    end(healed)
+    let links = Set(healed.flatMap(\.links)).map(\.description).sorted()
+    out.append(.answer(ticket, ["links": .array(links.map(JSONValue.string))]))
+  }
+
+  /// Those whose time is over.
+  mutating func faultsDue(_ now: UInt64) {
+    end(faults.filter { ($0.until ?? .max) <= now })
+  }
+
+  private mutating func end(_ ended: [ActiveFault]) {
+    guard !ended.isEmpty else { return }
+    faults.removeAll(where: ended.contains)
+    for fault in ended {
+      tell("heal", nil, "\(FaultText.links(fault.links)) healed of: \(fault.order.text)")
+    }
+    out.append(.rules(rules))
+  }
+}
+
+/// Links for people. Pure.
+enum FaultText {
+  /// Pairs of directions as one.
+  static func links(_ links: [Link]) -> String {
+    var shown: [String] = []
+    var done: Set<Link> = []
+    for link in links where !done.contains(link) {
+      done.insert(link)
+      if links.contains(link.reversed) {
+        done.insert(link.reversed)
+        shown.append("\(link.from)<->\(link.to)")
+      } else {
+        shown.append(link.description)
+      }
+    }
+    return shown.joined(separator: ", ")
+  }
+}

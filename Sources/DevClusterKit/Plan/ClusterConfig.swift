@@ -1,0 +1,65 @@
+/// What a configuration file says of a cluster. Pure.
+public struct ClusterConfig: Sendable, Equatable {
+  /// What it says of one member.
+  public struct Member: Sendable, Equatable {
+    /// A path, a name or a version.
+    public var binary: String?
+    public var flags: [String] = []
+    public var environment: [String] = []
+    public var isLearner = false
+    public var starts = true
+  }
+
+  public var size: Int?
+  public var ports: UpOptions.Ports?
+  public var security: ClusterPlan.Security?
+  public var wait: Int?
+  public var isFast: Bool?
+  public var auth: AuthPlan?
+  public var binary: String?
+  public var flags: [String] = []
+  public var environment: [String] = []
+  public var members: [String: Member] = [:]
+  /// Keys that a new cluster has.
+  public var seed: [AuthPlan.Pair] = []
+
+  /// A file as `config init` writes it.
+  static let sample = """
+    # devcluster.yaml: read by devcluster up in this directory, or named with -f. All of it may be left out.
+
+    cluster:
+      members: 3          # 1 to 7
+      ports: standard     # standard, auto, or the first of a block
+      tls: false          # true: an authority of the cluster's own; auto: members make their own
+      wait: 60            # seconds to become healthy
+      fast: false         # data in memory
+
+    # binary: 3.5.30      # a path, or a version (DEVCLUSTER_VERSIONS, ~/.cache/devcluster); ours by default
+
+    # auth:
+    #   root: secret
+    #   users:
+    #     - {name: app, password: app, permissions: ["rw /app/*", "r /shared"]}
+
+    flags: {}             # of every member, such as {snapshot-count: 1000}
+    env: {}               # variables of every member
+
+    members: {}
+    #   m2: {binary: 3.5.30}
+    #   m3: {flags: {log-level: debug}, env: {GOMAXPROCS: 2}}
+    #   m4: {learner: true}
+    #   m5: {start: false}
+
+    # seed:
+    #   keys: {/app/greeting: hello}
+
+    """
+}
+
+extension AuthPlan {
+  /// A key with its value.
+  public struct Pair: Sendable, Equatable {
+    public var key: String
+    public var value: String
+  }
+}
