@@ -75,7 +75,10 @@ extension FleetLife {
         .call(CallID(purpose: .setup, ticket: Self.setupTicket), call, from: callees))
     case .authReady:
       plan.isAuthReady = true
-      setUpNext()
+      setup.removeFirst()
+      isSettingUp = false
+      // Settled is who answers with a password.
+      for place in members.indices { members[place].askAnew() }
     case .join(let name):
       guard let place = members.firstIndex(where: { $0.name == name }) else { return setUpNext() }
       changes[Self.setupTicket] = Change(

@@ -64,7 +64,6 @@ final class MemberAPI {
     _ done: @escaping (Bool) -> Void
   ) {
     guard let member = members.first else { return done(false) }
-    token = nil
     let login = Call(
       path: "/v3/auth/authenticate", body: ["name": "root", "password": .string(password)])
     let next: () -> Void = { [weak self] in

@@ -42,7 +42,7 @@ struct MemberLife: Sendable, Equatable {
   private(set) var state = State.stopped
   /// Whether it left the cluster: its place stays empty.
   var isRemoved = false
-  /// Counts its processes, so that late answers of earlier ones are told from those of this one.
+  /// Counts its processes, and what changes for all, so that late answers are told from others.
   private(set) var run = 0
   /// What its process last said of itself, and when.
   private(set) var observation: Observation?
@@ -121,6 +121,15 @@ struct MemberLife: Sendable, Equatable {
   mutating func asked(_ now: UInt64) {
     askedAt = now
     isAnswerDue = true
+  }
+
+  /// What it was asked before counts no more.
+  mutating func askAnew() {
+    guard pid != nil else { return }
+    run += 1
+    isAnswerDue = false
+    askedAt = 0
+    observation?.isHealthy = false
   }
 
   /// - Parameter found: `nil` when it did not answer.
