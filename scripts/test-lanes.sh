@@ -12,7 +12,7 @@ run() { exec "$swift" test --skip-build --ignore-lock --no-parallel --filter "$1
 
 (run '^InteropTests\.[L-Z]') >"$others" 2>&1 &
 lane=$!
-(run '^(EtcdCtlKitTests|EtcdClientTests|InteropTests\.[A-K])')
+(run '^(DevClusterTests|EtcdCtlKitTests|EtcdClientTests|InteropTests\.[A-K])')
 first=$?
 wait "$lane"
 second=$?

@@ -192,6 +192,11 @@ struct FaultTests {
   @Test func groupsSplitAndHealInEveryMode() throws {
     try with(.ours, members: 5) { (harness) throws in
       for mode in ["hold", "swallow", "refuse"] {
+        // Who follows is known when all have heard of the leader.
+        try #require(
+          Harness.eventually {
+            names(harness, "leader").count == 1 && names(harness, "follower").count == 4
+          })
         let leader = try #require(names(harness, "leader").first)
         let followers = names(harness, "follower")
         try #require(followers.count == 4)
