@@ -34,7 +34,10 @@ final class V2Client {
     self.endpoints = endpoints.shuffled()
     tls = settings.tls
     loop = EventLoop(name: "etcdctl")
-    do throws(TLSFailure) { transport = try V2Transport(tls, loop: loop) } catch {
+    let dialTimeout = invocation.globals.duration("total-timeout")
+    do throws(TLSFailure) {
+      transport = try V2Transport(tls, dialTimeout: dialTimeout, loop: loop)
+    } catch {
       throw invocation.refused(error.description)
     }
     credentials = settings.credentials

@@ -85,6 +85,9 @@ private struct V2Health {
     return false
   }
 
+  /// A server asks its quorum first, and gives that up after five seconds and two elections. Go's client waits for ever.
+  private static let answerTimeout = Duration.seconds(60)
+
   private func say(_ line: String) { client.invocation.console.print(line + "\n") }
 
   private func ask(_ url: String) throws(V2Failure) -> Bool {
@@ -97,13 +100,13 @@ private struct V2Health {
       let scheme = GoQuote.text(endpoint.scheme)
       throw .other("Get \(GoQuote.text(page)): unsupported protocol scheme \(scheme)")
     }
-    let (transport, timeout) = (client.transport, client.invocation.globals.duration("timeout"))
+    let transport = client.transport
     let result: Result<V2Answer, V2Failure>
     do throws(ClientFailure) {
       result = try Context.wait { () async throws(ClientFailure) in
         await transport.send(
           HTTPClientRequest("GET", origin, endpoint.target), page,
-          headTimeout: timeout > .zero ? timeout : nil, deadline: nil)
+          headTimeout: Self.answerTimeout, deadline: nil)
       }
     } catch { throw .other(error.message) }
     let answer: V2Answer

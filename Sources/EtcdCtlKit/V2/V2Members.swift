@@ -20,6 +20,8 @@ struct V2Member: Sendable, Equatable {
 final class V2Members {
   private let client: V2Client
   private var later: EtcdClient?
+  /// What the v3 API said of the members when they were changed: another endpoint may not know it yet.
+  private var news: [V2Member]?
   private let deadline: ContinuousClock.Instant?
 
   static let listRequest = V2Request(path: "/v2/members")
@@ -57,7 +59,10 @@ final class V2Members {
     let status = try call { () async throws(EtcdClientError) in
       try await later.maintenance.status()
     }
-    guard status.leader != 0 else { throw .other(EtcdError.noLeader.message) }
+    guard status.leader != 0 else {
+      // As where a server of the v2 API says so.
+      throw .cluster(client.endpoints.compactMap { $0.problem(503) })
+    }
     return String(status.leader, radix: 16)
   }
 
@@ -78,6 +83,7 @@ final class V2Members {
       try await later.cluster.add(peerURLs: urls)
     }
     guard let member = reply.member else { throw .other("no member in the answer") }
+    news = reply.members.map(V2Member.init)
     return V2Member(member)
   }
 
@@ -105,8 +111,13 @@ final class V2Members {
       }
     }
     guard let number = UInt64(id, radix: 16) else { throw .other("No such member: \(id)") }
-    _ = try call { () async throws(EtcdClientError) in
-      try await later.cluster.update(number, peerURLs: urls)
+    do throws(V2Failure) {
+      _ = try call { () async throws(EtcdClientError) in
+        try await later.cluster.update(number, peerURLs: urls)
+      }
+    } catch {
+      let isUnknown = error.message == EtcdError.memberNotFound.message
+      throw isUnknown ? .other("No such member: \(id)") : error
     }
   }
 
@@ -162,8 +173,11 @@ final class V2Members {
 
   private func laterList() throws(V2Failure) -> [V2Member] {
     guard let later else { return [] }
+    defer { news = nil }
+    if let news { return news }
+    // What the server knows, as in the v2 API: that takes no leader.
     return try call { () async throws(EtcdClientError) in
-      try await later.cluster.members()
+      try await later.cluster.members(linearizable: false)
     }.members.map(V2Member.init)
   }
 

@@ -64,9 +64,15 @@ final class V2Transport: Sendable {
 
   let loop: EventLoop
   private let client: LoopConfined<HTTPClient>
+  private let dialTimeout: Duration
 
+  /// - Parameter dialTimeout: to have a connection; half a minute at most.
   /// - Throws: for files that cannot be used, in Go's words.
-  init(_ tls: EtcdClientConfiguration.TLS?, loop: EventLoop) throws(TLSFailure) {
+  init(
+    _ tls: EtcdClientConfiguration.TLS?, dialTimeout: Duration, loop: EventLoop
+  ) throws(TLSFailure) {
+    self.dialTimeout =
+      dialTimeout > .zero ? min(dialTimeout, Self.longestDial) : Self.longestDial
     // A secure endpoint, so that it may be reached whatever the others are.
     let configuration = EtcdClientConfiguration(endpoints: ["https://"], tls: tls)
     let security = try ClientSecurity(configuration, for: .http)
@@ -79,7 +85,7 @@ final class V2Transport: Sendable {
   /// Sends a request.
   /// - Parameters:
   ///   - place: what the errors call the endpoint.
-  ///   - headTimeout: to connect, and then until the head; `nil` for as long as it takes.
+  ///   - headTimeout: to connect, and then until the head; `nil` for as long as it takes once there is a connection.
   ///   - deadline: the end of everything; `nil` for none.
   func send(
     _ request: HTTPClientRequest, _ place: String, headTimeout: Duration?,
@@ -89,7 +95,8 @@ final class V2Transport: Sendable {
     if let left, left <= .zero { return .failure(.deadline) }
     var request = request
     let patience = [headTimeout, left].compactMap { $0 }.min()
-    request.connectTimeout = patience ?? Self.dialTimeout
+    let isDialShort = patience.map { $0 > dialTimeout } ?? true
+    request.connectTimeout = isDialShort ? dialTimeout : patience ?? dialTimeout
     request.headTimeout = patience
     request.idleTimeout = nil
     let sent = request
@@ -101,7 +108,13 @@ final class V2Transport: Sendable {
           done.resume(
             returning: result.map {
               V2Answer(status: $0.head.status, headers: $0.head.headers, body: $0.body)
-            }.mapError { Self.failure($0, place, isLate: deadline.map { $0 <= .now } ?? false) })
+            }.mapError { error in
+              guard !(deadline.map { $0 <= .now } ?? false) else { return .deadline }
+              if isDialShort, case .connect(.timedOut(let operation)) = error {
+                return .attempt("\(operation): i/o timeout", isConnection: true)
+              }
+              return Self.failure(error, place)
+            })
         }
         guard let left else { return }
         timer = loop.schedule(after: left) { call.cancel() }
@@ -109,13 +122,9 @@ final class V2Transport: Sendable {
     }
   }
 
-  /// What a connection may take when the command has all the time.
-  private static let dialTimeout = Duration.seconds(30)
+  private static let longestDial = Duration.seconds(30)
 
-  private static func failure(
-    _ error: HTTPClientError, _ place: String, isLate: Bool
-  ) -> V2Failure {
-    guard !isLate else { return .deadline }
+  private static func failure(_ error: HTTPClientError, _ place: String) -> V2Failure {
     let silence = V2Failure.attempt(
       "client: endpoint \(place) exceeded header timeout", isConnection: false)
     switch error {
