@@ -38,7 +38,10 @@ final class V2Client {
     do throws(TLSFailure) {
       transport = try V2Transport(tls, dialTimeout: dialTimeout, loop: loop)
     } catch {
-      throw invocation.refused(error.description)
+      // cluster-health, the one that does not ask first, tells it in another way.
+      throw syncs
+        ? invocation.refused(error.description)
+        : V2Failure.other(error.description).told(invocation, exitCode: V2Failure.serverError)
     }
     credentials = settings.credentials
     loop.start()
