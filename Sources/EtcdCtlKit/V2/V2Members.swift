@@ -166,7 +166,7 @@ final class V2Members {
   private var configuration: EtcdClientConfiguration {
     let globals = client.invocation.globals
     return EtcdClientConfiguration(
-      endpoints: client.endpoints.map { "\($0.root)" }, tls: client.tls,
+      endpoints: client.endpoints.compactMap { $0.origin?.description }, tls: client.tls,
       credentials: client.credentials, dialTimeout: globals.duration("timeout"),
       requestTimeout: globals.duration("total-timeout"))
   }

@@ -22,9 +22,13 @@ struct V2Endpoint: Sendable, Equatable {
     if try GoURL(text).scheme.isEmpty { text = "http://" + text }
     let url = try GoURL(text)
     self.text = text
-    (scheme, host) = (url.scheme, url.host)
-    path = url.path == "/" ? "" : url.path
-    origin = Self.origin(url, text)
+    let origin = Self.origin(url, text)
+    self.origin = origin
+    scheme = url.scheme
+    // A socket's path is no part of what is asked for there.
+    let isSocket = scheme == "unix" || scheme == "unixs"
+    host = isSocket ? origin?.authority ?? "" : url.host
+    path = isSocket || url.path == "/" ? "" : url.path
   }
 
   private static func origin(_ url: GoURL, _ text: String) -> HTTPOrigin? {
