@@ -66,15 +66,19 @@ public enum EtcdCtl {
     return tool
   }
 
-  /// Runs a command line; the variable ETCDCTL_API may say 3.
+  /// Runs a command line. The variable ETCDCTL_API says which API it is of, 2 or 3; with 3 and without it, what exists
+  /// in the v2 API only is of that.
   /// - Returns: the exit code.
   public static func run(
     _ arguments: [String], _ world: World, console: Console
   ) -> Int32 {
     let version = world.environment["ETCDCTL_API"] ?? ""
-    guard version.isEmpty || version == "3" else {
+    guard ["", "2", "3"].contains(version) else {
       console.printError("unsupported API version: \(version)\n")
       return CommandFailure.error
+    }
+    if version == "2" || V2Mode.isMeant(by: arguments) {
+      return V2Program(world: world, console: console).run(arguments)
     }
     // Several command lines may share one world.
     var world = world

@@ -117,7 +117,7 @@ public struct HTTPRouter: Sendable {
 
   /// Without empty parts, `.` and `..`; a slash at the end stays.
   /// - Source: Go's `cleanPath`.
-  static func clean(_ path: Bytes) -> Bytes {
+  package static func clean(_ path: Bytes) -> Bytes {
     var parts: [Bytes] = []
     let all = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
     for part in all where !part.isEmpty && part != "." {

@@ -224,7 +224,7 @@ import Testing
       ["ETCDCTL_ENDPOINTS": nobody, "ETCDCTL_WRITE_OUT": "json", "ETCDCTL_HEX": "true"])
     #expect(shadowed.output.contains("\"kvs\":[{\"key\":\"aw==\""), "\(shadowed)")
     #expect(shadowed.error.contains("ETCDCTL_ENDPOINTS") && shadowed.error.contains("flag wins"))
-    #expect(ctl(["get", "k"], ["ETCDCTL_API": "2"]).status == 1)
+    #expect(ctl(["get", "k"], ["ETCDCTL_API": "4"]).status == 1)
     let bad = ctl(["get", "k", "--endpoints", endpoint], ["ETCDCTL_DIAL_TIMEOUT": "soon"])
     #expect(bad.status == 0 && bad.error.contains("ETCDCTL_DIAL_TIMEOUT"), "\(bad)")
     // What the client says of failed attempts has tests of its own.
