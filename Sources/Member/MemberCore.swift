@@ -203,11 +203,6 @@ public struct MemberCore: Sendable {
     return status
   }
 
-  private mutating func campaign() {
-    let state = node.basicStatus.softState
-    if state.role == .follower, state.lead == 0 { node.campaign() }
-  }
-
   /// The member cannot go on; the first reason counts.
   mutating func halt(_ reason: String) { failure = failure ?? reason }
 
@@ -233,7 +228,6 @@ public struct MemberCore: Sendable {
     case .snapshotSaved(let index): didSaveSnapshot(index, &out)
     case .unreachable(let id): node.reportUnreachable(id.rawValue)
     case .snapshotSent(let id, let failed): node.reportSnapshot(id.rawValue, failed: failed)
-    case .campaign: campaign()
     case .transferLeader(let id): node.transferLeader(to: id.rawValue)
     case .changeMembers(let id, let change): propose(change, id: id, &out)
     case .checkLearner(let id, let learner): checkLearner(learner, id: id, &out)
