@@ -17,7 +17,13 @@ import Testing
       "etcdctl() { ETCDCTL_API=2 '\(Binaries.ourCtl)' --endpoints http://\(endpoint) \"$@\"; }\n"
       + text.replacing("./etcdctl", with: "etcdctl").replacing("curl ", with: "curl -s ")
       .replacing("127.0.0.1:2379", with: endpoint).replacing("localhost:2379", with: endpoint)
-    let done = run("/bin/bash", ["-c", script])
+    var done = run("/bin/bash", ["-c", script])
+    // Without the member that led, and that is gone, nobody can say who leads for a moment.
+    let deadline = Date().addingTimeInterval(10)
+    while done.status != 0, text.contains("member  list"), Date() < deadline {
+      usleep(50_000)
+      done = run("/bin/bash", ["-c", script])
+    }
     #expect(done.status == 0 && done.error.isEmpty, "\(text): \(done)")
     return done.output
   }
