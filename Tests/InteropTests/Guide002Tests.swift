@@ -20,7 +20,7 @@ import Testing
     var done = run("/bin/bash", ["-c", script])
     // Without the member that led, and that is gone, nobody can say who leads for a moment.
     let deadline = Date().addingTimeInterval(10)
-    while done.status != 0, text.contains("member  list"), Date() < deadline {
+    while done.status != 0, text.contains("etcdctl"), Date() < deadline {
       usleep(50_000)
       done = run("/bin/bash", ["-c", script])
     }
