@@ -22,7 +22,7 @@ import Testing
     try await client.kv.put("k\n1", "v")
     /// Nobody agrees for a while.
     func slowly(_ body: @escaping @Sendable () async throws -> Void) async throws {
-      for member in cluster.members.dropFirst() { kill(member.pid, SIGSTOP) }
+      for member in cluster.members.dropFirst() { try await Self.pause(member) }
       async let done: Void = body()
       try await Task.sleep(for: .milliseconds(400))
       for member in cluster.members.dropFirst() { kill(member.pid, SIGCONT) }
@@ -54,6 +54,20 @@ import Testing
         fields[name] = Self.normalised("\(value)")
       }
       return Line(message: Self.normalised(message), fields: fields)
+    }
+  }
+
+  /// Returns when every thread has stopped: the signal only begins it, and one that runs on may still agree.
+  private static func pause(_ member: Member) async throws {
+    kill(member.pid, SIGSTOP)
+    let tasks = "/proc/\(member.pid)/task"
+    while true {
+      let threads = (try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []
+      let states = threads.map { thread in
+        (try? String(contentsOfFile: "\(tasks)/\(thread)/stat", encoding: .utf8)) ?? ""
+      }
+      if states.allSatisfy({ $0.contains(") T ") }) { return }
+      try await Task.sleep(for: .milliseconds(1))
     }
   }
 
