@@ -45,7 +45,7 @@ extension Bench {
     try await cluster.clients[0].put(Bodies.key, Bodies.value)
     let load = Load(cluster: cluster, scratch: scratch.path)
     var work = Work.range(body, "TLS handshakes, full, with a Range each")
-    (work.connections, work.streams) = (scaled(1_000), 1)
+    (work.connections, work.streams) = (scaled(400), 1)
     for _ in 0...options.runs {
       let sample = try await load.once(work)
       results.add(

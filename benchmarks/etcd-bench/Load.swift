@@ -86,6 +86,8 @@ struct Load {
     var arguments = [
       "-n", "\(requests)", "-c", "\(work.connections)", "-m", "\(work.streams)", "-t", "1",
       "-d", work.body, "-H", "content-type: application/grpc", "-H", "te: trailers",
+      // Over TLS servers may take HTTP/1.1 from those who offer both.
+      "--npn-list=h2",
     ]
     if work.notesLatency {
       try? FileManager.default.removeItem(atPath: log)
