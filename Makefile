@@ -14,7 +14,7 @@ TESTDATA := $(firstword $(wildcard ../shared/raft-testdata))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-tests up down status build release install deb image test test-packages unit proto \
+.PHONY: help setup setup-tests up down status build programs release install deb image test test-packages unit proto \
   proto-check format lint bench cost sim nightly check clean
 
 help:
@@ -23,7 +23,7 @@ help:
 	@echo 'make down          end the local cluster; its data stays in .devcluster'
 	@echo 'make status        members, endpoints and leader of the local cluster'
 	@echo 'make build         debug build of everything'
-	@echo 'make release       release build of etcd, etcdctl, etcdutl and devcluster in $(BIN)'
+	@echo 'make release       release build of etcd, etcdctl, etcdutl, devcluster and their manuals in $(BIN)'
 	@echo 'make install       install the release build below PREFIX=/usr/local, in DESTDIR='
 	@echo 'make deb           Debian packages of the server, the client and devcluster in .build/packages'
 	@echo 'make image         an OCI image layout in .build/image, a Containerfile in .build/image-context'
@@ -43,7 +43,7 @@ setup:
 setup-tests:
 	@scripts/setup.sh test
 
-up: release
+up: programs
 	$(BIN)/devcluster up $(N)
 
 down:
@@ -55,11 +55,14 @@ status:
 build: setup
 	$(SWIFT) build
 
-release: setup
+programs: setup
 	$(SWIFT) build $(RELEASE) $(STATIC) --product etcd
 	$(SWIFT) build $(RELEASE) $(STATIC) --product etcdctl
 	$(SWIFT) build $(RELEASE) $(STATIC) --product etcdutl
 	$(SWIFT) build $(RELEASE) $(STATIC) --product devcluster
+
+# What packages need besides.
+release: programs
 	$(SWIFT) build $(RELEASE) $(STATIC) --product etcd-manuals
 
 # Builds nothing: it may run as another user than the build.

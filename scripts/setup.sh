@@ -43,6 +43,7 @@ test nghttp2-client: load generator
 test python3-venv: holds the official etcd 3.5 from PyPI
 test libfaketime: members whose clocks differ
 test curl: plain HTTP requests
+test openssl: certificates of tests and loads
 test valgrind: counts instructions and allocations
 test dpkg-dev: finds what the Debian packages depend on
 test debootstrap: a Debian to try the packages in
