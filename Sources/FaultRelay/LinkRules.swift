@@ -48,7 +48,8 @@ public struct LinkRule: Sendable, Equatable {
   /// Share of segments that are lost, 0 to 1: TCP sends them again, later and later, and gives up in the end.
   public var loss = 0.0
 
-  public init() {}
+  /// - Parameter cut: how the link is cut; `nil` for one that is clear.
+  public init(cut: Cut? = nil) { self.cut = cut }
 
   /// Whether bytes pass as they come.
   public var isClear: Bool { self == LinkRule() }

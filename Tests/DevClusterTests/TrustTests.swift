@@ -172,7 +172,7 @@ struct TrustTests {
       let leader = try #require(harness.status()?["leader"]?.string)
       let frozen = leader == "m1" ? "m2" : "m1"
       kill(try #require(harness.pid("\(frozen)/pid")), SIGSTOP)
-      usleep(1_200_000)
+      #expect(Harness.eventually { harness.member(frozen)?["state"] == "paused" })
       let begin = Date()
       let status = harness.status()
       // The whole of it, in a debug build on a busy machine; a question to the member would take 2 s.

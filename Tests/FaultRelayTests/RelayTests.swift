@@ -65,20 +65,24 @@ import Testing
     return parts
   }
 
+  /// A loop, to be stopped, and on it such a client whose hello has arrived.
+  private func greeted() -> (EventLoop, Parts) {
+    let loop = EventLoop(name: "relay")
+    loop.start()
+    let parts = connected(loop)
+    #expect(eventually { parts.server.text.withLock { $0 == "hello" } })
+    return (loop, parts)
+  }
+
   private func link() -> Link { Link(from: .clients, to: .member("m1")) }
 
   @Test func bytesPassAndAreHeldByDirection() {
-    let loop = EventLoop(name: "relay")
-    loop.start()
+    let (loop, parts) = greeted()
     defer { loop.stop() }
-    let parts = connected(loop)
-    #expect(eventually { parts.server.text.withLock { $0 == "hello" } })
     let link = link()
     let isCut = Mutex(false)
     loop.execute {
-      var rule = LinkRule()
-      rule.cut = .hold
-      parts.relay?.apply([link: rule])
+      parts.relay?.apply([link: LinkRule(cut: .hold)])
       parts.client?.write(Bytes(" there"))
       isCut.withLock { $0 = true }
     }
@@ -90,16 +94,11 @@ import Testing
   }
 
   @Test func swallowedStreamsAreClosedWhenTheyAreHealed() {
-    let loop = EventLoop(name: "relay")
-    loop.start()
+    let (loop, parts) = greeted()
     defer { loop.stop() }
-    let parts = connected(loop)
-    #expect(eventually { parts.server.text.withLock { $0 == "hello" } })
     let link = link()
     loop.execute {
-      var rule = LinkRule()
-      rule.cut = .swallow
-      parts.relay?.apply([link: rule])
+      parts.relay?.apply([link: LinkRule(cut: .swallow)])
       parts.client?.write(Bytes("lost"))
       loop.schedule(after: .milliseconds(50)) { parts.relay?.apply([:]) }
     }
@@ -108,16 +107,11 @@ import Testing
   }
 
   @Test func refusedConnectionsAreClosed() {
-    let loop = EventLoop(name: "relay")
-    loop.start()
+    let (loop, parts) = greeted()
     defer { loop.stop() }
-    let parts = connected(loop)
-    #expect(eventually { parts.server.text.withLock { $0 == "hello" } })
     let link = link()
     loop.execute {
-      var rule = LinkRule()
-      rule.cut = .refuse
-      parts.relay?.apply([link.reversed: rule])
+      parts.relay?.apply([link.reversed: LinkRule(cut: .refuse)])
     }
     #expect(eventually { parts.dialler.isClosed.withLock { $0 } })
     #expect(eventually { parts.server.isClosed.withLock { $0 } })
@@ -126,11 +120,8 @@ import Testing
   /// This process dials: it is whom the relay takes for the member.
   @Test(.enabled(if: Relay.knowsOwners, "this system does not say who owns a socket"))
   func theDiallerIsTheOwnerOfTheSocket() {
-    let loop = EventLoop(name: "relay")
-    loop.start()
+    let (loop, parts) = greeted()
     defer { loop.stop() }
-    let parts = connected(loop)
-    #expect(eventually { parts.server.text.withLock { $0 == "hello" } })
     let own = ProcessInfo.processInfo.processIdentifier
     loop.execute {
       parts.relay?.processes = ["m2": own]

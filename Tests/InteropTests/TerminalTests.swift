@@ -50,26 +50,34 @@ import Testing
     #expect(!login.error.contains("authentication failed"), "\(login)")
   }
 
+  /// What etcdctl shows on a terminal, which `lead` gives to it, until its end.
+  private static func shown(
+    _ words: [String], _ lead: (_ process: Process, _ terminal: FileHandle) -> Void
+  ) throws -> String {
+    let (master, slave) = try terminal()
+    defer { close(master) }
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: Binaries.ourCtl)
+    process.arguments = words
+    lead(process, FileHandle(fileDescriptor: slave, closeOnDealloc: true))
+    try process.run()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 0)
+    var shown = [UInt8](repeating: 0, count: 65_536)
+    _ = fcntl(master, F_SETFL, O_NONBLOCK)
+    return String(decoding: shown[..<max(0, read(master, &shown, shown.count))], as: UTF8.self)
+  }
+
   /// Progress is for people: a terminal gets a line that is gone in the end, a file gets none.
   @Test func progressIsShownOnATerminal() throws {
     let cluster = Cluster([Binaries.ours])
     try cluster.start()
     let scratch = Scratch()
     let words = ["--endpoints", cluster.endpoints, "snapshot", "save", scratch.path + "/s.db"]
-    let (master, slave) = try Self.terminal()
-    defer { close(master) }
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: Binaries.ourCtl)
-    process.arguments = words
-    process.standardError = FileHandle(fileDescriptor: slave, closeOnDealloc: true)
-    process.standardOutput = FileHandle.nullDevice
-    try process.run()
-    process.waitUntilExit()
-    #expect(process.terminationStatus == 0)
-    var shown = [UInt8](repeating: 0, count: 65_536)
-    _ = fcntl(master, F_SETFL, O_NONBLOCK)
-    let count = max(0, read(master, &shown, shown.count))
-    let text = String(decoding: shown[..<count], as: UTF8.self)
+    let text = try Self.shown(words) { process, terminal in
+      process.standardError = terminal
+      process.standardOutput = FileHandle.nullDevice
+    }
     #expect(text.contains("\rfetched ") && text.contains("MB to come"), "\(text)")
     let unseen = run(Binaries.ourCtl, words)
     #expect(unseen.status == 0 && !unseen.error.contains("\r"), "\(unseen)")
@@ -82,19 +90,7 @@ import Testing
     let words = [
       "--endpoints", cluster.endpoints, "top", "-n", "2", "--interval", "100ms",
     ]
-    let (master, slave) = try Self.terminal()
-    defer { close(master) }
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: Binaries.ourCtl)
-    process.arguments = words
-    process.standardOutput = FileHandle(fileDescriptor: slave, closeOnDealloc: true)
-    try process.run()
-    process.waitUntilExit()
-    #expect(process.terminationStatus == 0)
-    var shown = [UInt8](repeating: 0, count: 65_536)
-    _ = fcntl(master, F_SETFL, O_NONBLOCK)
-    let count = max(0, read(master, &shown, shown.count))
-    let screens = String(decoding: shown[..<count], as: UTF8.self).components(
+    let screens = try Self.shown(words) { $0.standardOutput = $1 }.components(
       separatedBy: "\u{1B}[H\u{1B}[J")
     #expect(screens.count == 3 && screens.dropFirst().allSatisfy { $0.hasPrefix("MEMBER ") })
     let plain = run(Binaries.ourCtl, words)
