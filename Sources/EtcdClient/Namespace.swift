@@ -35,7 +35,7 @@ extension EtcdClient {
     let key = prefix.followed(by: key)
     if end.isEmpty { return (key, end) }
     // A zero byte stands for everything that follows: here, up to the last key with the prefix.
-    return (key, end == Self.everything ? KeyRange.end(of: prefix) : prefix.followed(by: end))
+    return (key, end == Self.everything ? prefix.endOfPrefix : prefix.followed(by: end))
   }
 
   /// Makes a key, or a range of keys, those that the cluster knows.

@@ -112,7 +112,7 @@ extension EtcdCtl {
     let key = argumentBytes(prefix)
     let answer = try context.request(
       Etcdserverpb.KVService.range,
-      Etcdserverpb.RangeRequest(key: key, rangeEnd: prefixEnd(key), limit: 1),
+      Etcdserverpb.RangeRequest(key: key, rangeEnd: key.endOfPrefix, limit: 1),
       Etcdserverpb.RangeResponse.self)
     guard answer.message.kvs.isEmpty else {
       throw CommandFailure(
@@ -129,7 +129,7 @@ extension EtcdCtl {
       let answer = try long(context) { (session, deadline) async throws(ClientFailure) in
         try await session.call(
           Etcdserverpb.KVService.deleteRange,
-          Etcdserverpb.DeleteRangeRequest(key: key, rangeEnd: prefixEnd(key)),
+          Etcdserverpb.DeleteRangeRequest(key: key, rangeEnd: key.endOfPrefix),
           Etcdserverpb.DeleteRangeResponse.self, deadline: deadline)
       }
       return answer.message.header?.revision

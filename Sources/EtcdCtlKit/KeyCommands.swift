@@ -128,12 +128,9 @@ extension EtcdCtl {
       end = argumentBytes(invocation.arguments[1])
     }
     guard isPrefix || isOpen else { return }
-    end = isOpen || key.isEmpty ? [0] : prefixEnd(key)
+    end = isOpen || key.isEmpty ? [0] : key.endOfPrefix
     if key.isEmpty { key = [0] }
   }
-
-  /// The first key behind all keys with a prefix; `\0`, everything, behind a prefix of 0xff only.
-  static func prefixEnd(_ prefix: Bytes) -> Bytes { KeyRange.end(of: prefix) }
 
   // MARK: put
 

@@ -132,7 +132,7 @@ extension EtcdCtl {
       throw misuse("--from-key and --prefix flags are mutually exclusive")
     }
     if key.isEmpty { return ([0], isPrefix || isOpen ? [0] : []) }
-    if isAlone { return (key, isPrefix ? prefixEnd(key) : isOpen ? [0] : []) }
+    if isAlone { return (key, isPrefix ? key.endOfPrefix : isOpen ? [0] : []) }
     if isPrefix { throw misuse("unexpected endkey argument with --prefix flag") }
     if isOpen { throw misuse("unexpected endkey argument with --from-key flag") }
     return (key, argumentBytes(words[1]))
@@ -190,7 +190,7 @@ extension EtcdCtl {
         out.append(permission.rangeEnd)
         out.append(")")
       }
-      if prefixEnd(permission.key) == permission.rangeEnd {
+      if permission.key.endOfPrefix == permission.rangeEnd {
         out.append(" (prefix ")
         out.append(permission.key)
         out.append(")")

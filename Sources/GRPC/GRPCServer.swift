@@ -27,7 +27,7 @@ public struct GRPCServerConfiguration: Sendable {
   /// Hears of every call to a method that exists, with what came along; on the call's loop.
   public var callObserver: (@Sendable (Metadata, _ isUnary: Bool) -> Void)?
   /// Hears of every call to a method that exists when it is over; on the call's loop.
-  public var endedCallObserver: (@Sendable (EndedCall) -> Void)?
+  public var endedCallObserver: (@Sendable (FinishedCall) -> Void)?
   /// Hears of unary calls that took longer than `slowCallTime`; on the call's loop.
   public var slowCallObserver: (@Sendable (FinishedCall) -> Void)?
   public var slowCallTime: Duration = .milliseconds(300)
@@ -40,12 +40,15 @@ public final class GRPCServer: Sendable {
   let router: CallRouter
   /// `.max` when nobody wants to hear of slow calls.
   let slowCallNanoseconds: UInt64
+  /// Whether somebody wants to hear of every call.
+  let tellsOfEveryCall: Bool
 
   private let connections = OpenConnections<GRPCServerConnection>()
 
   public init(_ router: CallRouter, _ configuration: GRPCServerConfiguration = .init()) {
     self.router = router
     self.configuration = configuration
+    tellsOfEveryCall = configuration.endedCallObserver != nil
     slowCallNanoseconds =
       configuration.slowCallObserver == nil ? .max : configuration.slowCallTime.nanoseconds
   }

@@ -80,8 +80,7 @@ extension ServerCall {
     timer?.cancel()
     timer = nil
     count(status.code)
-    noteTime()
-    if let observer = server.configuration.endedCallObserver { tell(observer, status) }
+    tell(status)
     guard !isClosed else { return }
     guard headSent || !outbound.isEmpty else {
       sendTrailersOnly(200, status, trailers)
@@ -111,24 +110,18 @@ extension ServerCall {
     counters.seconds?.observe(Double(loop.now &- startedAt) / 1e9)
   }
 
-  private func tell(_ observer: @Sendable (EndedCall) -> Void, _ status: GRPCStatus) {
-    guard let route else { return }
-    observer(
-      EndedCall(
-        path: route.path, metadata: metadata, remoteAddress: remoteAddress, status: status,
-        time: .nanoseconds(Int64(clamping: loop.now &- startedAt)), isUnary: route.isUnary,
-        requestBytes: requestBytes, responseBytes: responseBytes))
-  }
-
-  /// Tells of a slow call.
-  private func noteTime() {
+  /// Tells of the call to those who want to hear: of each, or of a slow one.
+  private func tell(_ status: GRPCStatus) {
     let spent = loop.now &- startedAt
-    guard spent > server.slowCallNanoseconds, let route, route.isUnary else { return }
-    server.configuration.slowCallObserver?(
-      FinishedCall(
-        path: route.path, remoteAddress: remoteAddress,
-        time: .nanoseconds(Int64(clamping: spent)), requestBytes: requestBytes,
-        responseBytes: responseBytes))
+    guard let route else { return }
+    let isSlow = spent > server.slowCallNanoseconds && route.isUnary
+    guard isSlow || server.tellsOfEveryCall else { return }
+    let call = FinishedCall(
+      path: route.path, isUnary: route.isUnary, metadata: metadata, remoteAddress: remoteAddress,
+      status: status, time: .nanoseconds(Int64(clamping: spent)), requestBytes: requestBytes,
+      responseBytes: responseBytes)
+    if isSlow { server.configuration.slowCallObserver?(call) }
+    server.configuration.endedCallObserver?(call)
   }
 
   private func sendTrailersOnly(_ httpStatus: Int, _ status: GRPCStatus, _ trailers: Metadata) {

@@ -55,7 +55,7 @@ extension HTTPHeaders {
     var accepted: Bool?
     for value in all("accept-encoding") {
       for item in value.split(separator: ",") {
-        let parts = item.split(separator: ";").map(Self.trimmed)
+        let parts = item.split(separator: ";").map { String($0.withoutOptionalSpace) }
         guard let name = parts.first else { continue }
         let weighsNothing = parts.dropFirst().contains { Self.isZeroWeight($0) }
         if Self.same(name, "gzip") { return !weighsNothing }
@@ -63,13 +63,6 @@ extension HTTPHeaders {
       }
     }
     return accepted ?? false
-  }
-
-  private static func trimmed(_ text: Substring) -> String {
-    var text = text
-    while let first = text.first, first == " " || first == "\t" { text.removeFirst() }
-    while let last = text.last, last == " " || last == "\t" { text.removeLast() }
-    return String(text)
   }
 
   /// `q=0` with any number of zeros behind the point.

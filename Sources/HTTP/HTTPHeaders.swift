@@ -40,12 +40,7 @@ public struct HTTPHeaders: Sendable, ExpressibleByDictionaryLiteral {
   /// Whether a comma-separated list field holds `token`, without case.
   public func hasToken(_ name: String, _ token: String) -> Bool {
     all(name).contains { value in
-      value.split(separator: ",").contains { part in
-        let trimmed = part.utf8.drop { $0 == 0x20 || $0 == 0x09 }
-        let end = trimmed.lastIndex { $0 != 0x20 && $0 != 0x09 }
-        guard let end else { return false }
-        return Self.same(String(decoding: trimmed[...end], as: UTF8.self), token)
-      }
+      value.split(separator: ",").contains { Self.same(String($0.withoutOptionalSpace), token) }
     }
   }
 
@@ -150,4 +145,14 @@ public struct HTTPResponseHead: Sendable {
     502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
     505: "HTTP Version Not Supported",
   ]
+}
+
+extension Substring {
+  /// Without the optional white space at either end that fields of headers may have.
+  /// - Source: RFC 9110 §5.6.3.
+  public var withoutOptionalSpace: Substring {
+    let isSpace: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x09 }
+    guard let last = utf8.lastIndex(where: { !isSpace($0) }) else { return self[endIndex...] }
+    return self[...last].drop { $0 == " " || $0 == "\t" }
+  }
 }

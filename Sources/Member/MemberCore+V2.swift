@@ -138,15 +138,16 @@ extension MemberCore {
       }
     }
     // A refusal is an answer like another; the store is the same on every member either way.
-    let answer: V2Answer
+    let outcome: Outcome
     if request.method == "QGET" {
-      answer = find(request.path, isRecursive: request.recursive)
+      outcome = .v2(find(request.path, isRecursive: request.recursive))
     } else {
       do throws(V2Error) {
-        answer = try applied.v2.apply(request).first.map { .event($0) } ?? .stats(applied.v2.stats)
-      } catch { answer = .refused(error) }
+        // Whoever asks to end what is over hears of no single event.
+        outcome = try applied.v2.apply(request).first.map { .v2(.event($0)) } ?? .done
+      } catch { outcome = .v2(.refused(error)) }
     }
-    reply(RequestID(request.id), .v2(answer), &out)
+    reply(RequestID(request.id), outcome, &out)
   }
 }
 

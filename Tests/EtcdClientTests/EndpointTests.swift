@@ -35,9 +35,9 @@ import Testing
   }
 
   @Test func prefixesEndBehindTheirLastKey() {
-    #expect(KeyRange.end(of: Bytes("ab")) == Bytes("ac"))
-    #expect(KeyRange.end(of: Bytes([0x61, 0xff])) == Bytes("b"))
-    #expect(KeyRange.end(of: Bytes([0xff, 0xff])) == Bytes([0]))
+    #expect(Bytes("ab").endOfPrefix == Bytes("ac"))
+    #expect(Bytes([0x61, 0xff]).endOfPrefix == Bytes("b"))
+    #expect(Bytes([0xff, 0xff]).endOfPrefix == Bytes([0]))
   }
 
   @Test func rangesAreThoseOfTheWire() {

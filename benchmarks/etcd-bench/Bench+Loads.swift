@@ -35,10 +35,13 @@ extension Bench {
     Work.put(body, name).with(connections: 1, streams: 1, notesLatency: true)
   }
 
-  private func loads(_ works: [Work], _ servers: [Server], members: Int) async throws {
+  /// - Parameter flags: of the members, besides.
+  func loads(
+    _ works: [Work], _ servers: [Server], members: Int, _ flags: [String] = []
+  ) async throws {
     for round in 1...options.runs {
       for server in servers {
-        let cluster = try await cluster(server, members: members)
+        let cluster = try await cluster(server, members: members, flags)
         try await cluster.clients[0].put(Bodies.key, Bodies.value)
         let load = Load(cluster: cluster, scratch: scratch.path)
         for work in works {
@@ -50,7 +53,7 @@ extension Bench {
     }
   }
 
-  func record(_ work: Work, _ server: Server, _ sample: LoadSample, isLast: Bool) {
+  private func record(_ work: Work, _ server: Server, _ sample: LoadSample, isLast: Bool) {
     let cpu = sample.cpuMicroseconds
     if work.notesLatency {
       results.add(

@@ -11,29 +11,14 @@ extension Bench {
     let (put, range) = (try bodyFile(Bodies.put, "put"), try bodyFile(Bodies.range, "range"))
     var works = [Work.range(range, "Range, TLS, 1 member"), Work.put(put, "Put, TLS, 1 member")]
     for index in works.indices { works[index].goal = .throughput(8, cpuShare: 0.25) }
-    try await secureLoads(works, certificates.clientFlags, members: 1)
+    try await loads(works, pair, members: 1, certificates.clientFlags)
     var three = Work.put(put, "Put, TLS for clients and peers, 3 members")
     three.goal = .throughput(3)
-    try await secureLoads(
-      [three], certificates.clientFlags + certificates.peerFlags, members: 3)
+    try await loads(
+      [three], pair, members: 3, certificates.clientFlags + certificates.peerFlags)
     for server in pair {
       try await handshakes(server, certificates, range)
       try await idleSecureConnections(server, certificates)
-    }
-  }
-
-  private func secureLoads(_ works: [Work], _ flags: [String], members: Int) async throws {
-    for round in 1...options.runs {
-      for server in pair {
-        let cluster = try await cluster(server, members: members, flags)
-        try await cluster.clients[0].put(Bodies.key, Bodies.value)
-        let load = Load(cluster: cluster, scratch: scratch.path)
-        for work in works {
-          let sample = try await load.measure(work, seconds: options.seconds)
-          record(work, server, sample, isLast: round == options.runs)
-        }
-        cluster.stop()
-      }
     }
   }
 

@@ -31,18 +31,6 @@ public struct KeyRange: Sendable, Hashable, ExpressibleByStringLiteral {
 
   /// The keys that begin with `prefix`.
   public static func prefix(_ prefix: Bytes) -> KeyRange {
-    prefix.isEmpty ? .all : KeyRange(prefix, end(of: prefix))
-  }
-
-  /// The first key behind those that begin with a prefix; a zero byte when there is none.
-  package static func end(of prefix: Bytes) -> Bytes {
-    var bytes = Array(prefix)
-    while let last = bytes.popLast() {
-      if last < 0xff {
-        bytes.append(last + 1)
-        return Bytes(bytes)
-      }
-    }
-    return Bytes([0])
+    prefix.isEmpty ? .all : KeyRange(prefix, prefix.endOfPrefix)
   }
 }

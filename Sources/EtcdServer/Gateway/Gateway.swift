@@ -148,11 +148,13 @@ struct Gateway: Sendable {
     let start = member.loop.now
     let call = calls.start(method.path, request, context) { result in
       exchange.onDisconnect = nil
+      let status: GRPCStatus = if case .failure(let error) = result { error } else { .ok }
       RequestLog(
         logger: member.logger, slow: member.config.warningUnaryRequestDuration
       ).note(
         FinishedCall(
-          path: method.path, remoteAddress: context.remoteAddress,
+          path: method.path, isUnary: true, metadata: context.caller.metadata,
+          remoteAddress: context.remoteAddress, status: status,
           time: .nanoseconds(Int64(clamping: member.loop.now &- start)),
           requestBytes: request.count, responseBytes: (try? result.get().count) ?? 0))
       switch result {

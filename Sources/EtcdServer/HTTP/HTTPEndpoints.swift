@@ -106,12 +106,12 @@ final class HTTPEndpoints: Sendable {
 }
 
 extension HTTPExchange {
-  /// Whether the request has this method; else it is answered with 405. HEAD is no GET here, as in
+  /// Whether the request has one of these methods; else it is answered with 405. HEAD is no GET here, as in
   /// etcd.
   /// - Source: etcd `etcdhttp.allowMethod`.
-  func requireMethod(_ method: String) -> Bool {
-    if request.method == method { return true }
-    refuse(405, "Method Not Allowed", ["Allow": method])
+  func requireMethod(_ methods: String...) -> Bool {
+    if methods.contains(request.method) { return true }
+    refuse(405, "Method Not Allowed", ["Allow": methods.joined(separator: ",")])
     return false
   }
 }

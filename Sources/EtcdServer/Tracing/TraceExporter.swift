@@ -66,7 +66,7 @@ final class TraceExporter: @unchecked Sendable {
   }
 
   /// A call is over.
-  func ended(_ call: EndedCall) {
+  func ended(_ call: FinishedCall) {
     let parent = call.metadata["traceparent"].flatMap { TraceParent($0) }
     let trace = parent?.trace ?? Self.random(16)
     guard sampling.records(parent, trace: trace) else { return }

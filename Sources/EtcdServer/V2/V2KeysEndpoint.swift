@@ -38,10 +38,7 @@ struct V2KeysEndpoint: Sendable {
   }
 
   private func serve(_ exchange: HTTPExchange, _ path: String) {
-    let methods = ["HEAD", "GET", "PUT", "POST", "DELETE"]
-    guard methods.contains(exchange.request.method) else {
-      return exchange.refuse(405, "Method Not Allowed", ["Allow": methods.joined(separator: ",")])
-    }
+    guard exchange.requireMethod("HEAD", "GET", "PUT", "POST", "DELETE") else { return }
     exchange.extraHeaders.set("X-Etcd-Cluster-Id", member.v2ClusterID)
     let path = String(path.dropFirst(Self.path.count))
     guard exchange.hasForm else { return parse(exchange, path, nil) }
@@ -213,15 +210,6 @@ extension HTTPExchange {
   fileprivate var hasForm: Bool {
     guard ["POST", "PUT"].contains(request.method) else { return false }
     let type = request.headers["content-type"]?.split(separator: ";").first
-    return type?.trimmingBlanks().lowercased() == "application/x-www-form-urlencoded"
-  }
-}
-
-extension Substring {
-  func trimmingBlanks() -> Substring {
-    var text = self
-    while text.first == " " || text.first == "\t" { text.removeFirst() }
-    while text.last == " " || text.last == "\t" { text.removeLast() }
-    return text
+    return type?.withoutOptionalSpace.lowercased() == "application/x-www-form-urlencoded"
   }
 }

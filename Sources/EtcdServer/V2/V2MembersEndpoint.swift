@@ -28,9 +28,7 @@ struct V2MembersEndpoint: Sendable {
   }
 
   private func machines(_ exchange: HTTPExchange) {
-    guard ["GET", "HEAD"].contains(exchange.request.method) else {
-      return exchange.refuse(405, "Method Not Allowed", ["Allow": "GET,HEAD"])
-    }
+    guard exchange.requireMethod("GET", "HEAD") else { return }
     let urls = member.host.membership.members.values.flatMap(\.clientURLs).sorted()
     exchange.respond(
       status: 200, headers: ["Content-Type": "text/plain; charset=utf-8"],
@@ -38,10 +36,7 @@ struct V2MembersEndpoint: Sendable {
   }
 
   private func serve(_ exchange: HTTPExchange, _ path: String) {
-    let methods = ["GET", "POST", "DELETE", "PUT"]
-    guard methods.contains(exchange.request.method) else {
-      return exchange.refuse(405, "Method Not Allowed", ["Allow": methods.joined(separator: ",")])
-    }
+    guard exchange.requireMethod("GET", "POST", "DELETE", "PUT") else { return }
     exchange.extraHeaders.set("X-Etcd-Cluster-Id", member.v2ClusterID)
     var name = path.dropFirst(Self.path.count)
     if name.hasPrefix("/") { name.removeFirst() }
@@ -83,7 +78,7 @@ struct V2MembersEndpoint: Sendable {
   private func readURLs(_ exchange: HTTPExchange, _ done: @escaping ([String]) -> Void) {
     let type = exchange.request.headers["content-type"] ?? ""
     let main = type.split(separator: ";", omittingEmptySubsequences: false).first ?? ""
-    let name = type.contains(";") ? main.trimmingBlanks().lowercased() : type
+    let name = type.contains(";") ? main.withoutOptionalSpace.lowercased() : type
     guard name == "application/json" else {
       return refuse(exchange, 415, "Bad Content-Type \(name), accept application/json")
     }

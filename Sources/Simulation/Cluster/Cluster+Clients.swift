@@ -2,6 +2,7 @@ import Auth
 import EtcdAPI
 import MVCC
 import Member
+import Protobuf
 import Raft
 
 extension Cluster {
@@ -69,6 +70,28 @@ extension Cluster {
     case 72..<78: return .range(key: key, toEnd: false, serializable: true)
     default: return .range(key: key, toEnd: false, serializable: false)
     }
+  }
+
+  /// Puts a request into the log through a member, if that runs.
+  /// - Parameter begin: makes the request's number there, and notes who waits for it.
+  func propose(
+    _ fill: (inout Etcdserverpb.InternalRaftRequest) -> Void,
+    _ begin: (SimulatedMember) -> RequestID
+  ) {
+    let id = ids[random.below(ids.count)]
+    guard let member = nodes[id]?.member else { return }
+    let number = begin(member)
+    var request = Etcdserverpb.InternalRaftRequest(header: header(number, at: member))
+    fill(&request)
+    post(.propose([Proposal(id: number, data: request.encoded())]), to: id)
+  }
+
+  /// One of the members that think they lead.
+  func someLeader() -> (id: MemberID, member: SimulatedMember)? {
+    let leaders = ids.filter { nodes[$0]?.member?.core.isLeader == true }
+    guard !leaders.isEmpty else { return nil }
+    let id = leaders[random.below(leaders.count)]
+    return nodes[id]?.member.map { (id, $0) }
   }
 
   /// Tells clients what a turn of a member answered.

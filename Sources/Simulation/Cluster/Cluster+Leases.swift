@@ -95,20 +95,12 @@ extension Cluster {
   }
 
   private func propose(_ holder: Int, _ fill: (inout Etcdserverpb.InternalRaftRequest) -> Void) {
-    let id = ids[random.below(ids.count)]
-    guard let member = nodes[id]!.member else { return }
-    let number = begin(holder, member)
-    var request = Etcdserverpb.InternalRaftRequest(header: header(number, at: member))
-    fill(&request)
-    post(.propose([Proposal(id: number, data: request.encoded())]), to: id)
+    propose(fill) { begin(holder, $0) }
   }
 
   /// Asks one of the members that think they lead.
   private func renew(_ holder: Int) {
-    let leaders = ids.filter { nodes[$0]!.member?.core.isLeader == true }
-    guard !leaders.isEmpty else { return }
-    let id = leaders[random.below(leaders.count)]
-    guard let member = nodes[id]!.member else { return }
+    guard let (id, member) = someLeader() else { return }
     let lease = leaseWorld.holders[holder].lease
     let kind: LeaseQuestion.Kind =
       options.mutant == .forgetsRenewals ? .timeToLive(lease, keys: false) : .renew(lease)

@@ -105,12 +105,7 @@ extension Cluster {
   private func proposeLock(
     _ client: Int, _ fill: (inout Etcdserverpb.InternalRaftRequest) -> Void
   ) {
-    let id = ids[random.below(ids.count)]
-    guard let member = nodes[id]!.member else { return }
-    let number = beginLock(client, member)
-    var request = Etcdserverpb.InternalRaftRequest(header: header(number, at: member))
-    fill(&request)
-    post(.propose([Proposal(id: number, data: request.encoded())]), to: id)
+    propose(fill) { beginLock(client, $0) }
   }
 
   /// Asks where the client stands, or any member whether who is in front is still there.
@@ -134,10 +129,7 @@ extension Cluster {
   }
 
   private func renewLock(_ client: Int) {
-    let leaders = ids.filter { nodes[$0]!.member?.core.isLeader == true }
-    guard !leaders.isEmpty else { return }
-    let id = leaders[random.below(leaders.count)]
-    guard let member = nodes[id]!.member else { return }
+    guard let (id, member) = someLeader() else { return }
     let lease = lockWorld.clients[client].lease
     post(.askLeases([LeaseQuestion(id: beginLock(client, member), .renew(lease))]), to: id)
   }

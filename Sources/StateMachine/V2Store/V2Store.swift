@@ -23,6 +23,8 @@ public struct V2Store: Hashable, Sendable {
     public static let permanent = Lifetime()
   }
 
+  /// Events that Go's store remembers for those who watch late, and `V2Watchers` do here.
+  static let historyMax = 1_000
   /// Members and versions lie below the first, the users' keys below the second.
   public static let namespaces = ["0", "1"]
 

@@ -16,8 +16,6 @@ public struct V2DocumentError: Error, Hashable, Sendable, CustomStringConvertibl
 /// ```
 /// - Source: etcd `v2store/store.go` (`Save`, `Recovery`), `event_history.go`.
 extension V2Store {
-  /// Events that Go's store remembers for watchers.
-  private static let historyCapacity = 1000
   private static let version = 2
 
   /// The document. Past events are not in it: a watcher that asks for one is told that it is cleared.
@@ -25,10 +23,10 @@ extension V2Store {
     var out = ByteWriter(capacity: 4096)
     out.append("{\"Root\":")
     write(root, "/", to: &out)
-    let events = Array(repeating: "null", count: Self.historyCapacity).joined(separator: ",")
+    let events = Array(repeating: "null", count: Self.historyMax).joined(separator: ",")
     out.append(
       ",\"WatcherHub\":{\"EventHistory\":{\"Queue\":{\"Events\":[\(events)],\"Size\":0,"
-        + "\"Front\":0,\"Back\":0,\"Capacity\":\(Self.historyCapacity)},"
+        + "\"Front\":0,\"Back\":0,\"Capacity\":\(Self.historyMax)},"
         // An index from the start up to the last one would be looked for in the empty queue.
         + "\"StartIndex\":\(index &+ 1),\"LastIndex\":\(index)}},"
         + "\"CurrentIndex\":\(index),\"Stats\":{")

@@ -21,10 +21,6 @@ public struct V2Watchers<Event: Sendable>: Sendable {
     }
   }
 
-  /// Events that are remembered.
-  /// - Source: etcd `v2store.newStore`.
-  static var historyMax: Int { 1_000 }
-
   private var history: [(event: V2Event, shown: Event)] = []
   /// Index of the first event that may be remembered.
   private var start: UInt64 = 0
@@ -84,9 +80,9 @@ public struct V2Watchers<Event: Sendable>: Sendable {
   /// - Returns: who is told.
   public mutating func take(_ event: V2Event, _ shown: Event) -> [UInt64] {
     index = event.index
-    if history.count >= 2 * Self.historyMax { history.removeFirst(Self.historyMax) }
+    if history.count >= 2 * V2Store.historyMax { history.removeFirst(V2Store.historyMax) }
     history.append((event.forHistory, shown))
-    start = history[Swift.max(history.count - Self.historyMax, 0)].event.index
+    start = history[Swift.max(history.count - V2Store.historyMax, 0)].event.index
     guard !event.isRefresh, !interests.isEmpty else { return [] }
     var told = below(event)
     for id in told where interests[id]?.isStream == false { remove(id) }
