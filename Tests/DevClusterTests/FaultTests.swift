@@ -227,7 +227,8 @@ struct FaultTests {
       #expect(harness.status()?["faults"]?.array?.isEmpty == true)
       for _ in 0..<3 {
         #expect(try harness.run("reset-link", "leader").status == 0)
-        #expect(try put(harness, at: all) == 0)
+        // What a member forwarded on a connection that ended is lost, and its client waits in vain: etcd's way.
+        #expect(Harness.eventually { (try? put(harness, at: all)) == 0 })
       }
       let clients = try harness.run("cut", "clients->m1")
       #expect(clients.error.contains("--client-relay"))
