@@ -271,16 +271,17 @@ let package = Package(
     .testTarget(
       name: "TidyTests", exclude: ["known-arithmetic.txt", "known-conversions.txt"],
       swiftSettings: settings),
-    tests(
-      "InteropTests",
-      [
+    // The guides' tests have a folder of their own and share what starts members.
+    .testTarget(
+      name: "InteropTests",
+      dependencies: [
         "TestSupport", "etcd", "etcdutl", "etcdctl", "etcd-manuals", "config-reload",
         "service-registry",
         "leader-election", "distributed-lock", "EtcdClient", "Calls", "GRPC", "EventLoops",
         "EtcdAPI",
         "Protobuf",
         "Bytes", "Bolt", "FileSystem", "MVCC", "MemberStorage", "V2Store",
-      ]),
+      ], path: "Tests", sources: ["InteropTests", "GuideTests"], swiftSettings: settings),
     example("config-reload"), example("service-registry"), example("leader-election"),
     example("distributed-lock"),
     .executableTarget(
@@ -292,3 +293,10 @@ let package = Package(
       path: "benchmarks/etcd-bench", swiftSettings: settings),
   ]
 )
+
+// What lies beside the two folders of InteropTests belongs to other targets.
+for target in package.targets where target.name == "InteropTests" {
+  target.exclude =
+    package.targets.filter { $0.type == .test && $0.name != target.name }.map(\.name)
+    + ["TestSupport"]
+}

@@ -63,6 +63,15 @@ extension ServerConfig {
     return nil
   }
 
+  /// What to write when the initial cluster has no member of this name, which etcd's words leave open; `nil`
+  /// when it has one.
+  public var nameAdvice: String? {
+    guard initialCluster[name] == nil else { return nil }
+    let names = initialCluster.keys.sorted().joined(separator: ", ")
+    return "give one of its names to --name (\(names)), or write \(name)=URL in --initial-cluster, "
+      + "the same in every member's"
+  }
+
   /// Compares what the member advertises with what the initial cluster has for it.
   private func advertiseMismatch(
     _ own: [String], _ resolve: (String) -> String?

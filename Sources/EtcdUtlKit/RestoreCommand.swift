@@ -50,11 +50,11 @@ extension EtcdUtl {
     try run(restore, world, invocation.console)
   }
 
-  package static let restoreFlags: [CommandFlag] = {
-    var data = CommandFlag("data-dir", .string, "Path to the output data directory")
-    data.isRequired = true
-    return [
-      data,
+  // etcdutl of etcd asks for --data-dir, though it has a name for one that is not given and its guide relies on that:
+  // here, as in etcdctl, it is NAME.etcd.
+  package static let restoreFlags: [CommandFlag] =
+    [
+      CommandFlag("data-dir", .string, "Path to the output data directory"),
       CommandFlag(
         "wal-dir", .string, "Path to the WAL directory (use --data-dir if none given)"),
       CommandFlag(
@@ -81,7 +81,6 @@ extension EtcdUtl {
         "Mark the latest revision after restore as the point of scheduled compaction "
           + "(required if --bump-revision > 0, disallowed otherwise)"),
     ]
-  }()
 
   private static func dataDirectory(_ invocation: Invocation) -> String {
     let given = invocation.string("data-dir")

@@ -70,7 +70,7 @@ struct EtcdutlTests {
       ["snapshot", "--help=false"], ["snapshot", "--help=x"], ["snapshot", "status", "--help"],
       ["snapshot", "restore", "--help"], ["snapshot", "save", "--help"], ["snapshot", "save", "x"],
       ["defrag"], ["defrag", "x"], ["defrag", "--help"], ["snapshot", "status"],
-      ["snapshot", "status", "a", "b"], ["s", "status", "nowhere.db"], ["snapshot", "restore"],
+      ["snapshot", "status", "a", "b"], ["s", "status", "nowhere.db"],
       ["snapshot", "restore", "--data-dir", "x"], ["--bogus"], ["-z"], ["-w"], ["-hw"], ["-wh"],
       ["--h"], ["--= x"], ["---"], ["-"], [""], ["--", "snapshot"], ["snapshot", "", "status"],
       ["nothing"], ["verzion"], ["versin"], ["snapshoty"], ["sn\"ap"], ["x", "y", "z"],

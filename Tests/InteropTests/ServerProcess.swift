@@ -10,14 +10,17 @@ final class ServerProcess {
   var log: String { (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "" }
   var id: Int32 { process.processIdentifier }
 
-  /// - Parameter variables: those of etcd; others are inherited.
+  /// - Parameters:
+  ///   - variables: those of etcd; others are inherited.
+  ///   - folder: where it is started.
   init(
     _ arguments: [String], program: String = Binaries.ours, variables: [String: String] = [:],
-    log: String
+    folder: String? = nil, log: String
   ) throws {
     logPath = log
     process.executableURL = URL(fileURLWithPath: program)
     process.arguments = arguments
+    if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
     process.environment = ProcessInfo.processInfo.environment
       .filter { !$0.key.hasPrefix("ETCD") }.merging(variables) { $1 }
     _ = FileManager.default.createFile(atPath: log, contents: nil)

@@ -47,6 +47,11 @@ enum Bootstrap {
     try directory.ensureWritable()
     let isNew = try !directory.holdsMember()
     if isNew, let problem = config.bootstrapProblem(resolve: HostLookup.numeric) {
+      if let advice = config.nameAdvice {
+        logger.warn(
+          "the initial cluster has no member of this name",
+          [LogField("name", .string(config.name)), LogField("advice", .string(advice))])
+      }
       throw StorageError(problem)
     }
     let start = ContinuousClock.now
