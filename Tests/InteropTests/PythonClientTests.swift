@@ -8,25 +8,60 @@ import Testing
   private static let python = tools + "/gateway/bin/python"
 
   /// Runs a script against each server.
-  static func runs(_ script: String, _ last: String, _ python: String) throws {
+  /// - Parameter secure: the client's parameters for TLS, a dictionary in Python of `ca`, `cert` and `key`; the script has
+  ///   it as `tls`. Then it is run over TLS too, by a client with a certificate that the server asks for.
+  static func runs(
+    _ script: String, _ last: String, _ python: String, secure: String? = nil
+  ) throws {
     let scratch = Scratch()
     let path = scratch.path + "/script.py"
-    try script.write(toFile: path, atomically: false, encoding: .utf8)
+    let parameters = """
+      import sys
+      ca, cert, key = (sys.argv[2:] + [None] * 3)[:3]
+      tls = \(secure ?? "{}") if ca else {}
+
+      """
+    try (parameters + script).write(toFile: path, atomically: false, encoding: .utf8)
     for binary in [Binaries.go35, Binaries.ours].compactMap({ $0 }) {
-      let cluster = Cluster([binary])
-      try cluster.start()
-      let done = run(
-        python, [path, "\(cluster.members[0].clientPort)"], timeout: 120)
-      #expect(done.status == 0 && done.output == last + "\n", "\(binary): \(done.error)")
+      for isSecure in [false, true] where !isSecure || secure != nil {
+        let authority = try isSecure ? TestAuthority() : nil
+        let certificates = try authority.map { authority in
+          let pair = try authority.issue("both")
+          return [authority.certificate, pair.certificate, pair.key]
+        }
+        let cluster = Cluster([binary], security: certificates.map(security) ?? .init())
+        try cluster.start()
+        // A list of authorities of the machine would stand in the way of the client's own.
+        let done = run(
+          python, [path, "\(cluster.members[0].clientPort)"] + (certificates ?? []), timeout: 120,
+          variables: ["REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""])
+        #expect(
+          done.status == 0 && done.output == last + "\n",
+          "\(binary), TLS: \(isSecure): \(done.error)")
+      }
     }
   }
 
+  /// A server that asks clients for certificates.
+  private static func security(_ files: [String]) -> ClusterSecurity {
+    ClusterSecurity(
+      clientScheme: "https",
+      memberFlags: [
+        "--cert-file", files[1], "--key-file", files[2], "--trusted-ca-file", files[0],
+        "--client-cert-auth",
+      ],
+      curl: ["--cacert", files[0], "--cert", files[1], "--key", files[2]])
+  }
+
   @Test(.enabled(if: Binaries.isThere(python))) func etcd3gwRuns() throws {
-    try Self.runs(Self.etcd3gw, "etcd3gw is content", Self.python)
+    try Self.runs(
+      Self.etcd3gw, "etcd3gw is content", Self.python,
+      secure: #"dict(protocol="https", ca_cert=ca, cert_cert=cert, cert_key=key)"#)
   }
 
   @Test(.enabled(if: Binaries.isThere(python))) func etcd3pyRuns() throws {
-    try Self.runs(Self.etcd3py, "etcd3-py is content", Self.python)
+    try Self.runs(
+      Self.etcd3py, "etcd3-py is content", Self.python, secure: "dict(cert=(cert, key), verify=ca)")
   }
 
   private static let etcd3gw = #"""
@@ -35,7 +70,7 @@ import Testing
     import etcd3gw
     from etcd3gw import exceptions
 
-    client = etcd3gw.client(host="127.0.0.1", port=int(sys.argv[1]), timeout=20)
+    client = etcd3gw.client(host="127.0.0.1", port=int(sys.argv[1]), timeout=20, **tls)
     assert client.status()["version"].startswith("3.5")
     assert len(client.members()) == 1
     assert client.put("k", "v") is True
@@ -85,7 +120,7 @@ import Testing
     import etcd3
     from etcd3.stateful import watch, lease, lock
 
-    client = etcd3.Client("127.0.0.1", int(sys.argv[1]), timeout=20)
+    client = etcd3.Client("127.0.0.1", int(sys.argv[1]), timeout=20, **tls)
     assert client.version().etcdserver.startswith("3.5")
     client.put("k", "v")
     assert client.range("k").kvs[0].value == b"v"
@@ -131,7 +166,7 @@ import Testing
     except etcd3.errors.ErrCompacted: pass
 
     async def also():
-        client = etcd3.AioClient("127.0.0.1", int(sys.argv[1]), timeout=20)
+        client = etcd3.AioClient("127.0.0.1", int(sys.argv[1]), timeout=20, **tls)
         await client.put("aio", "v")
         assert (await client.range("aio")).kvs[0].value == b"v"
         await client.close()

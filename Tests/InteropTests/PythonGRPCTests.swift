@@ -8,7 +8,9 @@ import Testing
   private static let new = PythonClientTests.tools + "/aetcd/bin/python"
 
   @Test(.enabled(if: Binaries.isThere(old))) func etcd3Runs() throws {
-    try PythonClientTests.runs(Self.etcd3, "etcd3 is content", Self.old)
+    try PythonClientTests.runs(
+      Self.etcd3, "etcd3 is content", Self.old,
+      secure: "dict(ca_cert=ca, cert_cert=cert, cert_key=key)")
   }
 
   @Test(.enabled(if: Binaries.isThere(new))) func aetcdRuns() throws {
@@ -23,7 +25,7 @@ import Testing
   private static let etcd3 = #"""
     import sys, threading, time
     import etcd3
-    client = etcd3.client(host="127.0.0.1", port=int(sys.argv[1]), timeout=20)
+    client = etcd3.client(host="127.0.0.1", port=int(sys.argv[1]), timeout=20, **tls)
     assert client.status().version.startswith("3.5")
     client.put("k", "v")
     value, meta = client.get("k")
