@@ -57,6 +57,8 @@ public final class EtcdServer: @unchecked Sendable {
     let downgrade: DowngradeMonitor
     /// `nil` without TLS.
     let certificates: CertificateKeeper?
+    /// `nil` in a cluster that has been.
+    let firstElection: FirstElection?
     /// `nil` without tracing.
     let traces: TraceExporter?
   }
@@ -119,6 +121,7 @@ public final class EtcdServer: @unchecked Sendable {
       }
       running.shared.host.start(
         delegate: running.router, skipTicks: skipTicks(boot), skipTicksAlone: skipTicksAlone)
+      peerLoop.run { running.firstElection?.start(on: self.peerLoop) }
       clientLoops[0].run {
         running.publisher.start()
         running.compactor?.start()
@@ -194,6 +197,8 @@ public final class EtcdServer: @unchecked Sendable {
       corruption: CorruptionMonitor(member: members[0]),
       downgrade: DowngradeMonitor(member: members[0]),
       certificates: CertificateKeeper(policies.materials, tokens, logger, registry),
+      firstElection: boot.isNew && config.isNewCluster && config.initialElectionTickAdvance
+        ? FirstElection(host, peers) : nil,
       traces: traces)
   }
 
@@ -320,6 +325,7 @@ public final class EtcdServer: @unchecked Sendable {
       running.corruption.stop()
       running.downgrade.stop()
       running.certificates?.stop()
+      running.firstElection?.stop()
       running.peers.stop()
     }
     await listeners.peerHTTP.shutDown(grace: Self.peerGrace)

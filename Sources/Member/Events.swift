@@ -44,6 +44,8 @@ public enum MemberEvent: Sendable {
   case unreachable(MemberID)
   /// A snapshot sent to a peer arrived, or did not.
   case snapshotSent(MemberID, failed: Bool)
+  /// Ask for votes, unless there is a leader or somebody asks already.
+  case campaign
   /// Hand leadership over.
   case transferLeader(MemberID)
   /// A configuration change; answered with the proposal's id.

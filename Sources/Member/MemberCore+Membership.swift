@@ -40,8 +40,29 @@ extension MemberCore {
     applied.membership.record(change, in: &applied.v2)
     if !isReplay { save(change) }
     out.memberChanges.append(change)
-    if case .remove(let gone) = change, gone == id { out.removedSelf = true }
+    if case .remove(let gone) = change {
+      if gone == id { out.removedSelf = true } else { replace(gone) }
+    }
     reply(RequestID(raw.id), .members(applied.membership.sorted), &out)
+  }
+
+  /// A leader that was removed ends. Proposals wait for the next one instead of being sent to it in vain, and the voter
+  /// with the smallest id campaigns once the others have had the time to apply the change, too; their timeouts go on.
+  private mutating func replace(_ gone: MemberID) {
+    guard node.basicStatus.softState.lead == gone.rawValue else { return }
+    node.forgetLeader()
+    succession = ticks
+  }
+
+  /// Once a tick.
+  mutating func succeedRemovedLeader() {
+    guard let since = succession, ticks > since &+ 1 else { return }
+    succession = nil
+    // What it had sent before may have made it the leader once more.
+    if applied.membership.removed.contains(MemberID(node.basicStatus.softState.lead)) {
+      node.forgetLeader()
+    }
+    if applied.membership.voters.first?.id == id { campaign() }
   }
 
   /// Changes of several members at once, and the entry that leaves the joint configuration.

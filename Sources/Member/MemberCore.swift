@@ -120,6 +120,8 @@ public struct MemberCore: Sendable {
   var toldThrough: Int64 = 0
   /// A v2 store of which nobody has heard yet.
   var newV2Store: V2News.Replacement?
+  /// The tick in which the removal of the leader was applied, until somebody is to follow it.
+  var succession: Int?
   /// Why the member cannot go on. Nothing is taken or applied from then on.
   private(set) var failure: String?
 
@@ -203,6 +205,12 @@ public struct MemberCore: Sendable {
     return status
   }
 
+  /// Asks for votes, unless there is a leader or votes are asked for already.
+  mutating func campaign() {
+    let state = node.basicStatus.softState
+    if state.role == .follower, state.lead == 0 { node.campaign() }
+  }
+
   /// The member cannot go on; the first reason counts.
   mutating func halt(_ reason: String) { failure = failure ?? reason }
 
@@ -228,6 +236,7 @@ public struct MemberCore: Sendable {
     case .snapshotSaved(let index): didSaveSnapshot(index, &out)
     case .unreachable(let id): node.reportUnreachable(id.rawValue)
     case .snapshotSent(let id, let failed): node.reportSnapshot(id.rawValue, failed: failed)
+    case .campaign: campaign()
     case .transferLeader(let id): node.transferLeader(to: id.rawValue)
     case .changeMembers(let id, let change): propose(change, id: id, &out)
     case .checkLearner(let id, let learner): checkLearner(learner, id: id, &out)
@@ -295,6 +304,7 @@ public struct MemberCore: Sendable {
   private mutating func tick(_ out: inout MemberOutput) {
     ticks += 1
     watchDisk()
+    succeedRemovedLeader()
     node.tick()
     writeNews(&out)
     expireWaiting(&out)

@@ -31,6 +31,24 @@ import Testing
     try expectEqualHashes(cluster.members)
   }
 
+  /// What is written right behind the removal of the leader waits for the next one, which comes at once: Go's members
+  /// send it to the one that has gone, until their clients give up.
+  @Test(arguments: [true, false]) func theLeaderIsRemoved(isOurs: Bool) throws {
+    let leader = try #require(isOurs ? Binaries.ours : Binaries.go35)
+    let cluster = Cluster(
+      [Binaries.ours, Binaries.ours, leader], extra: ["--strict-reconfig-check=false"])
+    try cluster.start()
+    try cluster.lead(cluster.members[2])
+    let list = cluster.ctl(["member", "list"]).output
+    let id = try #require(list.firstMatch(of: #/([0-9a-f]+), started, m3, /#)).output.1
+    let removed = cluster.ctl(["member", "remove", String(id)], at: cluster.members[0])
+    #expect(removed.status == 0, "\(removed)")
+    for member in cluster.members[..<2] {
+      let put = cluster.ctl(["--command-timeout", "3s", "put", "a", "b"], at: member)
+      #expect(put.status == 0, "\(put)")
+    }
+  }
+
   /// Whether the founder and the joiners are ours.
   @Test(
     .enabled(if: Binaries.go35 != nil && Binaries.ctl35 != nil),

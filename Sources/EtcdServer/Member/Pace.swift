@@ -72,6 +72,7 @@ enum TurnText {
     case .snapshotSaved: ("saved-snapshot", 1)
     case .unreachable: ("unreachable", 1)
     case .snapshotSent: ("sent-snapshot", 1)
+    case .campaign: ("campaign", 1)
     case .transferLeader: ("transfer-leader", 1)
     case .changeMembers: ("change-members", 1)
     case .checkLearner: ("check-learner", 1)

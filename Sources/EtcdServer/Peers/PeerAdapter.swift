@@ -89,7 +89,7 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
   func start(_ others: [MemberInfo]) {
     apply((host.membership.sorted + others).map { .add($0) })
     timer = loop.schedule(after: .zero, repeating: Self.versionInterval) { [unowned self] in
-      askVersions()
+      nextRound()
     }
   }
 
@@ -253,14 +253,16 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
 
   // MARK: Versions
 
-  /// Asks every other member for its version; a member that does not answer has none.
-  private func askVersions() {
+  private func nextRound() {
     round += 1
+    askVersions(again: round % Self.roundsForKnown == 0)
+  }
+
+  /// Asks every other member for its version; a member that does not answer has none. On `loop`.
+  /// - Parameter again: also those that are known, which rarely change.
+  func askVersions(again: Bool = false) {
     for info in host.membership.sorted where info.id != host.memberID {
-      // Those that are known rarely change.
-      guard known.withLock({ $0[info.id] == nil }) || round % Self.roundsForKnown == 0 else {
-        continue
-      }
+      guard again || known.withLock({ $0[info.id] == nil }) else { continue }
       let urls = info.peerURLs.compactMap { PeerURL($0) }
       let deadline = loop.now &+ Self.versionPatience.nanoseconds
       ask(urls[...], "GET", "/version", until: deadline) { [weak self] answer in
