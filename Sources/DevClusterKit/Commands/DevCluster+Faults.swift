@@ -35,7 +35,8 @@ extension DevCluster {
     var command = Command("cut LINK", short: "Cuts members off from each other")
     command.long = """
       Cuts members off from each other. What is cut may be held (bytes wait, and arrive late), swallowed (they
-      are lost, and the connection is closed at the end) or refused (connections close at once).
+      are lost, and the connection breaks at the end) or refused (connections of either side break at once: one
+      needs both directions).
 
       \(links)
       """
