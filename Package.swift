@@ -178,17 +178,24 @@ let package = Package(
     .target(name: "CFaultRelay"),
     library("FaultRelay", ["Bytes", "EventLoops", "CFaultRelay"]),
     tests("FaultRelayTests", ["FaultRelay", "EventLoops", "Bytes"]),
+    // Disks of processes that are slow, full or broken on purpose.
+    .target(name: "CDiskFaults"),
+    library("DiskFaults", ["Bytes", "Platform", "EventLoops", "CDiskFaults"]),
+    tests("DiskFaultsTests", ["DiskFaults", "Platform"]),
     library(
       "DevClusterKit",
       [
         "Bytes", "GoText", "JSON", "YAML", "Platform", "FileSystem", "EventLoops", "HTTP", "TLS",
-        "FaultRelay", "CommandLineTool", "CUV", "CDevCluster",
+        "FaultRelay", "DiskFaults", "CommandLineTool", "CUV", "CDevCluster",
       ]),
     .executableTarget(
       name: "devcluster", dependencies: ["DevClusterKit", "Platform"], swiftSettings: settings),
     tests(
       "DevClusterTests",
-      ["DevClusterKit", "FaultRelay", "Platform", "devcluster", "CommandLineTool", "Bytes", "JSON"]),
+      [
+        "DevClusterKit", "FaultRelay", "DiskFaults", "Platform", "devcluster", "CommandLineTool",
+        "Bytes", "JSON",
+      ]),
     // Glue: the running member.
     library(
       "EtcdServer",

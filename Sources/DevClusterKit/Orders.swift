@@ -95,6 +95,8 @@ public struct UpOptions: Sendable, Equatable {
   public var auth = false
   /// `nil`: as it was, or peers alone.
   public var relay: ClusterPlan.Relaying?
+  /// Whether members' disks can be made to fail; `nil`: as it was, or where that costs next to nothing.
+  public var watchesDisks: Bool?
   /// Data in memory where there is room, and writes that nobody waits for.
   public var isFast = false
   /// A configuration file; `nil` for `devcluster.yaml` where there is one.

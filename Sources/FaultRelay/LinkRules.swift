@@ -35,7 +35,8 @@ public struct LinkRule: Sendable, Equatable {
     /// Bytes are lost; at the end of the cut connections that lost some are closed, because what is left of
     /// them is torn.
     case swallow
-    /// Connections are closed, and new ones are closed at once.
+    /// Connections break (RST), and new ones break at once, whoever dialled: as behind a firewall that answers
+    /// packets of one direction with RST. A connection needs both directions, for its acknowledgements too.
     case refuse
   }
 

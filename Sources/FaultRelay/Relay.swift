@@ -1,3 +1,4 @@
+import Bytes
 import CFaultRelay
 import EventLoops
 
@@ -14,6 +15,8 @@ public final class Relay: @unchecked Sendable {
   private var rules: LinkRules = [:]
   private var listeners: [Int: Listener] = [:]
   private var connections: [ObjectIdentifier: RelayedConnection] = [:]
+  /// Those that nobody answers, because of a cut.
+  private var silent: [ObjectIdentifier: SilentConnection] = [:]
   /// Processes of the members, by name.
   public var processes: [String: Int32] = [:]
   /// Connections whose dialler was known, and others.
@@ -43,7 +46,7 @@ public final class Relay: @unchecked Sendable {
   public func close(_ port: Int, of member: String) {
     listeners.removeValue(forKey: port)?.close()
     for connection in connections.values where connection.link.to == .member(member) {
-      connection.abort()
+      connection.reset()
     }
   }
 
@@ -51,13 +54,17 @@ public final class Relay: @unchecked Sendable {
   public func apply(_ rules: LinkRules) {
     self.rules = rules
     for connection in connections.values { connection.apply(rules) }
+    for (id, silent) in silent where !isSilent(silent.link) {
+      self.silent[id] = nil
+      silent.channel.reset()
+    }
   }
 
   /// Ends all connections of a link, whoever dialled.
   public func reset(_ link: Link) {
     for connection in connections.values
     where connection.link == link || connection.link == link.reversed {
-      connection.abort()
+      connection.reset()
     }
   }
 
@@ -68,18 +75,33 @@ public final class Relay: @unchecked Sendable {
     if case .member = dialler { accepted.members += 1 } else { accepted.others += 1 }
     let link = Link(from: dialler, to: .member(member))
     guard rules[link]?.cut != .refuse, rules[link.reversed]?.cut != .refuse else {
-      return channel.abort()
+      return channel.reset()
     }
     Connection.connect(
       to: .tcp(host: "127.0.0.1", port: inner), loop: loop, policy: .plain,
       timeout: Self.connectTimeout
     ) { [weak self] result in
-      guard let self, case .success(let target) = result else { return channel.abort() }
+      guard let self else { return channel.abort() }
+      guard case .success(let target) = result else { return refused(channel, link) }
       let connection = RelayedConnection(
         loop: loop, link: link, dialler: channel, target: target, rules: rules
       ) { [weak self] ended in self?.connections[ObjectIdentifier(ended)] = nil }
       connections[ObjectIdentifier(connection)] = connection
     }
+  }
+
+  /// Nobody listens. Behind a cut that cannot be seen.
+  private func refused(_ channel: any ByteChannel, _ link: Link) {
+    guard isSilent(link) else { return channel.reset() }
+    let waiting = SilentConnection(channel, link) { [weak self] in
+      self?.silent[ObjectIdentifier($0)] = nil
+    }
+    silent[ObjectIdentifier(waiting)] = waiting
+  }
+
+  /// Whether no answer comes by a link and back.
+  private func isSilent(_ link: Link) -> Bool {
+    [link, link.reversed].contains { rules[$0]?.cut == .hold || rules[$0]?.cut == .swallow }
   }
 
   /// Who dialled: the member whose process has the other end of the connection.
@@ -92,4 +114,25 @@ public final class Relay: @unchecked Sendable {
     let found = processes.first { fault_relay_has_socket($0.value, inode) == 1 }
     return found.map { .member($0.key) } ?? .clients
   }
+}
+
+/// A connection to nobody, open until its dialler gives up or the cut ends. Confined to its loop.
+private final class SilentConnection: ByteChannelHandler {
+  let channel: any ByteChannel
+  let link: Link
+  private let onClosed: (SilentConnection) -> Void
+
+  init(_ channel: any ByteChannel, _ link: Link, onClosed: @escaping (SilentConnection) -> Void) {
+    self.channel = channel
+    self.link = link
+    self.onClosed = onClosed
+    channel.handler = self
+    channel.start()
+  }
+
+  // What comes is for nobody.
+  func channelRead(_ bytes: Bytes) {}
+  func channelReadEnded() { channel.abort() }
+  func channelWritable() {}
+  func channelClosed(_ error: ChannelError?) { onClosed(self) }
 }

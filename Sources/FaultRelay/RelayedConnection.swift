@@ -65,7 +65,7 @@ final class RelayedConnection {
       let rule = rule(end)
       // At the end of a cut that lost bytes the stream is torn.
       let isHealed = before[end.link]?.cut == .swallow && rule.cut != .swallow
-      if rule.cut == .refuse || (isHealed && end.line.hasLost) { return abort() }
+      if rule.cut == .refuse || (isHealed && end.line.hasLost) { return reset() }
     }
     for end in ends { pump(end) }
   }
@@ -74,11 +74,12 @@ final class RelayedConnection {
     let rule = rule(end)
     // The common case costs no queue.
     if rule.isClear && end.line.isEmpty {
-      other(end).channel.write(bytes)
+      // At once: who gets it wakes up while the rest of the turn is done.
+      other(end).channel.writeNow([bytes])
       return regulate(end)
     }
     end.line.add(bytes, rule, now: loop.now) { Double.random(in: 0..<1, using: &chance) }
-    if end.line.isDead { return abort() }
+    if end.line.isDead { return reset() }
     pump(end)
   }
 
@@ -132,10 +133,10 @@ final class RelayedConnection {
     if rule(end).cut == nil && end.line.isEmpty { return }
   }
 
-  /// Closes both ends at once.
-  func abort() {
+  /// Breaks it: both ends see that at once.
+  func reset() {
     guard !isClosed else { return }
-    for end in ends { end.channel.abort() }
+    for end in ends { end.channel.reset() }
     finish()
   }
 

@@ -21,6 +21,10 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
   public static let notPermitted = SystemError(EACCES)
   /// A directory holds something.
   public static let notEmpty = SystemError(ENOTEMPTY)
+  /// There is no room on the disk.
+  public static let noSpace = SystemError(ENOSPC)
+  /// The disk, or what stands for it, failed.
+  public static let input = SystemError(EIO)
 
   public var description: String { String(cString: strerror(number)) }
 }

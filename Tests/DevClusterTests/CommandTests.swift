@@ -1,4 +1,5 @@
 import CommandLineTool
+import DiskFaults
 import Synchronization
 import Testing
 
@@ -86,6 +87,18 @@ import Testing
     secured.ports = .auto
     #expect(run("up --tls --auth --ports auto").order == .up(secured))
     #expect(run("run --tls --auth --ports auto -- a -b").order == .run(secured, ["a", "-b"]))
+    func disk(_ rule: DiskRule, _ who: String..., seconds: UInt64? = nil) -> Order {
+      let order = FaultOrder(
+        .disk(rule), from: who, to: [], isOneWay: false,
+        duration: seconds.map { $0 * 1_000_000_000 })
+      return .ask(.fault(order))
+    }
+    #expect(
+      run("disk leader m1 slow 20ms --for 5s").order
+        == disk(DiskRule(delay: 20_000_000), "leader", "m1", seconds: 5))
+    #expect(run("disk all full").order == disk(DiskRule(failure: .full), "all"))
+    #expect(run("disk m1 fail").order == disk(DiskRule(failure: .fail), "m1"))
+    #expect(run("disk m1 ok").order == disk(DiskRule(), "m1"))
     #expect(run("--dir /x status").directory == "/x")
     #expect(run("status").directory == ".devcluster")
     #expect(run("down").order == .down && run("clean").order == .clean)
@@ -144,6 +157,10 @@ import Testing
     ),
     ("up --ports 80", "--ports is standard, auto or a number from 1024 to 65499, not '80'"),
     ("run", "devcluster run needs a command behind --"),
+    ("disk slow 20ms", "devcluster disk needs members and slow 20ms, full, fail or ok"),
+    ("disk m1 slow", "devcluster disk WHO slow needs a time, such as 20ms"),
+    ("disk m1 slow fast", "'fast' is no time; one is 20ms"),
+    ("disk m1 full 3", "devcluster disk: unexpected '3'"),
     ("logs --level loud", "--level is debug, info, warn or error, not 'loud'"),
     ("status -- --name", "only devcluster up takes flags for the members behind --"),
   ])

@@ -83,6 +83,7 @@ import Testing
     let procfile = try configuration.export(.procfile).split(separator: "\n")
     #expect(procfile.count == 2 && procfile[0].hasPrefix("m1: /bin/sh --name m1 --data-dir "))
     #expect(procfile[1].hasPrefix("m2: env 'A=b c' /bin/sh --name m2 "))
+    #expect(procfile[0].contains("--listen-peer-urls http://127.0.0.1:12380 "), "without the relay")
     let units = try configuration.export(.systemd)
     #expect(units.contains("Type=notify\nEnvironment=\"A=b c\"\nExecStart=\"/bin/sh\" \"--name\""))
     let compose = try configuration.export(.compose)

@@ -292,6 +292,23 @@ import Testing
         == [.event(ClusterEvent(kind: "leader", member: "m2", text: "m2 leads in term 3"))])
   }
 
+  @Test func alarmsAreWrittenDownAndTheirEnd() {
+    var life = running()
+    func events(_ problems: [String]) -> [FleetLife.Action] {
+      var seen = seen(1)
+      seen.problems = problems
+      return life.handle(.observed(0, run: 1, seen), now: 9)
+    }
+    let alarm = "memberID:1 alarm:NOSPACE "
+    func event(_ kind: String, _ text: String) -> FleetLife.Action {
+      .event(ClusterEvent(kind: kind, member: "m1", text: text))
+    }
+    #expect(events([alarm]) == [event("alarm", "m1: \(alarm)")])
+    #expect(events([alarm]) == [])
+    #expect(events([alarm, "no leader"]) == [event("problem", "m1: no leader")])
+    #expect(events([]) == [event("alarm-cleared", "m1: no longer \(alarm)")])
+  }
+
   @Test func guardiansHearOfEveryChange() {
     var life = running()
     let actions = life.handle(.exited(1, how: "signal 9", lastWords: ""), now: 3)

@@ -71,6 +71,7 @@ import Testing
     ]
     plan.isAuthReady = true
     plan.wasHealthy = true
+    plan.watchesDisks = false
     let text = Bytes(ClusterFile.text(plan))
     #expect(ClusterFile.plan(text, directory: "/d") == plan)
     // It follows its directory.

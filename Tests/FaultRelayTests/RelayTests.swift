@@ -13,10 +13,21 @@ import Testing
     // @unchecked: the loop writes, the test reads behind the mutex.
     let text = Mutex("")
     let isClosed = Mutex(false)
+    let error = Mutex<ChannelError?>(nil)
     func channelRead(_ bytes: Bytes) { text.withLock { $0 += bytes.string } }
     func channelReadEnded() { isClosed.withLock { $0 = true } }
     func channelWritable() {}
-    func channelClosed(_ error: ChannelError?) { isClosed.withLock { $0 = true } }
+    func channelClosed(_ error: ChannelError?) {
+      self.error.withLock { $0 = error }
+      isClosed.withLock { $0 = true }
+    }
+    /// Whether it ended as a broken connection does.
+    var isBroken: Bool {
+      error.withLock { error in
+        guard case .system(_, let reason) = error else { return false }
+        return reason.code == ECONNRESET
+      }
+    }
   }
 
   private final class Parts: @unchecked Sendable {
@@ -113,8 +124,60 @@ import Testing
     loop.execute {
       parts.relay?.apply([link.reversed: LinkRule(cut: .refuse)])
     }
-    #expect(eventually { parts.dialler.isClosed.withLock { $0 } })
+    #expect(eventually { parts.dialler.isBroken })
+    #expect(eventually { parts.server.isBroken })
+  }
+
+  @Test func resetConnectionsAreBroken() {
+    let (loop, parts) = greeted()
+    defer { loop.stop() }
+    let link = link()
+    loop.execute { parts.relay?.reset(link.reversed) }
+    #expect(eventually { parts.dialler.isBroken && parts.server.isBroken })
+  }
+
+  /// One end goes while its link is held: the other hears of it when the cut ends, not before.
+  @Test func whatIsHalfOpenStaysSo() {
+    let (loop, parts) = greeted()
+    defer { loop.stop() }
+    let link = link()
+    let round = Mutex(false)
+    loop.execute {
+      parts.relay?.apply([link: LinkRule(cut: .hold)])
+      parts.client?.abort()
+      loop.schedule(after: .milliseconds(100)) { round.withLock { $0 = true } }
+    }
+    #expect(eventually { round.withLock { $0 } })
+    #expect(!parts.server.isClosed.withLock { $0 })
+    loop.execute { parts.relay?.apply([:]) }
     #expect(eventually { parts.server.isClosed.withLock { $0 } })
+  }
+
+  /// Behind a cut nobody sees that nobody listens; without one the connection is refused.
+  @Test func whoIsGoneIsSilentBehindACut() {
+    let (loop, parts) = greeted()
+    defer { loop.stop() }
+    let link = link()
+    let other = Collector()
+    let round = Mutex(false)
+    loop.execute {
+      parts.inner?.close()
+      parts.relay?.apply([link.reversed: LinkRule(cut: .swallow)])
+      Connection.connect(
+        to: .tcp(host: "127.0.0.1", port: parts.port), loop: loop, policy: .plain,
+        timeout: .seconds(5)
+      ) { result in
+        guard case .success(let channel) = result else { return }
+        channel.handler = other
+        channel.start()
+        channel.write(Bytes("anybody?"))
+        loop.schedule(after: .milliseconds(100)) { round.withLock { $0 = true } }
+      }
+    }
+    #expect(eventually { round.withLock { $0 } })
+    #expect(!other.isClosed.withLock { $0 })
+    loop.execute { parts.relay?.apply([:]) }
+    #expect(eventually { other.isBroken })
   }
 
   /// This process dials: it is whom the relay takes for the member.

@@ -91,8 +91,10 @@ import Testing
       "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC", "PeerTransport", "CCrypt", "COpenSSL",
       "TLS", "Concurrency", "V2Store", "Synchronization")
     add("FaultRelay", "Bytes", "EventLoops", "CFaultRelay")
+    add("DiskFaults", "Bytes", "Platform", "EventLoops", "Synchronization", "CDiskFaults")
     add(
-      "DevClusterKit", "FaultRelay", "Bytes", "GoText", "Platform", "JSON", "YAML", "FileSystem",
+      "DevClusterKit", "FaultRelay", "DiskFaults", "Bytes", "GoText", "Platform", "JSON", "YAML",
+      "FileSystem",
       "EventLoops",
       "HTTP", "TLS", "CommandLineTool", "CUV", "CDevCluster", "Synchronization")
     add(

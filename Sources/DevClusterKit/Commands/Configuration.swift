@@ -24,10 +24,12 @@ struct Configuration {
   }
 
   func export(_ format: ExportFormat) throws(DevClusterError) -> String {
-    switch format {
-    case .procfile: try procfile()
-    case .systemd: try systemd()
-    case .compose: compose()
+    // There is no relay where it leads to.
+    let own = Configuration(plan: plan.relayed(.none))
+    return switch format {
+    case .procfile: try own.procfile()
+    case .systemd: try own.systemd()
+    case .compose: own.compose()
     }
   }
 

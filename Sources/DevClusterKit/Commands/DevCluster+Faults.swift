@@ -1,4 +1,5 @@
 import CommandLineTool
+import DiskFaults
 import FaultRelay
 import GoText
 
@@ -26,7 +27,7 @@ extension DevCluster {
       valued("loss", "5%", "Loses segments between members, as TCP sees it", perform) {
         (text) throws(DevClusterError) in .loss(try share(text))
       },
-      resetLink(perform), heal(perform),
+      resetLink(perform), disk(perform), heal(perform),
     ]
   }
 
@@ -34,7 +35,8 @@ extension DevCluster {
     var command = Command("cut LINK", short: "Cuts members off from each other")
     command.long = """
       Cuts members off from each other. What is cut may be held (bytes wait, and arrive late), swallowed (they
-      are lost, and the connection is closed at the end) or refused (connections close at once).
+      are lost, and the connection breaks at the end) or refused (connections of either side break at once: one
+      needs both directions).
 
       \(links)
       """
@@ -76,8 +78,48 @@ extension DevCluster {
     return command
   }
 
+  private static func disk(_ perform: @escaping Perform) -> Command {
+    var command = Command(
+      "disk WHO slow 20ms|full|fail|ok", short: "Makes members' disks slow, full or broken (Linux)")
+    command.long = """
+      Makes members' disks slow (each sync takes longer), full (there is no more room: ENOSPC) or broken
+      (writes and syncs fail: EIO), and ok again. A member that is started again has the same disk.
+
+      \(who)
+      """
+    command.flags = [duration]
+    command.run = running(perform) { (call) throws(DevClusterError) in
+      .ask(.fault(try diskOrder(call)))
+    }
+    return command
+  }
+
+  private static func diskOrder(_ call: Invocation) throws(DevClusterError) -> FaultOrder {
+    let words = call.arguments
+    guard let at = words.firstIndex(where: { ["slow", "full", "fail", "ok"].contains($0) }), at > 0
+    else { throw .usage("devcluster disk needs members and slow 20ms, full, fail or ok") }
+    let rest = words[(at + 1)...]
+    guard rest.count == (words[at] == "slow" ? 1 : 0) else {
+      throw .usage(
+        words[at] == "slow"
+          ? "devcluster disk WHO slow needs a time, such as 20ms"
+          : "devcluster disk: unexpected '\(rest[rest.startIndex])'")
+    }
+    var rule = DiskRule(failure: DiskRule.Failure(rawValue: words[at]))
+    if let text = rest.first {
+      guard let time = nanoseconds(text), time > 0 else {
+        throw .usage("'\(text)' is no time; one is 20ms")
+      }
+      rule.delay = UInt64(time)
+    }
+    return FaultOrder(
+      .disk(rule), from: Array(words[..<at]), to: [], isOneWay: false,
+      duration: try faultDuration(call))
+  }
+
   private static func heal(_ perform: @escaping Perform) -> Command {
-    var command = Command("heal [WHO…]", short: "Ends all faults between members, or those of some")
+    var command = Command(
+      "heal [WHO…]", short: "Ends all faults, of links and disks, or those of some")
     command.long = "\(command.short).\n\n\(who)"
     command.run = running(perform) { (call) throws(DevClusterError) in
       try checkCount(call, "heal", atMost: ClusterPlan.membersMax)
@@ -91,15 +133,17 @@ extension DevCluster {
   ) throws(DevClusterError) -> FaultOrder {
     guard !words.isEmpty else { throw .usage("a link is missing, such as 'm1->m2' or leader") }
     let links = try FaultOrder.links(words)
-    var duration: UInt64?
-    if call.has("for"), call.isGiven("for") {
-      guard let given = nanoseconds(call.string("for")), given > 0 else {
-        throw .usage("--for needs a time above 0")
-      }
-      duration = UInt64(given)
-    }
     return FaultOrder(
-      kind, from: links.from, to: links.to, isOneWay: links.isOneWay, duration: duration)
+      kind, from: links.from, to: links.to, isOneWay: links.isOneWay,
+      duration: try faultDuration(call))
+  }
+
+  private static func faultDuration(_ call: Invocation) throws(DevClusterError) -> UInt64? {
+    guard call.has("for"), call.isGiven("for") else { return nil }
+    guard let given = nanoseconds(call.string("for")), given > 0 else {
+      throw .usage("--for needs a time above 0")
+    }
+    return UInt64(given)
   }
 
   // MARK: values

@@ -20,6 +20,9 @@ public enum DevCluster {
     Signals.ignore([Signals.brokenPipe])
     // A member's flags, and those of etcdctl, are none of ours.
     if words.first == "__member" { return becomeMember(Array(words.dropFirst())) }
+    if words.first == "__watched-member" {
+      return becomeMember(Array(words.dropFirst()), disk: ChildProcess.handedOverNumber)
+    }
     if let call = ControlToolCall(words) { return call.run() }
     let console = Console(
       print: { StandardStreams.write($0, to: StandardStreams.output) },
@@ -31,12 +34,12 @@ public enum DevCluster {
   }
 
   /// Becomes a member's program; only the supervisor says this.
-  private static func becomeMember(_ words: [String]) -> Int32 {
+  private static func becomeMember(_ words: [String], disk: Int32? = nil) -> Int32 {
     guard words.count >= 2, let parent = Int32(words[0]) else {
       System.complain("__member is for the supervisor alone")
       return 1
     }
-    return Shim.become(Array(words.dropFirst()), parent: parent)
+    return Shim.become(Array(words.dropFirst()), parent: parent, disk: disk)
   }
 
   private static func perform(

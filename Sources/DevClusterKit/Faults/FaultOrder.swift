@@ -1,3 +1,4 @@
+import DiskFaults
 import FaultRelay
 import JSON
 
@@ -12,6 +13,8 @@ struct FaultOrder: Sendable, Equatable {
     /// A share, 0 to 1.
     case loss(Double)
     case reset
+    /// Of members' disks; a rule that is clear ends what was before.
+    case disk(DiskRule)
 
     var name: String {
       switch self {
@@ -20,12 +23,13 @@ struct FaultOrder: Sendable, Equatable {
       case .limit: "limit"
       case .loss: "loss"
       case .reset: "reset-link"
+      case .disk: "disk"
       }
     }
   }
 
   var kind: Kind
-  /// Who sends, and who is sent to: members, roles, `clients`; empty for all others.
+  /// Who sends, and who is sent to: members, roles, `clients`; empty for all others. Of a fault of disks, whose.
   var from: [String]
   var to: [String]
   var isOneWay: Bool
@@ -57,6 +61,9 @@ struct FaultOrder: Sendable, Equatable {
     // In millionths: a whole number.
     case .loss(let share): object["loss"] = .integer(Int(share * 1_000_000))
     case .reset: break
+    case .disk(let rule):
+      object["delay"] = .integer(rule.delay)
+      object["failure"] = rule.failure.map { .string($0.rawValue) }
     }
     return object
   }
@@ -78,6 +85,10 @@ struct FaultOrder: Sendable, Equatable {
       guard let share = number("loss"), share <= 1_000_000 else { return nil }
       kind = .loss(Double(share) / 1_000_000)
     case "reset-link": kind = .reset
+    case "disk":
+      let failure = json["failure"]?.string.map(DiskRule.Failure.init(rawValue:))
+      guard failure != .some(nil) else { return nil }
+      kind = .disk(DiskRule(delay: number("delay") ?? 0, failure: failure ?? nil))
     default: return nil
     }
     func words(_ name: String) -> [String] {
@@ -136,7 +147,15 @@ struct FaultOrder: Sendable, Equatable {
     case .limit(let rate): "limited to \(rate) bytes a second"
     case .loss(let share): "losing \(share * 100) %"
     case .reset: "reset"
+    case .disk(let rule): Self.text(rule)
     }
+  }
+
+  private static func text(_ rule: DiskRule) -> String {
+    let parts =
+      (rule.delay > 0 ? ["slow by \(milliseconds(rule.delay))"] : [])
+      + (rule.failure.map { [$0 == .full ? "full" : "failing"] } ?? [])
+    return "disk " + (parts.isEmpty ? "as it should be" : parts.joined(separator: ", "))
   }
 
   private static func milliseconds(_ nanoseconds: UInt64) -> String {

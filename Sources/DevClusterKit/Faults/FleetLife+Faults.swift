@@ -1,13 +1,16 @@
 import FaultRelay
 import JSON
 
-/// Faults between members, made by the relay.
+/// Faults that last, and those between members, which the relay makes.
 extension FleetLife {
   /// A fault that lasts.
   struct ActiveFault: Sendable, Equatable {
     let id: Int
     let order: FaultOrder
-    let links: [Link]
+    /// Of faults between members.
+    var links: [Link] = []
+    /// Whose disks; of faults of disks.
+    var members: [String] = []
     /// When it ends by itself; `nil` when it is healed.
     let until: UInt64?
 
@@ -15,6 +18,7 @@ extension FleetLife {
       var object: JSONObject = [
         "id": .integer(id), "kind": .string(order.kind.name), "text": .string(text),
         "links": .array(links.map { .string($0.description) }),
+        "members": .array(members.map(JSONValue.string)),
       ]
       if let until {
         object["endsInMilliseconds"] = .integer((until &- min(now, until)) / 1_000_000)
@@ -22,25 +26,35 @@ extension FleetLife {
       return .object(object)
     }
 
-    var text: String { "\(FaultText.links(links)) \(order.text)" }
+    /// Where it is.
+    var place: String {
+      members.isEmpty ? FaultText.links(links) : members.joined(separator: ", ")
+    }
+    var text: String { "\(place) \(order.text)" }
   }
 
   mutating func fault(
     _ order: FaultOrder, _ ticket: Ticket, _ now: UInt64
   ) throws(DevClusterError) {
+    if case .disk(let rule) = order.kind { return try disk(rule, order, ticket, now) }
     let links = try links(order)
     if order.kind == .reset {
       tell("fault", nil, "\(FaultText.links(links)) reset")
       out.append(.reset(links))
     } else {
-      lastFault += 1
-      let until = order.duration.map { now &+ $0 }
-      let fault = ActiveFault(id: lastFault, order: order, links: links, until: until)
-      faults.append(fault)
-      tell("fault", nil, fault.text)
+      begin(order, now) { $0.links = links }
       out.append(.rules(rules))
     }
     out.append(.answer(ticket, ["links": .array(links.map { .string($0.description) })]))
+  }
+
+  /// Notes a fault that lasts.
+  mutating func begin(_ order: FaultOrder, _ now: UInt64, _ place: (inout ActiveFault) -> Void) {
+    lastFault += 1
+    var fault = ActiveFault(id: lastFault, order: order, until: order.duration.map { now &+ $0 })
+    place(&fault)
+    faults.append(fault)
+    tell("fault", nil, fault.text)
   }
 
   /// The links that are meant, as members are now.
@@ -86,7 +100,7 @@ extension FleetLife {
         case .slow(let delay, let jitter): (rule.delay, rule.jitter) = (delay, jitter)
         case .limit(let rate): rule.rate = rate
         case .loss(let share): rule.loss = share
-        case .reset: break
+        case .reset, .disk: break
         }
         rules[link] = rule
       }
@@ -100,6 +114,7 @@ extension FleetLife {
       parties.isEmpty
         || fault.links.contains { parties.contains($0.from) || parties.contains($0.to) }
     }
+    endDiskFaults(of: members.map(\.name).filter { parties.contains(.member($0)) })
     end(healed)
     let links = Set(healed.flatMap(\.links)).map(\.description).sorted()
     out.append(.answer(ticket, ["links": .array(links.map(JSONValue.string))]))
@@ -113,10 +128,9 @@ extension FleetLife {
   private mutating func end(_ ended: [ActiveFault]) {
     guard !ended.isEmpty else { return }
     faults.removeAll(where: ended.contains)
-    for fault in ended {
-      tell("heal", nil, "\(FaultText.links(fault.links)) healed of: \(fault.order.text)")
-    }
-    out.append(.rules(rules))
+    for fault in ended { tell("heal", nil, "\(fault.place) healed of: \(fault.order.text)") }
+    if ended.contains(where: { !$0.links.isEmpty }) { out.append(.rules(rules)) }
+    if ended.contains(where: { !$0.members.isEmpty }) { out.append(.disks(diskRules)) }
   }
 }
 

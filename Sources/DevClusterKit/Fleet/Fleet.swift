@@ -1,4 +1,5 @@
 import Bytes
+import DiskFaults
 import EventLoops
 import FaultRelay
 import HTTP
@@ -39,6 +40,8 @@ final class Fleet {
   private let api: MemberAPI
   private let outside: Outside
   private let relay: Relay
+  /// `nil` where nothing stands before the members' disks.
+  private let disks: DiskFaults?
   private var life: FleetLife
   private var processes: [MemberProcess] = []
   private var patience: [Int: LoopTimer] = [:]
@@ -55,6 +58,7 @@ final class Fleet {
     api = MemberAPI(client)
     probe = HealthProbe(api: api)
     relay = Relay(loop: loop)
+    disks = life.plan.watchesDisks && DiskFaults.isSupported ? DiskFaults() : nil
     for place in life.members.indices { adopt(place) }
   }
 
@@ -146,6 +150,7 @@ final class Fleet {
       for port in [plan.ports.peer, plan.ports.client] { relay.close(port, of: plan.name) }
     case .rules(let rules): relay.apply(rules)
     case .reset(let links): for link in links { relay.reset(link) }
+    case .disks(let rules): apply(rules)
     case .probe(let member, let run):
       prepareCalls()
       probe.ask(life.members[member].plan) { [weak self] in
@@ -185,7 +190,7 @@ final class Fleet {
   private func perform(_ action: MemberLife.Action, _ member: Int) {
     switch action {
     case .spawn:
-      do throws(DevClusterError) { handle(.spawned(member, pid: try spawn(member))) } catch {
+      do throws(DevClusterError) { try spawn(member) } catch {
         handle(.notSpawned(member, error.description))
       }
     case .signal(let signal): processes[member].send(signal)
@@ -197,11 +202,39 @@ final class Fleet {
     }
   }
 
-  private func spawn(_ member: Int) throws(DevClusterError) -> Int32 {
+  private func spawn(_ member: Int) throws(DevClusterError) {
     let plan = life.members[member].plan
-    return try processes[member].spawn(
-      plan, command: try outside.command(plan, life.plan),
-      environment: outside.environment(plan, life.plan))
+    let ends = disks == nil ? nil : DiskFaults.handOver()
+    defer { if let ends { Descriptor.close(ends.child) } }
+    let pid: Int32
+    do throws(DevClusterError) {
+      pid = try processes[member].spawn(
+        plan, command: try outside.command(plan, life.plan),
+        environment: outside.environment(plan, life.plan), disk: ends?.child)
+    } catch {
+      if let ends { Descriptor.close(ends.own) }
+      throw error
+    }
+    handle(.spawned(member, pid: pid))
+    guard let disks, let ends else {
+      return handle(.diskKnown(member, pid: pid, refusal: "it has no way to ask"))
+    }
+    // @unchecked: the fleet is touched on the loop alone.
+    let carrier = FleetCarrier(self)
+    disks.watch(plan.name, directory: plan.dataDirectory, socket: ends.own) { [loop] refusal in
+      loop.execute { carrier.fleet?.handle(.diskKnown(member, pid: pid, refusal: refusal)) }
+    }
+  }
+
+  /// Has disks do what the rules say; those of processes that cannot be watched as far as that goes.
+  private func apply(_ rules: [String: DiskRule]) {
+    disks?.apply(rules)
+    for member in life.members {
+      guard case .refused = member.disk, let pid = member.pid else { continue }
+      do throws(SystemError) {
+        try DiskFaults.limitFiles(pid, rules[member.name]?.failure == .full)
+      } catch { outside.note("cannot limit the files of \(member.name): \(error)") }
+    }
   }
 }
 

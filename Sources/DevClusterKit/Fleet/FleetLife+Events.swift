@@ -1,3 +1,4 @@
+import DiskFaults
 import FaultRelay
 import JSON
 
@@ -36,6 +37,8 @@ extension FleetLife {
     case observed(Int, run: Int, Observation?)
     /// The system says that a process is stopped, or that it is not.
     case found(Int, isStopped: Bool)
+    /// Whether the disk of a process can be watched, or why not.
+    case diskKnown(Int, pid: Int32, refusal: String?)
     /// The answer to a call of the cluster's API.
     case called(CallID, Result<JSONValue, DevClusterError>)
     /// The end of work on files; why it failed.
@@ -61,6 +64,8 @@ extension FleetLife {
     /// What becomes of bytes between members from now on.
     case rules(LinkRules)
     case reset([Link])
+    /// What disks do from now on, by member.
+    case disks([String: DiskRule])
     /// Ask a member how it is.
     case probe(Int, run: Int)
     /// Ask the cluster's API, of the first of these members that answers.

@@ -54,9 +54,7 @@ extension FleetLife {
     guard run == members[member].run else { return }
     let before = members[member].observation
     members[member].observed(found, now)
-    if found?.problems != before?.problems, let problems = found?.problems, !problems.isEmpty {
-      tell("problem", member, "\(members[member].name): \(problems.joined(separator: ", "))")
-    }
+    tellOfProblems(member, before?.problems ?? [], found?.problems)
     tellOfLeader()
     checkStart(now)
     jobsObserved(member, now)
@@ -64,6 +62,19 @@ extension FleetLife {
       statusWaiters[ticket]?.missing.remove(member)
     }
     answerStatus(now)
+  }
+
+  /// Writes down what a member complains of, and alarms as such when they are raised and when they are gone.
+  /// - Source: etcd `etcdserver/api/v3rpc/maintenance.go`: errors of a status are alarms as texts, and others.
+  private mutating func tellOfProblems(_ member: Int, _ before: [String], _ now: [String]?) {
+    guard let now else { return }
+    let name = members[member].name
+    for problem in now where !before.contains(problem) {
+      tell(problem.contains("alarm:") ? "alarm" : "problem", member, "\(name): \(problem)")
+    }
+    for problem in before where problem.contains("alarm:") && !now.contains(problem) {
+      tell("alarm-cleared", member, "\(name): no longer \(problem)")
+    }
   }
 
   /// The place of the leader by the highest term that a running member knows.

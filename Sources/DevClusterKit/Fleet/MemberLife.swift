@@ -38,7 +38,16 @@ struct MemberLife: Sendable, Equatable {
     case thaw
   }
 
+  /// Whether the disk of its process can be made to fail.
+  enum Disk: Sendable, Equatable {
+    case unknown
+    case watched
+    /// Why not.
+    case refused(String)
+  }
+
   var plan: MemberPlan
+  var disk = Disk.unknown
   private(set) var state = State.stopped
   /// Whether it left the cluster: its place stays empty.
   var isRemoved = false
@@ -208,6 +217,7 @@ struct MemberLife: Sendable, Equatable {
     guard state == .spawning else { return }
     state = .running(pid)
     run += 1
+    disk = .unknown
     observation = nil
     isAnswerDue = false
     askedAt = 0
@@ -219,6 +229,7 @@ struct MemberLife: Sendable, Equatable {
 
   mutating func exited(_ how: String, lastWords: String) -> [Action] {
     self.lastWords = lastWords
+    disk = .unknown
     observation = nil
     isAnswerDue = false
     switch state {

@@ -27,10 +27,11 @@ final class MemberProcess {
   /// - Parameters:
   ///   - plan: the member as it is now.
   ///   - command: the program and its arguments.
+  ///   - disk: by what it has its disk watched; `nil` for a disk that is nobody's business.
   /// - Returns: its id.
   /// - Throws: `DevClusterError` when a port is taken or it cannot be started.
   func spawn(
-    _ plan: MemberPlan, command: [String], environment: [String]
+    _ plan: MemberPlan, command: [String], environment: [String], disk: Int32?
   ) throws(DevClusterError) -> Int32 {
     try PortCheck.check(plan, isRelayed: true)
     try System.makeDirectory(plan.directory)
@@ -40,7 +41,9 @@ final class MemberProcess {
     pidFile = plan.pidFile
     let executable = try System.executable()
     var configuration = ChildProcess.Configuration(
-      arguments: [executable, "__member", String(Program.id)] + command)
+      arguments: [executable, disk == nil ? "__member" : "__watched-member", String(Program.id)]
+        + command)
+    configuration.handedOver = disk
     configuration.environment = environment
     configuration.newGroup = true
     var splitters: [LineSplitter] = [LineSplitter(), LineSplitter()]

@@ -15,6 +15,7 @@ public struct ClusterConfig: Sendable, Equatable {
   public var security: ClusterPlan.Security?
   public var wait: Int?
   public var isFast: Bool?
+  public var watchesDisks: Bool?
   public var auth: AuthPlan?
   public var binary: String?
   public var flags: [String] = []
@@ -33,6 +34,7 @@ public struct ClusterConfig: Sendable, Equatable {
       tls: false          # true: an authority of the cluster's own; auto: members make their own
       wait: 60            # seconds to become healthy
       fast: false         # data in memory
+      disk-faults: true   # devcluster disk works (Linux); by default unless fast
 
     # binary: 3.5.30      # a path, or a version (DEVCLUSTER_VERSIONS, ~/.cache/devcluster); ours by default
 

@@ -12,7 +12,7 @@ enum ClusterFile {
       "flags": strings(plan.flags), "environment": strings(plan.environment),
       "tls": .string(plan.security.rawValue), "relay": .string(plan.relay.rawValue),
       "wasHealthy": .bool(plan.wasHealthy),
-      "skipsSync": .bool(plan.skipsSync),
+      "skipsSync": .bool(plan.skipsSync), "watchesDisks": .bool(plan.watchesDisks),
     ]
     object["binary"] = plan.binary.map(JSONValue.string)
     object["memoryDirectory"] = plan.memoryDirectory.map(JSONValue.string)
@@ -49,6 +49,7 @@ enum ClusterFile {
     plan.environment = texts(json["environment"])
     plan.wasHealthy = json["wasHealthy"]?.bool ?? false
     plan.skipsSync = json["skipsSync"]?.bool ?? false
+    plan.watchesDisks = json["watchesDisks"]?.bool ?? true
     plan.seed = (json["seed"]?.array ?? []).compactMap { pair in
       let words = texts(pair)
       return words.count == 2 ? AuthPlan.Pair(key: words[0], value: words[1]) : nil

@@ -28,6 +28,8 @@ public struct ClusterPlan: Sendable, Equatable {
   public var wasHealthy = false
   /// Whether writes are not waited for.
   public var skipsSync = false
+  /// Whether the supervisor is asked before members' disks, where faults are made.
+  public var watchesDisks = true
   /// Where data are, when not in the directory.
   public var memoryDirectory: String?
 

@@ -40,7 +40,7 @@ struct ConfigReader {
   }
 
   private mutating func readCluster(_ node: YAMLNode) throws(DevClusterError) {
-    let known = ["members", "ports", "tls", "wait", "fast"]
+    let known = ["members", "ports", "tls", "wait", "fast", "disk-faults"]
     for entry in try entries(node, "cluster", known) {
       switch entry.name {
       case "members": config.size = try number(entry.value, "members", ClusterPlan.sizes)
@@ -57,6 +57,7 @@ struct ConfigReader {
         default: throw wrong(entry.value, "tls", "true, false or auto")
         }
       case "wait": config.wait = try number(entry.value, "wait", 1...3600)
+      case "disk-faults": config.watchesDisks = try bool(entry.value, "disk-faults")
       default: config.isFast = try bool(entry.value, "fast")
       }
     }

@@ -21,6 +21,7 @@ struct Planner {
     options.security = options.security ?? config?.security
     options.binary = options.binary ?? config?.binary
     options.isFast = options.isFast || config?.isFast == true
+    options.watchesDisks = options.watchesDisks ?? config?.watchesDisks
     options.auth = options.auth || config?.auth != nil
     options.extra = options.extra ?? config?.flags
     self.options = options
@@ -86,6 +87,7 @@ struct Planner {
       size: options.size ?? 3, ports: ports, directory: directory.path, memoryDirectory: memory
     ).secured(options.security ?? .none).relayed(options.relay ?? .peers)
     plan.skipsSync = options.isFast && memory == nil
+    plan.watchesDisks = options.watchesDisks ?? !(options.isFast || options.relay == .some(.none))
     if options.auth { plan.auth = config?.auth ?? AuthPlan() }
     plan.flags = options.extra ?? []
     plan.seed = config?.seed ?? []
@@ -131,6 +133,8 @@ struct Planner {
       try ClusterPlan.check(flags: flags)
       plan.flags = flags
     }
+    plan.watchesDisks =
+      options.watchesDisks ?? (old.watchesDisks && options.relay != .some(.none))
     if options.auth && plan.auth == nil { plan.auth = config?.auth ?? AuthPlan() }
     return plan
   }

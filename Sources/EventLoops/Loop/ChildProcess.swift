@@ -16,11 +16,16 @@ public final class ChildProcess: LoopResource, @unchecked Sendable {
     /// Whether the child leads a session and process group of its own, so that terminal signals
     /// pass it by and `kill(_:group:)` reaches its children.
     public var newGroup = false
+    /// One more descriptor of ours that the child gets, as `handedOverNumber`.
+    public var handedOver: Int32?
     public init(arguments: [String]) {
       precondition(!arguments.isEmpty, "a process needs a program")
       self.arguments = arguments
     }
   }
+
+  /// The number of a descriptor that was handed over, in the child.
+  public static let handedOverNumber: Int32 = 3
 
   /// How a process ended.
   public enum Exit: Sendable, Equatable, CustomStringConvertible {
@@ -89,6 +94,12 @@ public final class ChildProcess: LoopResource, @unchecked Sendable {
       (owner as! ChildProcess).ended(signal != 0 ? .signalled(signal) : .exited(Int(status)))
     }
     var stdio = [uv_stdio_container_t](repeating: uv_stdio_container_t(), count: 3)
+    if let descriptor = configuration.handedOver {
+      var container = uv_stdio_container_t()
+      container.flags = UV_INHERIT_FD
+      container.data.fd = descriptor
+      stdio.append(container)
+    }
     stdio[0].flags = UV_IGNORE
     for (index, stream) in [(1, Stream.output), (2, Stream.error)] {
       guard let onOutput else {

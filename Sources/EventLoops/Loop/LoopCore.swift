@@ -37,7 +37,18 @@ struct UVHandle<Handle> {
 
   func close() {
     guard uv_is_closing(base) == 0 else { return }
-    uv_close(base) { handle in
+    uv_close(base, Self.closed)
+  }
+
+  /// Closes it in another way, where that can be done.
+  /// - Parameter end: gets what has to be called at the end; below zero when it did nothing.
+  func close(_ end: (uv_close_cb) -> Int32) {
+    guard uv_is_closing(base) == 0, end(Self.closed) < 0 else { return }
+    uv_close(base, Self.closed)
+  }
+
+  private static var closed: uv_close_cb {
+    { handle in
       if let data = handle!.pointee.data {
         Unmanaged<LoopResource>.fromOpaque(data).release()
       }

@@ -49,12 +49,15 @@ public protocol ByteChannel: AnyObject, Sendable {
   func closeAfterFlush()
   /// Closes at once; what was written may be lost.
   func abort()
+  /// Closes at once, and has the other side see a broken connection (RST) instead of an end, where it can.
+  func reset()
 }
 
 extension ByteChannel {
   public var peerCertificate: PeerCertificate? { nil }
   public var isSecure: Bool { false }
   public func writeNow(_ parts: [Bytes]) { write(parts) }
+  public func reset() { abort() }
 }
 
 /// What was verified of the other side's certificate.

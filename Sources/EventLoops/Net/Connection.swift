@@ -39,6 +39,7 @@ public final class Connection: LoopResource, ByteChannel, TurnEndHandler, NextTu
   private var isOverBudget = false
   private var readEnded = false
   private var closing = false
+  private var isReset = false
   private var closeTimer: LoopTimer?
 
   /// Bytes of large reads after which others are asked first.
@@ -339,6 +340,13 @@ public final class Connection: LoopResource, ByteChannel, TurnEndHandler, NextTu
     finish(.aborted)
   }
 
+  public func reset() {
+    guard !isClosed else { return }
+    loop.preconditionCurrent()
+    isReset = true
+    finish(.aborted)
+  }
+
   /// Everything has left: sends the FIN and drains what the peer still sends.
   private func shutDown() {
     guard !readEnded else {
@@ -369,7 +377,12 @@ public final class Connection: LoopResource, ByteChannel, TurnEndHandler, NextTu
     admission?.leave()
     admission = nil
     noteFreedMemory(Self.memoryBytes)
-    handle.close()
+    if isReset && kind == .tcp {
+      // What is left unsent is thrown away, and the other side told so, instead of an orderly end.
+      handle.close { uv_tcp_close_reset(tcp, $0) }
+    } else {
+      handle.close()
+    }
     // Later in the turn, so that a handler is never told while it is calling us.
     loop.execute {
       let last = self.handler
