@@ -111,18 +111,21 @@ let package = Package(
         "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store",
         "Member", "Bolt", "WAL", "Snap", "COpenSSL",
       ]),
+    // What a history of operations must be: for the simulation and for scenarios of devcluster.
+    library("Checkers"),
+    tests("CheckersTests", ["Checkers"]),
     // Disks, networks and clocks that fail on purpose, decided by a seed.
     library(
       "Simulation",
       [
-        "Auth", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
-        "Watch", "Member", "MemberStorage", "Bolt", "Snap", "Concurrency",
+        "Auth", "Bytes", "Checkers", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
+        "Membership", "Watch", "Member", "MemberStorage", "Bolt", "Snap", "Concurrency",
       ]),
     tests(
       "SimulationTests",
       [
-        "Simulation", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
-        "Member", "MemberStorage", "Bolt",
+        "Simulation", "Bytes", "Checkers", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
+        "Membership", "Member", "MemberStorage", "Bolt",
       ]),
     .executableTarget(
       name: "etcd-sim", dependencies: ["Simulation", "Platform"], swiftSettings: settings),

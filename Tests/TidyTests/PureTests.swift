@@ -5,8 +5,8 @@ import Testing
 /// the simulation can run them a hundred thousand times and get the same again.
 @Suite struct PureTests {
   static let targets = [
-    "Bytes", "GoText", "JSON", "Protobuf", "EtcdAPI", "Concurrency", "Raft", "StateMachine",
-    "Member",
+    "Bytes", "GoText", "JSON", "Protobuf", "EtcdAPI", "Checkers", "Concurrency", "Raft",
+    "StateMachine", "Member",
   ]
 
   /// A line of code that asks the world for something.

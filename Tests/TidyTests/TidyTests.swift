@@ -36,6 +36,7 @@ import Testing
     add("JSON", "Bytes")
     add("Protobuf", "Bytes", "JSON")
     add("EtcdAPI", "Bytes", "JSON", "Protobuf")
+    add("Checkers")
     add("Concurrency", "Bytes", "EtcdAPI")
     add("Raft", "Bytes", "GoText", "EtcdAPI", "Protobuf")
     add("StateMachine/MVCC", "Bytes", "EtcdAPI", "Protobuf")
@@ -98,7 +99,8 @@ import Testing
       "EventLoops",
       "HTTP", "TLS", "CommandLineTool", "CUV", "CDevCluster", "Synchronization")
     add(
-      "Simulation", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Watch",
+      "Simulation", "Bytes", "Checkers", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
+      "Watch",
       "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap", "Concurrency", "Glibc",
       "Darwin")
     add(

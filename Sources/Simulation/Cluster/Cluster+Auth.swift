@@ -1,5 +1,6 @@
 import Auth
 import Bytes
+import Checkers
 import EtcdAPI
 import Member
 import Protobuf

@@ -1,4 +1,5 @@
 import Auth
+import Checkers
 import EtcdAPI
 import MVCC
 import Member
@@ -166,15 +167,5 @@ extension AuthStore {
       try check(range, AuthInfo(username: user, revision: revision))
       return true
     } catch { return false }
-  }
-}
-
-extension OperationResult {
-  /// Revision in the answer.
-  var revision: Int64? {
-    switch self {
-    case .wrote(let revision), .unchanged(let revision), .read(let revision, _): revision
-    case .refused: nil
-    }
   }
 }

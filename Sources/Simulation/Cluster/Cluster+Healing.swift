@@ -1,3 +1,4 @@
+import Checkers
 import EtcdAPI
 import Member
 import Membership

@@ -1,4 +1,5 @@
 import Bytes
+import Checkers
 import EtcdAPI
 import MVCC
 import Member
@@ -22,10 +23,8 @@ struct LeaseWorld {
 
   /// A lease as clients know it.
   struct Fact {
-    /// It was promised not to end before.
-    var aliveUntil: Int
-    /// When a member was first seen without it after it had it.
-    var goneAt: Int?
+    /// It is gone when a member was first seen without it after it had it.
+    var promise = LeasePromise()
     /// Revision of the transaction that put its keys, once acknowledged.
     var attachedAt: Int64?
   }
@@ -87,7 +86,7 @@ extension Cluster {
   /// they wait for a part of what they were promised.
   private func leaseDelay(_ number: Int) -> Int {
     let holder = leaseWorld.holders[number]
-    let left = (leaseWorld.facts[holder.lease]?.aliveUntil ?? 0) - now
+    let left = (leaseWorld.facts[holder.lease]?.promise.aliveUntil ?? 0) - now
     guard case .held = holder.phase, left > 0, chance(oneIn: 2) else {
       return random.below(6 * Self.tickUnits)
     }
@@ -125,7 +124,7 @@ extension Cluster {
     note(UInt64(bitPattern: holder.lease.rawValue))
     switch reply.outcome {
     case .leaseGranted(_, let ttl, _):
-      leaseWorld.facts[holder.lease] = LeaseWorld.Fact(aliveUntil: 0)
+      leaseWorld.facts[holder.lease] = LeaseWorld.Fact()
       promise(holder.lease, ttl, from: call.time)
       leaseWorld.holders[number].phase = .granted
     case .kv(.txn(let revision, _, _)):
@@ -134,8 +133,9 @@ extension Cluster {
     case .lease(.renewed(let ttl)): renewed(holder.lease, ttl, from: call.time)
     case .lease(.timeToLive(_, let granted, _)): renewed(holder.lease, granted, from: call.time)
     case .failed(.leaseNotFound):
-      if let fact = leaseWorld.facts[holder.lease], now < fact.aliveUntil {
-        problems.append("lease \(holder.lease) is gone before \(fact.aliveUntil), its time")
+      if let fact = leaseWorld.facts[holder.lease], now < fact.promise.aliveUntil {
+        problems.append(
+          "lease \(holder.lease) is gone before \(fact.promise.aliveUntil), its time")
       }
       leaseWorld.holders[number].phase = .empty
     case .failed(.leaseExists): problems.append("lease \(holder.lease) was granted twice")
@@ -151,11 +151,12 @@ extension Cluster {
 
   func promise(_ lease: LeaseID, _ ttl: Int64, from start: Int) {
     guard var fact = leaseWorld.facts[lease] else { return }
-    fact.aliveUntil = max(fact.aliveUntil, start + Int(ttl) * Self.leaseSecond)
+    let gone = fact.promise.extend(to: start + Int(ttl) * Self.leaseSecond)
     leaseWorld.facts[lease] = fact
-    trace("lease \(lease) lives until \(fact.aliveUntil)")
-    if let gone = fact.goneAt, gone < fact.aliveUntil {
-      problems.append("lease \(lease) was gone at \(gone), promised until \(fact.aliveUntil)")
+    trace("lease \(lease) lives until \(fact.promise.aliveUntil)")
+    if let gone {
+      problems.append(
+        "lease \(lease) was gone at \(gone), promised until \(fact.promise.aliveUntil)")
     }
   }
 
@@ -178,11 +179,11 @@ extension Cluster {
   private func lost(_ lease: LeaseID, at id: MemberID) {
     guard var fact = leaseWorld.facts[lease] else { return }
     trace("lease \(lease) is gone at \(name(id))")
-    if now < fact.aliveUntil {
+    if fact.promise.end(at: now) {
       problems.append(
-        "\(name(id)) lost lease \(lease) before \(fact.aliveUntil), until when it was promised")
+        "\(name(id)) lost lease \(lease) before \(fact.promise.aliveUntil), until when it was "
+          + "promised")
     }
-    fact.goneAt = min(fact.goneAt ?? now, now)
     leaseWorld.facts[lease] = fact
   }
 

@@ -1,3 +1,4 @@
+import Checkers
 import Concurrency
 import EtcdAPI
 import MVCC
@@ -13,26 +14,22 @@ extension Cluster {
     let token = lockWorld.clients[client].contender.revision
     if let snapshot { checkLook(client, snapshot) }
     trace("lock: client \(client) holds with \(token), lease \(lockWorld.clients[client].lease)")
-    for other in lockWorld.holds where other.told < start && other.token > token {
-      problems.append(
-        "client \(client) was told to hold the lock with \(token), asked at \(start), after client "
-          + "\(other.client) was with \(other.token) at \(other.told)")
-    }
+    problems += lockWorld.ledger.problems(client: client, token: token, asked: start).map(\.text)
     // Told too late to believe it.
     guard believes(client) else {
       lockWorld.clients[client].phase = .empty
       return
     }
+    var holders: [Int] = []
     for other in lockWorld.clients.indices where other != client {
       endHold(other)
-      guard case .holding(let hold) = lockWorld.clients[other].phase else { continue }
-      problems.append(
-        "client \(client) holds the lock with \(token) and client \(other) with "
-          + "\(lockWorld.holds[hold].token)")
+      if case .holding(let hold) = lockWorld.clients[other].phase { holders.append(hold) }
     }
     counters.locksHeld += 1
-    lockWorld.clients[client].phase = .holding(lockWorld.holds.count)
-    lockWorld.holds.append(LockWorld.Hold(client: client, token: token, told: now))
+    lockWorld.clients[client].phase = .holding(lockWorld.ledger.holds.count)
+    problems += lockWorld.ledger.hold(
+      client, token: token, asked: start, told: now, besides: holders
+    ).map(\.text)
   }
 
   private func checkLook(_ client: Int, _ snapshot: StoreSnapshot) {
@@ -53,14 +50,14 @@ extension Cluster {
   /// Whether a client can know that its lease is still there.
   private func believes(_ client: Int) -> Bool {
     if options.mutant == .outlivesTheLease { return true }
-    return now < leaseWorld.facts[lockWorld.clients[client].lease]?.aliveUntil ?? 0
+    return now < leaseWorld.facts[lockWorld.clients[client].lease]?.promise.aliveUntil ?? 0
   }
 
   /// A client holds the lock until it gives it back, or its lease may have ended.
   func endHold(_ client: Int, given: Bool = false) {
     guard case .holding(let hold) = lockWorld.clients[client].phase, given || !believes(client)
     else { return }
-    lockWorld.holds[hold].end = now
+    lockWorld.ledger.end(hold, at: now)
     lockWorld.clients[client].phase = .empty
     trace("lock: client \(client) has it no more")
   }

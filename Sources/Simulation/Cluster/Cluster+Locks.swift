@@ -1,4 +1,5 @@
 import Bytes
+import Checkers
 import Concurrency
 import EtcdAPI
 import MVCC
@@ -30,19 +31,9 @@ struct LockWorld {
     var lease: LeaseID { LeaseID(contender.lease) }
   }
 
-  /// A client was told that it holds the lock.
-  struct Hold {
-    let client: Int
-    /// The fencing token.
-    let token: Int64
-    let told: Int
-    /// When it gave the lock back, or could not know any more that it has it.
-    var end: Int?
-  }
-
   var clients: [Client] = []
   var clientOf: [RequestID: Int] = [:]
-  var holds: [Hold] = []
+  var ledger = LockLedger()
   /// The newest revision that a client was told.
   var newest: Int64 = 0
 }
@@ -151,7 +142,7 @@ extension Cluster {
     let lease = lockWorld.clients[client].lease
     switch (lockWorld.clients[client].phase, reply.outcome) {
     case (.empty, .leaseGranted(_, let ttl, _)):
-      leaseWorld.facts[lease] = LeaseWorld.Fact(aliveUntil: 0)
+      leaseWorld.facts[lease] = LeaseWorld.Fact()
       promise(lease, ttl, from: call.time)
       lockWorld.clients[client].phase = .outside
     case (.outside, .kv(let result)):

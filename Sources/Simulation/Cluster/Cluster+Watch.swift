@@ -1,4 +1,5 @@
 import Bytes
+import Checkers
 import EtcdAPI
 import MVCC
 import Member
@@ -88,8 +89,7 @@ struct WatchWorld {
   /// Scans under way: asked for, and found.
   var scans: [MemberID: HistoryScan] = [:]
   var found: [MemberID: HistoryScan.Result] = [:]
-  /// What each revision changed, as the first who saw all of it was told.
-  var changes: [Int64: [Event]] = [:]
+  var ledger = WatchLedger<Event>()
   var faults = WatchFaults()
 }
 

@@ -1,4 +1,5 @@
 import Bytes
+import Checkers
 import EtcdAPI
 import MVCC
 import Member
@@ -79,27 +80,12 @@ extension Cluster {
     counters.watchEvents += events.count
     let client = watchWorld.clients[number]
     notePrevious(of: events, number, from: id)
-    var found: [Int64: [WatchWorld.Event]] = [:]
-    var last = client.next - 1
-    for event in events {
-      let pair = event.kv ?? .init()
-      if pair.modRevision < last || pair.modRevision < client.next {
-        problems.append("watcher \(number) at \(name(id)) saw \(pair.modRevision) after \(last)")
-      }
-      if client.key == nil, pair.modRevision > last + 1 {
-        problems.append("watcher \(number) at \(name(id)) saw \(pair.modRevision) after \(last)")
-      }
-      last = pair.modRevision
-      found[pair.modRevision, default: []].append(WatchWorld.Event(event))
-    }
-    for (revision, changes) in found.sorted(by: { $0.key < $1.key }) {
-      watchWorld.clients[number].seen[revision] = changes
-      guard client.key == nil else { continue }
-      if let known = watchWorld.changes[revision], known != changes {
-        problems.append("revision \(revision) is \(known), and at \(name(id)) \(changes)")
-      }
-      watchWorld.changes[revision] = changes
-    }
+    let seesAll = client.key == nil
+    let (found, wrong) = watchWorld.ledger.tell(
+      events.map { ($0.kv?.modRevision ?? 0, WatchWorld.Event($0)) }, next: client.next,
+      seesAll: seesAll, isDense: seesAll, ("watcher \(number)", name(id)))
+    problems += wrong
+    watchWorld.clients[number].seen.merge(found) { $1 }
   }
 
   private func notePrevious(of events: [Mvccpb.Event], _ number: Int, from id: MemberID) {
@@ -137,15 +123,11 @@ extension Cluster {
     for (number, client) in watchWorld.clients.enumerated() {
       guard let key = client.key else { continue }
       // Of what lies before its first revision, or was compacted when it came, it need not know.
-      for (at, changes) in watchWorld.changes.sorted(by: { $0.key < $1.key })
-      where at <= revision {
-        let wanted = changes.filter { $0.key == key && client.wants($0) }
-        let told = client.seen[at] ?? []
-        guard told != wanted else { continue }
-        let isExcused = told.isEmpty && client.mayHaveMissed(at)
-        if !isExcused {
-          problems.append("watcher \(number) of \(key) was told \(told) of \(at), not \(wanted)")
-        }
+      let missing = watchWorld.ledger.missing(
+        client.seen, upTo: revision, wants: { $0.key == key && client.wants($0) },
+        isExcused: client.mayHaveMissed)
+      for (at, told, wanted) in missing {
+        problems.append("watcher \(number) of \(key) was told \(told) of \(at), not \(wanted)")
       }
     }
     checkContents()
@@ -157,7 +139,7 @@ extension Cluster {
     var before: [Int64: [String: Bytes?]] = [:]
     var known: [String: Bytes?] = [:]
     var last: Int64 = 0
-    for (revision, events) in watchWorld.changes.sorted(by: { $0.key < $1.key }) {
+    for (revision, events) in watchWorld.ledger.changes.sorted(by: { $0.key < $1.key }) {
       // Behind a gap nothing is known.
       if revision != last + 1 { known = [:] }
       last = revision
@@ -172,7 +154,7 @@ extension Cluster {
     for (number, client) in watchWorld.clients.enumerated() {
       for told in client.previous where !told.isExcused {
         guard let there = before[told.revision]?[told.key],
-          let events = watchWorld.changes[told.revision]?.filter({ $0.key == told.key })
+          let events = watchWorld.ledger.changes[told.revision]?.filter({ $0.key == told.key })
         else { continue }
         // Of what a transaction deleted before nothing is told.
         guard events.count == 1, there != told.value else { continue }

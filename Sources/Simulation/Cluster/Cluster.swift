@@ -1,3 +1,4 @@
+import Checkers
 import EtcdAPI
 import MVCC
 import Member
@@ -122,7 +123,9 @@ public final class Cluster {
     if problems.isEmpty { heal() }
     if problems.isEmpty { checkRevocations() }
     if problems.isEmpty { checkWatchers() }
-    if problems.isEmpty { problems += HistoryCheck.problems(of: history, keys: keys) }
+    if problems.isEmpty {
+      problems += HistoryCheck.problems(of: history, keys: keys).map(\.text)
+    }
     note(UInt64(history.count))
   }
 

@@ -1,31 +1,12 @@
 import Bytes
+import Checkers
 import EtcdAPI
 import MVCC
 import Member
 import Protobuf
 
-/// A key's value as a read returned it.
-public struct SeenValue: Sendable, Hashable {
-  /// 0 when the key did not exist.
-  public let value: Int
-  /// Revision of the key's last change; 0 when it did not exist.
-  public let modified: Int64
-}
-
-/// What a client was told.
-public enum OperationResult: Sendable {
-  /// The write made a revision.
-  case wrote(revision: Int64)
-  /// A delete that found nothing, or a comparison that did not hold.
-  case unchanged(revision: Int64)
-  /// Values of all keys asked for, keys without a value included.
-  case read(revision: Int64, values: [String: SeenValue])
-  /// The request was refused and never enters the log.
-  case refused
-}
-
 /// One request of one client, from call to return.
-public struct Operation: Sendable {
+public struct Operation: ClientOperation {
   public let client: Int
   public let request: ClientRequest
   /// Member that was asked.
@@ -39,7 +20,7 @@ public struct Operation: Sendable {
   public var result: OperationResult?
 
   /// Whether the request changes data when it takes effect.
-  var isWrite: Bool {
+  public var isWrite: Bool {
     switch request {
     case .put, .delete, .compareAndPut, .putBoth, .keepOnly: true
     case .compact, .range: false
@@ -47,13 +28,13 @@ public struct Operation: Sendable {
   }
 
   /// Whether the request is bound to the order of real time.
-  var isLinearizable: Bool {
+  public var isLinearizable: Bool {
     if case .range(_, _, let serializable) = request { return !serializable }
     return true
   }
 
   /// The value that a successful write leaves under each key it names; 0 = none.
-  var effects: [(key: String, value: Int)] {
+  public var effects: [(key: String, value: Int)] {
     switch request {
     case .put(let key, let value), .compareAndPut(let key, _, let value): [(key, value)]
     case .delete(let key): [(key, 0)]
@@ -61,6 +42,33 @@ public struct Operation: Sendable {
     case .keepOnly(let key, let value, let others): [(key, value)] + others.map { ($0, 0) }
     case .compact, .range: []
     }
+  }
+}
+
+extension Operation {
+  public func step(on key: String) -> RegisterChecker.Step? {
+    let action: RegisterChecker.Action
+    switch (request, result) {
+    case (_, .refused): return nil
+    case (.put(key, let value), _), (.putBoth(key, _, let value), _),
+      (.putBoth(_, key, let value), _):
+      action = .write(value)
+    case (.keepOnly(let kept, let value, _), _): action = .write(kept == key ? value : 0)
+    case (.delete(key), .wrote): action = .delete(existed: true)
+    case (.delete(key), .unchanged): action = .delete(existed: false)
+    case (.delete(key), nil): action = .delete(existed: nil)
+    case (.compareAndPut(key, let expected, let new), .wrote):
+      action = .compareAndPut(expected: expected, new: new, succeeded: true)
+    case (.compareAndPut(key, let expected, let new), .unchanged):
+      action = .compareAndPut(expected: expected, new: new, succeeded: false)
+    case (.compareAndPut(key, let expected, let new), nil):
+      action = .compareAndPut(expected: expected, new: new, succeeded: nil)
+    case (.range(_, _, serializable: false), .read(_, let values)):
+      guard let seen = values[key] else { return nil }
+      action = .read(seen.value)
+    default: return nil
+    }
+    return RegisterChecker.Step(action: action, called: called, returned: returned)
   }
 }
 
