@@ -10,7 +10,7 @@ enum RemoteNames {
 
   /// - Parameter done: gets what is wrong in etcd's words, `nil` for nothing; on the loop, now or later.
   static func check(
-    _ facts: CertificateFacts, _ address: SocketAddress, host: String, loop: EventLoop,
+    _ facts: CertificateFacts, host: String, loop: EventLoop,
     _ done: @escaping (String?) -> Void
   ) {
     if facts.ipAddresses.isEmpty, facts.dnsNames.isEmpty { return done(nil) }
@@ -18,11 +18,12 @@ enum RemoteNames {
     if facts.dnsNames.isEmpty { return done(CertificateProblem.mismatch(facts, host)) }
     let exact = facts.dnsNames.filter { !$0.hasPrefix("*.") }
     let endings = facts.dnsNames.filter { $0.hasPrefix("*.") }.map { String($0.dropFirst()) }
-    NameLookup.name(of: address, loop: loop) { name in
-      if let name, exact.contains(name) || endings.contains(where: name.hasSuffix) {
-        return done(nil)
+    NameLookup.names(of: host, loop: loop) { names in
+      let isNamed = names.contains { name in
+        exact.contains(name) || endings.contains(where: name.hasSuffix)
       }
-      let failure = name == nil ? "lookup \(host): no such host" : nil
+      guard !isNamed else { return done(nil) }
+      let failure = names.isEmpty ? "lookup \(host): no such host" : nil
       forward(exact.prefix(lookupsMax), host, loop, failure) { isFound, failure in
         guard !isFound else { return done(nil) }
         let reason = failure.map { " (\($0))" } ?? ""

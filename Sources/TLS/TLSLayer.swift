@@ -92,9 +92,9 @@ public final class TLSLayer: ChannelLayer {
       return reject("transport: certificate serial \(serial) revoked")
     }
     guard nameCheck == .fromPeers, !session.context.settings.skipsClientNames,
-      let peer = session.peer, let address = channel.remoteAddress, let host = address.host
+      let peer = session.peer, let host = channel.remoteAddress?.host
     else { return ready(channel) }
-    RemoteNames.check(peer, address, host: host, loop: channel.loop) { problem in
+    RemoteNames.check(peer, host: host, loop: channel.loop) { problem in
       guard !channel.isClosed else { return }
       if let problem { reject(problem) } else { ready(channel) }
     }
