@@ -51,6 +51,7 @@ extension MemberCore {
   mutating func proposeParked(_ out: inout MemberOutput) {
     let status = node.basicStatus
     guard status.softState.lead != RaftNodeID.none else { return }
+    proposeParkedChanges()
     let now = ProposalQueue.Circumstances(
       tick: ticks, lead: status.softState.lead, commit: status.hardState.commit)
     proposeForwarded(now)
@@ -63,13 +64,28 @@ extension MemberCore {
     }
   }
 
+  /// A change waits for a leader as every proposal does.
+  /// - Source: etcd raft `node.ProposeConfChange`, which blocks while there is none.
   mutating func propose(_ change: Raftpb.ConfChange, id: RequestID, _ out: inout MemberOutput) {
     wait(for: id)
+    guard parkedChanges.count < config.waitingMax else {
+      proposals.refused(id)
+      out.replies.append(Reply(id: id, outcome: .failed(.tooManyRequests)))
+      return
+    }
     var change = change
     change.id = id.rawValue
-    do throws(RaftError) { try node.proposeConfChange(.v1(change)) } catch {
-      proposals.refused(id)
-      out.replies.append(Reply(id: id, outcome: .failed(.noLeader)))
+    parkedChanges.append(change)
+    if node.basicStatus.softState.lead != RaftNodeID.none { proposeParkedChanges() }
+  }
+
+  /// What raft refuses, while leadership is handed over, waits for the next turn; what was given up is left out.
+  private mutating func proposeParkedChanges() {
+    guard !parkedChanges.isEmpty else { return }
+    let all = parkedChanges
+    parkedChanges = []
+    for change in all where proposals.isWaiting(RequestID(change.id)) {
+      if (try? node.proposeConfChange(.v1(change))) == nil { parkedChanges.append(change) }
     }
   }
 

@@ -88,6 +88,8 @@ public struct MemberCore: Sendable {
   var ticks = 0
   var proposals = ProposalQueue()
   var forwarded = ForwardedProposals()
+  /// Changes of members that raft did not take yet.
+  var parkedChanges: [Raftpb.ConfChange] = []
   var disk = DiskWatch()
   var isDiskStuck = false
   var reads = ReadQueue()

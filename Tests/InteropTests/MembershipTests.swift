@@ -43,6 +43,10 @@ import Testing
     let id = try #require(list.firstMatch(of: #/([0-9a-f]+), started, m3, /#)).output.1
     let removed = cluster.ctl(["member", "remove", String(id)], at: cluster.members[0])
     #expect(removed.status == 0, "\(removed)")
+    let added = cluster.ctl(
+      ["--command-timeout", "3s", "member", "add", "m4", "--peer-urls", "http://127.0.0.1:1"],
+      at: cluster.members[1])
+    #expect(added.status == 0, "\(added)")
     for member in cluster.members[..<2] {
       let put = cluster.ctl(["--command-timeout", "3s", "put", "a", "b"], at: member)
       #expect(put.status == 0, "\(put)")
