@@ -68,7 +68,7 @@ extension FlagTable {
     ) { $0.compactionMode = $1.text },
     Flag(
       "enable-v2", .clustering, .bool, "false",
-      "Accept etcd V2 client requests, but for those about users (/v2/auth)."
+      "Accept etcd V2 client requests."
     ) { $0.server.enableV2 = $1.bool },
     Flag(
       "v2-deprecation", .clustering,

@@ -172,6 +172,6 @@ struct V2Auth {
   /// Go's client chokes on the page that says so.
   private static let notServed = V2Failure.other(
     "invalid character 'p' after top-level value\n"
-      + "Hint: the server has no /v2/auth: its etcd needs the flag --enable-v2, and must serve users of the v2 API."
+      + "Hint: the server has no /v2/auth: its etcd needs the flag --enable-v2, which switches it on."
   )
 }

@@ -9,8 +9,10 @@ struct V2Endpoints: Sendable {
   let hub: V2Hub
 
   func register(in router: inout HTTPRouter) {
-    V2KeysEndpoint(member: member, hub: hub).register(in: &router)
-    V2MembersEndpoint(member: member).register(in: &router)
+    let access = V2Access(store: V2AuthStore(member: member, hub: hub))
+    V2KeysEndpoint(member: member, hub: hub, access: access).register(in: &router)
+    V2MembersEndpoint(member: member, access: access).register(in: &router)
+    V2AuthEndpoint(access: access).register(in: &router)
     V2StatsEndpoint(member: member, hub: hub).register(in: &router)
   }
 }

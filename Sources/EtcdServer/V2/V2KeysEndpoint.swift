@@ -22,12 +22,14 @@ struct V2KeysEndpoint: Sendable {
 
   let member: RunningMember
   let hub: V2Hub
+  private let access: V2Access
   private let budget: LoopConfined<HTTPBodyBudget>
 
   /// On the member's loop.
-  init(member: RunningMember, hub: V2Hub) {
+  init(member: RunningMember, hub: V2Hub, access: V2Access) {
     self.member = member
     self.hub = hub
+    self.access = access
     budget = LoopConfined(HTTPBodyBudget(bytesMax: Self.formsBytesMax))
   }
 
@@ -59,10 +61,18 @@ struct V2KeysEndpoint: Sendable {
       request = try V2KeyRequest(
         exchange.request.method, path, form, now: WallClock.nanoseconds)
     } catch { return refuse(exchange, error) }
-    // Nobody can be known here: whoever is not let in by name is not let in.
-    guard !hub.hasAuth.load(ordering: .relaxed) else {
-      return refuse(exchange, V2Error(.unauthorized, "Insufficient credentials"))
+    guard access.store.isEnabled else { return answer(exchange, request) }
+    let confined = LoopConfined(exchange)
+    Task(executorPreference: member.loop) {
+      let exchange = confined.value
+      guard await access.allows(exchange, path, isRecursive: request.request.recursive) else {
+        return refuse(exchange, V2Error(.unauthorized, "Insufficient credentials"))
+      }
+      answer(exchange, request)
     }
+  }
+
+  private func answer(_ exchange: HTTPExchange, _ request: V2KeyRequest) {
     if request.wait { return watch(exchange, request) }
     request.isProposed ? propose(exchange, request) : find(exchange, request)
   }

@@ -19,6 +19,7 @@ struct V2MembersEndpoint: Sendable {
   private static let requestBytesMax = 64 << 10
 
   let member: RunningMember
+  let access: V2Access
 
   func register(in router: inout HTTPRouter) {
     for pattern in [Self.path, Self.path + "/"] {
@@ -37,6 +38,20 @@ struct V2MembersEndpoint: Sendable {
 
   private func serve(_ exchange: HTTPExchange, _ path: String) {
     guard exchange.requireMethod("GET", "POST", "DELETE", "PUT") else { return }
+    guard access.store.isEnabled, exchange.request.method != "GET" else {
+      return answer(exchange, path)
+    }
+    let confined = LoopConfined(exchange)
+    Task(executorPreference: member.loop) {
+      let exchange = confined.value
+      guard await access.isRoot(exchange) else {
+        return refuse(exchange, 401, "Insufficient credentials")
+      }
+      answer(exchange, path)
+    }
+  }
+
+  private func answer(_ exchange: HTTPExchange, _ path: String) {
     exchange.extraHeaders.set("X-Etcd-Cluster-Id", member.v2ClusterID)
     var name = path.dropFirst(Self.path.count)
     if name.hasPrefix("/") { name.removeFirst() }
