@@ -89,7 +89,8 @@ import Testing
         "/v2/auth/users/\(user == "<&>" ? "%3C%26%3E" : user)",
         "/v2/auth/users/\(user == "<&>" ? "%3C%26%3E" : user)",
         "/v2/auth/roles/\(role)", "/v2/auth/roles/\(role)", "/v2/auth/users", "/v2/auth/roles/",
-        "/v2/auth/enable", "/v2/keys/a", "/v2/keys/b/c", "/v2/keys/a?recursive=true", "/v2/keys/",
+        "/v2/auth/enable", "/v2/keys/a?sorted=true", "/v2/keys/b/c?sorted=true",
+        "/v2/keys/a?recursive=true&sorted=true", "/v2/keys/?sorted=true",
         "/v2/members", "/v2/auth/users/a/b", "/v2/auth/nothing",
       ])
       if request.path.hasPrefix("/v2/keys") {
