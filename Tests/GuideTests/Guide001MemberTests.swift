@@ -61,13 +61,11 @@ import Testing
     let list = shell.output(Self.hosts + all + " member list")
     let id = try #require(list.firstMatch(of: #/([0-9a-f]+), started, etcd-node-3, /#)).output.1
     // A cluster that is younger than five seconds has members that are not known to be connected.
-    var removed = shell.run(
-      Self.hosts + "MEMBER_ID=\(id)\n" + all + " \\\n\tmember remove ${MEMBER_ID}")
-    let deadline = Date().addingTimeInterval(10)
-    while removed.error.contains("unhealthy cluster"), Date() < deadline {
-      usleep(100_000)
-      removed = shell.run(
-        Self.hosts + "MEMBER_ID=\(id)\n" + all + " \\\n\tmember remove ${MEMBER_ID}")
+    let remove = Self.hosts + "MEMBER_ID=\(id)\n" + all + " \\\n\tmember remove ${MEMBER_ID}"
+    var removed = Finished(status: -1, output: "", error: "not run")
+    try three[0].waitUntil("members are known to be connected", seconds: 10) {
+      removed = shell.run(remove)
+      return !removed.error.contains("unhealthy cluster")
     }
     #expect(removed.output.hasPrefix("Member \(id) removed from cluster "), "\(removed)")
     let added = shell.output(

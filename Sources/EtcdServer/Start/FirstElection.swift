@@ -52,11 +52,12 @@ final class FirstElection {
     let others = voters.dropFirst().map(\.id)
     let reached = others.count { peers.activeSince($0) != nil }
     guard 1 + reached > voters.count / 2 else { return }
-    hadQuorum = hadQuorum ?? tried
+    let since = hadQuorum ?? tried
+    hadQuorum = since
     let known = peers.versions
     let isEverythingKnown = others.allSatisfy { known[$0] != nil }
     // checked: both count the tries
-    if isEverythingKnown || tried - (hadQuorum ?? tried) > Self.triesForAll {
+    if isEverythingKnown || tried - since > Self.triesForAll {
       host.post([.campaign])
     } else if tried % Self.triesForVersions == 1 {
       peers.askVersions()

@@ -1,5 +1,7 @@
 import EventLoops
 import HTTP
+import JSON
+import V2Store
 
 /// The v2 API, as far as it is served on the client ports.
 ///
@@ -20,4 +22,24 @@ struct V2Endpoints: Sendable {
 extension RunningMember {
   /// As answers of the v2 API name the cluster.
   var v2ClusterID: String { String(host.clusterID, radix: 16) }
+}
+
+extension HTTPExchange {
+  /// Answers with a reason as an object.
+  /// - Source: etcd `httptypes.HTTPError`.
+  func refuseV2(_ status: Int, _ message: String) {
+    let body: JSONValue = ["message": .string(message)]
+    respond(
+      status: status, headers: ["Content-Type": "application/json"],
+      body: body.encoded(escapeHTML: true))
+  }
+
+  /// Answers with what the v2 store says.
+  /// - Source: etcd `v2error.Error.WriteTo`.
+  func refuse(_ error: V2Error) {
+    respond(
+      status: error.httpStatus,
+      headers: ["Content-Type": "application/json", "X-Etcd-Index": "\(error.index)"],
+      body: V2JSON.line(error))
+  }
 }

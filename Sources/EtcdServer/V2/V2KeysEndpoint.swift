@@ -48,8 +48,8 @@ struct V2KeysEndpoint: Sendable {
       switch result {
       case .success(let body): parse(exchange, path, body)
       case .failure(.tooLarge):
-        refuse(exchange, V2Error(.invalidForm, "http: POST too large"))
-      case .failure(let error): refuse(exchange, V2Error(.invalidForm, "\(error)"))
+        exchange.refuse(V2Error(.invalidForm, "http: POST too large"))
+      case .failure(let error): exchange.refuse(V2Error(.invalidForm, "\(error)"))
       }
     }
   }
@@ -60,13 +60,13 @@ struct V2KeysEndpoint: Sendable {
       let form = try V2Form(form: form, query: exchange.request.query)
       request = try V2KeyRequest(
         exchange.request.method, path, form, now: WallClock.nanoseconds)
-    } catch { return refuse(exchange, error) }
+    } catch { return exchange.refuse(error) }
     guard access.store.isEnabled else { return answer(exchange, request) }
     let confined = LoopConfined(exchange)
     Task(executorPreference: member.loop) {
       let exchange = confined.value
       guard await access.allows(exchange, path, isRecursive: request.request.recursive) else {
-        return refuse(exchange, V2Error(.unauthorized, "Insufficient credentials"))
+        return exchange.refuse(V2Error(.unauthorized, "Insufficient credentials"))
       }
       answer(exchange, request)
     }
@@ -108,11 +108,11 @@ struct V2KeysEndpoint: Sendable {
       member.shared.readers.run(on: member.loop, show) { result in
         switch result {
         case .success(let event): respond(exchange, request, event, term)
-        case .failure(let error): refuse(exchange, V2Error(.raftInternal, error.message))
+        case .failure(let error): exchange.refuse(V2Error(.raftInternal, error.message))
         }
       }
-    case .v2(.refused(let error)): refuse(exchange, error)
-    case .failed(let error): refuse(exchange, V2Error(.raftInternal, error.message))
+    case .v2(.refused(let error)): exchange.refuse(error)
+    case .failed(let error): exchange.refuse(V2Error(.raftInternal, error.message))
     default: preconditionFailure("a request for v2 keys is answered in kind")
     }
   }
@@ -135,13 +135,6 @@ struct V2KeysEndpoint: Sendable {
     ]
   }
 
-  private func refuse(_ exchange: HTTPExchange, _ error: V2Error) {
-    exchange.respond(
-      status: error.httpStatus,
-      headers: ["Content-Type": "application/json", "X-Etcd-Index": "\(error.index)"],
-      body: V2JSON.line(error))
-  }
-
   // MARK: Watching
 
   private func watch(_ exchange: HTTPExchange, _ request: V2KeyRequest) {
@@ -157,7 +150,7 @@ struct V2KeysEndpoint: Sendable {
     ) { news in
       switch news {
       case .began(let index): watch.value.begin(index)
-      case .refused(let error): refuse(exchange, error)
+      case .refused(let error): exchange.refuse(error)
       case .event(let line): watch.value.tell(line)
       case .ended: watch.value.end()
       }

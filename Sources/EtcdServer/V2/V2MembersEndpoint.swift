@@ -45,7 +45,7 @@ struct V2MembersEndpoint: Sendable {
     Task(executorPreference: member.loop) {
       let exchange = confined.value
       guard await access.isRoot(exchange) else {
-        return refuse(exchange, 401, "Insufficient credentials")
+        return exchange.refuseV2(401, "Insufficient credentials")
       }
       answer(exchange, path)
     }
@@ -70,10 +70,10 @@ struct V2MembersEndpoint: Sendable {
       respond(exchange, 200, ["members": .array(membership.sorted.map(\.v2JSON))])
     case "leader":
       guard let leader = membership.members[member.host.status.leader] else {
-        return refuse(exchange, 503, "During election")
+        return exchange.refuseV2(503, "During election")
       }
       respond(exchange, 200, leader.v2JSON)
-    default: refuse(exchange, 404, "Not found")
+    default: exchange.refuseV2(404, "Not found")
     }
   }
 
@@ -84,7 +84,7 @@ struct V2MembersEndpoint: Sendable {
   ) {
     guard !name.isEmpty else { return exchange.refuse(405, "Method Not Allowed") }
     guard let id = UInt64(name, radix: 16) else {
-      return refuse(exchange, 404, "No such member: \(name)")
+      return exchange.refuseV2(404, "No such member: \(name)")
     }
     body(MemberID(id))
   }
@@ -95,14 +95,14 @@ struct V2MembersEndpoint: Sendable {
     let main = type.split(separator: ";", omittingEmptySubsequences: false).first ?? ""
     let name = type.contains(";") ? main.withoutOptionalSpace.lowercased() : type
     guard name == "application/json" else {
-      return refuse(exchange, 415, "Bad Content-Type \(name), accept application/json")
+      return exchange.refuseV2(415, "Bad Content-Type \(name), accept application/json")
     }
     exchange.collectBody(limit: Self.requestBytesMax) { result in
       switch result {
-      case .failure(let error): refuse(exchange, 400, "\(error)")
+      case .failure(let error): exchange.refuseV2(400, "\(error)")
       case .success(let body):
         do throws(V2MemberError) { done(try Self.urls(body)) } catch {
-          refuse(exchange, 400, error.description)
+          exchange.refuseV2(400, error.description)
         }
       }
     }
@@ -131,8 +131,8 @@ struct V2MembersEndpoint: Sendable {
     member.addMember(info) { result, _ in
       switch result {
       case .success: respond(exchange, 201, info.v2JSON)
-      case .failure(.memberExists): refuse(exchange, 409, "membership: ID exists")
-      case .failure(.peerURLExists): refuse(exchange, 409, "membership: peerURL exists")
+      case .failure(.memberExists): exchange.refuseV2(409, "membership: ID exists")
+      case .failure(.peerURLExists): exchange.refuseV2(409, "membership: peerURL exists")
       case .failure(let error): fail(exchange, "failed to add a member", info.id, error)
       }
     }
@@ -145,22 +145,22 @@ struct V2MembersEndpoint: Sendable {
       case .success: exchange.respond(status: 204)
       case .failure(.memberNotFound):
         if member.host.membership.removed.contains(id) { return gone(exchange, id) }
-        refuse(exchange, 404, "No such member: \(id.hex)")
+        exchange.refuseV2(404, "No such member: \(id.hex)")
       case .failure(let error): fail(exchange, "failed to remove a member", id, error)
       }
     }
   }
 
   private func gone(_ exchange: HTTPExchange, _ id: MemberID) {
-    refuse(exchange, 410, "Member permanently removed: \(id.hex)")
+    exchange.refuseV2(410, "Member permanently removed: \(id.hex)")
   }
 
   private func update(_ exchange: HTTPExchange, _ id: MemberID, _ urls: [String]) {
     member.updateMember(id, peerURLs: urls) { result, _ in
       switch result {
       case .success: exchange.respond(status: 204)
-      case .failure(.peerURLExists): refuse(exchange, 409, "membership: peerURL exists")
-      case .failure(.memberNotFound): refuse(exchange, 404, "No such member: \(id.hex)")
+      case .failure(.peerURLExists): exchange.refuseV2(409, "membership: peerURL exists")
+      case .failure(.memberNotFound): exchange.refuseV2(404, "No such member: \(id.hex)")
       case .failure(let error): fail(exchange, "failed to update a member", id, error)
       }
     }
@@ -174,19 +174,12 @@ struct V2MembersEndpoint: Sendable {
       body: Bytes(value.encoded(escapeHTML: true).string + "\n"))
   }
 
-  private func refuse(_ exchange: HTTPExchange, _ status: Int, _ message: String) {
-    let body: JSONValue = ["message": .string(message)]
-    exchange.respond(
-      status: status, headers: ["Content-Type": "application/json"],
-      body: body.encoded(escapeHTML: true))
-  }
-
   private func fail(
     _ exchange: HTTPExchange, _ what: String, _ id: MemberID, _ error: EtcdError
   ) {
     member.logger.warn(
       what, [LogField("member-id", .string(id.hex)), LogField("error", .string(error.message))])
-    refuse(exchange, 500, "Internal Server Error")
+    exchange.refuseV2(500, "Internal Server Error")
   }
 }
 

@@ -26,9 +26,7 @@ struct V2StatsEndpoint: Sendable {
     router.add(nil, "/v2/stats/leader") { exchange, _ in
       guard exchange.requireMethod("GET") else { return }
       guard member.host.status.leader == member.host.memberID else {
-        let body: JSONValue = ["message": "not current leader"]
-        return exchange.respond(
-          status: 403, headers: ["Content-Type": "application/json"], body: body.encoded())
+        return exchange.refuseV2(403, "not current leader")
       }
       respond(exchange, hub.stats.followers(of: member.host.memberID))
     }

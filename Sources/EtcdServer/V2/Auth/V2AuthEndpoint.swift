@@ -3,7 +3,6 @@ import EtcdAPI
 import EventLoops
 import HTTP
 import JSON
-import V2Store
 
 /// `/v2/auth`: users, roles, and whether they are asked for.
 ///
@@ -25,7 +24,7 @@ struct V2AuthEndpoint: Sendable {
         switch parts.count {
         case 1: list(exchange, kind)
         case 2: one(exchange, kind, String(parts[1]))
-        default: refuse(exchange, 400, "Invalid path")
+        default: exchange.refuseV2(400, "Invalid path")
         }
       }
     }
@@ -156,7 +155,7 @@ struct V2AuthEndpoint: Sendable {
     Task(executorPreference: member.loop) {
       let exchange = confined.value
       if needsRoot, await !access.isRoot(exchange) {
-        return refuse(exchange, 401, "Insufficient credentials")
+        return exchange.refuseV2(401, "Insufficient credentials")
       }
       do throws(V2AuthFailure) {
         let (status, value) = try await body(method)
@@ -173,24 +172,13 @@ struct V2AuthEndpoint: Sendable {
   private func fail(_ exchange: HTTPExchange, _ failure: V2AuthFailure) {
     exchange.extraHeaders.set("X-Etcd-Cluster-Id", member.v2ClusterID)
     switch failure {
-    case .refused(let error): refuse(exchange, error.status, error.message)
-    case .plain(let message): refuse(exchange, 400, message)
-    case .store(let error):
-      exchange.respond(
-        status: error.httpStatus,
-        headers: ["Content-Type": "application/json", "X-Etcd-Index": "\(error.index)"],
-        body: V2JSON.line(error))
+    case .refused(let error): exchange.refuseV2(error.status, error.message)
+    case .plain(let message): exchange.refuseV2(400, message)
+    case .store(let error): exchange.refuse(error)
     case .failed(let error):
       member.logger.warn(
         "failed to answer a request for v2 users", [.init("error", .string(error.message))])
-      refuse(exchange, 500, "Internal Server Error")
+      exchange.refuseV2(500, "Internal Server Error")
     }
-  }
-
-  private func refuse(_ exchange: HTTPExchange, _ status: Int, _ message: String) {
-    let body: JSONValue = ["message": .string(message)]
-    exchange.respond(
-      status: status, headers: ["Content-Type": "application/json"],
-      body: body.encoded(escapeHTML: true))
   }
 }
