@@ -2,6 +2,7 @@ import EtcdConfig
 import EtcdServer
 import EventLoops
 import Platform
+import Proxies
 import Systemd
 
 /// The `etcd` executable: reads the command line, runs a member, ends by the signal that it got.
@@ -10,8 +11,10 @@ struct Etcd {
   static func main() async {
     Signals.unblockAll()
     Signals.ignore(Signals.harmless)
+    let words = Array(ProcessEnvironment.words.dropFirst())
+    if words.first == GatewayCommand.name { GatewayMain.run(words) }
     switch EtcdConfig.CommandLine.parse(
-      Array(ProcessEnvironment.words.dropFirst()), environment: ProcessEnvironment.variables,
+      words, environment: ProcessEnvironment.variables,
       readFile: Process.read)
     {
     case .version(let text), .help(let text), .checked(let text): Process.print(text)

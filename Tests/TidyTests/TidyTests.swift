@@ -104,8 +104,11 @@ import Testing
       "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap", "Concurrency", "Glibc",
       "Darwin")
     add(
-      "etcd", "Bytes", "Platform", "Systemd", "EtcdConfig", "EventLoops", "EtcdServer",
+      "Proxies", "Platform", "GoText", "EventLoops", "TLS", "CommandLineTool", "CSplice",
       "Synchronization")
+    add(
+      "etcd", "Bytes", "Platform", "Systemd", "GoText", "EtcdConfig", "EventLoops", "EtcdServer",
+      "Proxies", "CommandLineTool", "Synchronization")
     add(
       "etcdctl", "Platform", "FileSystem", "EventLoops", "CommandLineTool", "EtcdUtlKit",
       "EtcdCtlKit")
