@@ -224,8 +224,16 @@ let package = Package(
     .target(name: "CSplice"),
     library(
       "Proxies",
-      ["Platform", "GoText", "EventLoops", "TLS", "CommandLineTool", "CSplice"]),
-    tests("ProxiesTests", ["TestSupport", "Proxies", "CommandLineTool", "EventLoops", "Bytes"]),
+      [
+        "Bytes", "Platform", "GoText", "JSON", "FileSystem", "Membership", "EventLoops", "HTTP",
+        "TLS", "PeerTransport", "EtcdConfig", "EtcdServer", "CommandLineTool", "CSplice",
+      ]),
+    tests(
+      "ProxiesTests",
+      [
+        "TestSupport", "Proxies", "CommandLineTool", "EtcdConfig", "EventLoops", "HTTP", "GoText",
+        "Bytes",
+      ]),
     system("CSystemd", "libsystemd", "libsystemd-dev"),
     .target(
       name: "Systemd",

@@ -46,6 +46,7 @@ struct Etcd {
           LogField("error", .string(problem)),
         ])
     }
+    if ProxyMain.isWanted(config, logger) { await ProxyMain.run(config, logger) }
     let server = EtcdServer(config: config, logger: logger, inherited: inherited(logger))
     let ending = Ending()
     server.onRemoved = { ending.finish(nil) }

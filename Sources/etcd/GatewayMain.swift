@@ -2,6 +2,7 @@ import CommandLineTool
 import EventLoops
 import Platform
 import Proxies
+import Synchronization
 import Systemd
 
 /// `etcd gateway`.
@@ -30,66 +31,23 @@ enum GatewayMain {
       }
       return 1
     }
-    let ending = SignalWait(logger)
+    let ending = Mutex<Int32>(Signals.terminate)
+    let gate = Gate()
+    let signals = SignalWatch(logger) { signal in
+      ending.withLock { $0 = signal }
+      gate.open()
+    }
     ServiceNotice.ready(logger)
     gateway.open()
-    let signal = ending.wait()
+    gate.wait()
     ServiceManager.tell(["STOPPING=1"])
     gateway.stop()
-    Program.end(by: signal)
+    signals.stop()
+    Program.end(by: ending.withLock { $0 })
   }
 
   /// What `--discovery-srv` asks.
   private static let discovery: ServerDiscovery = { (_, _) throws(DiscoveryFailure) in
     throw DiscoveryFailure("--discovery-srv is not supported by this version yet")
-  }
-}
-
-/// What systemd is told by programs that are no members.
-/// - Source: etcd `etcdmain.notifySystemd`.
-enum ServiceNotice {
-  static func ready(_ logger: Logger) {
-    logger.info("notifying init daemon")
-    switch ServiceManager.tell(["READY=1"]) {
-    case .told, .nobodyListens: logger.info("successfully notified init daemon")
-    case .failed(let number):
-      logger.error(
-        "failed to notify systemd for readiness",
-        [LogField("error", .string(SystemError(number).description))])
-    }
-  }
-}
-
-/// Waits for the signal that ends the process; a second one ends it at once.
-final class SignalWait: @unchecked Sendable {
-  // @unchecked: the gate orders the one write of `signal` before the one read.
-  private let loop = EventLoop(name: "etcd-signal")
-  private let gate = Gate()
-  private var signal: Int32 = 0
-
-  init(_ logger: Logger) {
-    loop.start()
-    loop.run { [self] in
-      var isEnding = false
-      do throws(UVError) {
-        for number in [Signals.interrupt, Signals.terminate] {
-          try loop.onSignal(number) { number in
-            if isEnding { Program.end(by: number) }
-            isEnding = true
-            logger.info(
-              "received signal; shutting down",
-              [LogField("signal", .string(Process.name(of: number)))])
-            self.signal = number
-            self.gate.open()
-          }
-        }
-      } catch { logger.fatal("cannot watch signals", [LogField("error", .error(error))]) }
-    }
-  }
-
-  /// - Returns: the signal.
-  func wait() -> Int32 {
-    gate.wait()
-    return signal
   }
 }

@@ -61,6 +61,12 @@ public final class RawSocket: @unchecked Sendable {
     return Int(UInt16(bigEndian: address.sin_port))
   }
 
+  /// The next connection; `nil` when none comes in time.
+  public func acceptedInTime() -> RawSocket? {
+    let descriptor = accept(descriptor, nil, nil)
+    return descriptor < 0 ? nil : RawSocket(descriptor)
+  }
+
   public func accepted() -> RawSocket { RawSocket(accept(descriptor, nil, nil)) }
 
   @discardableResult

@@ -104,7 +104,8 @@ import Testing
       "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap", "Concurrency", "Glibc",
       "Darwin")
     add(
-      "Proxies", "Platform", "GoText", "EventLoops", "TLS", "CommandLineTool", "CSplice",
+      "Proxies", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "Membership", "EventLoops",
+      "HTTP", "TLS", "PeerTransport", "EtcdConfig", "EtcdServer", "CommandLineTool", "CSplice",
       "Synchronization")
     add(
       "etcd", "Bytes", "Platform", "Systemd", "GoText", "EtcdConfig", "EventLoops", "EtcdServer",
