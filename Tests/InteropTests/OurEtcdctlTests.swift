@@ -245,8 +245,6 @@ import Testing
       withoutLog(health.error)
         == "\(nobody) is unhealthy: failed to commit proposal: context deadline exceeded\n"
         + "Error: unhealthy cluster\n" + hint)
-    let refused = ctl(["get", "k", "-d", "example.com"])
-    #expect(refused.status == 4 && refused.error.contains("not supported yet"), "\(refused)")
     for (words, error) in [
       (["--cert", "c"], "KeyFile and CertFile must both be present[key: , cert: c]"),
       (["--cacert", "c"], "open c: no such file or directory"),
