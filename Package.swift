@@ -151,6 +151,10 @@ let package = Package(
     // TLS as a layer between sockets and protocols; certificates that members make for themselves.
     library("TLS", ["Bytes", "Platform", "GoText", "EventLoops", "COpenSSL"]),
     tests("TLSTests", ["TestSupport", "TLS", "EventLoops", "Bytes"]),
+    // Where services are, by the DNS.
+    system("CAres", "libcares", "libc-ares-dev"),
+    library("DNS", ["CAres"]),
+    tests("DNSTests", ["TestSupport", "DNS"]),
     // Calls as services see them; gRPC over HTTP/2 is one way to bring them.
     library("Calls", ["Bytes", "Protobuf", "EventLoops"]),
     tests("CallsTests", ["TestSupport", "Calls", "Protobuf", "EventLoops", "Bytes"]),
@@ -209,7 +213,7 @@ let package = Package(
         "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC",
         "PeerTransport",
         "Auth", "Concurrency",
-        "CCrypt", "COpenSSL", "TLS",
+        "CCrypt", "COpenSSL", "TLS", "DNS",
       ]),
     tests(
       "EtcdServerTests",
@@ -226,13 +230,13 @@ let package = Package(
       "Proxies",
       [
         "Bytes", "Platform", "GoText", "JSON", "FileSystem", "Membership", "EventLoops", "HTTP",
-        "TLS", "PeerTransport", "EtcdConfig", "EtcdServer", "CommandLineTool", "CSplice",
+        "TLS", "DNS", "PeerTransport", "EtcdConfig", "EtcdServer", "CommandLineTool", "CSplice",
       ]),
     tests(
       "ProxiesTests",
       [
         "TestSupport", "Proxies", "CommandLineTool", "EtcdConfig", "EventLoops", "HTTP", "GoText",
-        "Bytes",
+        "DNS", "Bytes",
       ]),
     system("CSystemd", "libsystemd", "libsystemd-dev"),
     .target(
@@ -270,7 +274,7 @@ let package = Package(
       "EtcdCtlKit",
       [
         "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig",
-        "EventLoops", "HTTP", "Calls", "GRPC", "TLS", "EtcdClient", "CommandLineTool",
+        "EventLoops", "HTTP", "Calls", "GRPC", "TLS", "DNS", "EtcdClient", "CommandLineTool",
         "EtcdUtlKit",
       ]),
     .executableTarget(
@@ -281,7 +285,8 @@ let package = Package(
     tests(
       "EtcdCtlKitTests",
       [
-        "TestSupport", "EtcdCtlKit", "EtcdUtlKit", "CommandLineTool", "EtcdClient", "EtcdAPI",
+        "TestSupport", "EtcdCtlKit", "EtcdUtlKit", "DNS", "CommandLineTool", "EtcdClient",
+        "EtcdAPI",
         "Protobuf", "Calls", "GRPC", "HTTP", "EventLoops", "FileSystem", "Bytes",
       ]),
     tests(

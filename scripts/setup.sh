@@ -35,6 +35,7 @@ build zlib1g-dev: gzip of gRPC messages
 build libssl-dev: TLS, digests, signed tokens
 build libcrypt-dev: password hashes
 build libyaml-dev: configuration files
+build libc-ares-dev: SRV records of the DNS
 build libsystemd-dev: what systemd and a service tell each other
 test protobuf-compiler: checks the generated messages
 test etcd-server: official etcd 3.4 to compare with
@@ -43,6 +44,7 @@ test nghttp2-client: load generator
 test python3-venv: holds the official etcd 3.5 from PyPI
 test libfaketime: members whose clocks differ
 test curl: plain HTTP requests
+test dnsmasq-base: a DNS server of the test's own
 test openssl: certificates of tests and loads
 test valgrind: counts instructions and allocations
 test dpkg-dev: finds what the Debian packages depend on

@@ -26,7 +26,7 @@ extension ServerConfig {
   ///
   /// A text that cannot be read is kept as a problem, because it matters only to a member that
   /// founds or joins a cluster: one with data ignores the flag.
-  mutating func setInitialCluster(_ text: String) {
+  public mutating func setInitialCluster(_ text: String) {
     initialCluster = [:]
     initialClusterProblem = nil
     do throws(EtcdURL.Failure) {

@@ -10,7 +10,10 @@ extension FlagTable {
     Flag(
       "initial-cluster", .clustering, .text, "default=http://localhost:2380",
       "Initial cluster configuration for bootstrapping."
-    ) { $0.initialCluster = $1.text },
+    ) {
+      $0.initialCluster = $1.text
+      $0.isInitialClusterGiven = true
+    },
     Flag(
       "initial-cluster-state", .clustering, .choice(["new", "existing"]), "new",
       "Initial cluster state ('new' or 'existing')."
@@ -41,11 +44,12 @@ extension FlagTable {
       .noEffect("there is no discovery yet")),
     Flag(
       "discovery-srv", .clustering, .text, "",
-      "DNS srv domain used to bootstrap the cluster.", .notYet),
+      "DNS srv domain used to bootstrap the cluster."
+    ) { $0.server.discoverySRV = $1.text },
     Flag(
       "discovery-srv-name", .clustering, .text, "",
-      "Suffix to the dns srv name queried when bootstrapping.",
-      .noEffect("there is no discovery yet")),
+      "Suffix to the dns srv name queried when bootstrapping."
+    ) { $0.server.discoverySRVName = $1.text },
   ]
 
   private static let rules: [Flag] = [

@@ -18,6 +18,9 @@ public struct ServerConfig: Sendable, Equatable {
   /// Peer URLs of every first member, by name.
   public var initialCluster: [String: [String]] = [:]
   public var initialClusterToken = "etcd-cluster"
+  /// The domain of which the DNS names the first members, and the suffix of the service's name; empty without.
+  public var discoverySRV = ""
+  public var discoverySRVName = ""
   /// Whether to found a cluster (`new`) or join one (`existing`).
   public var isNewCluster = true
   public var heartbeatInterval = 100

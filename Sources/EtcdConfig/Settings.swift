@@ -13,6 +13,7 @@ struct Settings {
   /// Whether client listeners are given by flags, and what to advertise is not.
   var advertisesNothingToClients = false
   var initialCluster = ""
+  var isInitialClusterGiven = false
   var backendBatchLimit: Int64 = 0
   var compactionBatchLimit: Int64 = 1000
   var compactionRetention = "0"
@@ -37,6 +38,7 @@ struct Settings {
         preconditionFailure("default of --\(flag.name): \(error)")
       }
     }
+    settings.isInitialClusterGiven = false
     return settings
   }()
 }

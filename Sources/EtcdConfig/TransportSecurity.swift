@@ -11,6 +11,8 @@ public struct TransportSecurity: Sendable, Equatable {
   public var certificateAuth = false
   public var trustedCAFile = ""
   public var crlFile = ""
+  /// What those who are dialled must have a certificate for; empty for the host of their URL.
+  public var serverName = ""
   /// Common names, or names and addresses, of which a certificate has to have one; empty for any.
   public var allowedCommonNames: [String] = []
   public var allowedHostNames: [String] = []

@@ -30,6 +30,7 @@ struct Validation {
     var validation = Validation(settings)
     try validation.checkLog()
     try validation.checkURLs()
+    try validation.checkBootstrap()
     try validation.checkTimes()
     try validation.checkLeases()
     try validation.checkIntervals()
@@ -113,6 +114,22 @@ struct Validation {
       found.append(ListenURL(scheme: url.scheme, host: address.host, port: port))
     }
     return found
+  }
+
+  /// The first members are named in one way.
+  /// - Source: etcd `embed.Config.Validate`, `etcdmain.config.configFromCmdLine`.
+  private mutating func checkBootstrap() throws(ConfigFailure) {
+    let server = settings.server
+    let isDiscovered = !server.discoverySRV.isEmpty || !server.discoverySRVName.isEmpty
+    // A configuration file that has the default, as samples do, names no members by it.
+    let isDefault = settings.initialCluster == Settings.defaults.initialCluster
+    if isDiscovered, !settings.isInitialClusterGiven || isDefault { settings.initialCluster = "" }
+    let ways = [settings.initialCluster, server.discoverySRV].count { !$0.isEmpty }
+    guard ways <= 1 else {
+      throw ConfigFailure(
+        "multiple discovery or bootstrap flags are set. Choose one of \"initial-cluster\", \"discovery\""
+          + " or \"discovery-srv\"")
+    }
   }
 
   private func checkTimes() throws(ConfigFailure) {

@@ -1,5 +1,6 @@
 import Bytes
 import CommandLineTool
+import DNS
 import EtcdConfig
 import EtcdUtlKit
 
@@ -28,6 +29,10 @@ public enum EtcdCtl {
     public var showsLive = false
     /// Whether somebody may still read standard output.
     public var isOutputOpen: @Sendable () -> Bool = { true }
+    /// Asks the DNS where members are.
+    package var services: ServiceLookup = { name throws(DNSFailure) in
+      try Resolver().services(of: name)
+    }
     /// What becomes of the command's connections.
     var phases = PhaseLog()
     public init(

@@ -1,5 +1,6 @@
 import Bytes
 import CommandLineTool
+import DNS
 import EtcdClient
 import GoText
 import JSON
@@ -92,8 +93,8 @@ struct ClientSettings: Sendable {
     isDebug = GoNumber.bool(values.text("debug")) == true
     if isDebug { invocation.console.printError(values.list) }
     isClusterMeant = invocation.has("cluster") && GoNumber.bool(values.text("cluster")) == true
-    try values.refuseDiscovery()
-    endpoints = Self.words(values.text("endpoints"))
+    let discovered = try values.discovered(world)
+    endpoints = discovered.isEmpty ? Self.words(values.text("endpoints")) : discovered
     tls = try values.tls(endpoints)
     values.tellWhatDoesNothing(tls)
     dialTimeout = values.duration("dial-timeout")
@@ -210,7 +211,7 @@ private struct Values {
 
   /// What was asked for and changes nothing is told: there is no DNS for it to act on, or no TLS.
   func tellWhatDoesNothing(_ tls: EtcdClientConfiguration.TLS?) {
-    let withoutDNS = "no endpoint comes from DNS"
+    let withoutDNS = text("discovery-srv").isEmpty ? "no endpoint comes from DNS" : nil
     for (name, reason) in [
       ("insecure-discovery", withoutDNS), ("discovery-srv-name", withoutDNS),
       ("insecure-skip-tls-verify", tls == nil ? "no connection uses TLS" : nil),
@@ -232,15 +233,24 @@ private struct Values {
     }
     return try ClientSettings.tls(
       for: endpoints, certificate: text("cert"), key: text("key"), authority: text("cacert"),
+      serverName: discovery.serverName,
       isTransportInsecure: GoNumber.bool(text("insecure-transport")) != false,
       skipsVerification: GoNumber.bool(text("insecure-skip-tls-verify")) == true)
   }
 
-  /// - Throws: when a flag asks for what only DNS discovery gives.
-  func refuseDiscovery() throws(CommandFailure) {
-    if !text("discovery-srv").isEmpty {
-      throw CommandFailure(
-        "DNS discovery is not supported yet: --discovery-srv", exitCode: CommandFailure.badFeature)
+  private var discovery: Discovery {
+    Discovery(
+      domain: text("discovery-srv"), suffix: text("discovery-srv-name"),
+      isInsecure: GoNumber.bool(text("insecure-discovery")) == true)
+  }
+
+  /// Endpoints that the DNS names; none when it is not asked.
+  /// - Throws: why it has none.
+  func discovered(_ world: EtcdCtl.World) throws(CommandFailure) -> [String] {
+    do throws(ClientLookupFailure) {
+      return try discovery.endpoints(world.services, invocation.console)
+    } catch {
+      throw CommandFailure(error.description)
     }
   }
 }
@@ -250,16 +260,16 @@ extension ClientSettings {
   /// - Throws: for files that cannot be used, in Go's words; exit code 128.
   static func tls(
     for endpoints: [String], certificate: String, key: String, authority: String,
-    isTransportInsecure: Bool, skipsVerification: Bool
+    serverName: String = "", isTransportInsecure: Bool, skipsVerification: Bool
   ) throws(CommandFailure) -> EtcdClientConfiguration.TLS? {
-    let isAnyFile = ![certificate, key, authority].allSatisfy(\.isEmpty)
+    let isAnyGiven = ![certificate, key, authority, serverName].allSatisfy(\.isEmpty)
     // To skip the verification makes no plain endpoint a secure one. Go's etcdctl skips it for secure ones only
     // where a file or --insecure-transport=false is given, too.
     let isSkipMeant = skipsVerification && endpoints.contains(where: Endpoint.isSecure)
-    guard isAnyFile || !isTransportInsecure || isSkipMeant else { return nil }
+    guard isAnyGiven || !isTransportInsecure || isSkipMeant else { return nil }
     let tls = EtcdClientConfiguration.TLS(
       certificateFile: certificate, keyFile: key, trustedCAFile: authority,
-      insecureSkipVerify: skipsVerification)
+      serverName: serverName, insecureSkipVerify: skipsVerification)
     let probe = EtcdClientConfiguration(endpoints: [], tls: tls)
     do throws(TLSFailure) { _ = try ClientSecurity(probe, for: .grpc) } catch {
       throw CommandFailure(error.description, exitCode: CommandFailure.badArguments)

@@ -20,7 +20,8 @@ import Synchronization
 public final class EtcdServer: @unchecked Sendable {
   // @unchecked: started and stopped by one thread, which alone uses `running`; the rest is immutable.
 
-  private let config: ServerConfig
+  /// What the DNS or a discovery service says about the cluster comes in while the member starts.
+  private var config: ServerConfig
   private let logger: Logger
   private let registry = MetricsRegistry()
   private let metrics: ServerMetrics
@@ -96,6 +97,7 @@ public final class EtcdServer: @unchecked Sendable {
     let tokens = try TokenProvider(config, logger)
     for loop in loops { loop.start() }
     do {
+      if try Bootstrap.isNew(config) { try ServiceCluster.complete(&config, logger) }
       let policies = try ServerPolicies(config, logger)
       try listeners.bind(policies, inherited)
       let dialler = ExistingCluster.Dialler(loop: peerLoop, dial: policies.dial)

@@ -30,6 +30,8 @@ public enum MemberEvent: Sendable {
   case compact
   /// The interval that `wantsCommit` announced is over: what waits is to be written to the backend.
   case commit
+  /// The pause that `wantsNews` announced is over: the log is told what is committed.
+  case writeNews
   /// Messages from peers.
   case receive([Raftpb.Message])
   /// A write to the log, and everything in it, is durable.
@@ -180,6 +182,9 @@ public struct MemberOutput: Sendable {
   /// Something was applied that the backend does not hold: leave `commit` when its interval is over.
   /// Asked for once until that event comes, and never by a member without writes.
   public var wantsCommit = false
+  /// The log does not know what is committed: leave `writeNews` after a short pause, unless more comes to write.
+  /// Asked for once until that event comes.
+  public var wantsNews = false
   /// The member cannot go on: replicated state contradicts the disk.
   public var fatal: String?
 }

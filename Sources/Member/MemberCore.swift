@@ -231,6 +231,9 @@ public struct MemberCore: Sendable {
     case .resume: break
     case .compact: compactionPause = false
     case .commit: backend.commitIntervalEnded(isBehind: isBackendBehind)
+    case .writeNews:
+      log.pauseEnded()
+      writeNews(&out)
     case .receive(let messages): for message in messages { step(message) }
     case .appended(let append): didAppend(append)
     case .committed(let state): didCommit(state, &out)
@@ -285,6 +288,7 @@ public struct MemberCore: Sendable {
     // 8. The batch holds everything that was applied above; a raft snapshot is of what is durable.
     maybeFreeze(&out)
     askForCommit(&out)
+    out.wantsNews = log.asksForPause()
     maybeSnapshot(&out)
     if applyQueue.bulk != nil { out.wantsMore = true }
     out.status = status

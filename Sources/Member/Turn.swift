@@ -44,6 +44,8 @@ public enum TurnDelay: Sendable {
   case compactionPause
   /// After the interval of the backend's commits.
   case commitInterval
+  /// After the pause in which the log may get something to write anyway.
+  case logPause
 }
 
 extension MemberOutput {
@@ -87,5 +89,6 @@ extension MemberOutput {
     if wantsMore { sink.later(.resume, after: .none) }
     if wantsCompaction { sink.later(.compact, after: .compactionPause) }
     if wantsCommit { sink.later(.commit, after: .commitInterval) }
+    if wantsNews { sink.later(.writeNews, after: .logPause) }
   }
 }

@@ -6,7 +6,8 @@
 
 /// Names of hosts. Unsafe: the C resolver's lists. Blocks: asked only while a member starts.
 public enum HostLookup {
-  /// The numeric form of `host:port`; `nil` when the name has no address.
+  /// The numeric form of `host:port`, of several addresses the first of IPv4, as Go's resolver prefers it; `nil`
+  /// when the name has none.
   public static func numeric(_ hostPort: String) -> String? {
     guard let colon = hostPort.lastIndex(of: ":") else { return nil }
     var host = String(hostPort[..<colon])
@@ -16,7 +17,9 @@ public enum HostLookup {
     var list: UnsafeMutablePointer<addrinfo>?
     guard getaddrinfo(host, nil, &hints, &list) == 0, let list else { return nil }
     defer { freeaddrinfo(list) }
-    guard let numeric = text(list.pointee) else { return nil }
+    let entries = sequence(first: list) { $0.pointee.ai_next }
+    let chosen = entries.first { $0.pointee.ai_family == AF_INET } ?? list
+    guard let numeric = text(chosen.pointee) else { return nil }
     let port = hostPort[hostPort.index(after: colon)...]
     return numeric.contains(":") ? "[\(numeric)]:\(port)" : "\(numeric):\(port)"
   }

@@ -1,5 +1,6 @@
 import Bytes
 import CommandLineTool
+import DNS
 import EtcdUtlKit
 import EventLoops
 import FileSystem
@@ -27,7 +28,7 @@ final class Desk: Sendable {
   }
 
   func world(_ environment: [String: String] = [:]) -> EtcdCtl.World {
-    EtcdCtl.World(
+    var world = EtcdCtl.World(
       files: EtcdUtl.World(
         fileSystem: RealFileSystem(), now: { 0 }, pause: {}, random: { 0 }, resolve: { _ in nil }),
       environment: environment,
@@ -39,6 +40,10 @@ final class Desk: Sendable {
         }
       }, askPassword: { _ in "" }, preciseNow: { 1_795_679_290.364662 }, showsProgress: false,
       exit: { _ in })
+    world.services = { name throws(DNSFailure) in
+      throw DNSFailure(name: name, reason: .notFound)
+    }
+    return world
   }
 
   func settings(

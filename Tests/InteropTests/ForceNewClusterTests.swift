@@ -50,4 +50,18 @@ import Testing
     try second.waitHealthy()
     try expectEqualHashes([survivor, second])
   }
+
+  /// What was acknowledged is there, though the member was killed right behind it.
+  @Test(arguments: [1, 3]) func nothingAcknowledgedIsDiscarded(_ count: Int) throws {
+    let cluster = Cluster(Array(repeating: Binaries.ours, count: count))
+    try cluster.start()
+    let leader = cluster.members[0]
+    if count > 1 { try cluster.lead(leader) }
+    for n in 0..<20 { #expect(cluster.ctl(["put", "key\(n)", "v"], at: leader).status == 0) }
+    for member in cluster.members { member.kill() }
+    leader.start(binary: Binaries.ours, extra: ["--force-new-cluster"])
+    try leader.waitHealthy()
+    let keys = cluster.ctl(["get", "key", "--prefix", "--count-only", "-w", "fields"], at: leader)
+    #expect(keys.output.contains("\"Count\" : 20"), "\(keys)")
+  }
 }

@@ -73,7 +73,8 @@ import Testing
       try observer.wait(for: "two\n")
       try observer.wait(for: "three\n")
       let seen = observer.end(SIGINT)
-      #expect(seen.status == 0 && seen.error.isEmpty, "\(seen)")
+      // Go's client may be asking for the next leader, and logs that it was interrupted.
+      #expect(seen.status == 0 && withoutLog(seen.error).isEmpty, "\(seen)")
       let names = seen.output.split(separator: "\n").filter { !$0.hasPrefix("e/") }
       #expect(names.first == "one" && names.count == 3, "\(seen)")
       let waiting = try desk.begin("elect e4 one")

@@ -228,7 +228,6 @@ import Testing
     let bad = ctl(["get", "k", "--endpoints", endpoint], ["ETCDCTL_DIAL_TIMEOUT": "soon"])
     #expect(bad.status == 0 && bad.error.contains("ETCDCTL_DIAL_TIMEOUT"), "\(bad)")
     // What the client says of failed attempts has tests of its own.
-    func withoutLog(_ text: String) -> String { text.replacing(#/(?m)^\{"level".*\n/#, with: "") }
     // What Go's says comes first; the hint behind it is ours.
     let hint =
       "Hint: \(nobody): connect failed: connection refused. Nothing listens there: see "
@@ -245,8 +244,6 @@ import Testing
       withoutLog(health.error)
         == "\(nobody) is unhealthy: failed to commit proposal: context deadline exceeded\n"
         + "Error: unhealthy cluster\n" + hint)
-    let refused = ctl(["get", "k", "-d", "example.com"])
-    #expect(refused.status == 4 && refused.error.contains("not supported yet"), "\(refused)")
     for (words, error) in [
       (["--cert", "c"], "KeyFile and CertFile must both be present[key: , cert: c]"),
       (["--cacert", "c"], "open c: no such file or directory"),

@@ -87,6 +87,9 @@ struct Finished: Equatable {
   var error: String
 }
 
+/// Words to standard error but the lines of a log.
+func withoutLog(_ text: String) -> String { text.replacing(#/(?m)^\{"level".*\n/#, with: "") }
+
 /// Runs a program to its end, with input and a deadline.
 func run(
   _ program: String, _ arguments: [String], input: String = "", timeout: TimeInterval = 60,

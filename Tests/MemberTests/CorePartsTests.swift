@@ -222,4 +222,21 @@ import Testing
     expect(log.takeNews()?.hardState?.commit == 6)
     expect(log.takeNews() == nil && log.writesUnderWay == 1)
   }
+
+  @Test func aPauseIsAskedForOnce() {
+    func news(_ commit: UInt64) -> LogAppend {
+      LogAppend(
+        hardState: Raftpb.HardState(term: 1, commit: commit), entries: [], snapshot: nil,
+        mustSync: false, responses: [])
+    }
+    var log = LogProgress()
+    expect(!log.asksForPause(), "nothing is new")
+    expect(log.begin(news(4)) == nil)
+    expect(log.asksForPause())
+    expect(log.begin(news(5)) == nil)
+    expect(!log.asksForPause(), "the first one's covers it")
+    log.pauseEnded()
+    expect(log.takeNews()?.hardState?.commit == 5)
+    expect(!log.asksForPause())
+  }
 }

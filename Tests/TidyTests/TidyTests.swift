@@ -65,7 +65,8 @@ import Testing
       "EtcdConfig",
       "EventLoops",
       "HTTP",
-      "Calls", "GRPC", "TLS", "EtcdClient", "CommandLineTool", "EtcdUtlKit", "Synchronization")
+      "Calls", "GRPC", "TLS", "DNS", "EtcdClient", "CommandLineTool", "EtcdUtlKit",
+      "Synchronization")
     add(
       "EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC", "TLS",
       "Concurrency", "Synchronization"
@@ -77,6 +78,7 @@ import Testing
       "Synchronization")
     add("HTTP", "Bytes", "Platform", "GoText", "EventLoops", "CZlib", "Synchronization")
     add("TLS", "Bytes", "Platform", "GoText", "EventLoops", "COpenSSL", "Synchronization")
+    add("DNS", "CAres", "Glibc", "Darwin")
     add("Calls", "Bytes", "Protobuf", "EventLoops")
     add(
       "GRPC", "Bytes", "Protobuf", "Calls", "EventLoops", "HTTP", "CNghttp2", "CZlib",
@@ -90,7 +92,7 @@ import Testing
       "EtcdServer", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf",
       "Raft", "MVCC", "Watch", "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap",
       "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC", "PeerTransport", "CCrypt", "COpenSSL",
-      "TLS", "Concurrency", "V2Store", "Synchronization")
+      "TLS", "DNS", "Concurrency", "V2Store", "Synchronization")
     add("FaultRelay", "Bytes", "EventLoops", "CFaultRelay")
     add("DiskFaults", "Bytes", "Platform", "EventLoops", "Synchronization", "CDiskFaults")
     add(
@@ -105,8 +107,8 @@ import Testing
       "Darwin")
     add(
       "Proxies", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "Membership", "EventLoops",
-      "HTTP", "TLS", "PeerTransport", "EtcdConfig", "EtcdServer", "CommandLineTool", "CSplice",
-      "Synchronization")
+      "HTTP", "TLS", "DNS", "PeerTransport", "EtcdConfig", "EtcdServer", "CommandLineTool",
+      "CSplice", "Synchronization")
     add(
       "etcd", "Bytes", "Platform", "Systemd", "GoText", "EtcdConfig", "EventLoops", "EtcdServer",
       "Proxies", "CommandLineTool", "Synchronization")
@@ -158,9 +160,9 @@ import Testing
   }
 
   /// Where the C library may be met: behind the doors to the system and the disk, where sockets and
-  /// threads are made, and where nghttp2 and a simulated disk want memory.
+  /// threads are made, where nghttp2 and a simulated disk want memory, and where c-ares waits.
   @Test func systemCallsGoThroughOneDoor() {
-    let doors = ["Platform", "FileSystem", "EventLoops", "GRPC", "Simulation"]
+    let doors = ["Platform", "FileSystem", "EventLoops", "GRPC", "DNS", "Simulation"]
     for (path, text) in Self.sources("Sources")
     where Self.imports(text).contains(where: { ["Glibc", "Darwin", "Musl"].contains($0) }) {
       #expect(

@@ -29,7 +29,6 @@ final class V2Client {
     self.invocation = invocation
     isDebug = invocation.globals.bool("debug")
     let settings = V2Settings(invocation)
-    try settings.refuseDiscovery()
     let endpoints = try settings.endpoints()
     self.endpoints = endpoints.shuffled()
     tls = settings.tls

@@ -1,4 +1,5 @@
 import CommandLineTool
+import DNS
 import EtcdClient
 import EventLoops
 import GoText
@@ -82,13 +83,11 @@ struct V2Settings {
     return invocation.world.environment[Globals.variable(flag)] ?? ""
   }
 
-  /// - Throws: for the first that is no URL.
+  /// - Throws: for the first that is no URL; when the DNS is asked and knows none.
   func endpoints() throws(CommandFailure) -> [V2Endpoint] {
-    let given = ["endpoints", "endpoint", "peers"].map(text).first { !$0.isEmpty }
-    let list = given ?? "http://127.0.0.1:2379,http://127.0.0.1:4001"
     var found: [V2Endpoint] = []
-    for word in list.split(separator: ",", omittingEmptySubsequences: false) {
-      do throws(GoURL.Failure) { found.append(try V2Endpoint(String(word))) } catch {
+    for word in try list() {
+      do throws(GoURL.Failure) { found.append(try V2Endpoint(word)) } catch {
         let refusal = invocation.refused(error.description)
         if (try? GoURL("http://\(word)")) != nil {
           invocation.console.printError("Hint: write the scheme, too: http://\(word)\n")
@@ -99,12 +98,14 @@ struct V2Settings {
     return found
   }
 
-  /// The files of TLS; `nil` without one.
+  /// The files of TLS and the name to verify; `nil` without any.
   var tls: EtcdClientConfiguration.TLS? {
     let files = ["cert-file", "key-file", "ca-file"].map(text)
-    guard !files.allSatisfy(\.isEmpty) else { return nil }
+    let serverName = discovery.serverName
+    guard !files.allSatisfy(\.isEmpty) || !serverName.isEmpty else { return nil }
     return EtcdClientConfiguration.TLS(
-      certificateFile: files[0], keyFile: files[1], trustedCAFile: files[2])
+      certificateFile: files[0], keyFile: files[1], trustedCAFile: files[2],
+      serverName: serverName)
   }
 
   /// Who asks; the password may be asked for.
@@ -114,10 +115,24 @@ struct V2Settings {
       .map { .init(name: $0.name, password: $0.password) }
   }
 
-  /// - Throws: when endpoints are to come from DNS.
-  func refuseDiscovery() throws(CommandFailure) {
-    guard text("discovery-srv").isEmpty else {
-      throw invocation.refused("DNS discovery is not supported yet: --discovery-srv")
+  private var discovery: Discovery {
+    Discovery(
+      domain: text("discovery-srv"), suffix: text("discovery-srv-name"),
+      isInsecure: invocation.globals.bool("insecure-discovery")
+        || !(invocation.world.environment["ETCDCTL_INSECURE_DISCOVERY"] ?? "").isEmpty)
+  }
+
+  /// What the DNS names, else what flags and variables do.
+  private func list() throws(CommandFailure) -> [String] {
+    let discovered: [String]
+    do throws(ClientLookupFailure) {
+      discovered = try discovery.endpoints(invocation.world.services, invocation.console)
+    } catch {
+      throw invocation.refused(error.description)
     }
+    guard discovered.isEmpty else { return discovered }
+    let given = ["endpoints", "endpoint", "peers"].map(text).first { !$0.isEmpty }
+    return (given ?? "http://127.0.0.1:2379,http://127.0.0.1:4001")
+      .split(separator: ",", omittingEmptySubsequences: false).map(String.init)
   }
 }

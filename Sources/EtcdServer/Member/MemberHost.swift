@@ -358,6 +358,7 @@ extension MemberHost: TurnSink {
     case .none: return post(event)
     case .compactionPause: time = pace.compaction
     case .commitInterval: time = pace.commit
+    case .logPause: time = pace.log
     }
     loop.execute { self.loop.schedule(after: time) { self.post(event) } }
   }

@@ -10,6 +10,8 @@ extension MemberHost {
     /// Longest time that an applied change waits for a commit to the backend.
     /// - Source: etcd `backend.defaultBatchInterval`.
     var commit = Duration.milliseconds(100)
+    /// How long the log waits for something to write before it is told what is committed.
+    var log = Duration.milliseconds(1)
     /// Nanoseconds after which a turn of the core is worth a line in the log.
     var slowTurn: UInt64 = 100_000_000
 
@@ -65,6 +67,7 @@ enum TurnText {
     case .resume: ("resume", 1)
     case .compact: ("compaction-step", 1)
     case .commit: ("commit", 1)
+    case .writeNews: ("write-news", 1)
     case .receive(let messages): ("receive", messages.count)
     case .appended: ("appended", 1)
     case .committed: ("committed", 1)

@@ -32,6 +32,14 @@ enum Bootstrap {
     let snapDirectory: String
   }
 
+  /// Whether the directory holds no member yet.
+  /// - Throws: `StorageError` when it cannot be looked at.
+  static func isNew(_ config: ServerConfig) throws(StorageError) -> Bool {
+    try !MemberDirectory(
+      RealFileSystem(), dataDirectory: config.dataDirectory, walDirectory: config.walDirectory
+    ).holdsMember()
+  }
+
   /// - Parameter milliseconds: time since 1970, for request ids.
   /// - Throws: `StorageError` with what was tried and why it failed.
   static func start(

@@ -179,6 +179,7 @@ struct PolicyBuilder {
     settings.clientCertificateAuth = security.certificateAuth
     settings.trustedCAFile = security.trustedCAFile
     settings.crlFile = security.crlFile
+    settings.serverName = security.serverName
     settings.allowedCommonNames = names
     settings.allowedHostNames = hosts
     settings.skipsClientNames = security.skipsClientNames
