@@ -21,7 +21,7 @@ enum GatewayMain {
     logger.info("Running: ", [LogField("args", .strings(ProcessEnvironment.words))])
     let gateway: Gateway
     do throws(GatewayRefusal) {
-      gateway = try GatewayStart(options, logger: logger, discovery: discovery).run()
+      gateway = try GatewayStart(options, logger: logger).run()
     } catch {
       console.print(error.output)
       console.printError(error.error)
@@ -44,10 +44,5 @@ enum GatewayMain {
     gateway.stop()
     signals.stop()
     Program.end(by: ending.withLock { $0 })
-  }
-
-  /// What `--discovery-srv` asks.
-  private static let discovery: ServerDiscovery = { (_, _) throws(DiscoveryFailure) in
-    throw DiscoveryFailure("--discovery-srv is not supported by this version yet")
   }
 }

@@ -27,10 +27,7 @@ enum ProxyMain {
   static func run(_ config: ServerConfig, _ logger: Logger) async -> Never {
     let proxy: V2Proxy
     do throws(StartError) {
-      proxy = try V2ProxyStart(config, logger: logger).run { () throws(StartError) in
-        if let problem = config.initialClusterProblem { throw StartError(problem) }
-        return config.initialCluster.values.joined().sorted()
-      }
+      proxy = try V2ProxyStart(config, logger: logger).run()
     } catch {
       logger.fatal("discovery failed", [LogField("error", .string(error.description))])
     }

@@ -6,11 +6,12 @@ import Testing
 @Suite(.serialized) struct V2ProxyProcessTests {
   /// Members that serve the v2 API.
   static func members(
-    _ scratch: Scratch, _ count: Int, program: String = Binaries.ours
+    _ scratch: Scratch, _ count: Int, program: String = Binaries.ours, scheme: String = "http",
+    _ more: [String] = []
   ) throws -> (processes: [ServerProcess], clients: [String], cluster: String) {
     let ports = freePorts(2 * count)
-    let peers = (0..<count).map { "http://127.0.0.1:\(ports[$0])" }
-    let clients = (0..<count).map { "http://127.0.0.1:\(ports[count + $0])" }
+    let peers = (0..<count).map { "\(scheme)://127.0.0.1:\(ports[$0])" }
+    let clients = (0..<count).map { "\(scheme)://127.0.0.1:\(ports[count + $0])" }
     let cluster = (0..<count).map { "m\($0)=\(peers[$0])" }.joined(separator: ",")
     let processes = try (0..<count).map { at in
       try ServerProcess(
@@ -19,7 +20,7 @@ import Testing
           "--listen-client-urls", clients[at], "--advertise-client-urls", clients[at],
           "--listen-peer-urls", peers[at], "--initial-advertise-peer-urls", peers[at],
           "--initial-cluster", cluster,
-        ], program: program, log: "\(scratch.path)/log\(at)")
+        ] + more, program: program, log: "\(scratch.path)/log\(at)")
     }
     for process in processes { try process.waitFor("ready to serve client requests") }
     return (processes, clients, cluster)
@@ -28,9 +29,10 @@ import Testing
   /// A proxy that serves.
   private func proxy(
     _ scratch: Scratch, _ mode: String, _ cluster: String, _ more: [String] = [],
-    program: String = Binaries.ours, directory: String? = nil, variables: [String: String] = [:]
+    program: String = Binaries.ours, directory: String? = nil, scheme: String = "http",
+    variables: [String: String] = [:]
   ) throws -> (process: ServerProcess, url: String) {
-    let url = "http://127.0.0.1:\(freePorts(1)[0])"
+    let url = "\(scheme)://127.0.0.1:\(freePorts(1)[0])"
     let process = try ServerProcess(
       [
         "--proxy", mode, "--data-dir", directory ?? "\(scratch.path)/proxy.\(url.suffix(5))",
@@ -87,7 +89,56 @@ import Testing
       #expect(answers[1] == answers[0], "\(words) \(path)")
       #expect(answers[0].contains("HTTP/1.1 "))
     }
+    let series = [theirs.url, ours.url].map { url in
+      Set(
+        curl([url + "/metrics"]).split(separator: "\n").filter { $0.contains("etcd_proxy_") }
+          .map { $0.hasPrefix("#") ? $0 : $0.prefix { $0 != " " } })
+    }
+    #expect(series[1] == series[0] && series[0].count > 20)
     for process in processes + [theirs.process, ours.process] { process.end() }
+  }
+
+  /// Certificates on both sides, and clients without one are let in by neither proxy.
+  @Test func bothSidesSpeakTLS() throws {
+    let scratch = Scratch()
+    let authority = try TestAuthority()
+    let pair = try authority.issue("server", commonName: "etcd", names: "IP:127.0.0.1")
+    let flags = ["", "peer-"].flatMap { use in
+      [
+        "--\(use)cert-file", pair.certificate, "--\(use)key-file", pair.key,
+        "--\(use)trusted-ca-file", authority.certificate, "--\(use)client-cert-auth",
+      ]
+    }
+    let (processes, clients, cluster) = try Self.members(scratch, 1, scheme: "https", flags)
+    let trust = ["--cacert", authority.certificate]
+    let own = ["--cert", pair.certificate, "--key", pair.key]
+    for program in [Binaries.ours, Binaries.go35].compactMap({ $0 }) {
+      let (process, url) = try proxy(
+        scratch, "on", cluster, flags, program: program, scheme: "https")
+      try process.waitFor(#""endpoints":["\#(clients[0])"]"#)
+      let put = curl(trust + own + ["-XPUT", "-d", "value=1", url + "/v2/keys/k"])
+      #expect(put.contains(#""value":"1""#), "\(program) \(put)")
+      #expect(curl(trust + [url + "/v2/keys/k"]).isEmpty)
+      process.end()
+    }
+    // Without certificates, that of the member cannot be verified.
+    let (process, url) = try proxy(scratch, "on", cluster)
+    try process.waitFor("failed to get cluster from remote peers")
+    #expect(curl([url + "/v2/keys/k"]).contains("zero endpoints"))
+    for process in processes + [process] { process.end() }
+  }
+
+  /// Certificates that a proxy makes for itself, in its own directory.
+  @Test func aProxyMakesCertificates() throws {
+    let scratch = Scratch()
+    let (processes, _, cluster) = try Self.members(scratch, 1)
+    let (process, url) = try proxy(
+      scratch, "on", cluster, ["--auto-tls"], directory: scratch.path + "/p", scheme: "https")
+    #expect(curl(["-k", "-XPUT", "-d", "value=1", url + "/v2/keys/k"]).contains(#""value":"1""#))
+    #expect(curl([url + "/v2/keys/k"]).isEmpty, "nobody has signed it")
+    #expect(
+      (try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/p")) == ["proxy"])
+    for process in processes + [process] { process.end() }
   }
 
   /// Texts and fields of the log, but times and places in the sources, and what ours says of its flags.

@@ -30,7 +30,7 @@ import Testing
     config.proxy = settings
     let port = RawSocket.listening().port
     config.listenClientURLs = [ListenURL(scheme: .http, host: "127.0.0.1", port: port)]
-    let proxy = try V2ProxyStart(config, logger: .disabled).run { [peer.url] }
+    let proxy = try V2ProxyStart(config, logger: .disabled).run { _, _ in [peer.url] }
     let result = Result {
       try body { text in
         let client = RawSocket.connected(to: port)

@@ -10,7 +10,7 @@ enum CodeLines {
     "Bytes", "GoText", "JSON", "Protobuf", "EtcdAPI", "HTTP", "GRPC", "Calls", "PeerTransport",
     "WAL", "Snap",
     "Bolt", "MemberStorage", "EtcdConfig", "EtcdClient", "EtcdCtlKit", "EtcdUtlKit", "Member",
-    "EtcdServer", "TLS",
+    "EtcdServer", "TLS", "Proxies",
     "StateMachine", "Concurrency", "Raft", "EventLoops", "Platform", "FileSystem", "YAML",
   ]
 

@@ -24,8 +24,7 @@ package struct ProxyPolicies {
     clients =
       listening.map { builder.listening($0, "rejected connection on client endpoint", .none) }
       ?? .plain
-    var members = config.clientTLS.isEmpty ? config.peerTLS : config.clientTLS
-    if config.clientTLS.isAutomatic, config.clientTLS.isEmpty { members = config.clientTLS }
+    let members = config.clientTLS.isEmpty ? config.peerTLS : config.clientTLS
     let peers = try builder.completed(config.peerTLS, "peer", config.listenPeerURLs)
     let member = try Self.dialling(
       builder.settings(members), takesAny: config.clientTLS.isAutomatic)

@@ -12,7 +12,9 @@ package struct GatewayStart {
   private let discovery: ServerDiscovery
 
   /// - Parameter discovery: what `--discovery-srv` asks.
-  package init(_ options: GatewayOptions, logger: Logger, discovery: @escaping ServerDiscovery) {
+  package init(
+    _ options: GatewayOptions, logger: Logger, discovery: @escaping ServerDiscovery = dns
+  ) {
     self.options = options
     self.logger = logger
     self.discovery = discovery

@@ -34,11 +34,13 @@ package struct V2ProxyStart {
     self.logger = logger
   }
 
+  /// Finds the peer URLs of members, where the directory names none.
+  package typealias FirstPeers = (inout ServerConfig, Logger) throws(StartError) -> [String]
+
   /// A proxy that serves. Blocks until the members were asked once.
-  /// - Parameter firstPeers: peer URLs of the members, asked for where the directory names none.
   /// - Throws: `StartError` in etcd's words.
   package func run(
-    firstPeers: () throws(StartError) -> [String]
+    firstPeers: FirstPeers = ProxyPeers.find
   ) throws(StartError) -> V2Proxy {
     logger.info("v2 API proxy starting")
     // Everything of a proxy lies below its own directory.
@@ -53,13 +55,18 @@ package struct V2ProxyStart {
     let urls: [String]
     if let known {
       urls = known
+      if !config.discoverySRV.isEmpty {
+        logger.warn(
+          "DNS SRV discovery ignored since the proxy has already been initialized; valid cluster file"
+            + " found", [LogField("cluster-file", .string(file.path))])
+      }
       logger.info(
         "proxy using peer URLS from cluster file",
         [
           LogField("peer-urls", .strings(urls)), LogField("cluster-file", .string(file.path)),
         ])
     } else {
-      urls = try firstPeers()
+      urls = try firstPeers(&config, logger)
       logger.info("proxy using peer URLS", [LogField("peer-urls", .strings(urls))])
     }
     let proxy = try V2Proxy(config, peerURLs: urls, file: file, logger: logger)
