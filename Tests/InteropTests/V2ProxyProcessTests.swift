@@ -163,6 +163,8 @@ import Testing
     let directories = ["\(scratch.path)/a", "\(scratch.path)/b"]
     var logs: [[String]] = []
     for (directory, programs) in zip(directories, [[go, Binaries.ours], [Binaries.ours, go]]) {
+      try FileManager.default.createDirectory(
+        atPath: directory + "/other", withIntermediateDirectories: true)
       var all: [String] = []
       let first = try proxy(scratch, "on", cluster, program: programs[0], directory: directory)
       try first.process.waitFor("successfully notified init daemon")

@@ -89,6 +89,12 @@ package final class Gateway: @unchecked Sendable {
     }
   }
 
+  /// As Go says why a server cannot be reached.
+  private static func words(_ error: ChannelError) -> String {
+    guard case .system(let operation, let reason) = error else { return "\(error)" }
+    return "\(operation): connect: \(SystemError(reason.code).description.lowercased())"
+  }
+
   /// As Go says why an address cannot be listened on.
   private static func words(_ error: any Error, _ listen: HostPort) -> String {
     guard case .system(_, let reason)? = error as? ChannelError else { return "\(error)" }
@@ -112,8 +118,9 @@ package final class Gateway: @unchecked Sendable {
     if let listener { loops[0].run { listener.close() } }
     listener = nil
     for desk in desks { desk.loop.run { desk.close() } }
-    desks = []
     for loop in loops { loop.stop() }
+    // The loops looked at them until here.
+    desks = []
   }
 
   /// Connections that are open.
@@ -141,7 +148,8 @@ package final class Gateway: @unchecked Sendable {
           "deactivated endpoint",
           [
             LogField("address", .string(remote.description)),
-            LogField("interval", .duration(interval)), LogField("error", .error(error)),
+            LogField("interval", .duration(interval)),
+            LogField("error", .string(Self.words(error))),
           ])
         serve(client)
       }
@@ -185,7 +193,10 @@ package final class Gateway: @unchecked Sendable {
           remotes.withLock { $0.stayInactive(index) }
           logger.warn(
             "failed to activate endpoint (stay inactive for another interval)",
-            [address, LogField("interval", .duration(interval)), LogField("error", .error(error))])
+            [
+              address, LogField("interval", .duration(interval)),
+              LogField("error", .string(Self.words(error))),
+            ])
         }
       }
     }

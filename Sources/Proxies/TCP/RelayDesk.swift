@@ -15,6 +15,7 @@ final class RelayDesk: @unchecked Sendable {
   private var watch: DescriptorWatch?
   private var pairs: [UInt64: SocketPair] = [:]
   private var nextToken: UInt64 = 0
+  private var isClosed = false
   private var events = [splice_event](repeating: splice_event(), count: eventsPerTurn)
 
   /// Sockets that are looked at before others of the loop have their turn.
@@ -42,6 +43,11 @@ final class RelayDesk: @unchecked Sendable {
   /// Moves bytes between two sockets from now on.
   func add(_ client: DetachedSocket, _ server: DetachedSocket) {
     loop.preconditionCurrent()
+    // A server may answer after the end.
+    guard !isClosed else {
+      client.close()
+      return server.close()
+    }
     nextToken &+= 1
     let token = nextToken
     let pair = SocketPair(client, server, token: token, desk: self)
@@ -69,6 +75,7 @@ final class RelayDesk: @unchecked Sendable {
   /// Ends all connections.
   func close() {
     loop.preconditionCurrent()
+    isClosed = true
     for pair in pairs.values { pair.close() }
     watch?.cancel()
     watch = nil

@@ -19,6 +19,11 @@ package enum DataDirectoryKind: String, Sendable {
     if names.contains(member.rawValue) { return .member }
     return names.contains(proxy.rawValue) ? .proxy : .empty
   }
+
+  /// What is there and belongs to nobody.
+  static func strangers(_ path: String, _ disk: any FileSystem) -> [String] {
+    ((try? disk.list(path)) ?? []).filter { $0 != member.rawValue && $0 != proxy.rawValue }
+  }
 }
 
 /// Starts a v2 proxy.
@@ -42,6 +47,14 @@ package struct V2ProxyStart {
   package func run(
     firstPeers: FirstPeers = ProxyPeers.find
   ) throws(StartError) -> V2Proxy {
+    for name in DataDirectoryKind.strangers(config.dataDirectory, disk) {
+      logger.warn(
+        "found invalid file under data directory",
+        [
+          LogField("filename", .string(LogText.shortened(name))),
+          LogField("data-dir", .string(config.dataDirectory)),
+        ])
+    }
     logger.info("v2 API proxy starting")
     // Everything of a proxy lies below its own directory.
     var config = config
