@@ -178,6 +178,15 @@ let package = Package(
       ]),
     tests(
       "GRPCTests", ["TestSupport", "Calls", "GRPC", "HTTP", "EventLoops", "Bytes", "CNghttp2"]),
+    // Clients of the v2 API: of etcdctl, and of members that look for their cluster.
+    library(
+      "V2API",
+      ["Bytes", "GoText", "JSON", "EventLoops", "HTTP", "EtcdClient"]),
+    // How new members find their cluster by a service that all know.
+    library(
+      "Discovery",
+      ["Bytes", "GoText", "EventLoops", "HTTP", "TLS", "EtcdClient", "V2API"]),
+    tests("DiscoveryTests", ["TestSupport", "Discovery", "EventLoops", "HTTP", "Bytes"]),
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),
@@ -213,7 +222,7 @@ let package = Package(
         "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC",
         "PeerTransport",
         "Auth", "Concurrency",
-        "CCrypt", "COpenSSL", "TLS", "DNS",
+        "CCrypt", "COpenSSL", "TLS", "DNS", "Discovery",
       ]),
     tests(
       "EtcdServerTests",
@@ -274,7 +283,8 @@ let package = Package(
       "EtcdCtlKit",
       [
         "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig",
-        "EventLoops", "HTTP", "Calls", "GRPC", "TLS", "DNS", "EtcdClient", "CommandLineTool",
+        "EventLoops", "HTTP", "Calls", "GRPC", "TLS", "DNS", "EtcdClient", "V2API",
+        "CommandLineTool",
         "EtcdUtlKit",
       ]),
     .executableTarget(

@@ -45,6 +45,7 @@ test python3-venv: holds the official etcd 3.5 from PyPI
 test libfaketime: members whose clocks differ
 test curl: plain HTTP requests
 test dnsmasq-base: a DNS server of the test's own
+test etcd-discovery: etcd's discovery service
 test openssl: certificates of tests and loads
 test valgrind: counts instructions and allocations
 test dpkg-dev: finds what the Debian packages depend on
@@ -115,7 +116,7 @@ if [ -n "$missing" ]; then
     echo "setup: there is no apt-get; please install:$missing" >&2
     exit 1
   fi
-  # Debian's etcd-server would start a member as a service. Nobody asked for one: unless the
+  # Debian's etcd-server and etcd-discovery would start as services. Nobody asked for them: unless the
   # machine has a policy of its own, none is started while we install.
   policy=/usr/sbin/policy-rc.d
   made_policy=no

@@ -33,15 +33,16 @@ extension FlagTable {
   private static let discovery: [Flag] = [
     Flag(
       "discovery", .clustering, .text, "",
-      "Discovery URL used to bootstrap the cluster.", .notYet),
+      "Discovery URL used to bootstrap the cluster."
+    ) { $0.server.discoveryURL = $1.text },
     Flag(
       "discovery-fallback", .clustering, .choice(["proxy", "exit"]), "proxy",
-      "Expected behavior ('exit' or 'proxy') when discovery services fails.",
-      .noEffect("there is no discovery yet")),
+      "Expected behavior ('exit' or 'proxy') when discovery services fails."
+    ) { $0.server.discoveryFallsBackToProxy = $1.text == "proxy" },
     Flag(
       "discovery-proxy", .clustering, .text, "",
-      "HTTP proxy to use for traffic to discovery service.",
-      .noEffect("there is no discovery yet")),
+      "HTTP proxy to use for traffic to discovery service."
+    ) { $0.server.discoveryProxy = $1.text },
     Flag(
       "discovery-srv", .clustering, .text, "",
       "DNS srv domain used to bootstrap the cluster."

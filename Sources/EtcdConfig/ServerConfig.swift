@@ -21,6 +21,12 @@ public struct ServerConfig: Sendable, Equatable {
   /// The domain of which the DNS names the first members, and the suffix of the service's name; empty without.
   public var discoverySRV = ""
   public var discoverySRVName = ""
+  /// The base of a discovery service, a slash and the token of a cluster; empty without.
+  public var discoveryURL = ""
+  /// The HTTP proxy on the way there; empty for none.
+  public var discoveryProxy = ""
+  /// Whether a member for which the cluster has no place any more becomes a proxy.
+  public var discoveryFallsBackToProxy = true
   /// Whether to found a cluster (`new`) or join one (`existing`).
   public var isNewCluster = true
   public var heartbeatInterval = 100

@@ -120,11 +120,13 @@ struct Validation {
   /// - Source: etcd `embed.Config.Validate`, `etcdmain.config.configFromCmdLine`.
   private mutating func checkBootstrap() throws(ConfigFailure) {
     let server = settings.server
-    let isDiscovered = !server.discoverySRV.isEmpty || !server.discoverySRVName.isEmpty
+    let isDiscovered = [server.discoveryURL, server.discoverySRV, server.discoverySRVName]
+      .contains { !$0.isEmpty }
     // A configuration file that has the default, as samples do, names no members by it.
     let isDefault = settings.initialCluster == Settings.defaults.initialCluster
     if isDiscovered, !settings.isInitialClusterGiven || isDefault { settings.initialCluster = "" }
-    let ways = [settings.initialCluster, server.discoverySRV].count { !$0.isEmpty }
+    let ways = [settings.initialCluster, server.discoveryURL, server.discoverySRV]
+      .count { !$0.isEmpty }
     guard ways <= 1 else {
       throw ConfigFailure(
         "multiple discovery or bootstrap flags are set. Choose one of \"initial-cluster\", \"discovery\""

@@ -102,31 +102,12 @@ final class Context {
   static func wait<R: Sendable>(
     _ body: @escaping @Sendable () async throws(ClientFailure) -> R
   ) throws(ClientFailure) -> R {
-    let box = ResultBox<R>()
+    let parcel = Parcel<Result<R, ClientFailure>>()
     Task {
-      do throws(ClientFailure) { box.set(.success(try await body())) } catch {
-        box.set(.failure(error))
+      do throws(ClientFailure) { parcel.give(.success(try await body())) } catch {
+        parcel.give(.failure(error))
       }
     }
-    return try box.wait().get()
-  }
-}
-
-/// Hands the result of a task to a waiting thread.
-private final class ResultBox<R: Sendable>: Sendable {
-  private let result = Mutex<Result<R, ClientFailure>?>(nil)
-  private let gate = Gate()
-
-  func set(_ value: Result<R, ClientFailure>) {
-    result.withLock { $0 = value }
-    gate.open()
-  }
-
-  func wait() -> Result<R, ClientFailure> {
-    gate.wait()
-    guard let value = result.withLock({ $0 }) else {
-      preconditionFailure("the gate opens behind the result")
-    }
-    return value
+    return try parcel.wait().get()
   }
 }

@@ -37,6 +37,7 @@ public final class EtcdServer: @unchecked Sendable {
   private let inherited: [InheritedSocket]
   /// The core and the peers may both find it out.
   private let isRemoved = Atomic(false)
+  private let waitsForOthers = Atomic(false)
   /// Called once when the member was removed from its cluster and must end.
   public var onRemoved: (@Sendable () -> Void)?
   /// Called once when clients are served.
@@ -97,9 +98,11 @@ public final class EtcdServer: @unchecked Sendable {
     let tokens = try TokenProvider(config, logger)
     for loop in loops { loop.start() }
     do {
-      if try Bootstrap.isNew(config) { try ServiceCluster.complete(&config, logger) }
+      let isNew = try Bootstrap.isNew(config)
+      if isNew { try ServiceCluster.complete(&config, logger) }
       let policies = try ServerPolicies(config, logger)
       try listeners.bind(policies, inherited)
+      if isNew { try discover() } else { DiscoveredCluster.tellIgnored(config, logger) }
       let dialler = ExistingCluster.Dialler(loop: peerLoop, dial: policies.dial)
       lines.settings()
       let boot = try Bootstrap.start(
@@ -135,8 +138,17 @@ public final class EtcdServer: @unchecked Sendable {
     } catch {
       listeners.close()
       for loop in loops { loop.stop() }
-      throw StartError("\(error)")
+      throw error as? StartError ?? StartError("\(error)")
     }
+  }
+
+  /// Whether it waits for other members at a discovery service: nothing is lost by ending it then.
+  public var isDiscovering: Bool { waitsForOthers.load(ordering: .relaxed) }
+
+  private func discover() throws(StartError) {
+    waitsForOthers.store(true, ordering: .relaxed)
+    defer { waitsForOthers.store(false, ordering: .relaxed) }
+    try DiscoveredCluster.complete(&config, logger)
   }
 
   /// Puts the parts together; the peers are dialled, and nothing else moves yet.
@@ -410,6 +422,14 @@ public final class EtcdServer: @unchecked Sendable {
 
 /// Why a member could not start: one line for the log.
 public struct StartError: Error, Sendable, CustomStringConvertible {
+  /// What the discovery service has to do with it.
+  public enum Discovery: Sendable { case full, duplicateID, duplicateName, other }
+
   public let description: String
-  public init(_ description: String) { self.description = description }
+  public let discovery: Discovery?
+
+  public init(_ description: String, discovery: Discovery? = nil) {
+    self.description = description
+    self.discovery = discovery
+  }
 }

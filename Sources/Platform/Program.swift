@@ -38,6 +38,11 @@ public enum Program {
   /// Blocks this thread.
   public static func sleep(milliseconds: UInt32) { usleep(milliseconds * 1_000) }
 
+  /// Lets the calling thread sleep, for whole seconds.
+  public static func sleep(_ time: Duration) {
+    for _ in 0..<Swift.max(time.components.seconds, 0) { sleep(milliseconds: 1_000) }
+  }
+
   /// Hands on what `print` keeps.
   public static func flushOutput() { fflush(nil) }
 

@@ -56,13 +56,19 @@ struct Etcd {
     server.onReady = { signals.execute { reporter.ready() } }
     signals.execute {
       reporter.start()
-      watchSignals(on: signals, config, ending, reporter, logger)
+      watchSignals(on: signals, server, config, ending, reporter, logger)
     }
     do throws(StartError) {
       try server.start(
         milliseconds: UInt64(WallClock.nanoseconds / 1_000_000), seed: Process.seed())
     } catch {
-      logger.warn("failed to start etcd", [LogField("error", .string(error.description))])
+      if error.discovery != .full {
+        logger.warn("failed to start etcd", [LogField("error", .string(error.description))])
+      }
+      if let discovery = error.discovery {
+        DiscoveryAdvice(config, logger).tell(discovery, error)
+        Program.exit(1)
+      }
       logger.fatal("discovery failed", [LogField("error", .string(error.description))])
     }
     let signal = await ending.wait()
@@ -90,7 +96,7 @@ struct Etcd {
   /// The first SIGINT or SIGTERM stops the member, a second ends the process at once; SIGHUP reads settings
   /// again. On the loop.
   private static func watchSignals(
-    on loop: EventLoop, _ config: ServerConfig, _ ending: Ending, _ reporter: ServiceReporter,
+    on loop: EventLoop, _ server: EtcdServer, _ config: ServerConfig, _ ending: Ending, _ reporter: ServiceReporter,
     _ logger: Logger
   ) {
     let reloader = Reloader(logger)
@@ -100,6 +106,10 @@ struct Etcd {
       for number in [Signals.interrupt, Signals.terminate] {
         try loop.onSignal(number) { number in
           let name = LogField("signal", .string(Process.name(of: number)))
+          if server.isDiscovering {
+            logger.info("received signal; no longer waiting for other members", [name])
+            Program.end(by: number)
+          }
           guard !isEnding else {
             logger.warn("received a second signal; ending at once", [name])
             Program.end(by: number)

@@ -48,6 +48,17 @@ final class ServerProcess {
     throw NotHealthy(description: "not so that \(what); its log ends: \(log.suffix(4000))")
   }
 
+  /// Waits until it has ended by itself.
+  func waitForEnd(seconds: Double = 30) throws {
+    let deadline = Date().addingTimeInterval(seconds)
+    while process.isRunning {
+      guard Date() < deadline else {
+        throw NotHealthy(description: "it does not end; its log: \(log.suffix(4000))")
+      }
+      usleep(10_000)
+    }
+  }
+
   /// Sends a signal and waits for the end.
   /// - Returns: seconds until then.
   @discardableResult

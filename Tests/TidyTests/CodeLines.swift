@@ -9,7 +9,8 @@ enum CodeLines {
   static let targets = [
     "Bytes", "GoText", "JSON", "Protobuf", "EtcdAPI", "HTTP", "GRPC", "Calls", "PeerTransport",
     "WAL", "Snap",
-    "Bolt", "MemberStorage", "EtcdConfig", "EtcdClient", "EtcdCtlKit", "EtcdUtlKit", "Member",
+    "Bolt", "MemberStorage", "EtcdConfig", "EtcdClient", "EtcdCtlKit", "V2API", "Discovery", "DNS",
+    "EtcdUtlKit", "Member",
     "EtcdServer", "TLS", "Proxies",
     "StateMachine", "Concurrency", "Raft", "EventLoops", "Platform", "FileSystem", "YAML",
   ]

@@ -65,12 +65,15 @@ import Testing
       "EtcdConfig",
       "EventLoops",
       "HTTP",
-      "Calls", "GRPC", "TLS", "DNS", "EtcdClient", "CommandLineTool", "EtcdUtlKit",
+      "Calls", "GRPC", "TLS", "DNS", "EtcdClient", "V2API", "CommandLineTool",
+      "EtcdUtlKit",
       "Synchronization")
     add(
       "EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC", "TLS",
       "Concurrency", "Synchronization"
     )
+    add("V2API", "Bytes", "GoText", "JSON", "EventLoops", "HTTP", "EtcdClient")
+    add("Discovery", "Bytes", "GoText", "EventLoops", "HTTP", "TLS", "EtcdClient", "V2API")
     add("Platform", "Bytes", "Glibc", "Darwin")
     add("Systemd", "CSystemd")
     add(
@@ -92,7 +95,7 @@ import Testing
       "EtcdServer", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf",
       "Raft", "MVCC", "Watch", "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap",
       "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC", "PeerTransport", "CCrypt", "COpenSSL",
-      "TLS", "DNS", "Concurrency", "V2Store", "Synchronization")
+      "TLS", "DNS", "Discovery", "Concurrency", "V2Store", "Synchronization")
     add("FaultRelay", "Bytes", "EventLoops", "CFaultRelay")
     add("DiskFaults", "Bytes", "Platform", "EventLoops", "Synchronization", "CDiskFaults")
     add(

@@ -1,6 +1,7 @@
 import Bytes
 import HTTP
 import JSON
+import V2API
 
 /// Requests about users and roles.
 ///

@@ -1,6 +1,7 @@
 import Bytes
 import CommandLineTool
 import HTTP
+import V2API
 
 /// - Source: etcd 3.5 `etcdctl/ctlv2/command/auth_commands.go`, `user_commands.go`, `role_commands.go`.
 extension EtcdCtl {

@@ -1,4 +1,5 @@
 import CommandLineTool
+import V2API
 
 /// A command of the v2 API, or a group of them.
 struct V2Command: Sendable {

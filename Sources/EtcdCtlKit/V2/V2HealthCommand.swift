@@ -5,6 +5,7 @@ import GoText
 import HTTP
 import JSON
 import Platform
+import V2API
 
 /// - Source: etcd 3.5 `etcdctl/ctlv2/command/cluster_health.go`.
 extension EtcdCtl {
@@ -100,17 +101,12 @@ private struct V2Health {
       let scheme = GoQuote.text(endpoint.scheme)
       throw .other("Get \(GoQuote.text(page)): unsupported protocol scheme \(scheme)")
     }
-    let transport = client.transport
-    let result: Result<V2Answer, V2Failure>
-    do throws(ClientFailure) {
-      result = try Context.wait { () async throws(ClientFailure) in
-        await transport.send(
-          HTTPClientRequest("GET", origin, endpoint.target), page,
-          headTimeout: Self.answerTimeout, deadline: nil)
-      }
-    } catch { throw .other(error.message) }
     let answer: V2Answer
-    do throws(V2Failure) { answer = try result.get() } catch {
+    do throws(V2Failure) {
+      answer = try client.transport.send(
+        HTTPClientRequest("GET", origin, endpoint.target), page,
+        headTimeout: Self.answerTimeout, deadline: nil)
+    } catch {
       throw .other("Get \(GoQuote.text(page)): \(error.message)")
     }
     guard let health = JSONValue.body(of: answer) else {

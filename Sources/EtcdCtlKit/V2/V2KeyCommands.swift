@@ -1,4 +1,5 @@
 import CommandLineTool
+import V2API
 
 /// - Source: etcd 3.5 `etcdctl/ctlv2/command`: `set_command.go`, `mk_command.go` and so on.
 extension EtcdCtl {

@@ -1,6 +1,7 @@
 import Bytes
 import CommandLineTool
 import HTTP
+import V2API
 
 /// Requests about keys.
 ///
@@ -58,7 +59,7 @@ struct V2Keys {
   /// Removes a key or a directory.
   static func delete(_ key: String, isDirectory: Bool, _ flags: V2Words) -> V2Request {
     var request = V2Request(method: "DELETE", path: path(key))
-    request.contentType = formType
+    request.contentType = V2Form.contentType
     request.isOneShot = true
     let previous = flags.string("with-value")
     if !previous.isEmpty { request.query.append(("prevValue", argumentBytes(previous))) }
@@ -91,8 +92,6 @@ struct V2Keys {
     return response
   }
 
-  private static let formType = "application/x-www-form-urlencoded"
-
   private static func form(
     _ method: String, _ key: String, _ value: String?, _ flags: V2Words
   ) -> V2Request {
@@ -102,7 +101,7 @@ struct V2Keys {
     if ttl > 0 { fields.append(("ttl", Bytes("\(ttl)"))) }
     if let value { fields.append(("value", argumentBytes(value))) }
     request.body = Bytes(V2Form.encoded(fields))
-    request.contentType = formType
+    request.contentType = V2Form.contentType
     return request
   }
 

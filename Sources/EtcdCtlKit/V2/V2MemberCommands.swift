@@ -1,5 +1,6 @@
 import CommandLineTool
 import GoText
+import V2API
 
 /// - Source: etcd 3.5 `etcdctl/ctlv2/command/member_commands.go`.
 extension EtcdCtl {

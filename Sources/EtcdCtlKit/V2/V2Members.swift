@@ -4,6 +4,7 @@ import EtcdClient
 import GoText
 import HTTP
 import JSON
+import V2API
 
 /// A member as the v2 API shows it.
 struct V2Member: Sendable, Equatable {

@@ -1,5 +1,6 @@
 import CommandLineTool
 import EventLoops
+import V2API
 
 /// - Source: etcd 3.5 `etcdctl/ctlv2/command/watch_command.go`, `exec_watch_command.go`.
 extension EtcdCtl {

@@ -1,8 +1,7 @@
-import CommandLineTool
 import JSON
 
 /// Why a request of the v2 API has no result, in the words of Go's client.
-enum V2Failure: Error, Equatable {
+package enum V2Failure: Error, Equatable {
   /// An answer of the key space: code, message, cause and index.
   case refused(code: Int64, message: String, cause: String, index: UInt64)
   /// One endpoint gave no answer.
@@ -16,10 +15,10 @@ enum V2Failure: Error, Equatable {
   case status(Int)
   case other(String)
 
-  static let invalidJSON = other(
+  package static let invalidJSON = other(
     "client: response is invalid json. The endpoint is probably not valid etcd cluster endpoint")
 
-  var message: String {
+  package var message: String {
     switch self {
     case .refused(let code, let message, let cause, let index):
       "\(code): \(message) (\(cause)) [\(index)]"
@@ -37,7 +36,7 @@ enum V2Failure: Error, Equatable {
   /// Whether there was no connection, or one that broke.
   ///
   /// - Source: etcd `ctlv2/command/util.go` isConnectionError.
-  var isConnection: Bool {
+  package var isConnection: Bool {
     switch self {
     case .attempt(_, let isConnection): isConnection
     case .cluster(let attempts): attempts.allSatisfy(\.isConnection)
@@ -45,22 +44,6 @@ enum V2Failure: Error, Equatable {
     case .refused, .noEndpoints, .status, .other: false
     }
   }
-
-  /// What Go's error handler prints, and the end of the command.
-  func told(_ invocation: V2Invocation, exitCode: Int32) -> CommandFailure {
-    invocation.console.printError("Error:  \(message)\n")
-    if case .cluster(let attempts) = self {
-      let lines = attempts.enumerated().map { "error #\($0): \($1.message)\n" }
-      invocation.console.printError(lines.joined() + "\n")
-    }
-    return .told(exitCode: exitCode)
-  }
-
-  /// Exit codes of the v2 API's commands that the v3 API has not.
-  ///
-  /// - Source: etcd 3.5 `pkg/cobrautl/error.go`.
-  static let serverError: Int32 = 4
-  static let clusterNotHealthy: Int32 = 5
 }
 
 extension JSONValue {
@@ -68,7 +51,7 @@ extension JSONValue {
   ///
   /// The limit of depth is far above what a server can hold in one answer: every level of directories is two
   /// levels here.
-  static func body(of answer: V2Answer) -> JSONValue? {
+  package static func body(of answer: V2Answer) -> JSONValue? {
     try? JSONParser.parse(
       answer.body, limits: JSONLimits(depth: 1024, bytes: V2Transport.bodyBytesMax))
   }

@@ -1,0 +1,162 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Members that find each other by a discovery service: beside Go's, with etcds of both kinds and etcd's public service
+/// behind it.
+@Suite struct DiscoveryServiceTests {
+  /// An etcd with its v2 API, and the directory of a token in it.
+  private static func service(_ binary: String) throws -> (cluster: Cluster, url: String) {
+    let cluster = Cluster([binary], extra: ["--enable-v2"])
+    try cluster.start()
+    return (cluster, "\(cluster.members[0].endpoint)/v2/keys/discovery/token")
+  }
+
+  private static func setSize(_ size: String, _ url: String) {
+    let set = run(
+      "/usr/bin/curl", ["-s", "-f", "-X", "PUT", "\(url)/_config/size", "-d", "value=\(size)"])
+    #expect(set.status == 0, "\(set)")
+  }
+
+  /// A member that is told of a service alone.
+  private final class Newcomer {
+    let scratch: Scratch
+    let ports: [Int]
+    let process: ServerProcess
+    var endpoint: String { "127.0.0.1:\(ports[0])" }
+
+    init(_ name: String, _ url: String, _ binary: String, _ more: [String] = []) throws {
+      scratch = Scratch()
+      ports = freePorts(2)
+      let (client, peer) = ("http://127.0.0.1:\(ports[0])", "http://127.0.0.1:\(ports[1])")
+      process = try ServerProcess(
+        [
+          "--name", name, "--data-dir", scratch.path + "/data", "--discovery", url,
+          "--listen-client-urls", client, "--advertise-client-urls", client,
+          "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+          "--discovery-fallback", "exit",
+        ] + more, program: binary, log: scratch.path + "/log")
+    }
+
+    /// The reason that it ended for, in its own log.
+    func reason() throws -> String {
+      try process.waitForEnd()
+      let lines = process.log.split(separator: "\n").compactMap {
+        try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]
+      }
+      let errors = lines.compactMap { $0["error"] as? String }
+      return "\(errors.last ?? "none"); status \(process.process.terminationStatus)"
+    }
+  }
+
+  private static func expectOneCluster(_ members: [Newcomer]) throws {
+    let first = members[0]
+    try first.process.waitUntil("all are members") {
+      let list = run(Binaries.ourCtl, ["member", "list", "--endpoints", first.endpoint])
+      return list.output.split(separator: "\n").count { $0.contains(", started, ") }
+        == members.count
+    }
+    for member in members {
+      let put = run(
+        Binaries.ourCtl, ["put", "key", "value", "--endpoints", member.endpoint])
+      #expect(put.output == "OK\n", "\(put)")
+    }
+  }
+
+  /// Members of both kinds, in one cluster, by services of both kinds; who comes too late is told so by both alike.
+  @Test(arguments: [true, false]) func bothKindsGather(isOurService: Bool) throws {
+    let official = try #require(Binaries.go35)
+    let (service, url) = try Self.service(
+      isOurService ? Binaries.ours : try #require(Binaries.go34))
+    defer { for member in service.members { member.stop() } }
+    Self.setSize("3", url)
+    let members = try [Binaries.ours, official, Binaries.ours].enumerated().map {
+      try Newcomer("m\($0 + 1)", url, $1)
+    }
+    try Self.expectOneCluster(members)
+    let late = try [official, Binaries.ours].map { try Newcomer("m9", url, $0).reason() }
+    #expect(late[0] == late[1])
+    #expect(
+      late[1] == "failed to join discovery cluster (discovery: cluster is full); status 1")
+    // With data a member needs no service.
+    members[0].process.end()
+    let again = try ServerProcess(
+      members[0].process.process.arguments!, log: members[0].scratch.path + "/log2")
+    try again.waitFor("discovery token is ignored since cluster already initialized")
+    try again.waitFor("ready to serve client requests")
+    again.end()
+    // Without, its place is taken by who it was.
+    try FileManager.default.removeItem(atPath: members[0].scratch.path + "/data")
+    let refused = try [official, Binaries.ours].map { binary in
+      let other = try ServerProcess(
+        members[0].process.process.arguments!, program: binary,
+        log: members[0].scratch.path + "/log3")
+      try other.waitForEnd()
+      #expect(other.process.terminationStatus == 1)
+      return other.log.split(separator: "\n").filter { $0.contains(#""level":"warn""#) }
+        .compactMap { line -> String? in
+          let object = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+          return object?["msg"] as? String
+        }.filter { $0.contains("discovery") || $0.contains("data dir") || $0.contains("failed") }
+    }
+    #expect(refused[0] == refused[1] && refused[1].count == 4, "\(refused)")
+  }
+
+  @Test func refusalsAreAlike() throws {
+    let (service, url) = try Self.service(Binaries.ours)
+    defer { for member in service.members { member.stop() } }
+    Self.setSize("many", url + "1")
+    for place in [url + "0", url + "1", url.replacing("/v2/keys/", with: "/health/")] {
+      let found = try [try #require(Binaries.go35), Binaries.ours].map {
+        try Newcomer("m", place, $0).reason()
+      }
+      #expect(found[0] == found[1] && found[1].hasSuffix("status 1"), "\(place): \(found)")
+    }
+    let conflict = ["--initial-cluster", "m=http://127.0.0.1:1"]
+    for more in [conflict, ["--discovery-srv", "example.test"]] {
+      let found = try [try #require(Binaries.go35), Binaries.ours].map {
+        try Newcomer("m", url, $0, more).reason()
+      }
+      #expect(found[0] == found[1] && found[1].contains("multiple discovery"), "\(found)")
+    }
+  }
+
+  /// A service that is away is asked again; a signal ends the wait.
+  @Test func aServiceThatIsAwayIsWaitedFor() throws {
+    let nobody = freePorts(1)[0]
+    let member = try Newcomer("m", "http://127.0.0.1:\(nobody)/token", Binaries.ours)
+    try member.process.waitFor(
+      "client: etcd cluster is unavailable or misconfigured; error #0: dial tcp 127.0.0.1:\(nobody): "
+        + "connect: connection refused")
+    try member.process.waitFor(#""reason":"cluster status check","backoff":"2s""#)
+    #expect(member.process.end() < 1)
+    #expect(member.process.process.terminationReason == .uncaughtSignal)
+  }
+
+  private static let publicService = "/usr/bin/discovery.etcd.io"
+
+  /// etcd's public service, on an etcd of ours: `curl …/new?size=2`, as the guides have it.
+  @Test(.enabled(if: Binaries.isThere(publicService))) func thePublicService() throws {
+    let (service, _) = try Self.service(Binaries.ours)
+    defer { for member in service.members { member.stop() } }
+    let port = freePorts(1)[0]
+    let base = "http://127.0.0.1:\(port)"
+    let scratch = Scratch()
+    let server = try ServerProcess(
+      [
+        "--addr", "127.0.0.1:\(port)", "--host", base, "--etcd",
+        service.members[0].endpoint,
+      ],
+      program: Self.publicService, log: scratch.path + "/log")
+    defer { server.end() }
+    var url = ""
+    try server.waitUntil("a token is given") {
+      url = httpGet("\(base)/new?size=2") ?? ""
+      return url.hasPrefix(base)
+    }
+    try Self.expectOneCluster(
+      try [Binaries.ours, try #require(Binaries.go35)].enumerated().map {
+        try Newcomer("m\($0)", url, $1)
+      })
+  }
+}
