@@ -144,7 +144,10 @@ public enum CommandLine: Sendable {
       case .notYet: throw ConfigFailure("--\(name) is not supported by this version yet")
       }
     }
-    if settings.advertisesNothingToClients { settings.advertiseClient = nil }
+    // What may become a proxy need not advertise anything.
+    if settings.advertisesNothingToClients, !settings.server.mayBeProxy {
+      settings.advertiseClient = nil
+    }
   }
 
   private static func isDefault(_ flag: Flag, _ value: FlagValue) -> Bool {

@@ -186,6 +186,12 @@ public struct ServerConfig: Sendable, Equatable {
 
   public init() {}
 
+  /// Whether a start may lead to a proxy.
+  /// - Source: etcd `etcdmain.config.mayBeProxy`.
+  var mayBeProxy: Bool {
+    proxy.mode != .off || !discoveryURL.isEmpty && discoveryFallsBackToProxy
+  }
+
   /// Bytes the backend may have; `nil` = no limit.
   public var quota: Int? {
     if quotaBackendBytes < 0 { return nil }

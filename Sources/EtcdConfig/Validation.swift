@@ -152,8 +152,7 @@ struct Validation {
         "--election-timeout[\(election)ms] is too long, and should be set less than"
           + " \(Self.electionTimeoutMax)ms")
     }
-    // What does not become a member advertises nothing.
-    if settings.advertiseClient == nil, settings.server.proxy.mode == .off {
+    if settings.advertiseClient == nil {
       throw ConfigFailure(
         "--advertise-client-urls is required when --listen-client-urls is set explicitly")
     }

@@ -65,6 +65,15 @@ struct Etcd {
       if error.discovery != .full {
         logger.warn("failed to start etcd", [LogField("error", .string(error.description))])
       }
+      if error.discovery == .full, config.discoveryFallsBackToProxy {
+        logger.warn(
+          "discovery cluster is full, falling back to proxy",
+          [
+            LogField("fallback-proxy", "proxy"), LogField("error", .string(error.description)),
+          ])
+        signals.stop()
+        await ProxyMain.run(config, logger)
+      }
       if let discovery = error.discovery {
         DiscoveryAdvice(config, logger).tell(discovery, error)
         Program.exit(1)
@@ -96,7 +105,8 @@ struct Etcd {
   /// The first SIGINT or SIGTERM stops the member, a second ends the process at once; SIGHUP reads settings
   /// again. On the loop.
   private static func watchSignals(
-    on loop: EventLoop, _ server: EtcdServer, _ config: ServerConfig, _ ending: Ending, _ reporter: ServiceReporter,
+    on loop: EventLoop, _ server: EtcdServer, _ config: ServerConfig, _ ending: Ending,
+    _ reporter: ServiceReporter,
     _ logger: Logger
   ) {
     let reloader = Reloader(logger)

@@ -68,6 +68,11 @@ package struct V2ProxyStart {
     let urls: [String]
     if let known {
       urls = known
+      if !config.discoveryURL.isEmpty {
+        logger.warn(
+          "discovery token ignored since the proxy has already been initialized; valid cluster file"
+            + " found", [LogField("cluster-file", .string(file.path))])
+      }
       if !config.discoverySRV.isEmpty {
         logger.warn(
           "DNS SRV discovery ignored since the proxy has already been initialized; valid cluster file"
