@@ -233,6 +233,20 @@ let package = Package(
         "Member", "MemberStorage", "Membership", "Protobuf", "Raft", "EventLoops",
       ]),
 
+    // What stands in front of members: for connections as they are, and for the v2 API.
+    .target(name: "CSplice"),
+    library(
+      "Proxies",
+      [
+        "Bytes", "Platform", "GoText", "JSON", "FileSystem", "Membership", "EventLoops", "HTTP",
+        "TLS", "DNS", "PeerTransport", "EtcdConfig", "EtcdServer", "CommandLineTool", "CSplice",
+      ]),
+    tests(
+      "ProxiesTests",
+      [
+        "TestSupport", "Proxies", "CommandLineTool", "EtcdConfig", "EventLoops", "HTTP", "GoText",
+        "DNS", "Bytes",
+      ]),
     system("CSystemd", "libsystemd", "libsystemd-dev"),
     .target(
       name: "Systemd",
@@ -240,7 +254,11 @@ let package = Package(
       swiftSettings: settings),
     .executableTarget(
       name: "etcd",
-      dependencies: ["EtcdServer", "EtcdConfig", "EventLoops", "Platform", "Systemd", "Bytes"],
+      dependencies: [
+        "EtcdServer", "EtcdConfig", "Proxies", "CommandLineTool", "EventLoops", "Platform",
+        "Systemd",
+        "Bytes", "GoText",
+      ],
       swiftSettings: settings),
     // Manual pages and completions of the tables that the programs are made of; for packages.
     .executableTarget(

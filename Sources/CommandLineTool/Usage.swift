@@ -92,7 +92,8 @@ private enum FlagTable {
 
   private static func defaultText(_ flag: CommandFlag) -> String {
     if flag.fallback == flag.kind.zero { return "" }
-    return " (default \(flag.kind.isQuoted ? GoQuote.text(flag.fallback) : flag.fallback))"
+    let shown = flag.kind.isList ? "[\(flag.fallback)]" : flag.fallback
+    return " (default \(flag.kind.isQuoted ? GoQuote.text(shown) : shown))"
   }
 }
 

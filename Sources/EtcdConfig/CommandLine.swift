@@ -28,8 +28,8 @@ public enum CommandLine: Sendable {
   public static func parse(
     _ arguments: [String], environment: [String: String], readFile: FileReader
   ) -> CommandLine {
-    if let first = arguments.first, ["gateway", "grpc-proxy"].contains(first) {
-      return failed("etcd \(first) is not supported by this version yet")
+    if arguments.first == "grpc-proxy" {
+      return failed("etcd grpc-proxy is not supported by this version yet")
     }
     let line: FlagParser.Result
     do {

@@ -174,6 +174,8 @@ enum FlagValue: Equatable, Sendable {
     let rounded = value / 1_000_000 + (value % 1_000_000).signum()
     return Int(clamping: rounded)
   }
+  /// Milliseconds as a duration, at most ten years.
+  var span: Duration { .milliseconds(min(Int64(clamping: unsigned), 10 * 365 * 86_400_000)) }
   /// A duration; zero when the value is none.
   var time: Duration { if case .duration(let value) = self { .nanoseconds(value) } else { .zero } }
   /// The URLs, each once; `nil` when the value leaves the default alone.

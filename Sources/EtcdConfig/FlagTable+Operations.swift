@@ -71,27 +71,28 @@ extension FlagTable {
   static let proxy: [Flag] = [
     Flag(
       "proxy", .proxy, .choice(["off", "readonly", "on"]), "off",
-      "Proxy mode setting ('off', 'readonly' or 'on').", .notYet),
+      "Proxy mode setting ('off', 'readonly' or 'on')."
+    ) { $0.server.proxy.mode = ServerConfig.Proxy.Mode(rawValue: $1.text) ?? .off },
     Flag(
       "proxy-failure-wait", .proxy, .unsigned, "5000",
-      "Time (in milliseconds) an endpoint will be held in a failed state.",
-      .noEffect("there is no v2 proxy")),
+      "Time (in milliseconds) an endpoint will be held in a failed state."
+    ) { $0.server.proxy.failureWait = $1.span },
     Flag(
       "proxy-refresh-interval", .proxy, .unsigned, "30000",
-      "Time (in milliseconds) of the endpoints refresh interval.",
-      .noEffect("there is no v2 proxy")),
+      "Time (in milliseconds) of the endpoints refresh interval."
+    ) { $0.server.proxy.refreshInterval = $1.span },
     Flag(
       "proxy-dial-timeout", .proxy, .unsigned, "1000",
-      "Time (in milliseconds) for a dial to timeout.",
-      .noEffect("there is no v2 proxy")),
+      "Time (in milliseconds) for a dial to timeout."
+    ) { $0.server.proxy.dialTimeout = $1.span },
     Flag(
       "proxy-write-timeout", .proxy, .unsigned, "5000",
-      "Time (in milliseconds) for a write to timeout.",
-      .noEffect("there is no v2 proxy")),
+      "Time (in milliseconds) for a write to timeout."
+    ) { $0.server.proxy.writeTimeout = $1.span },
     Flag(
       "proxy-read-timeout", .proxy, .unsigned, "0",
-      "Time (in milliseconds) for a read to timeout.",
-      .noEffect("there is no v2 proxy")),
+      "Time (in milliseconds) for a read to timeout."
+    ) { $0.server.proxy.readTimeout = $1.span },
   ]
 
   /// Flags that etcd 3.5 warns about whenever they are given.

@@ -18,6 +18,9 @@ extension CommandLine {
       etcd -h | --help
         Show the help information about etcd.
 
+      etcd gateway
+        Run the stateless pass-through etcd TCP connection forwarding proxy.
+
 
     """
 

@@ -50,6 +50,32 @@ public struct ServerConfig: Sendable, Equatable {
   }
 
   public var tracing = Tracing()
+  /// A proxy for the v2 API of other members, instead of a member.
+  public struct Proxy: Sendable, Equatable {
+    public enum Mode: String, Sendable {
+      case off
+      /// Hands everything on.
+      case on
+      /// Hands requests on that change nothing.
+      case readonly
+    }
+
+    public var mode = Mode.off
+    /// How long a member that did not answer is left out.
+    public var failureWait = Duration.seconds(5)
+    /// Between two questions who the members are.
+    public var refreshInterval = Duration.seconds(30)
+    /// Zero for no limit, here and below.
+    public var dialTimeout = Duration.seconds(1)
+    /// Longest time in which a member takes nothing of a request.
+    public var writeTimeout = Duration.seconds(5)
+    /// Longest silence of a member that was asked.
+    public var readTimeout = Duration.zero
+
+    public init() {}
+  }
+
+  public var proxy = Proxy()
   /// Whether the v2 API is served.
   public var enableV2 = false
   /// Learners that the cluster may have at a time.

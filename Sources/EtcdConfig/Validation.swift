@@ -152,7 +152,8 @@ struct Validation {
         "--election-timeout[\(election)ms] is too long, and should be set less than"
           + " \(Self.electionTimeoutMax)ms")
     }
-    if settings.advertiseClient == nil {
+    // What does not become a member advertises nothing.
+    if settings.advertiseClient == nil, settings.server.proxy.mode == .off {
       throw ConfigFailure(
         "--advertise-client-urls is required when --listen-client-urls is set explicitly")
     }

@@ -19,14 +19,39 @@ public enum HostLookup {
     defer { freeaddrinfo(list) }
     let entries = sequence(first: list) { $0.pointee.ai_next }
     let chosen = entries.first { $0.pointee.ai_family == AF_INET } ?? list
-    var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
-    let result = getnameinfo(
-      chosen.pointee.ai_addr, chosen.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0,
-      NI_NUMERICHOST)
-    guard result == 0 else { return nil }
-    let numeric = String(
-      decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    guard let numeric = text(chosen.pointee) else { return nil }
     let port = hostPort[hostPort.index(after: colon)...]
     return numeric.contains(":") ? "[\(numeric)]:\(port)" : "\(numeric):\(port)"
+  }
+
+  /// The numeric addresses of a name, or of an address itself; none when it has none.
+  public static func addresses(of host: String) -> [String] {
+    guard !host.isEmpty else { return [] }
+    var hints = addrinfo()
+    hints.ai_family = AF_UNSPEC
+    #if canImport(Glibc)
+      hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+    #else
+      hints.ai_socktype = SOCK_STREAM
+    #endif
+    var list: UnsafeMutablePointer<addrinfo>?
+    guard getaddrinfo(host, nil, &hints, &list) == 0, let list else { return [] }
+    defer { freeaddrinfo(list) }
+    var found: [String] = []
+    var next: UnsafeMutablePointer<addrinfo>? = list
+    while let entry = next?.pointee {
+      if let numeric = text(entry), !found.contains(numeric) { found.append(numeric) }
+      next = entry.ai_next
+    }
+    return found
+  }
+
+  private static func text(_ entry: addrinfo) -> String? {
+    var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+    let result = getnameinfo(
+      entry.ai_addr, entry.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+    guard result == 0 else { return nil }
+    return String(
+      decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 }

@@ -2,6 +2,7 @@ import EtcdConfig
 import EtcdServer
 import EventLoops
 import Platform
+import Proxies
 import Systemd
 
 /// The `etcd` executable: reads the command line, runs a member, ends by the signal that it got.
@@ -10,8 +11,10 @@ struct Etcd {
   static func main() async {
     Signals.unblockAll()
     Signals.ignore(Signals.harmless)
+    let words = Array(ProcessEnvironment.words.dropFirst())
+    if words.first == GatewayCommand.name { GatewayMain.run(words) }
     switch EtcdConfig.CommandLine.parse(
-      Array(ProcessEnvironment.words.dropFirst()), environment: ProcessEnvironment.variables,
+      words, environment: ProcessEnvironment.variables,
       readFile: Process.read)
     {
     case .version(let text), .help(let text), .checked(let text): Process.print(text)
@@ -43,6 +46,7 @@ struct Etcd {
           LogField("error", .string(problem)),
         ])
     }
+    if ProxyMain.isWanted(config, logger) { await ProxyMain.run(config, logger) }
     let server = EtcdServer(config: config, logger: logger, inherited: inherited(logger))
     let ending = Ending()
     server.onRemoved = { ending.finish(nil) }
@@ -60,6 +64,16 @@ struct Etcd {
     } catch {
       if error.discovery != .full {
         logger.warn("failed to start etcd", [LogField("error", .string(error.description))])
+      }
+      if error.discovery == .full, config.discoveryFallsBackToProxy {
+        logger.warn(
+          "discovery cluster is full, falling back to proxy",
+          [
+            LogField("fallback-proxy", "proxy"),
+            LogField("error", .string(error.description)),
+          ])
+        signals.stop()
+        await ProxyMain.run(config, logger)
       }
       if let discovery = error.discovery {
         DiscoveryAdvice(config, logger).tell(discovery, error)
@@ -92,7 +106,8 @@ struct Etcd {
   /// The first SIGINT or SIGTERM stops the member, a second ends the process at once; SIGHUP reads settings
   /// again. On the loop.
   private static func watchSignals(
-    on loop: EventLoop, _ server: EtcdServer, _ config: ServerConfig, _ ending: Ending, _ reporter: ServiceReporter,
+    on loop: EventLoop, _ server: EtcdServer, _ config: ServerConfig, _ ending: Ending,
+    _ reporter: ServiceReporter,
     _ logger: Logger
   ) {
     let reloader = Reloader(logger)

@@ -124,9 +124,7 @@ import Testing
   }
 
   @Test func modesAreRefused() {
-    for mode in ["gateway", "grpc-proxy"] {
-      #expect(refusal([mode, "start"])?.message.contains(mode) == true)
-    }
+    #expect(refusal(["grpc-proxy", "start"])?.message.contains("grpc-proxy") == true)
   }
 
   @Test func compactionIsReadByMode() throws {
@@ -225,9 +223,21 @@ import Testing
       #expect(!(try accepted([]).notices.contains { $0.message == line }))
     }
     #expect(try accepted(["--backend-bbolt-freelist-type=list"]).server.name == "default")
-    for refused in ["--proxy=on", "--proxy=readonly"] {
-      #expect(refusal([refused])?.message.hasSuffix("is not supported by this version yet") == true)
-    }
+  }
+
+  @Test func proxiesAdvertiseNothing() throws {
+    let listens = ["--listen-client-urls", "http://127.0.0.1:2379"]
+    #expect(refusal(listens)?.message.hasPrefix("--advertise-client-urls is required") == true)
+    #expect(try accepted(["--proxy", "on"] + listens).server.proxy.mode == .on)
+    let proxy = try accepted([
+      "-proxy", "readonly", "--proxy-failure-wait=1", "--proxy-refresh-interval=2",
+      "--proxy-dial-timeout=3", "--proxy-write-timeout=4", "--proxy-read-timeout=5",
+    ]).server.proxy
+    #expect(proxy.mode == .readonly && proxy.failureWait == .milliseconds(1))
+    #expect(proxy.refreshInterval == .milliseconds(2) && proxy.dialTimeout == .milliseconds(3))
+    #expect(proxy.writeTimeout == .milliseconds(4) && proxy.readTimeout == .milliseconds(5))
+    let longest = try accepted(["--proxy-read-timeout", "18446744073709551615"]).server.proxy
+    #expect(longest.readTimeout == .seconds(10 * 365 * 86_400))
   }
 
   @Test func sizesBeyondReasonAreNoted() throws {

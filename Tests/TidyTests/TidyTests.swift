@@ -109,8 +109,12 @@ import Testing
       "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap", "Concurrency", "Glibc",
       "Darwin")
     add(
-      "etcd", "Bytes", "Platform", "Systemd", "EtcdConfig", "EventLoops", "EtcdServer",
-      "Synchronization")
+      "Proxies", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "Membership", "EventLoops",
+      "HTTP", "TLS", "DNS", "PeerTransport", "EtcdConfig", "EtcdServer", "CommandLineTool",
+      "CSplice", "Synchronization")
+    add(
+      "etcd", "Bytes", "Platform", "Systemd", "GoText", "EtcdConfig", "EventLoops", "EtcdServer",
+      "Proxies", "CommandLineTool", "Synchronization")
     add(
       "etcdctl", "Platform", "FileSystem", "EventLoops", "CommandLineTool", "EtcdUtlKit",
       "EtcdCtlKit")

@@ -10,7 +10,7 @@ import HTTP
 /// - Source: etcd `embed.accessController`, `etcdserver.AccessController`.
 struct AccessController: Sendable {
   private let hosts: Set<String>
-  private let origins: Set<String>
+  private let origins: OriginPolicy
   /// Whether a request comes from a client whose certificate names a user, which counts for nothing through
   /// the gateway.
   private let ignoresCertificate: @Sendable (HTTPExchange) -> Bool
@@ -26,7 +26,7 @@ struct AccessController: Sendable {
   ) {
     self.ignoresCertificate = ignoresCertificate
     self.hosts = Set(hosts)
-    self.origins = Set(origins)
+    self.origins = OriginPolicy(origins)
     self.logger = logger
   }
 
@@ -41,36 +41,16 @@ struct AccessController: Sendable {
       exchange.refuse(421, Self.refusal(host))
       return false
     }
-    return admitsOrigin(exchange)
+    return origins.admits(exchange)
   }
 
   private func admitsSecure(_ exchange: HTTPExchange) -> Bool {
-    guard ignoresCertificate(exchange) else { return admitsOrigin(exchange) }
+    guard ignoresCertificate(exchange) else { return origins.admits(exchange) }
     exchange.refuse(
       400,
       "CommonName of client sending a request against gateway will be ignored and not used as"
         + " expected")
     return false
-  }
-
-  private func admitsOrigin(_ exchange: HTTPExchange) -> Bool {
-    if let origin = allowedOrigin(exchange.request.headers["origin"] ?? "") {
-      exchange.extraHeaders = [
-        "Access-Control-Allow-Headers": "accept, content-type, authorization",
-        "Access-Control-Allow-Methods": "POST, GET, OPTIONS, PUT, DELETE",
-        "Access-Control-Allow-Origin": origin,
-      ]
-    }
-    guard exchange.request.method != "OPTIONS" else {
-      exchange.respond(status: 200)
-      return false
-    }
-    return true
-  }
-
-  private func allowedOrigin(_ origin: String) -> String? {
-    if origins.isEmpty || origins.contains("*") { return "*" }
-    return origins.contains(origin) ? origin : nil
   }
 
   /// The host that a request is for, without its port.

@@ -5,7 +5,7 @@ import Synchronization
 
 /// `/metrics`: the page is made at most ten times a second, however many ask for it, so that scrapes
 /// cannot hold up the loop that serves requests. Any thread.
-final class MetricsPage: Sendable {
+package final class MetricsPage: Sendable {
   /// How long a page is shown, in nanoseconds.
   static let lifetime: UInt64 = 100_000_000
 
@@ -21,7 +21,7 @@ final class MetricsPage: Sendable {
   private let served: Counter
   private let inFlight: Gauge
 
-  init(_ registry: MetricsRegistry) {
+  package init(_ registry: MetricsRegistry) {
     self.registry = registry
     func counter(_ code: String) -> Counter {
       registry.counter(
@@ -36,7 +36,7 @@ final class MetricsPage: Sendable {
       "promhttp_metric_handler_requests_in_flight", "Current number of scrapes being served.")
   }
 
-  func serve(_ exchange: HTTPExchange) {
+  package func serve(_ exchange: HTTPExchange) {
     inFlight.add(1)
     defer {
       inFlight.add(-1)

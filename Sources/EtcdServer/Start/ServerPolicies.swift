@@ -45,8 +45,8 @@ struct ServerPolicies: Sendable {
   }
 }
 
-/// Puts `ServerPolicies` together.
-private struct PolicyBuilder {
+/// Puts `ServerPolicies` and `ProxyPolicies` together.
+struct PolicyBuilder {
   private let config: ServerConfig
   private let logger: Logger
 
@@ -135,7 +135,7 @@ private struct PolicyBuilder {
   }
 
   /// With generated certificates where those are wanted.
-  private func completed(
+  func completed(
     _ given: TransportSecurity, _ use: String, _ urls: [ListenURL]
   ) throws(StartError) -> TransportSecurity {
     guard given.isAutomatic else { return given }
@@ -191,8 +191,8 @@ private struct PolicyBuilder {
   }
 }
 
-/// TLS of a member that has no certificate for peers and meets one with a secure URL: made when it is needed.
-private final class UnconfiguredTLS: ChannelLayer {
+/// TLS of whoever has no certificate of his own and meets a secure URL: made when it is needed.
+final class UnconfiguredTLS: ChannelLayer {
   private let settings: TLSSettings
   private let made = Mutex<TLSLayer?>(nil)
 

@@ -89,8 +89,11 @@ struct ServiceCluster {
 
 extension ServiceCluster {
   /// Fills in who founds the cluster, when the DNS is to say it; waits for its answers.
+  /// - Parameter isMember: whether this is one of them.
   /// - Throws: `StartError` in etcd's words when it does not know, or not this member.
-  static func complete(_ config: inout ServerConfig, _ logger: Logger) throws(StartError) {
+  static func complete(
+    _ config: inout ServerConfig, _ logger: Logger, isMember: Bool = true
+  ) throws(StartError) {
     guard !config.discoverySRV.isEmpty else { return }
     let found = ServiceCluster(
       domain: config.discoverySRV, suffix: config.discoverySRVName, name: config.name,
@@ -110,7 +113,9 @@ extension ServiceCluster {
       logger.info("got bootstrap from DNS for etcd-server", [LogField("node", .string(node))])
     }
     config.setInitialCluster(found.nodes.joined(separator: ","))
-    if config.initialClusterProblem == nil, config.initialCluster[config.name] == nil {
+    if isMember, config.initialClusterProblem == nil,
+      config.initialCluster[config.name] == nil
+    {
       throw StartError(
         "error setting up initial cluster: cannot find local etcd member \(GoQuote.text(config.name))"
           + " in SRV records")

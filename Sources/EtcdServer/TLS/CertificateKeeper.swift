@@ -8,7 +8,7 @@ import TLS
 /// have changed, and how long certificates are valid. What cannot be used is told, and what was read before counts on.
 ///
 /// Go etcd reads certificate and key with every handshake, authorities at the start only.
-final class CertificateKeeper: @unchecked Sendable {
+package final class CertificateKeeper: @unchecked Sendable {
   // @unchecked: `expiries` is used by the worker alone, `timer` by the loop alone; the rest is immutable.
 
   private let materials: [(use: String, material: TLSMaterial)]
@@ -24,7 +24,7 @@ final class CertificateKeeper: @unchecked Sendable {
 
   /// - Returns: `nil` when no file has to be watched.
   init?(
-    _ materials: [(use: String, material: TLSMaterial)], _ tokens: TokenProvider,
+    _ materials: [(use: String, material: TLSMaterial)], _ tokens: TokenProvider?,
     _ logger: Logger, _ registry: MetricsRegistry
   ) {
     if case .signed(let signed) = tokens { self.tokens = signed } else { self.tokens = nil }
@@ -46,18 +46,18 @@ final class CertificateKeeper: @unchecked Sendable {
   }
 
   /// On `loop`.
-  func start(on loop: EventLoop) {
+  package func start(on loop: EventLoop) {
     timer = loop.schedule(after: .zero, repeating: Self.interval) { [weak self] in self?.look() }
   }
 
   /// Begins nothing more. On the loop of `start`.
-  func stop() {
+  package func stop() {
     timer?.cancel()
     timer = nil
   }
 
   /// Ends the thread; after `stop`.
-  func stopWorker() { worker.stop() }
+  package func stopWorker() { worker.stop() }
 
   private func look() {
     // A disk that hangs gets one question.

@@ -31,6 +31,9 @@ struct UVHandle<Handle> {
     UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: uv_handle_t.self)
   }
 
+  /// Gives the memory of a handle back that libuv does not know.
+  func free() { UnsafeMutableRawPointer(pointer).deallocate() }
+
   func attach(_ owner: LoopResource) {
     base.pointee.data = Unmanaged.passRetained(owner).toOpaque()
   }
