@@ -45,6 +45,8 @@ struct Scenario: Sendable, Equatable {
     var request: ControlRequest
     /// Nanoseconds after which it is undone; `nil` for never.
     var length: UInt64?
+    /// Whether it is no mistake when it cannot be done: chance asked for it.
+    var mayFail = false
   }
 
   /// Faults by chance, one after another.
@@ -108,6 +110,7 @@ extension Scenario.Chance {
     while let action = actions.randomElement(using: &random) {
       var step = action
       step.at = time
+      step.mayFail = true
       if let mean = action.length { step = step.lasting(about(mean)) }
       // checked: the same
       let end = time + (step.length ?? 0)
