@@ -1,3 +1,4 @@
+import FaultRelay
 import Foundation
 import Testing
 
@@ -53,11 +54,49 @@ struct ScenarioTests {
       "scenario", "run", Self.folder + "/leader-isolated.yaml", "--binary", "/nowhere")
     #expect(start.status == 125 && start.error.contains("there is no program at /nowhere"))
     let list = try harness.run("scenario", "list", Self.folder)
-    #expect(list.status == 0 && list.output.contains("leader-isolated.yaml"))
+    #expect(list.status == 0)
+    for name in ShippedScenarioTests.all { #expect(list.output.contains("/\(name).yaml ")) }
+    #expect(list.output.split(separator: "\n").count == ShippedScenarioTests.all.count + 1)
   }
 
   /// The scenarios that are shipped.
   static let folder =
     URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent().path + "/conf/scenarios"
+}
+
+/// The scenarios that are shipped, on ours; with `SCENARIOS=all` (`make nightly`) all of them, on the official
+/// etcd, too.
+@Suite(
+  .serialized,
+  .enabled(if: FileManager.default.isExecutableFile(atPath: Harness.ownEtcd), "needs our etcd"),
+  .enabled(if: Relay.knowsOwners, "this system does not say who owns a socket"))
+struct ShippedScenarioTests {
+  private static let short = ["leader-isolated", "split-two-three", "stops"]
+  static let all =
+    short + [
+      "chaos", "cuts", "disks", "follower-behind", "kills", "member-replaced", "slow-links",
+    ]
+  private static let isNight = ProcessInfo.processInfo.environment["SCENARIOS"] == "all"
+  /// What the official etcd can run: the flag of one came with 3.5.15.
+  private static let official =
+    Harness.officialTakes("--experimental-snapshot-catchup-entries=10")
+    ? all : all.filter { $0 != "follower-behind" }
+
+  @Test(arguments: isNight ? all : short)
+  func oursHolds(_ name: String) throws { try run(name) }
+
+  @Test(
+    .enabled(if: isNight && Harness.officialEtcd != nil, "for make nightly"), arguments: official)
+  func theOfficialHolds(_ name: String) throws {
+    try run(name, "--binary", try #require(Harness.officialEtcd))
+  }
+
+  private func run(_ name: String, _ more: String...) throws {
+    let harness = try Harness()
+    let found = try harness.run(["scenario", "run", "\(ScenarioTests.folder)/\(name).yaml"] + more)
+    // What was violated stays there to be looked at.
+    #expect(found.status == 0, "\(found.output) \(found.error)")
+    if found.status == 0 { try FileManager.default.removeItem(atPath: harness.directory) }
+  }
 }

@@ -234,6 +234,15 @@ import Testing
     }
   }
 
+  @Test func whatIsTooWideIsNotCalledWrong() {
+    var verdict = Verdict(Self.history([]))
+    #expect(verdict.word == "ok")
+    verdict.problems = [.init(expectation: "linearizable", text: "too wide", isUndecided: true)]
+    #expect(verdict.word == "UNDECIDED" && !verdict.isGood)
+    verdict.problems.append(.init(expectation: "locks", text: "two"))
+    #expect(verdict.word == "VIOLATED")
+  }
+
   /// Twenty thousand; a release build decides a hundred thousand in less than the 10 s that are the goal.
   @Test func longHistoriesAreDecided() {
     var operations: [HistoryOperation] = []

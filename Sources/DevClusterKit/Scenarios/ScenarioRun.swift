@@ -76,7 +76,8 @@ struct ScenarioRun: Sendable {
   /// What the supervisor's log says of the time since the load began, and who led before.
   private func importEvents() {
     let kinds = [
-      "leader", "no-leader", "exit", "ready", "heal", "alarm", "alarm-cleared", "problem",
+      "leader", "no-leader", "exit", "spawn", "pause", "resume", "heal", "alarm", "alarm-cleared",
+      "problem",
     ]
     guard let text = SystemFiles.bytes(of: directory.eventLog) else { return }
     var before: HistoryEvent?

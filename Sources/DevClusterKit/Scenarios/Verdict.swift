@@ -9,6 +9,8 @@ struct Verdict: Sendable, Equatable {
     var text: String
     /// The least that shows it: places among the operations of the history.
     var operations: [Int] = []
+    /// Whether it could not be decided.
+    var isUndecided = false
   }
 
   var problems: [Problem] = []
@@ -16,6 +18,11 @@ struct Verdict: Sendable, Equatable {
   var summary = ""
 
   var isGood: Bool { problems.isEmpty }
+
+  /// `ok`, `VIOLATED`, or `UNDECIDED` when nothing is known to be wrong and not all to be right.
+  var word: String {
+    isGood ? "ok" : problems.allSatisfy(\.isUndecided) ? "UNDECIDED" : "VIOLATED"
+  }
 
   init(_ history: History) {
     let expect = history.header.expect
@@ -32,6 +39,8 @@ struct Verdict: Sendable, Equatable {
     if let most = expect.leaderChangesMax {
       add("leader-changes", Self.leaderChanges(history, most: most))
     }
+    // What is wrong comes before what is not known.
+    problems = problems.filter { !$0.isUndecided } + problems.filter(\.isUndecided)
     summary = Self.summary(history)
   }
 
@@ -40,7 +49,7 @@ struct Verdict: Sendable, Equatable {
       problems.append(
         Problem(
           expectation: expectation, text: problem.text,
-          operations: Array(Set(problem.operations)).sorted()))
+          operations: Array(Set(problem.operations)).sorted(), isUndecided: problem.isUndecided))
     }
   }
 
