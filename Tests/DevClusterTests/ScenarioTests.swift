@@ -28,6 +28,8 @@ struct ScenarioTests {
       found.output.contains("ok: all kinds of work: ") && found.output.contains("kill leader"))
     #expect(!FileManager.default.fileExists(atPath: harness.path("cluster")))
     let history = harness.path("history.jsonl")
+    let page = try String(contentsOfFile: harness.path("history.html"), encoding: .utf8)
+    #expect(page.contains("<title>ok: all kinds of work</title>") && page.contains("kill leader"))
     let again = try harness.run("scenario", "check", history)
     #expect(again.status == 0 && again.output.hasPrefix("ok: all kinds of work: "))
     let text = try String(contentsOfFile: history, encoding: .utf8)

@@ -18,7 +18,10 @@ struct ScenarioTool {
         throw DevClusterError.usage("cannot read \(path): \(System.lastError)")
       }
       let history = try History(text, path: path)
-      return tell(Verdict(history), of: history)
+      let verdict = Verdict(history)
+      let status = tell(verdict, of: history)
+      try writePage(history, verdict, beside: path)
+      return status
     case .run(let file, let seed, let through, let options):
       return try run(file, seed ?? UInt64.random(in: 0...999_999_999), through, options)
     }
@@ -94,6 +97,7 @@ struct ScenarioTool {
     let verdict = Verdict(history)
     let status = tell(verdict, of: history)
     System.print("history: \(path)")
+    try writePage(history, verdict, beside: path)
     if verdict.isGood {
       try cluster.remove()
     } else {
@@ -155,14 +159,23 @@ struct ScenarioTool {
 
   // MARK: the verdict
 
+  /// `history.html` for `history.jsonl`.
+  private func writePage(
+    _ history: History, _ verdict: Verdict, beside path: String
+  ) throws(DevClusterError) {
+    let page = (path.hasSuffix(".jsonl") ? String(path.dropLast(6)) : path) + ".html"
+    try System.replace(page, HistoryPage(history: history, verdict: verdict).text)
+    System.print("page: \(page)")
+  }
+
   /// One line of verdict, and what shows it.
   /// - Returns: the exit status.
   private func tell(_ verdict: Verdict, of history: History) -> Int32 {
     guard let first = verdict.problems.first else {
-      System.print("ok: \(history.header.scenario): \(verdict.summary)")
+      System.print("\(verdict.word): \(history.header.scenario): \(verdict.summary)")
       return 0
     }
-    System.print("VIOLATED: \(history.header.scenario): \(first.expectation): \(first.text)")
+    System.print("\(verdict.word): \(history.header.scenario): \(first.expectation): \(first.text)")
     for problem in verdict.problems.prefix(Self.shownMax) {
       if problem != first { System.print("  \(problem.expectation): \(problem.text)") }
       for place in problem.operations {
