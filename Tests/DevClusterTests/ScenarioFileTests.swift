@@ -25,6 +25,7 @@ import Testing
         - {at: 4s, add: --learner}
         - {at: 5s, heal: }
         - {at: 6s, reset-link: leader}
+        - {at: 7s, upgrade: random 3.5.30}
       random: {from: 7s, until: 12s, pause: 500ms, for: 1s, faults: [pause random, cut leader, restart m1]}
       expect: {locks: false, writes-within: 3s, leader-changes: 4}
       """)
@@ -32,7 +33,7 @@ import Testing
     #expect(scenario.cluster.flags == ["--snapshot-count=100"])
     #expect(scenario.load.kind == .append && scenario.load.clients == 9)
     #expect(scenario.load.time == 20 * Self.second)
-    #expect(scenario.steps.map(\.at) == [2, 1, 3, 4, 5, 6].map { $0 * Self.second })
+    #expect(scenario.steps.map(\.at) == [2, 1, 3, 4, 5, 6, 7].map { $0 * Self.second })
     #expect(
       scenario.steps.map(\.request) == [
         .fault(
@@ -46,9 +47,12 @@ import Testing
             duration: Self.second)),
         .add(learner: true, wait: 15), .heal([]),
         .fault(FaultOrder(.reset, from: ["leader"], to: [], isOneWay: false)),
+        .upgrade(["random"], binary: "3.5.30", wait: 15),
       ])
     #expect(
-      scenario.steps.map(\.length) == [1_500_000_000, 2_000_000_000, 1_000_000_000, nil, nil, nil])
+      scenario.steps.map(\.length) == [
+        1_500_000_000, 2_000_000_000, 1_000_000_000, nil, nil, nil, nil,
+      ])
     #expect(scenario.steps[1].undoing(["m2", "m3"]) == .member(.start, ["m2", "m3"], wait: 0))
     #expect(scenario.steps[0].undoing([]) == nil, "it ends by itself")
     #expect(!scenario.expect.hasSafeLocks && scenario.expect.isLinearizable)

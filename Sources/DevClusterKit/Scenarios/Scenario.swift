@@ -179,7 +179,9 @@ extension ControlRequest {
       order.from = try named(order.from)
       order.to = try named(order.to)
       return .fault(order)
-    case .status, .down, .add, .upgrade, .snapshot: return self
+    case .upgrade(let who, let binary, let wait):
+      return .upgrade(try named(who), binary: binary, wait: wait)
+    case .status, .down, .add, .snapshot: return self
     }
   }
 }

@@ -149,7 +149,7 @@ struct ScenarioReader {
       case "from": chance.from = try fields.time(value, name, 0...Self.timeMax)
       case "until": chance.until = try fields.time(value, name, 1...Self.timeMax)
       // Less would make more steps than anybody can carry out.
-      case "pause": chance.pause = try fields.time(value, name, 10_000_000...Self.timeMax)
+      case "pause": chance.pause = try fields.time(value, name, 100_000_000...Self.timeMax)
       case "for": length = try fields.time(value, name, 1...Self.timeMax)
       default: faults = try fields.list(value, name)
       }

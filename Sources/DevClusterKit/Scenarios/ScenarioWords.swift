@@ -6,7 +6,10 @@ enum ScenarioWords {
   /// What can be a step: whatever a running cluster is asked for, by the names of the commands.
   static let commands =
     MemberAction.allCases.map(\.rawValue)
-    + ["add", "remove", "promote", "cut", "slow", "limit", "loss", "reset-link", "disk", "heal"]
+    + [
+      "add", "remove", "promote", "upgrade", "cut", "slow", "limit", "loss", "reset-link", "disk",
+      "heal",
+    ]
 
   /// Reads `cut leader --for 2s` and the like.
   /// - Throws: `DevClusterError` in the words of the command line.
@@ -25,7 +28,12 @@ enum ScenarioWords {
       return 0
     }
     _ = tool.run(words, console: console)
-    guard case .ask(let request) = found.withLock({ $0 }) else {
+    let request: ControlRequest
+    switch found.withLock({ $0 }) {
+    case .ask(let asked): request = asked
+    // Where the program is, is found when the step runs.
+    case .upgrade(let who, let given, let wait): request = .upgrade(who, binary: given, wait: wait)
+    default:
       let lines = complaint.withLock { $0 }.split(separator: "\n")
       let reason = lines.first.map { $0.hasPrefix("devcluster: ") ? $0.dropFirst(12) : $0 }
       throw .usage(reason.map(String.init) ?? "'\(text)' is no step")

@@ -28,7 +28,10 @@ struct StepRunner: Sendable {
     let end = ContinuousClock.now + Self.patience
     while true {
       do throws(DevClusterError) {
-        let request = try await step.request.choosing(among: control.candidates(), &random)
+        var request = try await step.request.choosing(among: control.candidates(), &random)
+        if case .upgrade(let who, let given, let wait) = request {
+          request = .upgrade(who, binary: try Versions.program(given), wait: wait)
+        }
         let names = try await give(request, step)
         if let undoing = step.undoing(names), let length = step.length {
           try? await Task.sleep(until: recorder.instant(at: step.at &+ length))
