@@ -1,5 +1,6 @@
 import DiskFaults
 import FaultRelay
+import Foundation
 import Testing
 
 @testable import DevClusterKit
@@ -27,7 +28,7 @@ import Testing
         - {at: 6s, reset-link: leader}
         - {at: 7s, upgrade: random 3.5.30}
       random: {from: 7s, until: 12s, pause: 500ms, for: 1s, faults: [pause random, cut leader, restart m1]}
-      expect: {locks: false, writes-within: 3s, leader-changes: 4}
+      expect: {locks: false, writes-within: 3s, leader-within: 2s, leader-changes: 4}
       """)
     #expect(scenario.name == "all of it" && scenario.cluster.size == 5)
     #expect(scenario.cluster.flags == ["--snapshot-count=100"])
@@ -58,6 +59,7 @@ import Testing
     #expect(!scenario.expect.hasSafeLocks && scenario.expect.isLinearizable)
     #expect(scenario.expect.longestGap == 3 * Self.second && scenario.expect.leaderChangesMax == 4)
     #expect(scenario.length(of: scenario.steps) == 20 * Self.second)
+    #expect(scenario.expect.longestLeaderless == 2 * Self.second)
     let least = try read("name: x")
     #expect(least.length(of: least.steps) == Scenario.rest && least.load == Scenario.Load())
   }
@@ -101,6 +103,19 @@ import Testing
   ])
   func whatIsNotKnownIsPlaced(_ text: String, _ message: String) {
     #expect(throws: DevClusterError.usage(message)) { try read(text) }
+  }
+
+  /// What docs/SCENARIOS.md shows can be run.
+  @Test func theExampleOfThePageIsOne() throws {
+    let path = ScenarioTests.folder + "/../../docs/SCENARIOS.md"
+    let page = try String(contentsOfFile: path, encoding: .utf8)
+    let parts = page.components(separatedBy: "```")
+    let example = try #require(parts.first { $0.hasPrefix("yaml\n") })
+    let scenario = try read(String(example.dropFirst("yaml\n".count)))
+    #expect(scenario.steps.count == 3 && scenario.chance?.actions.count == 3)
+    for name in ScenarioWords.commands + Scenario.Load.Kind.allCases.map(\.rawValue) {
+      #expect(page.contains("`\(name)`") || page.contains("`kind: \(name)`"), "\(name)")
+    }
   }
 
   @Test func aSeedDecidesWhatChanceDoes() throws {

@@ -192,6 +192,36 @@ import Testing
     #expect(expectations(history).first == "hashes")
   }
 
+  @Test func nobodyLeadsWhileTheLeaderIsAway() {
+    func leaderless(_ events: HistoryEvent...) -> [Int] {
+      var history = Self.history([])
+      history.events = [HistoryEvent("leader", at: 0, "", member: "m1")] + events
+      let found = Leaderless(history).longest
+      return [found.from, found.nanoseconds]
+    }
+    let next = HistoryEvent("leader", at: 30, "", member: "m2")
+    #expect(leaderless(next) == [0, 0])
+    #expect(leaderless(HistoryEvent("exit", at: 10, "", member: "m1"), next) == [10, 20])
+    #expect(leaderless(HistoryEvent("exit", at: 10, "", member: "m3"), next) == [0, 0])
+    #expect(
+      leaderless(
+        HistoryEvent("pause", at: 10, "", member: "m1"),
+        HistoryEvent("resume", at: 15, "", member: "m1")) == [10, 5])
+    #expect(leaderless(HistoryEvent("no-leader", at: 10, "")) == [10, 100 * Self.second - 10])
+    var cut = HistoryEvent("order", at: 10, "cut m1")
+    cut.answered = 12
+    cut.until = 50
+    cut.cuts = ["m1->m2", "m2->m1", "m1->m3", "m3->m1"]
+    #expect(leaderless(cut, next) == [12, 18])
+    #expect(leaderless(cut) == [12, 38], "the old one leads again when it ends")
+    cut.cuts = Array(cut.cuts.prefix(2))
+    #expect(leaderless(cut) == [0, 0])
+    var history = Self.history([])
+    history.events = [HistoryEvent("no-leader", at: 10, "")]
+    history.header.expect.longestLeaderless = UInt64(Self.second)
+    #expect(expectations(history) == ["leader-within"])
+  }
+
   @Test func historiesSurviveTheirFile() throws {
     var history = Self.history([
       Self.operation(.put(key: "k", value: 1), 1, 2, .wrote(revision: 2)),
@@ -212,6 +242,7 @@ import Testing
     history.operations[11].heldUntil = 12
     history.header.seed = .max
     history.header.expect.longestGap = 5
+    history.header.expect.longestLeaderless = 6
     history.header.expect.hasSafeLocks = false
     history.watches = [
       .init(

@@ -129,6 +129,7 @@ extension History.Header {
       ],
     ]
     if let gap = expect.longestGap { object["writesWithin"] = .integer(gap) }
+    if let time = expect.longestLeaderless { object["leaderWithin"] = .integer(time) }
     if let count = expect.leaderChangesMax { object["leaderChanges"] = .integer(count) }
     return object
   }
@@ -150,6 +151,7 @@ extension History.Header {
     self.expect.hasEqualHashes = expect["hashes"]?.bool ?? true
     self.expect.refusesInMinority = expect["minority"]?.bool ?? true
     self.expect.longestGap = json["writesWithin"]?.integer(as: UInt64.self)
+    self.expect.longestLeaderless = json["leaderWithin"]?.integer(as: UInt64.self)
     self.expect.leaderChangesMax = json["leaderChanges"]?.integer(as: Int.self)
   }
 }

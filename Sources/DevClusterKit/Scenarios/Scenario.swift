@@ -76,6 +76,8 @@ struct Scenario: Sendable, Equatable {
     var refusesInMinority = true
     /// Nanoseconds without an acknowledged write, at most.
     var longestGap: UInt64?
+    /// Nanoseconds without a leader, at most.
+    var longestLeaderless: UInt64?
     /// How often the leader changes, at most.
     var leaderChangesMax: Int?
   }

@@ -77,7 +77,7 @@ struct ScenarioReader {
   private mutating func readExpectations(_ node: YAMLNode) throws(DevClusterError) {
     let known = [
       "linearizable", "watch", "leases", "locks", "hashes", "minority", "writes-within",
-      "leader-changes",
+      "leader-within", "leader-changes",
     ]
     for (name, value) in try fields.entries(node, "expect", known) {
       switch name {
@@ -89,6 +89,8 @@ struct ScenarioReader {
       case "minority": scenario.expect.refusesInMinority = try fields.bool(value, name)
       case "writes-within":
         scenario.expect.longestGap = try fields.time(value, name, 1...Self.timeMax)
+      case "leader-within":
+        scenario.expect.longestLeaderless = try fields.time(value, name, 1...Self.timeMax)
       default: scenario.expect.leaderChangesMax = try fields.number(value, name, 0...1000)
       }
     }

@@ -36,6 +36,9 @@ struct Verdict: Sendable, Equatable {
     if expect.hasEqualHashes { add("hashes", Self.hashes(history)) }
     if expect.refusesInMinority { add("minority", Isolation(history).problems) }
     if let gap = expect.longestGap { add("writes-within", Self.gaps(history, longest: gap)) }
+    if let longest = expect.longestLeaderless {
+      add("leader-within", Self.leaderless(history, longest: longest))
+    }
     if let most = expect.leaderChangesMax {
       add("leader-changes", Self.leaderChanges(history, most: most))
     }
@@ -171,6 +174,16 @@ struct Verdict: Sendable, Equatable {
       HistoryProblem(
         "no write was acknowledged for \(HistoryOperation.seconds(worst.gap)) s from "
           + "\(HistoryOperation.seconds(worst.from)) s on", worst.around)
+    ]
+  }
+
+  private static func leaderless(_ history: History, longest: UInt64) -> [HistoryProblem] {
+    let found = Leaderless(history).longest
+    guard found.nanoseconds > longest else { return [] }
+    return [
+      HistoryProblem(
+        "nobody could lead for \(HistoryOperation.seconds(found.nanoseconds)) s from "
+          + "\(HistoryOperation.seconds(found.from)) s on")
     ]
   }
 
