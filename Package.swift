@@ -202,15 +202,18 @@ let package = Package(
       "DevClusterKit",
       [
         "Bytes", "GoText", "JSON", "YAML", "Platform", "FileSystem", "EventLoops", "HTTP", "TLS",
-        "FaultRelay", "DiskFaults", "CommandLineTool", "CUV", "CDevCluster",
+        "FaultRelay", "DiskFaults", "CommandLineTool", "CUV", "CDevCluster", "Checkers",
+        "EtcdClient", "Protobuf",
       ]),
     .executableTarget(
       name: "devcluster", dependencies: ["DevClusterKit", "Platform"], swiftSettings: settings),
     tests(
       "DevClusterTests",
       [
-        "DevClusterKit", "FaultRelay", "DiskFaults", "Platform", "devcluster", "CommandLineTool",
-        "Bytes", "JSON",
+        "TestSupport", "DevClusterKit", "FaultRelay", "DiskFaults", "Platform", "devcluster",
+        "CommandLineTool", "Bytes", "JSON", "Checkers", "EtcdClient", "EtcdAPI", "Protobuf",
+        "Calls",
+        "GRPC", "HTTP", "EventLoops",
       ]),
     // Glue: the running member.
     library(

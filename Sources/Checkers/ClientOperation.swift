@@ -55,10 +55,13 @@ public struct HistoryProblem: Sendable, Equatable, CustomStringConvertible {
   public let text: String
   /// The least that shows it: positions in the history.
   public let operations: [Int]
+  /// Whether it may be, or may not: nobody could tell.
+  public let isUndecided: Bool
   public var description: String { text }
 
-  public init(_ text: String, _ operations: [Int] = []) {
+  public init(_ text: String, _ operations: [Int] = [], isUndecided: Bool = false) {
     self.text = text
     self.operations = operations
+    self.isUndecided = isUndecided
   }
 }

@@ -30,7 +30,8 @@ public enum HistoryCheck {
             "the history of \(key) is not linearizable",
             failure?.part.map { places[$0] } ?? []))  // checked: a place for each step
       case .undecided:
-        problems.append(HistoryProblem("the history of \(key) is too wide to decide"))
+        problems.append(
+          HistoryProblem("the history of \(key) is too wide to decide", isUndecided: true))
       }
     }
     return problems

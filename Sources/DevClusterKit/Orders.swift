@@ -53,6 +53,7 @@ enum Order: Sendable, Equatable {
   case showConfiguration(UpOptions)
   case initConfiguration(String)
   case export(ExportFormat, UpOptions)
+  case scenario(ScenarioOrder)
   case version
 }
 
@@ -114,6 +115,31 @@ public struct UpOptions: Sendable, Equatable {
     case standard
     case auto
     case base(Int)
+  }
+}
+
+extension UpOptions {
+  /// The flags of `up` that say the same of the cluster, for another process.
+  var clusterWords: [String] {
+    var words: [String] = []
+    if let binary { words.append("--binary=\(binary)") }
+    for (name, path) in binaries.sorted(by: { $0.key < $1.key }) {
+      words.append("--binary=\(name)=\(path)")
+    }
+    if isWaitGiven { words.append("--wait=\(wait)") }
+    switch ports {
+    case .standard: words.append("--ports=standard")
+    case .auto: words.append("--ports=auto")
+    case .base(let port): words.append("--ports=\(port)")
+    case nil: break
+    }
+    if let security { words.append("--tls=\(security.rawValue)") }
+    if auth { words.append("--auth") }
+    if relay == .some(.none) { words.append("--direct") }
+    if relay == .all { words.append("--client-relay") }
+    if isFast { words.append("--fast") }
+    if let watchesDisks { words.append("--disk-faults=\(watchesDisks)") }
+    return words
   }
 }
 

@@ -69,7 +69,8 @@ struct Etcd {
         logger.warn(
           "discovery cluster is full, falling back to proxy",
           [
-            LogField("fallback-proxy", "proxy"), LogField("error", .string(error.description)),
+            LogField("fallback-proxy", "proxy"),
+            LogField("error", .string(error.description)),
           ])
         signals.stop()
         await ProxyMain.run(config, logger)

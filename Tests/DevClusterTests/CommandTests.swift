@@ -74,6 +74,24 @@ import Testing
         run("\(action.rawValue) m3 leader").order
           == .ask(.member(action, ["m3", "leader"], wait: 15)))
     }
+    var cluster = UpOptions()
+    cluster.binary = "/e"
+    cluster.binaries = ["m2": "/f"]
+    cluster.security = .own
+    cluster.watchesDisks = false
+    let scenario = run(
+      "scenario run f --seed 7 --through http://a --binary /e --binary m2=/f --tls --disk-faults=false"
+    )
+    #expect(
+      scenario.order
+        == .scenario(.run(file: "f", seed: 7, through: ["http://a"], cluster)))
+    #expect(scenario.directory.contains("devcluster-scenario-"))
+    cluster.ports = .auto
+    cluster.relay = .all
+    cluster.auth = true
+    #expect(run("up " + cluster.clusterWords.joined(separator: " ")).order == .up(cluster))
+    #expect(run("scenario list").order == .scenario(.list("conf/scenarios")))
+    #expect(run("scenario check h --dir d").order == .scenario(.check("h")))
     #expect(run("start all --wait 3").order == .ask(.member(.start, ["all"], wait: 3)))
     #expect(run("env --dir /x").order == .environment(.sh))
     #expect(run("add --learner").order == .ask(.add(learner: true, wait: 15)))

@@ -20,6 +20,19 @@ extension Harness {
     }
   }
 
+  /// Whether the official etcd takes a flag.
+  static func officialTakes(_ flag: String) -> Bool {
+    guard let etcd = officialEtcd else { return false }
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: etcd)
+    process.arguments = [flag, "--version"]
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = FileHandle.nullDevice
+    guard (try? process.run()) != nil else { return false }
+    process.waitUntilExit()
+    return process.terminationStatus == 0
+  }
+
   /// A cluster for the time of a test.
   static func with(
     _ kind: Kind, _ more: String..., members: Int = 3, _ body: (Harness) throws -> Void

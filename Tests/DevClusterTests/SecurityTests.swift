@@ -79,6 +79,10 @@ struct SecurityTests {
       #expect(harness.status()?["quorum"]?["voters"] == 5)
       #expect(try harness.run("remove", "leader").status == 0)
       #expect(harness.status()?["members"]?.array?.count == 4)
+      // In the place of the one that left, and not with its data.
+      let back = try harness.run("add")
+      #expect(back.status == 0 && back.error.isEmpty, "\(back.error)")
+      #expect(harness.status()?["quorum"]?["healthy"] == 5)
       // As it was, with those who joined.
       #expect(try harness.run("down").status == 0)
       #expect(try harness.run("up", "-d").status == 0)

@@ -78,6 +78,18 @@ import Testing
     #expect(late[0] == late[1])
     #expect(
       late[1] == "failed to join discovery cluster (discovery: cluster is full); status 1")
+    // Who may become a proxy does, and knows the members.
+    for binary in [official, Binaries.ours] {
+      let surplus = try Newcomer("m8", url, binary, ["--discovery-fallback", "proxy"])
+      try surplus.process.waitFor("discovery cluster is full, falling back to proxy")
+      var list = ""
+      try surplus.process.waitUntil("it serves") {
+        list = httpGet("http://\(surplus.endpoint)/v2/config/local/proxy") ?? ""
+        return list.contains("endpoints")
+      }
+      for member in members { #expect(list.contains("http://\(member.endpoint)"), "\(list)") }
+      surplus.process.end()
+    }
     // With data a member needs no service.
     members[0].process.end()
     let again = try ServerProcess(

@@ -102,7 +102,8 @@ import Testing
       "DevClusterKit", "FaultRelay", "DiskFaults", "Bytes", "GoText", "Platform", "JSON", "YAML",
       "FileSystem",
       "EventLoops",
-      "HTTP", "TLS", "CommandLineTool", "CUV", "CDevCluster", "Synchronization")
+      "HTTP", "TLS", "CommandLineTool", "CUV", "CDevCluster", "Checkers", "EtcdClient",
+      "Protobuf", "Synchronization")
     add(
       "Simulation", "Bytes", "Checkers", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
       "Watch",

@@ -18,7 +18,10 @@ extension DevCluster {
       CommandFlag("dir", .string, default: ".devcluster", "keep data and logs in `PATH`")
     ]
     root.commands =
-      [up(perform), run(perform), logs(perform), events(perform), status(perform), env(perform)]
+      [
+        up(perform), run(perform), logs(perform), events(perform), status(perform), env(perform),
+        scenario(perform),
+      ]
       + [
         plain("down", "Ends all members; the data stays", .down, perform),
         plain("clean", "Removes the data", .clean, perform),
@@ -208,9 +211,13 @@ extension DevCluster {
   private static func directory(
     _ call: Invocation, _ order: Order
   ) throws(DevClusterError) -> String {
-    if case .run = order, !call.isGiven("dir") {
-      let place = ProcessEnvironment.variables["TMPDIR"].flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
-      return "\(place)/devcluster-run-\(Program.id)"
+    var place: String?
+    if case .run = order { place = "run" }
+    if case .scenario = order { place = "scenario" }
+    if let place, !call.isGiven("dir") {
+      let folder =
+        ProcessEnvironment.variables["TMPDIR"].flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
+      return "\(folder)/devcluster-\(place)-\(Program.id)"
     }
     let directory = call.string("dir")
     guard !directory.isEmpty else { throw .usage("--dir needs a value") }

@@ -66,6 +66,8 @@ public enum DevCluster {
     case .upgrade(let who, let given, let wait):
       return try ask(
         .upgrade(who, binary: try Versions.program(given), wait: wait), directory)
+    case .scenario(let order):
+      return try ScenarioTool(directory: directory, words: words).perform(order)
     case .version: System.print(version)
     case .showConfiguration(let options):
       System.print(try configuration(options, directory).shown())

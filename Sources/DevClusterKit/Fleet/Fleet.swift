@@ -2,6 +2,7 @@ import Bytes
 import DiskFaults
 import EventLoops
 import FaultRelay
+import FileSystem
 import HTTP
 import JSON
 import Platform
@@ -131,6 +132,14 @@ final class Fleet {
         }))
   }
 
+  /// A member of the same name that left has its data behind it, which say that it is another one.
+  private func clearData(of plan: MemberPlan) {
+    guard Paths.exists(plan.dataDirectory) else { return }
+    do throws(FileError) { try System.removeTree(plan.dataDirectory) } catch {
+      outside.note("cannot remove \(error.path), of a member that left: \(error.detail)")
+    }
+  }
+
   /// Who gives tokens, once authentication is on.
   private func prepareCalls() {
     guard life.plan.isAuthReady, let auth = life.plan.auth else { return }
@@ -143,6 +152,7 @@ final class Fleet {
     case .member(let member, let action): perform(action, member)
     case .adopt(let place):
       adopt(place)
+      clearData(of: life.members[place].plan)
       do throws(ChannelError) { try beginRelaying(life.members[place].plan) } catch {
         outside.note("cannot relay for \(life.members[place].name): \(error)")
       }

@@ -107,13 +107,13 @@ extension FleetLife {
   mutating func add(
     _ learner: Bool, _ ticket: Ticket, _ wait: Int, _ now: UInt64
   ) throws(DevClusterError) {
-    let taken = Set(members.filter { !$0.isRemoved }.map(\.plan.index))
+    // Nor may one write into its directory that has left and still ends.
+    let taken = Set(members.filter { !$0.isRemoved || $0.pid != nil }.map(\.plan.index))
     guard let index = (1...ClusterPlan.membersMax).first(where: { !taken.contains($0) }) else {
       throw DevClusterError("a cluster of devcluster has at most \(ClusterPlan.membersMax) members")
     }
     var member = plan.newMember(index)
     member.isLearner = learner
-    // A member that left has its directory behind it; its data are of another one.
     changes[ticket] = Change(
       kind: .add(member), place: nil, deadline: now &+ Self.changeNanoseconds, wait: wait)
     callAdd(ticket)

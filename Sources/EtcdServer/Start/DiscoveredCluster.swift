@@ -28,14 +28,7 @@ enum DiscoveredCluster {
       peerURLs: config.initialAdvertisePeerURLs.sorted(), token: config.discoveryURL)
     let found: String
     do throws(DiscoveryFailure) {
-      if !config.discoveryProxy.isEmpty {
-        logger.info(
-          "running proxy with discovery",
-          [LogField("proxy-url", .string(config.discoveryProxy))])
-      }
-      var search = Search(
-        try V2Registry(url: config.discoveryURL, proxy: config.discoveryProxy), id: id.hex,
-        logger: logger, pause: Program.sleep)
+      var search = try search(id.hex, config, logger)
       found = try search.join(own)
     } catch { throw failure(error) }
     config.setInitialCluster(found)
@@ -43,6 +36,30 @@ enum DiscoveredCluster {
     guard Set(all).count == all.count else {
       throw StartError("discovery cluster \(config.initialClusterText) has duplicate url")
     }
+  }
+
+  /// Fills in who founded the cluster, or will, for somebody who is not a member of it; waits for them.
+  /// - Throws: `StartError` in etcd's words.
+  static func completeForProxy(
+    _ config: inout ServerConfig, _ logger: Logger
+  ) throws(StartError) {
+    guard !config.discoveryURL.isEmpty else { return }
+    do throws(DiscoveryFailure) {
+      var search = try search(MemberID(0).hex, config, logger)
+      config.setInitialCluster(try search.cluster())
+    } catch { throw StartError(error.description) }
+  }
+
+  private static func search(
+    _ id: String, _ config: ServerConfig, _ logger: Logger
+  ) throws(DiscoveryFailure) -> Search {
+    if !config.discoveryProxy.isEmpty {
+      logger.info(
+        "running proxy with discovery", [LogField("proxy-url", .string(config.discoveryProxy))])
+    }
+    return Search(
+      try V2Registry(url: config.discoveryURL, proxy: config.discoveryProxy), id: id,
+      logger: logger, pause: Program.sleep)
   }
 
   private static func failure(_ failure: DiscoveryFailure) -> StartError {

@@ -70,8 +70,8 @@ package struct V2ProxyStart {
       urls = known
       if !config.discoveryURL.isEmpty {
         logger.warn(
-          "discovery token ignored since the proxy has already been initialized; valid cluster file"
-            + " found", [LogField("cluster-file", .string(file.path))])
+          "discovery token ignored since the proxy has already been initialized; valid cluster file found",
+          [LogField("cluster-file", .string(file.path))])
       }
       if !config.discoverySRV.isEmpty {
         logger.warn(
