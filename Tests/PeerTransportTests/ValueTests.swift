@@ -91,4 +91,19 @@ import Testing
     let forwarded = Raftpb.Message(type: .prop, to: 2, from: 7)
     #expect(MessageCheck.fault(forwarded, local: 2, peer: 1) == nil)
   }
+
+  /// Only who is told that it was removed has been: others refuse with the same status.
+  @Test func answersToPosts() {
+    func kind(_ status: Int, _ body: String) -> String {
+      PeerRequestError.post(status: status, body: body, url: "u").map { "\($0)" } ?? "taken"
+    }
+    let removed = "the member has been permanently removed from the cluster"
+    #expect(kind(204, "") == "taken")
+    #expect(kind(403, #"{"message":"cannot process message from removed member"}"#) == removed)
+    let other = "unexpected http status Forbidden while posting to \"u\""
+    #expect(kind(403, #"{"message":"cannot process message to mismatch member"}"#) == other)
+    #expect(kind(403, "") == other)
+    #expect(kind(412, "cluster ID mismatch\n") == "cluster ID mismatch")
+    #expect(kind(500, "").hasPrefix("unexpected http status"))
+  }
 }

@@ -38,6 +38,19 @@ enum PeerRequestError: Error, CustomStringConvertible {
     }
   }
 
+  /// What the answer to a posted message or snapshot means; `nil`: it was taken.
+  ///
+  /// A 403 is not always that this member was removed: so answers the process of another member, which was removed itself,
+  /// when its peer URL has become somebody else's. Go's members end for any.
+  static func post(status: Int, body: String, url: String) -> PeerRequestError? {
+    switch status {
+    case 204: nil
+    case 403 where body.contains("cannot process message from removed member"): .memberRemoved
+    case 412: precondition(body: body)
+    default: .unexpectedStatus(status, url: url)
+    }
+  }
+
   /// What a 412 means; its body is one of two texts.
   static func precondition(body: String) -> PeerRequestError {
     var text = Substring(body)
@@ -66,31 +79,25 @@ extension PeerContext {
     return headers
   }
 
-  /// What the answer to a posted message or snapshot means; logs as etcd does.
+  /// As `PeerRequestError.post`; logs as etcd does.
   func checkPost(
     _ head: HTTPResponseHead, body: String, url: String, to peer: MemberID
   ) -> PeerRequestError? {
-    switch head.status {
-    case 204: return nil
-    case 403: return .memberRemoved
-    case 412:
-      let error = PeerRequestError.precondition(body: body)
-      switch error {
-      case .incompatibleVersion:
-        logger.error("request sent was ignored by peer", [.id("remote-peer-id", peer)])
-      case .clusterMismatch:
-        logger.error(
-          "request sent was ignored due to cluster ID mismatch",
-          [
-            .id("remote-peer-id", peer),
-            LogField(
-              "remote-peer-cluster-id", .string(head.headers[PeerField.clusterID] ?? "")),
-            LogField("local-member-cluster-id", .string(clusterText)),
-          ])
-      default: break
-      }
-      return error
-    default: return .unexpectedStatus(head.status, url: url)
+    let error = PeerRequestError.post(status: head.status, body: body, url: url)
+    switch error {
+    case .incompatibleVersion?:
+      logger.error("request sent was ignored by peer", [.id("remote-peer-id", peer)])
+    case .clusterMismatch?:
+      logger.error(
+        "request sent was ignored due to cluster ID mismatch",
+        [
+          .id("remote-peer-id", peer),
+          LogField(
+            "remote-peer-cluster-id", .string(head.headers[PeerField.clusterID] ?? "")),
+          LogField("local-member-cluster-id", .string(clusterText)),
+        ])
+    default: break
     }
+    return error
   }
 }
