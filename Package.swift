@@ -185,7 +185,7 @@ let package = Package(
     // How new members find their cluster by a service that all know.
     library(
       "Discovery",
-      ["Bytes", "GoText", "EventLoops", "HTTP", "TLS", "EtcdClient", "V2API"]),
+      ["Bytes", "GoText", "EtcdAPI", "EventLoops", "HTTP", "TLS", "EtcdClient", "V2API"]),
     tests("DiscoveryTests", ["TestSupport", "Discovery", "EventLoops", "HTTP", "Bytes"]),
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
@@ -225,7 +225,7 @@ let package = Package(
         "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC",
         "PeerTransport",
         "Auth", "Concurrency",
-        "CCrypt", "COpenSSL", "TLS", "DNS", "Discovery",
+        "CCrypt", "COpenSSL", "TLS", "DNS", "Discovery", "EtcdClient",
       ]),
     tests(
       "EtcdServerTests",

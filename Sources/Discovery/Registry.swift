@@ -2,6 +2,8 @@
 package protocol Registry {
   /// How logs call it.
   var name: String { get }
+  /// What an entry is that names no URLs.
+  var badEntry: DiscoveryFailure { get }
   /// The size that was asked for, and who has come.
   func roll() throws(RegistryProblem) -> Roll
   /// Enters a member, which is there when this returns.

@@ -36,14 +36,14 @@ package struct Search {
     do throws(RegistryProblem) { try registry.enter(id, own) } catch { throw Self.failure(error) }
     let view = try look()
     guard view.standing != .full else { throw .full }
-    return try Self.cluster(try others(than: view), view.size)
+    return try cluster(of: try others(than: view), view.size)
   }
 
   /// Waits for the members without being one.
   /// - Returns: all, as `--initial-cluster` has them.
   package mutating func cluster() throws(DiscoveryFailure) -> String {
     let view = try look()
-    return try Self.cluster(try others(than: view), view.size)
+    return try cluster(of: try others(than: view), view.size)
   }
 
   /// A roll as this member sees it.
@@ -159,11 +159,11 @@ package struct Search {
   }
 
   /// - Source: etcd `nodesToCluster`.
-  private static func cluster(
-    _ entries: [RegistryEntry], _ size: Int
+  private func cluster(
+    of entries: [RegistryEntry], _ size: Int
   ) throws(DiscoveryFailure) -> String {
     let text = entries.map(\.value).joined(separator: ",")
-    guard let names = names(text) else { throw .invalidURL }
+    guard let names = Self.names(text) else { throw registry.badEntry }
     guard names.count == size else { throw .duplicateName }
     return text
   }

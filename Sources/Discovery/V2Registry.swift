@@ -11,6 +11,7 @@ import V2API
 /// - Source: etcd `api/v2discovery/discovery.go`, `client/v2/keys.go`.
 package final class V2Registry: Registry {
   package let name: String
+  package let badEntry = DiscoveryFailure.invalidURL
   /// The cluster's directory.
   private let path: String
   private let caller: V2Caller

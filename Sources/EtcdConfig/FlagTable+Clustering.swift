@@ -1,5 +1,5 @@
 extension FlagTable {
-  static let clustering: [Flag] = bootstrap + discovery + rules
+  static let clustering: [Flag] = bootstrap + discovery + registry + rules
 
   private static let bootstrap: [Flag] = [
     Flag(

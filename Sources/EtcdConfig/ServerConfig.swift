@@ -25,6 +25,8 @@ public struct ServerConfig: Sendable, Equatable {
   public var discoveryURL = ""
   /// The HTTP proxy on the way there; empty for none.
   public var discoveryProxy = ""
+  /// The etcd that gathers the members instead of such a service.
+  public var registry = RegistryAccess()
   /// Whether a member for which the cluster has no place any more becomes a proxy.
   public var discoveryFallsBackToProxy = true
   /// Whether to found a cluster (`new`) or join one (`existing`).

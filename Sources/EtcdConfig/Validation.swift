@@ -120,17 +120,29 @@ struct Validation {
   /// - Source: etcd `embed.Config.Validate`, `etcdmain.config.configFromCmdLine`.
   private mutating func checkBootstrap() throws(ConfigFailure) {
     let server = settings.server
-    let isDiscovered = [server.discoveryURL, server.discoverySRV, server.discoverySRVName]
-      .contains { !$0.isEmpty }
+    let isDiscovered =
+      !server.registry.endpoints.isEmpty
+      || [server.discoveryURL, server.discoverySRV, server.discoverySRVName]
+        .contains { !$0.isEmpty }
     // A configuration file that has the default, as samples do, names no members by it.
     let isDefault = settings.initialCluster == Settings.defaults.initialCluster
     if isDiscovered, !settings.isInitialClusterGiven || isDefault { settings.initialCluster = "" }
-    let ways = [settings.initialCluster, server.discoveryURL, server.discoverySRV]
-      .count { !$0.isEmpty }
+    let ways =
+      [settings.initialCluster, server.discoveryURL, server.discoverySRV].count { !$0.isEmpty }
+      + (server.registry.endpoints.isEmpty ? 0 : 1)
     guard ways <= 1 else {
       throw ConfigFailure(
         "multiple discovery or bootstrap flags are set. Choose one of \"initial-cluster\", \"discovery\""
           + " or \"discovery-srv\"")
+    }
+    if !server.discoveryProxy.isEmpty, server.registry.isAnyGiven {
+      throw ConfigFailure(
+        "both v2 discovery settings (discovery, discovery-proxy) and v3 discovery settings (discovery-token,"
+          + " discovery-endpoints, discovery-cert, discovery-key, discovery-cacert, discovery-user,"
+          + " discovery-password) are set")
+    }
+    guard server.registry.token.isEmpty == server.registry.endpoints.isEmpty else {
+      throw ConfigFailure("both --discovery-token and --discovery-endpoints must be set")
     }
   }
 

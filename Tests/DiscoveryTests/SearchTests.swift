@@ -8,6 +8,7 @@ import Testing
   /// Gives prepared answers and keeps what was asked of it.
   private final class Book: Registry {
     let name = "http://book"
+    let badEntry = DiscoveryFailure.invalidURL
     var rolls: [Result<Roll, RegistryProblem>]
     var news: [Result<(entry: RegistryEntry?, index: UInt64), RegistryProblem>]
     var entered: [String] = []

@@ -28,10 +28,14 @@ import Testing
     "tls-min-version": ["--tls-min-version=TLS1.3"],
     "tls-max-version": ["--tls-max-version=TLS1.2"],
     "feature-gates": ["--feature-gates=InitialCorruptCheck=true"],
+    "discovery-endpoints": ["--discovery-endpoints=a:1,b:2", "--discovery-token=t"],
+    "discovery-token": ["--discovery-endpoints=a:1", "--discovery-token=other"],
     "initial-cluster": ["--initial-cluster=default=http://localhost:2380,b=http://b:1"],
   ]
   /// What the samples have beside the flag, to compare with.
   private static let besides: [String: [String]] = [
+    "discovery-endpoints": ["--discovery-endpoints=a:1", "--discovery-token=t"],
+    "discovery-token": ["--discovery-endpoints=a:1", "--discovery-token=t"],
     "auto-compaction-mode": ["--auto-compaction-retention=77"],
     "experimental-enable-lease-checkpoint-persist": ["--experimental-enable-lease-checkpoint"],
     "enable-log-rotation": ["--log-outputs=/tmp/x"],

@@ -25,17 +25,24 @@ import Testing
     let process: ServerProcess
     var endpoint: String { "127.0.0.1:\(ports[0])" }
 
-    init(_ name: String, _ url: String, _ binary: String, _ more: [String] = []) throws {
+    convenience init(
+      _ name: String, _ url: String, _ binary: String, _ more: [String] = []
+    ) throws {
+      try self.init(
+        name, ["--discovery", url, "--discovery-fallback", "exit"] + more, binary: binary)
+    }
+
+    /// - Parameter discovery: how others are found.
+    init(_ name: String, _ discovery: [String], binary: String = Binaries.ours) throws {
       scratch = Scratch()
       ports = freePorts(2)
       let (client, peer) = ("http://127.0.0.1:\(ports[0])", "http://127.0.0.1:\(ports[1])")
       process = try ServerProcess(
         [
-          "--name", name, "--data-dir", scratch.path + "/data", "--discovery", url,
+          "--name", name, "--data-dir", scratch.path + "/data",
           "--listen-client-urls", client, "--advertise-client-urls", client,
           "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-          "--discovery-fallback", "exit",
-        ] + more, program: binary, log: scratch.path + "/log")
+        ] + discovery, program: binary, log: scratch.path + "/log")
     }
 
     /// The reason that it ended for, in its own log.
@@ -170,5 +177,40 @@ import Testing
       try [Binaries.ours, try #require(Binaries.go35)].enumerated().map {
         try Newcomer("m\($0)", url, $1)
       })
+  }
+
+  /// The v3 protocol of etcd 3.6, on etcds of both kinds.
+  @Test(arguments: [true, false]) func keysOfAnEtcd(isOurService: Bool) throws {
+    let cluster = Cluster([isOurService ? Binaries.ours : try #require(Binaries.go35)])
+    try cluster.start()
+    defer { for member in cluster.members { member.stop() } }
+    let flags = ["--discovery-endpoints", cluster.members[0].endpoint, "--discovery-token"]
+    let none = try Newcomer("m", flags + ["none"])
+    #expect(
+      try none.reason()
+        == "failed to join discovery cluster (discovery: size key not found); status 1")
+    #expect(
+      none.process.log.contains(#""command":"etcdctl put /_etcd/registry/none/_config/size 3""#))
+    for (size, token) in [("two", "odd"), ("2", "good")] {
+      #expect(cluster.ctl(["put", "/_etcd/registry/\(token)/_config/size", size]).status == 0)
+    }
+    #expect(
+      try Newcomer("m", flags + ["odd"]).reason()
+        == "failed to join discovery cluster (discovery: size key is bad); status 1")
+    let first = try Newcomer("m1", flags + ["good"])
+    try first.process.waitFor("found peers from discovery server; waiting for more")
+    let second = try Newcomer("m2", flags + ["good"])
+    try Self.expectOneCluster([first, second])
+    let surplus = try Newcomer("m3", flags + ["good", "--discovery-fallback", "exit"])
+    #expect(
+      try surplus.reason()
+        == "failed to join discovery cluster (discovery: cluster is full); status 1")
+    let keys = cluster.ctl([
+      "get", "--prefix", "/_etcd/registry/good/members/", "--print-value-only",
+    ])
+    #expect(
+      keys.output.split(separator: "\n").sorted()
+        == [first, second].enumerated().map { "m\($0 + 1)=http://127.0.0.1:\($1.ports[1])" },
+      "\(keys)")
   }
 }

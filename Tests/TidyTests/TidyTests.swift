@@ -73,7 +73,8 @@ import Testing
       "Concurrency", "Synchronization"
     )
     add("V2API", "Bytes", "GoText", "JSON", "EventLoops", "HTTP", "EtcdClient")
-    add("Discovery", "Bytes", "GoText", "EventLoops", "HTTP", "TLS", "EtcdClient", "V2API")
+    add(
+      "Discovery", "Bytes", "GoText", "EtcdAPI", "EventLoops", "HTTP", "TLS", "EtcdClient", "V2API")
     add("Platform", "Bytes", "Glibc", "Darwin")
     add("Systemd", "CSystemd")
     add(
@@ -95,7 +96,7 @@ import Testing
       "EtcdServer", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf",
       "Raft", "MVCC", "Watch", "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap",
       "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC", "PeerTransport", "CCrypt", "COpenSSL",
-      "TLS", "DNS", "Discovery", "Concurrency", "V2Store", "Synchronization")
+      "TLS", "DNS", "Discovery", "EtcdClient", "Concurrency", "V2Store", "Synchronization")
     add("FaultRelay", "Bytes", "EventLoops", "CFaultRelay")
     add("DiskFaults", "Bytes", "Platform", "EventLoops", "Synchronization", "CDiskFaults")
     add(
