@@ -15,10 +15,13 @@ struct DNSNetwork {
   let scratch = Scratch()
   /// dnsmasq's words: records and addresses of names.
   let records: [String]
+  /// Further addresses of the one machine.
+  private let addresses: [String]
 
-  init(_ records: [String]) {
+  init(_ records: [String] = [], addresses: [String] = []) {
     self.records =
       records + (1...3).map { "--address=/etcd\($0).example.test/127.0.0.1" }
+    self.addresses = addresses
   }
 
   /// An SRV record of `example.test`.
@@ -34,14 +37,17 @@ struct DNSNetwork {
     let script = """
       set -eu
       ip link set lo up
+      for address in \(addresses.joined(separator: " ")); do ip address add "$address/32" dev lo; done
       cd '\(scratch.path)'
       echo 'nameserver 127.0.0.1' >resolv.conf
       mount --bind resolv.conf /etc/resolv.conf
       dnsmasq --keep-in-foreground --no-resolv --no-hosts --listen-address 127.0.0.1 --bind-interfaces \\
         --user=root --pid-file= --log-facility='\(scratch.path)/dns.log' --local=/test/ \(records.joined(separator: " ")) &
       until grep -q started dns.log 2>/dev/null; do read -rt 0.05 <> <(:) || :; done
-      etcd() { '\(etcd)' "$@"; }
-      etcdctl() { '\(ctl)' "$@"; }
+      mkdir -p bin
+      ln -sf '\(etcd)' bin/etcd
+      ln -sf '\(ctl)' bin/etcdctl
+      PATH="$PWD/bin:$PATH"
       set +e
       \(text)
       """
