@@ -39,6 +39,7 @@ import Testing
       ])
       let done = network.run(
         Self.member("") + """
+          until curl -sf http://127.0.0.1:20179/health >health; do read -rt 0.05 <> <(:) || :; done
           etcd gateway start --discovery-srv=example.test --insecure-discovery >gateway 2>&1 &
           etcdctl --endpoints 127.0.0.1:23790 --command-timeout=30s put k v
           """, etcd: program)
