@@ -85,7 +85,7 @@ test: setup-tests check unit cost
 # run on while they wait for processes: both come after the others, the latter one by one in two lanes.
 unit:
 	$(if $(TESTDATA),RAFT_TESTDATA='$(abspath $(TESTDATA))') $(SWIFT) test \
-	  --skip '^InteropTests' --skip '^SimulationTests' --skip '^(DevClusterTests|EtcdCtlKitTests|EtcdClientTests)'
+	  --skip '^InteropTests' --skip '^SimulationTests' --skip '^(DevClusterTests|EtcdCtlKitTests|EtcdClientTests|ProxiesTests)'
 	$(SWIFT) test --skip-build --filter '^SimulationTests'
 	@scripts/test-lanes.sh $(SWIFT)
 

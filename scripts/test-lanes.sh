@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs the test suites that start programs and wait for them: one by one, in two processes beside each other.
+# Runs the test suites that start programs and wait for them, or count what the process has open: one by one, in two
+# processes beside each other.
 # usage: test-lanes.sh SWIFT; the tests are built
 set -u
 swift=$1
@@ -12,7 +13,7 @@ run() { exec "$swift" test --skip-build --ignore-lock --no-parallel --filter "$1
 
 (run '^InteropTests\.[L-Z]') >"$others" 2>&1 &
 lane=$!
-(run '^(DevClusterTests|EtcdCtlKitTests|EtcdClientTests|InteropTests\.[A-K])')
+(run '^(DevClusterTests|EtcdCtlKitTests|EtcdClientTests|ProxiesTests|InteropTests\.[A-K])')
 first=$?
 wait "$lane"
 second=$?
