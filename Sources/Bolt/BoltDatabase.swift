@@ -140,13 +140,17 @@ public final class BoltDatabase: Sendable {
     }
   }
 
-  /// Bytes of the database, and of those the bytes in use, as of the last commit.
+  /// Bytes of the database, and of those the bytes in use: what the next commit could not write to.
   ///
-  /// Until the first commit after opening, every page counts as in use.
+  /// Pages that the last commit gave up are free for the next one as soon as nobody reads what was before; without a
+  /// further commit they would count as in use for ever. Until the first commit after opening, every page counts.
   public var sizes: (total: Int, inUse: Int) {
     shared.withLock { shared in
+      let isOldRead = shared.readers.keys.contains { $0 < shared.meta.transaction }
+      let counts = shared.pageCounts
+      let free = counts.free + (isOldRead ? 0 : counts.pending)  // checked: pages of one file
       let total = Int(shared.meta.highWater) * shared.meta.pageSize
-      return (total, total - shared.pageCounts.free * shared.meta.pageSize)
+      return (total, total - free * shared.meta.pageSize)
     }
   }
 

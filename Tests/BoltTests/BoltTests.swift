@@ -115,6 +115,31 @@ import Testing
     #expect(try reader.bucket("b")?.get("key-1000") == Bytes(repeatElement(49, count: 100)))
   }
 
+  /// Space counts as free behind the commit that freed it, though no other follows, once nobody reads what was before.
+  @Test func whatTheLastCommitGaveUpIsNotInUse() throws {
+    let scratch = Scratch()
+    let database = try BoltDatabase(
+      RealFileSystem(), path: scratch.path + "/db", options: Self.unsynced)
+    func commit(_ value: Bytes?) throws {
+      try database.commit([
+        BoltChange(
+          bucket: "b",
+          operations: (0..<500).map { BoltOperation(key: Bytes("key-\(1000 + $0)"), value: value) })
+      ])
+    }
+    try commit(Bytes(repeatElement(1, count: 1000)))
+    let full = database.sizes
+    #expect(full.inUse > 400_000)
+    do {
+      let reader = database.read()
+      try commit(nil)
+      #expect(database.sizes.inUse >= full.inUse, "what is read is in use")
+      #expect(try reader.bucket("b")?.get("key-1499")?.count == 1000)
+    }
+    #expect(database.sizes.inUse < 100_000)
+    #expect(database.sizes.total >= full.total)
+  }
+
   @Test func secondOpenIsRefused() throws {
     let scratch = Scratch()
     let path = scratch.path + "/db"
