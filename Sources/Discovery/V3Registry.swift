@@ -81,13 +81,9 @@ package final class V3Registry: Registry {
   private func wait<R: Sendable>(
     _ key: String, _ body: @escaping @Sendable () async throws(EtcdClientError) -> R
   ) throws(RegistryProblem) -> R {
-    let parcel = Parcel<Result<R, EtcdClientError>>()
-    Task {
-      do throws(EtcdClientError) { parcel.give(.success(try await body())) } catch {
-        parcel.give(.failure(error))
-      }
-    }
-    do throws(EtcdClientError) { return try parcel.wait().get() } catch {
+    do throws(EtcdClientError) {
+      return try Parcel<Result<R, EtcdClientError>>.waiting(for: body).get()
+    } catch {
       throw .away(path: key, error: error.description, detail: error.description)
     }
   }

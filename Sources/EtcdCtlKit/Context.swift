@@ -102,12 +102,6 @@ final class Context {
   static func wait<R: Sendable>(
     _ body: @escaping @Sendable () async throws(ClientFailure) -> R
   ) throws(ClientFailure) -> R {
-    let parcel = Parcel<Result<R, ClientFailure>>()
-    Task {
-      do throws(ClientFailure) { parcel.give(.success(try await body())) } catch {
-        parcel.give(.failure(error))
-      }
-    }
-    return try parcel.wait().get()
+    try Parcel<Result<R, ClientFailure>>.waiting(for: body).get()
   }
 }

@@ -12,14 +12,8 @@ public enum HostLookup {
     guard let colon = hostPort.lastIndex(of: ":") else { return nil }
     var host = String(hostPort[..<colon])
     if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-    var hints = addrinfo()
-    hints.ai_family = AF_UNSPEC
-    var list: UnsafeMutablePointer<addrinfo>?
-    guard getaddrinfo(host, nil, &hints, &list) == 0, let list else { return nil }
-    defer { freeaddrinfo(list) }
-    let entries = sequence(first: list) { $0.pointee.ai_next }
-    let chosen = entries.first { $0.pointee.ai_family == AF_INET } ?? list
-    guard let numeric = text(chosen.pointee) else { return nil }
+    let all = addresses(of: host)
+    guard let numeric = all.first(where: { !$0.contains(":") }) ?? all.first else { return nil }
     let port = hostPort[hostPort.index(after: colon)...]
     return numeric.contains(":") ? "[\(numeric)]:\(port)" : "\(numeric):\(port)"
   }

@@ -84,11 +84,6 @@ import Testing
     "\(text) >\(log).log 2>&1 &\n"
   }
 
-  /// Waits, at most half a minute.
-  private static func until(_ condition: String) -> String {
-    "for i in $(seq 300); do \(condition) && break; read -rt 0.1 <> <(:) || :; done\n"
-  }
-
   /// What stands behind each `== name` of the output.
   private static func parts(_ done: Finished) -> [String: String] {
     var parts: [String: String] = [:]
@@ -118,7 +113,7 @@ import Testing
       return Self.started(number == 1 ? text : Self.elsewhere(text), "node\(number)")
     }
     let done = network.run(
-      nodes.joined() + Self.until("etcdctl put started yes >/dev/null 2>&1") + """
+      nodes.joined() + DNSNetwork.until("etcdctl put started yes >/dev/null 2>&1") + """
         echo '== list'
         ETCDCTL_API=3 etcdctl member list | cut -d, -f2-5 | sort -t, -k2
         """)
@@ -143,17 +138,17 @@ import Testing
       export ETCD_ENABLE_V2=true ETCDCTL_API=2
       etcd --name registry --data-dir registry --listen-client-urls http://10.0.0.100:80 \\
         --advertise-client-urls http://10.0.0.100:80 --listen-peer-urls http://10.0.0.100:2380 >registry.log 2>&1 &
-      \(Self.until("\(put) >/dev/null"))
+      \(DNSNetwork.until("\(put) >/dev/null"))
       echo '== size'
       curl -s \(Self.registry)/_config/size
-      \(nodes.joined())\(Self.until("etcdctl cluster-health >/dev/null 2>&1"))
+      \(nodes.joined())\(DNSNetwork.until("etcdctl cluster-health >/dev/null 2>&1"))
       echo '== members'
       etcdctl member list
       echo '== add'
-      \(Self.until("\(add) 2>add.err"))
+      \(DNSNetwork.until("\(add) 2>add.err"))
       \(Self.started(Self.elsewhere(Self.mended(Self.newNode)), "node4"))
       NEW=$!
-      \(Self.until("curl -s http://10.0.0.104:2379/health | grep -q true"))
+      \(DNSNetwork.until("curl -s http://10.0.0.104:2379/health | grep -q true"))
       echo '== health'
       etcdctl cluster-health
       curl -s -o /dev/null -w '%{http_code}' http://10.0.0.101:2379/v2/members/\(id) -XDELETE
@@ -163,13 +158,13 @@ import Testing
       etcdctl member list | cut -d' ' -f2 | sort
       \(Self.started(Self.elsewhere(Self.mended(Self.proxy("on"))), "proxy"))
       PROXY=$!
-      \(Self.until("curl -sf http://10.0.0.104:2379/v2/keys >/dev/null"))
+      \(DNSNetwork.until("curl -sf http://10.0.0.104:2379/v2/keys >/dev/null"))
       echo '== proxied'
       curl -s http://10.0.0.104:2379/v2/keys/message -XPUT -d value=hello | cut -c1-60
       kill $PROXY
       wait $PROXY
       \(Self.started(Self.elsewhere(Self.mended(Self.proxy("readonly"))), "readonly"))
-      \(Self.until("curl -sf http://10.0.0.104:2379/v2/keys >/dev/null"))
+      \(DNSNetwork.until("curl -sf http://10.0.0.104:2379/v2/keys >/dev/null"))
       echo '== readonly'
       curl -s http://10.0.0.104:2379/v2/keys/message | cut -c1-60
       curl -s -o /dev/null -w '%{http_code}' http://10.0.0.104:2379/v2/keys/message -XPUT -d value=x

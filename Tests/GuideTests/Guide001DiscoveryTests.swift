@@ -5,10 +5,6 @@ import Testing
 /// Guide 001, §1.5: clusters that find themselves by a discovery service and by the DNS, under the guide's own names, in a
 /// network of the test's own.
 @Suite(.enabled(if: DNSNetwork.canRun)) struct Guide001DiscoveryTests {
-  private static func until(_ condition: String) -> String {
-    "for i in $(seq 300); do \(condition) && break; read -rt 0.1 <> <(:) || :; done\n"
-  }
-
   /// §1.5.3 and §1.5.4, one of three.
   private static func machine(_ number: Int, _ discovery: String) -> String {
     let port = (number + 1) * 10_000 + 2_379
@@ -36,10 +32,10 @@ import Testing
       ETCD_ENABLE_V2=true etcd --name registry --data-dir registry --listen-client-urls https://10.0.0.100:443 \\
         --advertise-client-urls https://myetcd.local:443 --cert-file '\(pair.certificate)' --key-file '\(pair.key)' \\
         --listen-peer-urls http://10.0.0.100:2380 >registry.log 2>&1 &
-      \(Self.until("\(put) >/dev/null"))
+      \(DNSNetwork.until("\(put) >/dev/null"))
       \((0...2).map { Self.machine($0, url) }.joined())
       export ETCDCTL_ENDPOINTS=http://127.0.0.1:12379,http://127.0.0.1:22379,http://127.0.0.1:32379
-      \(Self.until("etcdctl endpoint health >/dev/null 2>&1"))
+      \(DNSNetwork.until("etcdctl endpoint health >/dev/null 2>&1"))
       etcdctl member list | cut -d, -f2-4 | sort
       """, variables: ["SSL_CERT_FILE": authority.certificate])
     #expect(
@@ -72,10 +68,10 @@ import Testing
       """
     }
     let done = network.run(
-      members.joined() + Self.until("etcdctl -d example.com put found yes 2>/dev/null") + """
+      members.joined() + DNSNetwork.until("etcdctl -d example.com put found yes 2>/dev/null") + """
         etcdctl --discovery-srv example.com member list | cut -d, -f2-5 | sort
         etcd gateway start --discovery-srv=example.com --insecure-discovery --listen-addr 127.0.0.1:23790 >gateway.log 2>&1 &
-        \(Self.until("etcdctl --endpoints 127.0.0.1:23790 get found --print-value-only 2>/dev/null"))
+        \(DNSNetwork.until("etcdctl --endpoints 127.0.0.1:23790 get found --print-value-only 2>/dev/null"))
         """)
     #expect(
       done.output == "OK\n"

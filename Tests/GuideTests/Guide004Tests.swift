@@ -32,27 +32,23 @@ struct Guide004Tests {
     "(set -a; \(file(number, discovery).replacing("\n", with: "; ")); etcd >etcd\(number).log 2>&1) &\n"
   }
 
-  private static func until(_ condition: String) -> String {
-    "for i in $(seq 300); do \(condition) && break; read -rt 0.1 <> <(:) || :; done\n"
-  }
-
   @Test func thePublicService() throws {
     let done = network.run(
       """
       export ETCD_ENABLE_V2=true ETCDCTL_API=2
       etcd --name registry --data-dir registry --listen-client-urls http://10.0.0.100:2379 \\
         --advertise-client-urls http://10.0.0.100:2379 --listen-peer-urls http://10.0.0.100:2380 >registry.log 2>&1 &
-      \(Self.until("curl -s http://10.0.0.100:2379/health | grep -q true"))
+      \(DNSNetwork.until("curl -s http://10.0.0.100:2379/health | grep -q true"))
       \(Self.service) --addr 10.0.0.100:80 --host http://discovery.etcd.io --etcd http://10.0.0.100:2379 >service.log 2>&1 &
-      \(Self.until("curl -sf 'http://discovery.etcd.io/new?size=3' >url"))
+      \(DNSNetwork.until("curl -sf 'http://discovery.etcd.io/new?size=3' >url"))
       URL=$(curl -s -w "\\n" 'http://discovery.etcd.io/new?size=3')
       \((1...3).map { Self.start($0, "$URL") }.joined())
-      \(Self.until("etcdctl --endpoints http://192.168.2.210:2379 cluster-health >/dev/null 2>&1"))
+      \(DNSNetwork.until("etcdctl --endpoints http://192.168.2.210:2379 cluster-health >/dev/null 2>&1"))
       echo "$URL"
       curl -s -w '\\n' $URL
       etcdctl --endpoints "http://192.168.2.210:2379" member list
       \(Self.start(4, "$URL"))
-      \(Self.until("curl -sf http://192.168.2.213:2379/v2/keys >/dev/null"))
+      \(DNSNetwork.until("curl -sf http://192.168.2.213:2379/v2/keys >/dev/null"))
       curl -s http://192.168.2.213:2379/v2/config/local/proxy
       """)
     let lines = done.output.split(separator: "\n").map(String.init)
@@ -91,7 +87,7 @@ struct Guide004Tests {
         export ETCD_ENABLE_V2=true
         etcd --name registry --data-dir registry --listen-client-urls http://192.168.2.210:2379 \\
           --advertise-client-urls http://192.168.2.210:2379 >registry.log 2>&1 &
-        \(Self.until("curl -s http://192.168.2.210:2379/health | grep -q true"))
+        \(DNSNetwork.until("curl -s http://192.168.2.210:2379/health | grep -q true"))
         curl -s \(url)/_config/size -d value=3
         \(Self.start(2, url))
         wait $!

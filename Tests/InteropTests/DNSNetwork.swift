@@ -29,6 +29,11 @@ struct DNSNetwork {
     "--srv-host=_\(label)._tcp.example.test,\(host),\(port),\(priority),10"
   }
 
+  /// Words of a text that wait for a command to succeed, half a minute and more.
+  static func until(_ condition: String) -> String {
+    "for i in $(seq 300); do \(condition) && break; read -rt 0.1 <> <(:) || :; done\n"
+  }
+
   /// - Parameter text: for bash, in the scratch directory; `etcd` and `etcdctl` are programs.
   func run(
     _ text: String, etcd: String = Binaries.ours, ctl: String = Binaries.ourCtl,

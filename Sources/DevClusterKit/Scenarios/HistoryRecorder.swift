@@ -1,4 +1,5 @@
 import Bytes
+import EventLoops
 import Platform
 import Synchronization
 
@@ -39,9 +40,7 @@ final class HistoryRecorder: Sendable {
 
   /// A moment of the same clock.
   func time(of instant: ContinuousClock.Instant) -> Int {
-    let (seconds, attoseconds) = start.duration(to: instant).components
-    // checked: a scenario lasts hours at most
-    return Int(seconds) * 1_000_000_000 + Int(attoseconds / 1_000_000_000)
+    Int(clamping: start.duration(to: instant).nanoseconds)
   }
 
   /// The moment at which the clock shows a time.

@@ -53,6 +53,7 @@ enum Bootstrap {
     warnOfPermissions(config.dataDirectory, logger)
     try warnOfStrangers(directory, logger)
     try directory.ensureWritable()
+    // Looked at again: others may have been waited for since.
     let isNew = try !directory.holdsMember()
     if isNew, let problem = config.bootstrapProblem(resolve: HostLookup.numeric) {
       if let advice = config.nameAdvice {

@@ -56,19 +56,17 @@ struct ExistingCluster: Sendable {
   private static func get(
     _ peer: PeerURL, _ target: String, _ dialler: Dialler
   ) throws -> (HTTPResponseHead, Bytes) {
-    let answer = Answer()
+    let answer = Parcel<Result<(head: HTTPResponseHead, body: Bytes), HTTPClientError>>()
     dialler.loop.execute {
       let client = HTTPClient(loop: dialler.loop, dial: dialler.dial)
       var request = HTTPClientRequest("GET", peer.origin, target)
       request.headTimeout = .seconds(10)
       client.send(request, limit: bodyBytesMax) { result in
-        answer.result = result
         client.close()
-        answer.gate.open()
+        answer.give(result)
       }
     }
-    answer.gate.wait()
-    let (head, body) = try answer.result!.get()
+    let (head, body) = try answer.wait().get()
     guard head.status == 200 else { throw StorageError("status \(head.status)") }
     return (head, body)
   }
@@ -160,13 +158,6 @@ struct ExistingCluster: Sendable {
       }
     }
     return nil
-  }
-
-  /// What a loop found out for a thread that waits.
-  private final class Answer: @unchecked Sendable {
-    // @unchecked: the gate orders the one write before the one read.
-    let gate = Gate()
-    var result: Result<(head: HTTPResponseHead, body: Bytes), HTTPClientError>?
   }
 
   static func decode(_ body: Bytes) throws -> [MemberInfo] {

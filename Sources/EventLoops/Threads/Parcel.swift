@@ -21,3 +21,18 @@ public final class Parcel<Value: Sendable>: Sendable {
     return value
   }
 }
+
+extension Parcel {
+  /// Runs a task and waits for it: for threads that no task needs.
+  public static func waiting<Success, Failure>(
+    for body: @escaping @Sendable () async throws(Failure) -> Success
+  ) -> Value where Value == Result<Success, Failure> {
+    let parcel = Parcel()
+    Task {
+      do throws(Failure) { parcel.give(.success(try await body())) } catch {
+        parcel.give(.failure(error))
+      }
+    }
+    return parcel.wait()
+  }
+}

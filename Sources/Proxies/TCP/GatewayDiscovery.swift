@@ -67,26 +67,20 @@ struct ServerInspection {
   }
 
   private func problem(_ server: DiscoveredServer) -> ChannelError? {
-    let answer = Answer()
+    let answer = Parcel<ChannelError?>()
     loop.execute { [policy, loop] in
       Connection.connect(
         to: .tcp(host: server.remote.host, port: Int(server.remote.port)), loop: loop,
         policy: policy, timeout: Self.timeout
       ) { result in
         switch result {
-        case .success(let channel): channel.abort()
-        case .failure(let error): answer.error = error
+        case .success(let channel):
+          channel.abort()
+          answer.give(nil)
+        case .failure(let error): answer.give(error)
         }
-        answer.gate.open()
       }
     }
-    answer.gate.wait()
-    return answer.error
-  }
-
-  private final class Answer: @unchecked Sendable {
-    // @unchecked: the gate orders the one write before the one read.
-    let gate = Gate()
-    var error: ChannelError?
+    return answer.wait()
   }
 }
