@@ -102,6 +102,7 @@ final class Supervisor: @unchecked Sendable {
         },
         environment: { member, plan in
           ClusterPlan.environment(from: environment) + plan.environment + member.environment
+            + ["\(ShiftedClock.variable)=\(member.clockFile)"]
         },
         line: { [unowned self] in show($1, $2) },
         files: { [unowned self] in work($0, $1, $2) },

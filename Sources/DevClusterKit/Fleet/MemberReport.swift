@@ -105,6 +105,7 @@ public enum StatusTable {
         notes.append("\(member["name"]?.string ?? "?"): \(problem.string ?? "?")")
       }
     }
+    notes += (status["zones"]?.array ?? []).compactMap(\.string)
     for fault in status["faults"]?.array ?? [] {
       notes.append("fault: \(fault["text"]?.string ?? "?")")
     }

@@ -1,3 +1,5 @@
+import Platform
+
 /// A local cluster on paper: all that `up` was told, and what became of it. Pure; `ClusterFile` keeps it.
 public struct ClusterPlan: Sendable, Equatable {
   /// How many members `up` makes: etcd advises against more voters.
@@ -24,6 +26,9 @@ public struct ClusterPlan: Sendable, Equatable {
   public var isAuthReady = false
   /// Keys that it gets when it is new.
   public var seed: [AuthPlan.Pair] = []
+  public var zones = ZonePlan()
+  /// What is made once the cluster is healthy.
+  var faults: [FaultOrder] = []
   /// Whether it was ever healthy: before that nobody has data in it.
   public var wasHealthy = false
   /// Whether writes are not waited for.
@@ -181,6 +186,7 @@ public struct ClusterPlan: Sendable, Equatable {
     ]
     return ours.filter { entry in
       if systemd.contains(where: entry.hasPrefix) { return false }
+      if entry.hasPrefix(ShiftedClock.variable + "=") { return false }
       let isEtcds = entry.hasPrefix("ETCD_") || entry.hasPrefix("ETCDCTL_")
       return !isEtcds || entry.hasPrefix("ETCD_UNSUPPORTED_ARCH=")
     }

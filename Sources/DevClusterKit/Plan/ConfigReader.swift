@@ -3,7 +3,7 @@ import YAML
 /// Reads a configuration file, YAML or JSON, which YAML contains. Strict: what is not known is an error with its
 /// place. Pure.
 struct ConfigReader {
-  private let fields: FieldReader
+  let fields: FieldReader
   private var config = ClusterConfig()
 
   /// - Parameters:
@@ -21,7 +21,11 @@ struct ConfigReader {
   }
 
   /// What may stand at the top.
-  static let keys = ["cluster", "binary", "version", "auth", "flags", "env", "members", "seed"]
+  static let keys = [
+    "cluster", "binary", "version", "auth", "flags", "env", "members", "seed", "zones", "faults",
+  ]
+
+  static let memberNames = (1...ClusterPlan.membersMax).map { "m\($0)" }
 
   /// Reads those of some entries whose names are among `keys`.
   static func cluster(
@@ -43,6 +47,8 @@ struct ConfigReader {
     case "env": config.environment = try environment(value)
     case "members": try readMembers(value)
     case "seed": try readSeed(value)
+    case "zones": config.zones = try zones(value)
+    case "faults": config.faults = try faults(value)
     default: break
     }
   }
@@ -72,8 +78,7 @@ struct ConfigReader {
   }
 
   private mutating func readMembers(_ node: YAMLNode) throws(DevClusterError) {
-    let names = (1...ClusterPlan.membersMax).map { "m\($0)" }
-    for entry in try fields.entries(node, "members", names) {
+    for entry in try fields.entries(node, "members", Self.memberNames) {
       var member = ClusterConfig.Member()
       let known = ["binary", "version", "flags", "env", "learner", "start"]
       for part in try fields.entries(entry.value, entry.name, known) {

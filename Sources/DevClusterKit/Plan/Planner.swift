@@ -22,6 +22,7 @@ struct Planner {
     options.binary = options.binary ?? config?.binary
     options.isFast = options.isFast || config?.isFast == true
     options.watchesDisks = options.watchesDisks ?? config?.watchesDisks
+    if options.relay == nil && config?.needsClientRelay == true { options.relay = .all }
     options.auth = options.auth || config?.auth != nil
     options.extra = options.extra ?? config?.flags
     self.options = options
@@ -161,6 +162,12 @@ struct Planner {
   /// What the file says of all members and of single ones.
   private func apply(_ config: ClusterConfig, to plan: inout ClusterPlan) throws(DevClusterError) {
     plan.environment = config.environment
+    plan.zones = config.zones
+    plan.faults = config.faults
+    guard plan.relay != .none || !config.needsRelay else {
+      throw DevClusterError.usage(
+        "the file has zones or faults between members, which need the relay: up without --direct")
+    }
     for index in plan.members.indices {
       guard let said = config.members[plan.members[index].name] else { continue }
       if let binary = said.binary { plan.members[index].binary = try Versions.program(binary) }
