@@ -203,7 +203,7 @@ let package = Package(
       [
         "Bytes", "GoText", "JSON", "YAML", "Platform", "FileSystem", "EventLoops", "HTTP", "TLS",
         "FaultRelay", "DiskFaults", "CommandLineTool", "CUV", "CDevCluster", "Checkers",
-        "EtcdClient", "Protobuf",
+        "EtcdClient", "Protobuf", "MemberStorage", "Membership",
       ]),
     .executableTarget(
       name: "devcluster", dependencies: ["DevClusterKit", "Platform"], swiftSettings: settings),

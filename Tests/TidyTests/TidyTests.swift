@@ -104,7 +104,7 @@ import Testing
       "FileSystem",
       "EventLoops",
       "HTTP", "TLS", "CommandLineTool", "CUV", "CDevCluster", "Checkers", "EtcdClient",
-      "Protobuf", "Synchronization")
+      "Protobuf", "MemberStorage", "Membership", "Synchronization")
     add(
       "Simulation", "Bytes", "Checkers", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
       "Watch",

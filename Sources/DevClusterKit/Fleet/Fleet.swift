@@ -76,6 +76,14 @@ final class Fleet {
     schedule()
   }
 
+  /// The status as lines of a terminal: a sentence, and the table.
+  func table(columns: Int) -> [String] {
+    let status = JSONValue.object(life.status(loop.now))
+    let table = StatusTable.text(status, width: columns)
+    return ["── \(StatusTable.sentence(status)) ──"]
+      + table.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+  }
+
   /// The next tick: soon while somebody waits.
   private func schedule() {
     let delay =

@@ -23,6 +23,8 @@ public struct ClusterConfig: Sendable, Equatable {
   public var members: [String: Member] = [:]
   /// Keys that a new cluster has.
   public var seed: [AuthPlan.Pair] = []
+  /// A snapshot that a new cluster begins with.
+  public var snapshot: String?
   public var zones = ZonePlan()
   /// What is made once the cluster is healthy, at every `up`.
   var faults: [FaultOrder] = []
@@ -65,6 +67,7 @@ public struct ClusterConfig: Sendable, Equatable {
 
     # seed:
     #   keys: {/app/greeting: hello}
+    #   snapshot: prod.db   # what a new cluster begins with
 
     # zones:              # how far members are from each other; nothing heals it
     #   eu: [m1, m2]

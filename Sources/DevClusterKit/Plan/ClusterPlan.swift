@@ -4,6 +4,8 @@ import Platform
 public struct ClusterPlan: Sendable, Equatable {
   /// How many members `up` makes: etcd advises against more voters.
   public static let sizes = 1...7
+  /// Tells its members from those of other clusters.
+  static let token = "devcluster"
   /// How many it may have with those that were added.
   public static let membersMax = 9
 
@@ -125,7 +127,7 @@ public struct ClusterPlan: Sendable, Equatable {
       "--listen-peer-urls", member.ownPeerURL, "--initial-advertise-peer-urls", member.peerURL,
       "--initial-cluster", member.joined ?? initialCluster,
       "--initial-cluster-state", member.joined == nil ? "new" : "existing",
-      "--initial-cluster-token", "devcluster",
+      "--initial-cluster-token", Self.token,
     ]
     return own + securityArguments + defaults(besides: flags + member.flags) + flags + member.flags
   }

@@ -95,7 +95,11 @@ struct ConfigReader {
   }
 
   private mutating func readSeed(_ node: YAMLNode) throws(DevClusterError) {
-    for entry in try fields.entries(node, "seed", ["keys"]) {
+    for entry in try fields.entries(node, "seed", ["keys", "snapshot"]) {
+      if entry.name == "snapshot" {
+        config.snapshot = try fields.text(entry.value, "snapshot")
+        continue
+      }
       for pair in try fields.entries(entry.value, "keys", nil) {
         config.seed.append(.init(key: pair.name, value: try fields.text(pair.value, pair.name)))
       }

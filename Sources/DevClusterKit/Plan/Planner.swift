@@ -32,6 +32,8 @@ struct Planner {
   struct Result {
     var plan: ClusterPlan
     var locks: Registry.PortLocks
+    /// Whether there was nothing here.
+    var isNew = false
   }
 
   /// The plan for `up`: what is here already, or what is asked for. To be called with the directory's lock.
@@ -46,7 +48,9 @@ struct Planner {
         try clear(old)
       }
     }
-    return try fresh()
+    var made = try fresh()
+    made.isNew = true
+    return made
   }
 
   private func isOtherShape(_ old: ClusterPlan) -> Bool {
