@@ -44,6 +44,8 @@ public enum MemberEvent: Sendable {
   case snapshotSaved(LogIndex)
   /// A peer could not be reached.
   case unreachable(MemberID)
+  /// The stream to a peer was made, or broke.
+  case linked(MemberID, isUp: Bool)
   /// A snapshot sent to a peer arrived, or did not.
   case snapshotSent(MemberID, failed: Bool)
   /// Ask for votes, unless there is a leader or somebody asks already.

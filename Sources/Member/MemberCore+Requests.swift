@@ -46,11 +46,23 @@ extension MemberCore {
     if !forwarded.isEmpty { forwarded.refused(now) }
   }
 
+  /// Elections for which proposals wait while the stream to the leader is broken: the next leader is known by then.
+  private static let brokenElections = 3
+
+  /// Whether there is a leader, and a way to it.
+  private var reachesLeader: Bool {
+    let lead = node.basicStatus.softState.lead
+    guard lead != RaftNodeID.none else { return false }
+    return isLeader
+      || !links.holds(
+        MemberID(lead), tick: ticks, limit: Self.brokenElections * config.raft.electionTicks)
+  }
+
   /// Hands proposals to raft in one batch, once there is a leader to take them. When raft refuses them they wait
   /// for a tick, a commit or another leader: they may be very many.
   mutating func proposeParked(_ out: inout MemberOutput) {
     let status = node.basicStatus
-    guard status.softState.lead != RaftNodeID.none else { return }
+    guard reachesLeader else { return }
     proposeParkedChanges()
     let now = ProposalQueue.Circumstances(
       tick: ticks, lead: status.softState.lead, commit: status.hardState.commit)
@@ -76,7 +88,7 @@ extension MemberCore {
     var change = change
     change.id = id.rawValue
     parkedChanges.append(change)
-    if node.basicStatus.softState.lead != RaftNodeID.none { proposeParkedChanges() }
+    if reachesLeader { proposeParkedChanges() }
   }
 
   /// What raft refuses, while leadership is handed over, waits for the next turn; what was given up is left out.

@@ -88,6 +88,7 @@ public struct MemberCore: Sendable {
   var ticks = 0
   var proposals = ProposalQueue()
   var forwarded = ForwardedProposals()
+  var links = BrokenLinks()
   /// Changes of members that raft did not take yet.
   var parkedChanges: [Raftpb.ConfChange] = []
   var disk = DiskWatch()
@@ -240,6 +241,7 @@ public struct MemberCore: Sendable {
     case .installed(let append, let store): didInstall(append, store, &out)
     case .snapshotSaved(let index): didSaveSnapshot(index, &out)
     case .unreachable(let id): node.reportUnreachable(id.rawValue)
+    case .linked(let id, let isUp): links.changed(id, isUp: isUp, tick: ticks)
     case .snapshotSent(let id, let failed): node.reportSnapshot(id.rawValue, failed: failed)
     case .campaign: campaign()
     case .transferLeader(let id): node.transferLeader(to: id.rawValue)

@@ -8,6 +8,8 @@ public protocol PeerTransportDelegate: AnyObject, Sendable {
   func received(_ messages: [Raftpb.Message])
   /// Messages to a member were lost.
   func reportUnreachable(_ id: MemberID)
+  /// The stream of messages to a member was made, or broke.
+  func streamChanged(_ id: MemberID, isUp: Bool)
   /// A snapshot has been taken by a member, or was lost.
   func reportSnapshot(_ id: MemberID, failed: Bool)
   /// Whether a member was removed from the cluster for good.

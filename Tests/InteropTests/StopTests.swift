@@ -63,6 +63,35 @@ import Testing
     for member in members where member.process.process.isRunning { member.process.end() }
   }
 
+  /// Who writes right behind the death of the leader waits for the next one: what is sent to a process that is gone
+  /// would be lost, and its writer told so only when its time is over.
+  @Test func whoWritesBehindADeadLeaderWaits() async throws {
+    let scratch = Scratch()
+    let members = try started(3, scratch)
+    defer { for member in members where member.process.process.isRunning { member.process.end() } }
+    let leader = try #require(members.firstIndex { leads($0.url) })
+    let others = (1...2).map { members[(leader + $0) % 3] }
+    let clients = try others.map { try EtcdClient(endpoints: [$0.url]) }
+    for client in clients { try await client.kv.put("k", "v") }
+    let lost = others.map { $0.process.log.components(separatedBy: "lost TCP streaming").count }
+    kill(members[leader].process.id, SIGKILL)
+    // They know that it is gone, and take it for their leader still.
+    for (other, before) in zip(others, lost) {
+      try eventually("broken streams") {
+        other.process.log.components(separatedBy: "lost TCP streaming").count > before
+      }
+    }
+    let clock = ContinuousClock()
+    let start = clock.now
+    try await withThrowingTaskGroup { group in
+      for client in clients { group.addTask { try await client.kv.put("k", "w") } }
+      try await group.waitForAll()
+    }
+    let took = clock.now - start
+    print("writes behind a dead leader took \(took)")
+    #expect(took < .seconds(4.5), "no time of requests is over")
+  }
+
   /// Streams end at once with a status that clients try elsewhere with; nobody is waited for.
   @Test(.enabled(if: Binaries.ctl35 != nil)) func watchersAreNotWaitedFor() throws {
     let scratch = Scratch()

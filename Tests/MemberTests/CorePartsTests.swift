@@ -43,6 +43,17 @@ import Testing
     #expect(queue.count == 3, "they wait for their entries")
   }
 
+  @Test func brokenLinksHoldForAWhile() {
+    var links = BrokenLinks()
+    let (one, two) = (MemberID(1), MemberID(2))
+    #expect(!links.holds(one, tick: 0, limit: 30), "nothing was told")
+    links.changed(one, isUp: false, tick: 5)
+    #expect(links.holds(one, tick: 34, limit: 30) && !links.holds(one, tick: 35, limit: 30))
+    #expect(!links.holds(two, tick: 6, limit: 30))
+    links.changed(one, isUp: true, tick: 7)
+    #expect(!links.holds(one, tick: 8, limit: 30))
+  }
+
   @Test func proposalsOfOthersAreHeldWhileNobodyTakesThem() {
     func message(_ bytes: Int) -> Raftpb.Message {
       var entry = Raftpb.Entry()

@@ -122,6 +122,11 @@ extension TestNode {
         #expect(Set(indexes).count == indexes.count)
       }
     }
+    for node in nodes {
+      try await eventually("streams that are told of") {
+        node.state.withLock { $0.streams.count == 2 && $0.streams.values.allSatisfy { $0 } }
+      }
+    }
     #expect(nodes.contains { $0.has(log: "lost TCP streaming connection with remote peer") })
     #expect(
       nodes.contains { $0.has(log: "peer became inactive (message send to peer failed)") })

@@ -12,6 +12,8 @@ final class TestNode: PeerTransportDelegate {
   struct State: Sendable {
     var received: [Raftpb.Message] = []
     var batches = 0
+    /// Whether the stream of messages to a member is there, as told last.
+    var streams: [MemberID: Bool] = [:]
     var unreachable: [MemberID: Int] = [:]
     var snapshots: [(id: MemberID, failed: Bool)] = []
     var removed: Set<MemberID> = []
@@ -90,6 +92,7 @@ final class TestNode: PeerTransportDelegate {
     onReceived.withLock { $0 }?(messages)
   }
   func reportUnreachable(_ id: MemberID) { state.withLock { $0.unreachable[id, default: 0] += 1 } }
+  func streamChanged(_ id: MemberID, isUp: Bool) { state.withLock { $0.streams[id] = isUp } }
   func reportSnapshot(_ id: MemberID, failed: Bool) {
     state.withLock { $0.snapshots.append((id, failed)) }
   }

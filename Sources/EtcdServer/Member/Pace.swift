@@ -74,6 +74,7 @@ enum TurnText {
     case .installed: ("installed-snapshot", 1)
     case .snapshotSaved: ("saved-snapshot", 1)
     case .unreachable: ("unreachable", 1)
+    case .linked: ("linked", 1)
     case .snapshotSent: ("sent-snapshot", 1)
     case .campaign: ("campaign", 1)
     case .transferLeader: ("transfer-leader", 1)

@@ -226,6 +226,8 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
     host.post(.unreachable(id))
   }
 
+  func streamChanged(_ id: MemberID, isUp: Bool) { host.post(.linked(id, isUp: isUp)) }
+
   func reportSnapshot(_ id: MemberID, failed: Bool) {
     host.post(.snapshotSent(id, failed: failed))
   }

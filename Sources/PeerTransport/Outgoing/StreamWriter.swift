@@ -63,6 +63,7 @@ final class StreamWriter: TurnEndHandler {
         LogField("stream-type", .string(kind.name)),
       ])
     peer.status.activate()
+    tell(isUp: true)
     if replaced { logger.warn("closed TCP streaming connection with remote peer", names) }
     logger.info("established TCP streaming connection with remote peer", names)
     let interval = peer.context.configuration.readTimeout / 3
@@ -80,11 +81,18 @@ final class StreamWriter: TurnEndHandler {
     queuedBytes = 0
     guard let last = exchange else { return false }
     exchange = nil
+    tell(isUp: false)
     last.onDisconnect = nil
     last.onWritable = nil
     // A connection that takes nothing would keep what is queued on it.
     if last.channel?.pendingWriteBytes ?? 0 > 0 { last.abort() } else { last.finish() }
     return true
+  }
+
+  /// The stream of messages is the one that proposals take.
+  private func tell(isUp: Bool) {
+    guard case .message = kind else { return }
+    peer.context.delegate?.streamChanged(peer.id, isUp: isUp)
   }
 
   private func lost(_ action: String, _ reason: String) {

@@ -36,7 +36,15 @@ extension Cluster {
       watchWorld.faults.restarted[id] = member.core.status.revision
       queue.add(.tick(id, life: node.life), at: now + random.below(node.tickUnits) + 1)
       wake(id)
+      tellLinks(of: id, isUp: true)
     } catch { stopped(id, error) }
+  }
+
+  /// Streams end with their process, and come back with it.
+  private func tellLinks(of id: MemberID, isUp: Bool) {
+    for other in ids where other != id && nodes[other]?.member != nil && !chance(oneIn: 4) {
+      post(.linked(id, isUp: isUp), to: other)
+    }
   }
 
   private var memberOptions: SimulatedMember.Options {
@@ -76,6 +84,7 @@ extension Cluster {
     nodes[id]!.life += 1
     nodes[id]!.pausedUntil = 0
     loseWatchers(of: id)
+    tellLinks(of: id, isUp: false)
     for operation in (waiting.removeValue(forKey: id) ?? [:]).values.sorted() { lose(operation) }
     let pause = faultsAllowed ? random.below(40 * Self.tickUnits) : Self.tickUnits
     queue.add(.restart(id, life: nodes[id]!.life), at: now + pause)
