@@ -63,7 +63,8 @@ public enum EtcdCtl {
       endpointCommand(world), moveLeaderCommand(world), versionCommand(), leaseCommand(world),
       memberCommand(world), snapshotCommand(world), authCommand(world), userCommand(world),
       roleCommand(world), checkCommand(world), watchCommand(world), lockCommand(world),
-      electCommand(world), makeMirrorCommand(world), doctorCommand(world), topCommand(world),
+      electCommand(world), makeMirrorCommand(world), migrateCommand(world), doctorCommand(world),
+      topCommand(world),
     ]
     var tool = Tool(root)
     tool.helpText = { HelpText.text($0) }
