@@ -124,6 +124,7 @@ nightly: setup-tests
 	PAIRS=20000 $(SWIFT) test --skip-build --filter RevocationTests
 	WATCHES=40000 $(SWIFT) test --skip-build --filter WatchDifferentialTests
 	FAULT_SECONDS=8 $(SWIFT) test --skip-build --filter 'DevClusterTests.FaultTests'
+	STARTS=1000 $(SWIFT) test --skip-build --filter 'DevClusterTests.StartTests'
 	SCENARIOS=all $(SWIFT) test --skip-build --filter 'DevClusterTests.ShippedScenarioTests'
 	PACKAGE=1 $(SWIFT) test --skip-build --filter PackageTests
 	$(MAKE) test-packages

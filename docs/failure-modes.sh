@@ -17,6 +17,10 @@ soon() {
     sleep 0.2
   done
 }
+# What the status says of a member: client, data, …
+member() {
+  devcluster status --json | tr '{' '\n' | sed -n "s/.*\"name\":\"$1\".*\"$2\":\"\([^\"]*\)\".*/\1/p"
+}
 # Whether the members that run are all at one revision, and healthy.
 settled() { devcluster status >/dev/null; }
 
@@ -49,7 +53,8 @@ devcluster status >/dev/null && fail 'a cluster without a majority is healthy' |
 put majority lost && fail 'a minority took a write'
 test -z "$(get leader)" || fail 'a minority answered a linearizable read'
 # What it has it can still tell, to whoever does not ask for the newest.
-name=$(devcluster status --json | sed 's/.*"name":"m4"[^}]*"client":"\([^"]*\)".*/\1/')
+devcluster ctl --endpoints "$(member m4 client)" --command-timeout 3s get leader --consistency=s | grep -q acknowledged ||
+  fail 'a minority answered no serializable read'
 devcluster start m1
 soon put majority back
 test "$(get leader)" = acknowledged || fail 'a write that was acknowledged is gone'
@@ -58,11 +63,10 @@ soon settled
 
 say 'Network partition: the majority works, the minority does not, and there is never a second brain'
 devcluster cut m1,m2 m3,m4,m5
-side() { # the endpoints of some members
-  devcluster status --json | tr '{' '\n' | sed -n "s/.*\"name\":\"\\($1\\)\".*\"client\":\"\\([^\"]*\\)\".*/\\2/p" | paste -sd, -
-}
-minority=$(side 'm[12]')
-majority=$(side 'm[345]')
+# The endpoints of some members.
+side() { for name in "$@"; do member "$name" client; done | paste -sd, -; }
+minority=$(side m1 m2)
+majority=$(side m3 m4 m5)
 soon devcluster ctl --endpoints "$majority" --command-timeout 3s put partition majority
 devcluster ctl --endpoints "$minority" --command-timeout 3s put partition minority 2>/dev/null &&
   fail 'the minority took a write'
@@ -84,7 +88,7 @@ put begun anew || fail 'a cluster that was begun anew takes no write'
 say 'Disaster: three of five are lost for good; a snapshot makes a new cluster with all keys'
 devcluster ctl --endpoints "$(side m1)" snapshot save snapshot.db
 devcluster kill m1 m2 m3
-for name in m1 m2 m3; do rm -rf .devcluster/$name/data; done
+for name in m1 m2 m3; do rm -rf "$(member $name data)"; done
 put begun again && fail 'a minority took a write'
 devcluster down
 devcluster clean

@@ -21,7 +21,7 @@ struct DocumentTests {
       _ = try? harness.run(["down"], in: directory + "/.devcluster")
       try? FileManager.default.removeItem(atPath: directory)
     }
-    try "cluster: {ports: auto}\n".write(
+    try "cluster: {ports: auto, fast: true}\n".write(
       toFile: directory + "/devcluster.yaml", atomically: true, encoding: .utf8)
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/bin/sh")
