@@ -185,8 +185,13 @@ let package = Package(
     // How new members find their cluster by a service that all know.
     library(
       "Discovery",
-      ["Bytes", "GoText", "EtcdAPI", "EventLoops", "HTTP", "TLS", "EtcdClient", "V2API"]),
-    tests("DiscoveryTests", ["TestSupport", "Discovery", "EventLoops", "HTTP", "Bytes"]),
+      [
+        "Bytes", "GoText", "JSON", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "TLS", "EtcdClient",
+        "V2API", "CommandLineTool",
+      ]),
+    tests(
+      "DiscoveryTests",
+      ["TestSupport", "Discovery", "EventLoops", "HTTP", "Bytes", "EtcdAPI", "JSON"]),
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),
@@ -258,8 +263,8 @@ let package = Package(
     .executableTarget(
       name: "etcd",
       dependencies: [
-        "EtcdServer", "EtcdConfig", "Proxies", "CommandLineTool", "EventLoops", "Platform",
-        "Systemd",
+        "EtcdServer", "EtcdConfig", "Proxies", "Discovery", "EtcdClient", "CommandLineTool",
+        "EventLoops", "Platform", "Systemd",
         "Bytes", "GoText",
       ],
       swiftSettings: settings),
@@ -276,7 +281,7 @@ let package = Package(
       "EtcdUtlKit",
       [
         "Bytes", "GoText", "JSON", "FileSystem", "MVCC", "Membership", "Member",
-        "MemberStorage", "Bolt",
+        "MemberStorage", "Bolt", "EtcdAPI", "Protobuf", "V2Store",
         "EtcdConfig", "CommandLineTool",
       ]),
     .executableTarget(

@@ -1,3 +1,4 @@
+import Discovery
 import EtcdConfig
 import EtcdServer
 import EventLoops
@@ -13,6 +14,7 @@ struct Etcd {
     Signals.ignore(Signals.harmless)
     let words = Array(ProcessEnvironment.words.dropFirst())
     if words.first == GatewayCommand.name { GatewayMain.run(words) }
+    if words.first == DiscoveryCommand.name { await DiscoveryMain.run(words) }
     switch EtcdConfig.CommandLine.parse(
       words, environment: ProcessEnvironment.variables,
       readFile: Process.read)

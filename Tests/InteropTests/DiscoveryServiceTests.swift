@@ -70,6 +70,51 @@ import Testing
     }
   }
 
+  /// Our own service, over the v3 keys of etcds of both kinds, which need no v2 API.
+  @Test(arguments: [true, false]) func ourOwnServiceGathers(isOurs: Bool) throws {
+    let official = try #require(Binaries.go35)
+    let cluster = Cluster([isOurs ? Binaries.ours : official])
+    try cluster.start()
+    defer { for member in cluster.members { member.stop() } }
+    let scratch = Scratch()
+    let address = "127.0.0.1:\(freePorts(1)[0])"
+    let service = try ServerProcess(
+      [
+        "discovery", "serve", "--listen-addr", address, "--endpoints",
+        cluster.members[0].endpoint, "--token-ttl", "10m",
+      ], log: scratch.path + "/log")
+    try service.waitFor("serving discovery requests")
+    func curl(_ words: String...) -> String {
+      run("/usr/bin/curl", ["-s", "-w", " %{http_code}"] + words).output
+    }
+    let made = curl("-X", "PUT", "http://\(address)/new?size=3")
+    #expect(made.hasPrefix("http://\(address)/") && made.hasSuffix(" 200"), "\(made)")
+    let url = String(made.dropLast(4))
+    #expect(curl("\(url)/_config/size").contains("\"value\":\"3\""))
+    let members = try [Binaries.ours, official, try #require(Binaries.go34)].enumerated().map {
+      try Newcomer("m\($0 + 1)", url, $1)
+    }
+    try Self.expectOneCluster(members)
+    let late = try [official, Binaries.ours].map { try Newcomer("m9", url, $0).reason() }
+    #expect(late[0] == late[1])
+    #expect(late[1] == "failed to join discovery cluster (discovery: cluster is full); status 1")
+    // What is odd is refused, and what is there stays.
+    #expect(curl("http://\(address)/nobody").hasSuffix(" 404"))
+    #expect(curl("http://\(address)/new?size=1000").hasSuffix(" 400"))
+    #expect(curl("-X", "PUT", "\(url)/_config/size", "-d", "value=9").hasSuffix(" 404"))
+    #expect(curl("-X", "PATCH", url).hasSuffix(" 405"))
+    #expect(
+      curl("-X", "PUT", "\(url)/x", "-d", "value=" + String(repeating: "v", count: 20_000))
+        .hasSuffix(" 413"))
+    #expect(curl("http://\(address)/%zz").hasSuffix(" 400"))
+    let list = curl(url)
+    #expect(list.components(separatedBy: "createdIndex").count == 4, "\(list)")
+    // Its etcd is away: that is said, and it comes back.
+    cluster.members[0].stop()
+    #expect(curl(url).hasSuffix(" 500"))
+    service.end()
+  }
+
   /// Members of both kinds, in one cluster, by services of both kinds; who comes too late is told so by both alike.
   @Test(arguments: [true, false]) func bothKindsGather(isOurService: Bool) throws {
     let official = try #require(Binaries.go35)

@@ -59,7 +59,7 @@ import Testing
     add("CommandLineTool", "GoText")
     add(
       "EtcdUtlKit", "Bytes", "GoText", "JSON", "FileSystem", "MVCC", "Membership", "Member",
-      "MemberStorage", "Bolt", "EtcdConfig", "CommandLineTool")
+      "MemberStorage", "Bolt", "EtcdAPI", "Protobuf", "V2Store", "EtcdConfig", "CommandLineTool")
     add(
       "EtcdCtlKit", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf",
       "EtcdConfig",
@@ -74,7 +74,8 @@ import Testing
     )
     add("V2API", "Bytes", "GoText", "JSON", "EventLoops", "HTTP", "EtcdClient")
     add(
-      "Discovery", "Bytes", "GoText", "EtcdAPI", "EventLoops", "HTTP", "TLS", "EtcdClient", "V2API")
+      "Discovery", "Bytes", "GoText", "JSON", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "TLS",
+      "EtcdClient", "V2API", "CommandLineTool")
     add("Platform", "Bytes", "Glibc", "Darwin", "Synchronization")
     add("Systemd", "CSystemd")
     add(
@@ -115,7 +116,8 @@ import Testing
       "HTTP", "TLS", "DNS", "PeerTransport", "EtcdConfig", "EtcdServer", "CommandLineTool",
       "CSplice", "Synchronization")
     add(
-      "etcd", "Bytes", "Platform", "Systemd", "GoText", "EtcdConfig", "EventLoops", "EtcdServer",
+      "etcd", "Bytes", "Platform", "Systemd", "Discovery", "EtcdClient", "GoText", "EtcdConfig",
+      "EventLoops", "EtcdServer",
       "Proxies", "CommandLineTool", "Synchronization")
     add(
       "etcdctl", "Platform", "FileSystem", "EventLoops", "CommandLineTool", "EtcdUtlKit",

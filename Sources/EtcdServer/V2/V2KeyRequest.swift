@@ -1,4 +1,5 @@
 import EtcdAPI
+import HTTP
 import V2Store
 
 /// What a request for keys asks.
@@ -16,9 +17,9 @@ struct V2KeyRequest: Sendable {
   ///   - path: below `/v2/keys`.
   ///   - now: nanoseconds since 1970.
   /// - Throws: the refusal, checked in Go's order.
-  init(_ method: String, _ path: String, _ form: V2Form, now: Int64) throws(V2Error) {
+  init(_ method: String, _ path: String, _ form: HTTPForm, now: Int64) throws(V2Error) {
     request.method = method
-    request.path = V2JSON.root + (path.isEmpty || path == "/" ? "" : Self.clean(path))
+    request.path = V2Entry.userRoot + (path.isEmpty || path == "/" ? "" : Self.clean(path))
     request.prevIndex = try Self.number(form, "prevIndex", .indexNotANumber)
     since = try Self.number(form, "waitIndex", .indexNotANumber)
     request.recursive = try Self.flag(form, "recursive")
@@ -68,7 +69,7 @@ struct V2KeyRequest: Sendable {
   }
 
   private static func number(
-    _ form: V2Form, _ name: String, _ code: V2Error.Code
+    _ form: HTTPForm, _ name: String, _ code: V2Error.Code
   ) throws(V2Error) -> UInt64 {
     guard let number = form.number(name) else {
       throw V2Error(code, "invalid value for \"\(name)\"")
@@ -77,7 +78,7 @@ struct V2KeyRequest: Sendable {
   }
 
   private static func flag(
-    _ form: V2Form, _ name: String, quoting: Bool = true
+    _ form: HTTPForm, _ name: String, quoting: Bool = true
   ) throws(V2Error) -> Bool {
     guard let flag = form.flag(name) else {
       throw V2Error(.invalidField, "invalid value for " + (quoting ? "\"\(name)\"" : name))

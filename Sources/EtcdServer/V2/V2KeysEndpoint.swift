@@ -57,7 +57,7 @@ struct V2KeysEndpoint: Sendable {
   private func parse(_ exchange: HTTPExchange, _ path: String, _ form: Bytes?) {
     let request: V2KeyRequest
     do throws(V2Error) {
-      let form = try V2Form(form: form, query: exchange.request.query)
+      let form = try Self.form(form, exchange.request.query)
       request = try V2KeyRequest(
         exchange.request.method, path, form, now: WallClock.nanoseconds)
     } catch { return exchange.refuse(error) }
@@ -69,6 +69,12 @@ struct V2KeysEndpoint: Sendable {
         return exchange.refuse(V2Error(.unauthorized, "Insufficient credentials"))
       }
       answer(exchange, request)
+    }
+  }
+
+  private static func form(_ body: Bytes?, _ query: String) throws(V2Error) -> HTTPForm {
+    do throws(HTTPForm.Failure) { return try HTTPForm(form: body, query: query) } catch {
+      throw V2Error(.invalidForm, error.message)
     }
   }
 
@@ -205,14 +211,5 @@ private final class V2Watch {
     isOver = true
     onEnd?()
     exchange.finish()
-  }
-}
-
-extension HTTPExchange {
-  /// Whether the body holds parameters.
-  fileprivate var hasForm: Bool {
-    guard ["POST", "PUT"].contains(request.method) else { return false }
-    let type = request.headers["content-type"]?.split(separator: ";").first
-    return type?.withoutOptionalSpace.lowercased() == "application/x-www-form-urlencoded"
   }
 }

@@ -1,24 +1,27 @@
 import Bytes
-import HTTP
-import V2Store
 
 /// Parameters of a request: those of a form in its body, then those of its query.
 ///
 /// - Source: Go's `http.Request.ParseForm`, `url.ParseQuery`.
-struct V2Form {
+public struct HTTPForm: Sendable {
+  /// What is wrong, in Go's words.
+  public struct Failure: Error, Sendable {
+    public let message: String
+  }
+
   private var values: [String: [String]] = [:]
 
   /// - Parameter form: the body, when it is a form.
-  /// - Throws: `V2Error` `invalidForm` in Go's words for the first part that cannot be read.
-  init(form: Bytes?, query: String) throws(V2Error) {
+  /// - Throws: `Failure` for the first part that cannot be read.
+  public init(form: Bytes?, query: String) throws(Failure) {
     if let form { try add(form.string) }
     try add(query)
   }
 
-  private mutating func add(_ text: String) throws(V2Error) {
+  private mutating func add(_ text: String) throws(Failure) {
     for part in text.split(separator: "&") {
       if part.contains(";") {
-        throw V2Error(.invalidForm, "invalid semicolon separator in query")
+        throw Failure(message: "invalid semicolon separator in query")
       }
       let sides = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       let name = try Self.decode(sides[0])
@@ -26,9 +29,9 @@ struct V2Form {
     }
   }
 
-  private static func decode(_ text: Substring) throws(V2Error) -> String {
+  private static func decode(_ text: Substring) throws(Failure) -> String {
     if let bytes = URLCoding.decode(text, plusIsSpace: true) { return bytes.string }
-    throw V2Error(.invalidForm, "invalid URL escape \"\(brokenEscape(text))\"")
+    throw Failure(message: "invalid URL escape \"\(brokenEscape(text))\"")
   }
 
   /// The first percent sign without two hexadecimal digits, and what follows it.
@@ -44,13 +47,13 @@ struct V2Form {
     return ""
   }
 
-  func has(_ name: String) -> Bool { values[name] != nil }
+  public func has(_ name: String) -> Bool { values[name] != nil }
 
   /// The first value; empty when there is none.
-  func first(_ name: String) -> String { values[name]?.first ?? "" }
+  public func first(_ name: String) -> String { values[name]?.first ?? "" }
 
   /// A number; 0 when there is none, `nil` when it is no number.
-  func number(_ name: String) -> UInt64? {
+  public func number(_ name: String) -> UInt64? {
     guard let text = values[name]?.first else { return 0 }
     // Go takes digits alone.
     guard !text.isEmpty, text.utf8.allSatisfy({ (48...57).contains($0) }) else { return nil }
@@ -59,12 +62,21 @@ struct V2Form {
 
   /// A truth value; false when there is none, `nil` when it is neither.
   /// - Source: Go's `strconv.ParseBool`.
-  func flag(_ name: String) -> Bool? {
+  public func flag(_ name: String) -> Bool? {
     guard let text = values[name]?.first else { return false }
     switch text {
     case "1", "t", "T", "TRUE", "true", "True": return true
     case "0", "f", "F", "FALSE", "false", "False": return false
     default: return nil
     }
+  }
+}
+
+extension HTTPExchange {
+  /// Whether the body holds parameters.
+  public var hasForm: Bool {
+    guard ["POST", "PUT"].contains(request.method) else { return false }
+    let type = request.headers["content-type"]?.split(separator: ";").first
+    return type?.withoutOptionalSpace.lowercased() == "application/x-www-form-urlencoded"
   }
 }

@@ -1,0 +1,135 @@
+import HTTP
+
+/// What a discovery service is asked for. Pure.
+///
+/// | request | what |
+/// |---|---|
+/// | `GET\|PUT /new?size=3` | a token of one's own |
+/// | `GET /TOKEN/_config/size` | how many members the cluster is to have |
+/// | `GET /TOKEN` | who has come |
+/// | `GET /TOKEN?wait=true&waitIndex=N` | the next who comes, from index N on |
+/// | `GET\|PUT\|DELETE /TOKEN/ID` | one entry; PUT with `prevExist=false` and `value` in a form |
+///
+/// - Source: etcd `api/v2discovery/discovery.go` for what members ask; etcd-discovery `handlers/new.go` for `/new`.
+enum RegistryRequest: Equatable, Sendable {
+  case new(size: Int)
+  case size(token: String)
+  case list(token: String)
+  case wait(token: String, from: Int64)
+  case entry(token: String, id: String)
+  case enter(token: String, id: String, value: String)
+  case leave(token: String, id: String)
+
+  static let sizeByDefault = 3
+  /// Far more than a cluster has members.
+  static let sizeMax = 100
+  /// Characters of a token or an ID, and bytes of an entry: `name=url,name=url`.
+  static let nameMax = 64
+  static let valueBytesMax = 4096
+
+  /// - Parameters:
+  ///   - path: decoded.
+  ///   - form: of body and query.
+  /// - Throws: the refusal that is the answer.
+  init(_ method: String, _ path: String, _ form: HTTPForm) throws(RegistryRefusal) {
+    let parts = path.split(separator: "/").map(String.init)
+    let cause = "/" + parts.joined(separator: "/")
+    guard parts.allSatisfy(Self.isName), let token = parts.first else { throw .notFound(cause, 0) }
+    switch (method, parts.count) {
+    case ("GET", 1) where token == "new", ("PUT", 1) where token == "new",
+      ("POST", 1) where token == "new":
+      let size =
+        form.has("size") ? form.number("size").flatMap { Int(exactly: $0) } : Self.sizeByDefault
+      guard let size, (1...Self.sizeMax).contains(size) else {
+        throw RegistryRefusal(
+          status: 400,
+          message: "size is a number from 1 to \(Self.sizeMax), not '\(form.first("size"))'")
+      }
+      self = .new(size: size)
+    case ("GET", 1):
+      guard form.flag("wait") == true else {
+        self = .list(token: token)
+        return
+      }
+      guard let from = form.number("waitIndex").flatMap({ Int64(exactly: $0) }) else {
+        throw RegistryRefusal(.indexNotNumber, "invalid value for \"waitIndex\"", 0)
+      }
+      self = .wait(token: token, from: from)
+    case ("GET", 3) where parts[1] == "_config" && parts[2] == "size": self = .size(token: token)
+    case ("GET", 2): self = .entry(token: token, id: parts[1])
+    case ("PUT", 2):
+      let value = form.first("value")
+      guard value.utf8.count <= Self.valueBytesMax, parts[1] != "_config" else {
+        throw RegistryRefusal(
+          status: 400,
+          message: "an entry has \(Self.valueBytesMax) bytes at most, and an ID of its own")
+      }
+      self = .enter(token: token, id: parts[1], value: value)
+    case ("DELETE", 2) where parts[1] != "_config": self = .leave(token: token, id: parts[1])
+    default: throw .notFound(cause, 0)
+    }
+  }
+
+  private static func isName(_ text: String) -> Bool {
+    text.utf8.count <= nameMax
+      && text.utf8.allSatisfy {
+        (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 95
+          || $0 == 45
+      }
+  }
+}
+
+/// Why a discovery service does not do what it is asked for.
+struct RegistryRefusal: Error, Equatable, Sendable {
+  /// etcd's codes of the v2 API.
+  enum Code: Int {
+    case keyNotFound = 100
+    case nodeExist = 105
+    case indexNotNumber = 203
+    case raftInternal = 300
+    case eventIndexCleared = 401
+
+    var status: Int {
+      switch self {
+      case .keyNotFound: 404
+      case .nodeExist: 412
+      case .indexNotNumber, .eventIndexCleared: 400
+      case .raftInternal: 500
+      }
+    }
+    var message: String {
+      switch self {
+      case .keyNotFound: "Key not found"
+      case .nodeExist: "Key already exists"
+      case .indexNotNumber: "The given index in POST form is not a number"
+      case .raftInternal: "Raft Internal Error"
+      case .eventIndexCleared: "The event in requested index is outdated and cleared"
+      }
+    }
+  }
+
+  let status: Int
+  /// `nil` for what is no key's.
+  let code: Code?
+  let message: String
+  var cause = ""
+  var index: Int64 = 0
+
+  init(status: Int, message: String) {
+    self.status = status
+    code = nil
+    self.message = message
+  }
+
+  init(_ code: Code, _ cause: String, _ index: Int64) {
+    status = code.status
+    self.code = code
+    message = code.message
+    self.cause = cause
+    self.index = index
+  }
+
+  static func notFound(_ cause: String, _ index: Int64) -> RegistryRefusal {
+    RegistryRefusal(.keyNotFound, cause, index)
+  }
+}
