@@ -1,6 +1,7 @@
 import EtcdConfig
 import EtcdServer
 import EventLoops
+import GRPCProxy
 import Platform
 import Proxies
 import Systemd
@@ -13,6 +14,7 @@ struct Etcd {
     Signals.ignore(Signals.harmless)
     let words = Array(ProcessEnvironment.words.dropFirst())
     if words.first == GatewayCommand.name { GatewayMain.run(words) }
+    if words.first == GRPCProxyCommand.name { GRPCProxyMain.run(words) }
     switch EtcdConfig.CommandLine.parse(
       words, environment: ProcessEnvironment.variables,
       readFile: Process.read)

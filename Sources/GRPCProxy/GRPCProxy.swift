@@ -1,0 +1,293 @@
+import Bytes
+import Calls
+import EtcdClient
+import EtcdServer
+import EventLoops
+import GRPC
+import GoText
+import HTTP
+import Platform
+import Protobuf
+import Proxies
+
+/// A proxy for the v3 API of a cluster: it takes the calls of many clients to members over a few connections.
+///
+/// - Source: etcd `etcdmain/grpc_proxy.go`, `server/proxy/grpcproxy`.
+package final class GRPCProxy: @unchecked Sendable {
+  // @unchecked: `start` and `stop` are called by one thread, which alone uses `listeners`, `registration` and
+  // `keeper`; the rest is immutable.
+
+  let options: GRPCProxyOptions
+  let logger: Logger
+  let loops: [EventLoop]
+  private let policies: GRPCProxyPolicies
+  private let settings: UpstreamSettings
+  private let registry = MetricsRegistry()
+  private let connections = HTTPConnections()
+  private let client: EtcdClient
+  private let itself: SelfCheck?
+  private let registrar: Registrar?
+  private var fronts: [ProxyFront] = []
+  private var listeners: [Listener] = []
+  private var tasks: [Task<Void, Never>] = []
+  private var keeper: CertificateKeeper?
+
+  /// Loops, however many processors there are.
+  static let loopsMax = 8
+  private static let stopGrace = Duration.seconds(2)
+  /// Descriptors that are no client's.
+  private static let reservedDescriptors = 150
+
+  /// - Parameter endpoints: the members.
+  /// - Throws: what is wrong with files of TLS or endpoints.
+  init(
+    _ options: GRPCProxyOptions, endpoints: [String], policies: GRPCProxyPolicies, logger: Logger
+  ) throws(GRPCProxyRefusal) {
+    self.options = options
+    self.policies = policies
+    self.logger = logger
+    var configuration = EtcdClientConfiguration(endpoints: endpoints, tls: policies.members)
+    if options.dialKeepaliveTime > .zero {
+      configuration.keepaliveInterval = options.dialKeepaliveTime
+      configuration.keepaliveTimeout = options.dialKeepaliveTimeout
+    }
+    do {
+      client = try EtcdClient(configuration)
+      settings = UpstreamSettings(
+        endpoints: endpoints, security: try ClientSecurity(configuration, for: .grpc),
+        transport: Self.transport(options))
+      itself =
+        options.advertiseClientURL.isEmpty
+        ? nil : try? SelfCheck(options.advertiseClientURL, policies.itself)
+    } catch { throw GRPCProxyRefusal("\(error)") }
+    registrar =
+      options.resolverPrefix.isEmpty
+      ? nil : Registrar(client, options, host: Machine.hostName, logger: logger)
+    loops = (0..<min(Machine.processors, Self.loopsMax)).map { number in
+      EventLoop(name: number == 0 ? "grpc-proxy" : "grpc-proxy-\(number)")
+    }
+  }
+
+  private static func transport(_ options: GRPCProxyOptions) -> GRPCClientConfiguration {
+    var transport = GRPCClientConfiguration()
+    if options.sentBytesMax > 0 { transport.sentMessageBytesMax = options.sentBytesMax }
+    if options.receivedBytesMax > 0 { transport.receivedMessageBytesMax = options.receivedBytesMax }
+    if options.dialKeepaliveTime > .zero {
+      // gRPC pings every ten seconds at most.
+      transport.keepaliveInterval = max(options.dialKeepaliveTime, .seconds(10))
+      if options.dialKeepaliveTimeout > .zero {
+        transport.keepaliveTimeout = options.dialKeepaliveTimeout
+      }
+    }
+    transport.keepaliveWithoutCalls = options.permitsPingsWithoutCalls
+    return transport
+  }
+
+  private var serverConfiguration: GRPCServerConfiguration {
+    var configuration = GRPCServerConfiguration()
+    configuration.maxConcurrentStreams = options.streamsMax
+    // As in Go, zero is its own default.
+    configuration.keepaliveMinTime =
+      options.keepaliveMinTime > .zero ? options.keepaliveMinTime : .seconds(300)
+    configuration.keepaliveInterval =
+      options.keepaliveInterval > .zero ? options.keepaliveInterval : .seconds(7_200)
+    configuration.keepaliveTimeout =
+      options.keepaliveTimeout > .zero ? options.keepaliveTimeout : .seconds(20)
+    if options.logsCalls || options.isDebug { configuration.endedCallObserver = callLog }
+    return configuration
+  }
+
+  /// Writes every call that is over to the log.
+  private var callLog: @Sendable (FinishedCall) -> Void {
+    let level: LogLevel = options.logsCalls ? .info : .debug
+    return { [logger] call in
+      logger.log(
+        level, "finished call",
+        [
+          LogField("grpc.method", .string(call.path)),
+          LogField("grpc.code", .string("\(call.status.code)")),
+          LogField("grpc.message", .string(call.status.message)),
+          LogField("peer.address", .string(call.remoteAddress.map { "\($0)" } ?? "")),
+          LogField("grpc.time", .string(call.time.goDescription)),
+          LogField("request-bytes", .int(call.requestBytes)),
+          LogField("response-bytes", .int(call.responseBytes)),
+        ])
+    }
+  }
+
+  // MARK: life
+
+  /// Listens; connections wait in the kernel until `open`.
+  /// - Throws: why an address cannot be listened on; nothing is left running.
+  func start() throws(GRPCProxyRefusal) {
+    for loop in loops { loop.start() }
+    ProcessMetrics.register(in: registry)
+    do throws(GRPCProxyRefusal) {
+      try listen()
+      makeFronts()
+      try listenForMetrics()
+    } catch {
+      close()
+      throw error
+    }
+  }
+
+  private func listen() throws(GRPCProxyRefusal) {
+    guard let address = HostPort(options.listenAddress),
+      let port = UInt16(address.port.isEmpty ? "0" : address.port)
+    else {
+      throw GRPCProxyRefusal(
+        "listen tcp: address \(options.listenAddress): missing or invalid port; write --listen-addr "
+          + "as HOST:PORT, as in 127.0.0.1:23790")
+    }
+    listeners.append(
+      try bind(
+        .tcp(host: address.host, port: Int(port)), policies.policy(checksNames: false), address
+      ) { front, channel, connections in front.serve(channel, connections) })
+    logger.info(
+      "listening for gRPC proxy client requests",
+      [LogField("address", .string(options.listenAddress))])
+  }
+
+  private func listenForMetrics() throws(GRPCProxyRefusal) {
+    guard !options.metricsAddress.isEmpty else { return }
+    guard let url = try? GoURL(options.metricsAddress) else {
+      throw GRPCProxyRefusal("cannot parse \(GoQuote.text(options.metricsAddress))")
+    }
+    let isUnix = url.scheme.hasPrefix("unix")
+    let address = HostPort(url.host)
+    guard isUnix || address.flatMap({ UInt16($0.port) }) != nil else {
+      throw GRPCProxyRefusal(
+        "listen tcp: address \(url.host): missing or invalid port; write --metrics-addr as "
+          + "http://HOST:PORT")
+    }
+    if url.scheme == "https", policies.listening == nil {
+      throw GRPCProxyRefusal(
+        "cannot listen on TLS for \(url.host): KeyFile and CertFile are not presented")
+    }
+    let endpoint: Listener.Endpoint =
+      isUnix
+      ? .unix(path: url.host + url.path)
+      : .tcp(host: address?.host ?? "", port: address.flatMap { Int($0.port) } ?? 0)
+    listeners.append(
+      try bind(
+        endpoint, url.scheme == "https" ? policies.policy(checksNames: true) : .plain,
+        address ?? HostPort(":0")!
+      ) { front, channel, connections in front.servePages(channel, connections) })
+    logger.info(
+      "gRPC proxy listening for metrics",
+      [LogField("address", .string(options.metricsAddress))])
+  }
+
+  private func bind(
+    _ endpoint: Listener.Endpoint, _ policy: ChannelPolicy, _ address: HostPort,
+    _ serve: @escaping @Sendable (ProxyFront, any ByteChannel, HTTPConnections) -> Void
+  ) throws(GRPCProxyRefusal) -> Listener {
+    let (loops, admission, connections) = (loops, admission, connections)
+    do throws(ChannelError) {
+      return try loops[0].run { () throws(ChannelError) in
+        try Listener(
+          loop: loops[0], endpoint: endpoint, policy: policy, targets: loops, isPaused: true,
+          admission: admission
+        ) { [weak self] channel in
+          guard let front = self?.front(on: channel.loop) else { return channel.abort() }
+          serve(front, channel, connections)
+        }
+      }
+    } catch { throw GRPCProxyRefusal(Gateway.words(error, address)) }
+  }
+
+  /// Half of what the process may have: clients of one loop share few connections to members, but every connection
+  /// that waits needs one, too.
+  private lazy var admission: ConnectionAdmission? = descriptorLimit.map { limit in
+    ConnectionAdmission(limit: max(limit - Self.reservedDescriptors, 1)) { [logger] count in
+      logger.warn(
+        "clients have as many connections as they may; further ones wait",
+        [LogField("limit", .int(count)), LogField("file-descriptor-limit", .int(limit))])
+    }
+  }
+
+  private func front(on loop: EventLoop) -> ProxyFront? { fronts.first { $0.loop === loop } }
+
+  private func makeFronts() {
+    let counters = MethodCounters(registry)
+    let page = MetricsPage(registry)
+    let membership = ProxyMembership(
+      url: options.advertiseClientURL, host: Machine.hostName, others: registrar?.members)
+    for loop in loops {
+      let upstream = Upstream(settings, loop: loop, logger: logger)
+      let services = ProxyServices(
+        forwarder: Forwarder(upstream), counters: counters, membership: membership)
+      let pages = ProxyPages(
+        upstream, security: settings.security, page: page, itself: itself, logger: logger)
+      fronts.append(
+        ProxyFront(
+          upstream, services.router(), serverConfiguration, pages,
+          hasProfiles: options.enablesProfiles))
+    }
+  }
+
+  /// Serves from now on.
+  package func open() {
+    for front in fronts { front.loop.run { front.upstream.start() } }
+    if let material = policies.listening {
+      keeper = CertificateKeeper([("proxy", material)], logger, registry)
+      loops[0].run { [self] in keeper?.start(on: loops[0]) }
+    }
+    if let registrar { tasks.append(Task { await registrar.run() }) }
+    if options.autoSyncInterval > .zero {
+      let sync = EndpointSync(
+        client: client, interval: options.autoSyncInterval, logger: logger
+      ) { [fronts] endpoints in
+        for front in fronts {
+          front.loop.execute { front.upstream.setEndpoints(endpoints) }
+        }
+      }
+      tasks.append(Task { await sync.run() })
+    }
+    for listener in listeners { loops[0].run { listener.start() } }
+    if options.enablesProfiles {
+      logger.info("gRPC proxy enabled pprof", [LogField("path", .string(ProcessPages.path))])
+    }
+    if listeners.count > 1 { logger.info("gRPC proxy server metrics URL serving") }
+    logger.info("started gRPC proxy", [LogField("address", .string(options.listenAddress))])
+  }
+
+  /// Lets calls end and closes. Once.
+  package func stop() async {
+    for listener in listeners { loops[0].run { listener.close() } }
+    listeners = []
+    logger.info(
+      "stop listening gRPC proxy client requests",
+      [LogField("address", .string(options.listenAddress))])
+    for task in tasks { task.cancel() }
+    for task in tasks { await task.value }
+    let (fronts, connections) = (fronts, connections)
+    await withTaskGroup { group in
+      group.addTask { await connections.shutDown(grace: Self.stopGrace) }
+      for front in fronts {
+        group.addTask {
+          await front.grpc.shutDown(
+            grace: Self.stopGrace,
+            endingStreams: GRPCStatus(.unavailable, "the proxy is shutting down"))
+        }
+      }
+    }
+    close()
+  }
+
+  private func close() {
+    for listener in listeners { loops[0].run { listener.close() } }
+    for front in fronts {
+      front.loop.run {
+        front.upstream.close()
+        front.pages.close()
+      }
+    }
+    if let keeper { loops[0].run { keeper.stop() } }
+    itself?.close()
+    client.close()
+    for loop in loops { loop.stop() }
+    keeper?.stopWorker()
+  }
+}
