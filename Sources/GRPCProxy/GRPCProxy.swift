@@ -31,6 +31,7 @@ package final class GRPCProxy: @unchecked Sendable {
   private var listeners: [Listener] = []
   private var tasks: [Task<Void, Never>] = []
   private var keeper: CertificateKeeper?
+  private var shared: SharedParts?
 
   /// Loops, however many processors there are.
   static let loopsMax = 8
@@ -212,12 +213,15 @@ package final class GRPCProxy: @unchecked Sendable {
   private func makeFronts() {
     let counters = MethodCounters(registry)
     let page = MetricsPage(registry)
+    let upstreams = loops.map { Upstream(settings, loop: $0, logger: logger) }
+    let shared = SharedParts(options, upstreams[0], registry)
+    self.shared = shared
     let membership = ProxyMembership(
       url: options.advertiseClientURL, host: Machine.hostName, others: registrar?.members)
-    for loop in loops {
-      let upstream = Upstream(settings, loop: loop, logger: logger)
-      let services = ProxyServices(
-        forwarder: Forwarder(upstream), counters: counters, membership: membership)
+    for upstream in upstreams {
+      let services = shared.services(
+        upstream, counters: counters, membership: membership,
+        partBytes: settings.transport.sentMessageBytesMax)
       let pages = ProxyPages(
         upstream, security: settings.security, page: page, itself: itself, logger: logger)
       fronts.append(
@@ -234,6 +238,26 @@ package final class GRPCProxy: @unchecked Sendable {
       keeper = CertificateKeeper([("proxy", material)], logger, registry)
       loops[0].run { [self] in keeper?.start(on: loops[0]) }
     }
+    beginTasks()
+    if options.enablesProfiles {
+      logger.info("gRPC proxy enabled pprof", [LogField("path", .string(ProcessPages.path))])
+    }
+    if listeners.count > 1 { logger.info("gRPC proxy server metrics URL serving") }
+    logger.info("started gRPC proxy", [LogField("address", .string(options.listenAddress))])
+  }
+
+  private func beginTasks() {
+    let (listeners, loop) = (listeners, loops[0])
+    if let order = shared?.order {
+      let recovery = OrderRecovery(client: client, order: order, logger: logger)
+      tasks.append(
+        Task {
+          guard await recovery.run() else { return }
+          loop.execute { for listener in listeners { listener.start() } }
+        })
+    } else {
+      loop.run { for listener in listeners { listener.start() } }
+    }
     if let registrar { tasks.append(Task { await registrar.run() }) }
     if options.autoSyncInterval > .zero {
       let sync = EndpointSync(
@@ -245,12 +269,6 @@ package final class GRPCProxy: @unchecked Sendable {
       }
       tasks.append(Task { await sync.run() })
     }
-    for listener in listeners { loops[0].run { listener.start() } }
-    if options.enablesProfiles {
-      logger.info("gRPC proxy enabled pprof", [LogField("path", .string(ProcessPages.path))])
-    }
-    if listeners.count > 1 { logger.info("gRPC proxy server metrics URL serving") }
-    logger.info("started gRPC proxy", [LogField("address", .string(options.listenAddress))])
   }
 
   /// Lets calls end and closes. Once.
@@ -278,6 +296,7 @@ package final class GRPCProxy: @unchecked Sendable {
 
   private func close() {
     for listener in listeners { loops[0].run { listener.close() } }
+    loops[0].run { [shared] in shared?.close() }
     for front in fronts {
       front.loop.run {
         front.upstream.close()

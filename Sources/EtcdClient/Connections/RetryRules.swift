@@ -50,7 +50,9 @@ package enum RetryRules {
     "/etcdserverpb.Auth/UserGet", "/etcdserverpb.Auth/RoleGet", "/etcdserverpb.Auth/RoleList",
   ]
 
-  package static func policy(_ path: String) -> Policy { repeatable.contains(path) ? .repeatable : .once }
+  package static func policy(_ path: String) -> Policy {
+    repeatable.contains(path) ? .repeatable : .once
+  }
 
   /// What follows a failed attempt at a method.
   static func step(_ path: String, after status: GRPCStatus, _ caller: Caller) -> Step {

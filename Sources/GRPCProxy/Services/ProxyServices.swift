@@ -1,6 +1,7 @@
 import Bytes
 import Calls
 import EtcdAPI
+import EtcdClient
 import EventLoops
 import Protobuf
 
@@ -9,6 +10,9 @@ struct ProxyServices {
   let forwarder: Forwarder
   let counters: MethodCounters
   let membership: ProxyMembership
+  let keys: KVProxy
+  let watches: WatchProxy
+  let leases: LeaseProxy
 
   /// All methods of the cluster's services, but for those of the health of gRPC, which are a member's own.
   static let methods =
@@ -25,6 +29,25 @@ struct ProxyServices {
 
   private func add(_ method: MethodDescriptor, to router: inout CallRouter) {
     let counters = counters[method]
+    switch method.path {
+    case Etcdserverpb.KVService.rangeStream.path where !keys.names.prefix.isEmpty:
+      // Its answers are cut anywhere.
+      return
+    case Etcdserverpb.WatchService.watch.path:
+      return router.streaming(method.path, counters: counters) { [watches] in
+        try await watches.serve($0)
+      }
+    case Etcdserverpb.LeaseService.leaseKeepAlive.path:
+      return router.streaming(method.path, counters: counters) { [leases] in
+        try await leases.keepAlive($0)
+      }
+    case Etcdserverpb.LeaseService.leaseTimeToLive.path:
+      return router.unary(method.path, counters: counters) { [leases] in leases.timeToLive($0, $1) }
+    default: break
+    }
+    if let handler = keys.handler(method) {
+      return router.unary(method.path, counters: counters, handler)
+    }
     if method.clientStreaming || method.serverStreaming {
       router.streaming(method.path, counters: counters) { [forwarder] in
         try await forwarder.forward($0)

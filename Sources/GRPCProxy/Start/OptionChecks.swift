@@ -27,8 +27,7 @@ extension GRPCProxyOptions {
       throw GRPCProxyRefusal("etcdclient: no available endpoints")
     }
     for (flag, isGiven) in [
-      ("namespace", !namespace.isEmpty), ("experimental-serializable-ordering", isOrdered),
-      ("experimental-leasing-prefix", !leasingPrefix.isEmpty),
+      ("experimental-leasing-prefix", !leasingPrefix.isEmpty)
     ] where isGiven {
       throw GRPCProxyRefusal("--\(flag) is not supported by this version yet")
     }
