@@ -20,18 +20,19 @@ package final class GRPCProxy: @unchecked Sendable {
   let options: GRPCProxyOptions
   let logger: Logger
   let loops: [EventLoop]
-  private let policies: GRPCProxyPolicies
+  let policies: GRPCProxyPolicies
   private let settings: UpstreamSettings
   private let registry = MetricsRegistry()
-  private let connections = HTTPConnections()
+  let connections = HTTPConnections()
   private let client: EtcdClient
   private let itself: SelfCheck?
   private let registrar: Registrar?
   private var fronts: [ProxyFront] = []
-  private var listeners: [Listener] = []
+  var listeners: [Listener] = []
   private var tasks: [Task<Void, Never>] = []
   private var keeper: CertificateKeeper?
   private var shared: SharedParts?
+  private var sync: EndpointSync?
 
   /// Loops, however many processors there are.
   static let loopsMax = 8
@@ -133,74 +134,8 @@ package final class GRPCProxy: @unchecked Sendable {
     }
   }
 
-  private func listen() throws(GRPCProxyRefusal) {
-    guard let address = HostPort(options.listenAddress),
-      let port = UInt16(address.port.isEmpty ? "0" : address.port)
-    else {
-      throw GRPCProxyRefusal(
-        "listen tcp: address \(options.listenAddress): missing or invalid port; write --listen-addr "
-          + "as HOST:PORT, as in 127.0.0.1:23790")
-    }
-    listeners.append(
-      try bind(
-        .tcp(host: address.host, port: Int(port)), policies.policy(checksNames: false), address
-      ) { front, channel, connections in front.serve(channel, connections) })
-    logger.info(
-      "listening for gRPC proxy client requests",
-      [LogField("address", .string(options.listenAddress))])
-  }
-
-  private func listenForMetrics() throws(GRPCProxyRefusal) {
-    guard !options.metricsAddress.isEmpty else { return }
-    guard let url = try? GoURL(options.metricsAddress) else {
-      throw GRPCProxyRefusal("cannot parse \(GoQuote.text(options.metricsAddress))")
-    }
-    let isUnix = url.scheme.hasPrefix("unix")
-    let address = HostPort(url.host)
-    guard isUnix || address.flatMap({ UInt16($0.port) }) != nil else {
-      throw GRPCProxyRefusal(
-        "listen tcp: address \(url.host): missing or invalid port; write --metrics-addr as "
-          + "http://HOST:PORT")
-    }
-    if url.scheme == "https", policies.listening == nil {
-      throw GRPCProxyRefusal(
-        "cannot listen on TLS for \(url.host): KeyFile and CertFile are not presented")
-    }
-    let endpoint: Listener.Endpoint =
-      isUnix
-      ? .unix(path: url.host + url.path)
-      : .tcp(host: address?.host ?? "", port: address.flatMap { Int($0.port) } ?? 0)
-    listeners.append(
-      try bind(
-        endpoint, url.scheme == "https" ? policies.policy(checksNames: true) : .plain,
-        address ?? HostPort(":0")!
-      ) { front, channel, connections in front.servePages(channel, connections) })
-    logger.info(
-      "gRPC proxy listening for metrics",
-      [LogField("address", .string(options.metricsAddress))])
-  }
-
-  private func bind(
-    _ endpoint: Listener.Endpoint, _ policy: ChannelPolicy, _ address: HostPort,
-    _ serve: @escaping @Sendable (ProxyFront, any ByteChannel, HTTPConnections) -> Void
-  ) throws(GRPCProxyRefusal) -> Listener {
-    let (loops, admission, connections) = (loops, admission, connections)
-    do throws(ChannelError) {
-      return try loops[0].run { () throws(ChannelError) in
-        try Listener(
-          loop: loops[0], endpoint: endpoint, policy: policy, targets: loops, isPaused: true,
-          admission: admission
-        ) { [weak self] channel in
-          guard let front = self?.front(on: channel.loop) else { return channel.abort() }
-          serve(front, channel, connections)
-        }
-      }
-    } catch { throw GRPCProxyRefusal(Gateway.words(error, address)) }
-  }
-
-  /// Half of what the process may have: clients of one loop share few connections to members, but every connection
-  /// that waits needs one, too.
-  private lazy var admission: ConnectionAdmission? = descriptorLimit.map { limit in
+  /// What the process may have, but for a few: clients share the connections to members.
+  lazy var admission: ConnectionAdmission? = descriptorLimit.map { limit in
     ConnectionAdmission(limit: max(limit - Self.reservedDescriptors, 1)) { [logger] count in
       logger.warn(
         "clients have as many connections as they may; further ones wait",
@@ -208,13 +143,17 @@ package final class GRPCProxy: @unchecked Sendable {
     }
   }
 
-  private func front(on loop: EventLoop) -> ProxyFront? { fronts.first { $0.loop === loop } }
+  func front(on loop: EventLoop) -> ProxyFront? { fronts.first { $0.loop === loop } }
 
   private func makeFronts() {
     let counters = MethodCounters(registry)
     let page = MetricsPage(registry)
     let upstreams = loops.map { Upstream(settings, loop: $0, logger: logger) }
-    let shared = SharedParts(options, upstreams[0], registry)
+    let view = options.namespace.isEmpty ? client : client.namespace(Bytes(options.namespace))
+    let shared = SharedParts(
+      options, upstreams[0], registry,
+      leasing: options.leasingPrefix.isEmpty
+        ? nil : LeasingSession(view, prefix: options.leasingPrefix, logger: logger))
     self.shared = shared
     let membership = ProxyMembership(
       url: options.advertiseClientURL, host: Machine.hostName, others: registrar?.members)
@@ -258,17 +197,19 @@ package final class GRPCProxy: @unchecked Sendable {
     } else {
       loop.run { for listener in listeners { listener.start() } }
     }
+    if let leasing = shared?.leasing { tasks.append(Task { await leasing.run() }) }
     if let registrar { tasks.append(Task { await registrar.run() }) }
-    if options.autoSyncInterval > .zero {
-      let sync = EndpointSync(
-        client: client, interval: options.autoSyncInterval, logger: logger
-      ) { [fronts] endpoints in
-        for front in fronts {
-          front.loop.execute { front.upstream.setEndpoints(endpoints) }
-        }
+    if options.autoSyncInterval > .zero { loop.run { self.beginSync() } }
+  }
+
+  private func beginSync() {
+    let sync = EndpointSync(fronts[0].upstream, logger: logger) { [fronts] endpoints in
+      for front in fronts {
+        front.loop.execute { front.upstream.setEndpoints(endpoints) }
       }
-      tasks.append(Task { await sync.run() })
     }
+    sync.start(options.autoSyncInterval)
+    self.sync = sync
   }
 
   /// Lets calls end and closes. Once.
@@ -296,7 +237,10 @@ package final class GRPCProxy: @unchecked Sendable {
 
   private func close() {
     for listener in listeners { loops[0].run { listener.close() } }
-    loops[0].run { [shared] in shared?.close() }
+    loops[0].run { [shared, sync] in
+      sync?.stop()
+      shared?.close()
+    }
     for front in fronts {
       front.loop.run {
         front.upstream.close()

@@ -11,8 +11,15 @@ final class SharedParts: Sendable {
   private let leases: LeaseExchange
   private let leader: LeaderWatch
   private let names: KeyNamespace
+  /// `nil` where no keys are leased.
+  let leasing: LeasingSession?
 
-  init(_ options: GRPCProxyOptions, _ upstream: Upstream, _ registry: MetricsRegistry) {
+  /// - Parameter leasing: the keys that the proxy has for itself, if any.
+  init(
+    _ options: GRPCProxyOptions, _ upstream: Upstream, _ registry: MetricsRegistry,
+    leasing: LeasingSession?
+  ) {
+    self.leasing = leasing
     let metrics = ProxyMetrics(registry)
     let cache = SharedRangeCache(metrics)
     self.cache = cache
@@ -32,7 +39,9 @@ final class SharedParts: Sendable {
     let forwarder = Forwarder(upstream)
     return ProxyServices(
       forwarder: forwarder, counters: counters, membership: membership,
-      keys: KVProxy(forwarder, cache, names: names, order: order),
+      keys: KVProxy(
+        forwarder, cache, names: names, order: order,
+        leasing: leasing.map { LeasingCalls(upstream, $0, names: names) }),
       watches: WatchProxy(upstream, watches, leader, names: names, partBytes: partBytes),
       leases: LeaseProxy(forwarder, leases, leader, names: names))
   }

@@ -340,6 +340,70 @@ import Testing
     process.end()
   }
 
+  // MARK: leasing
+
+  /// Proxies that lease keys, ours and Go's: whoever writes, all read it at once; a key that nobody else writes is read
+  /// without the cluster.
+  @Test(.enabled(if: Binaries.go35 != nil), arguments: [true, false])
+  func leasedKeysAreReadAsTheyWereWritten(_ isBesideGo: Bool) async throws {
+    let cluster = Cluster([try #require(Binaries.go35)])
+    try cluster.start()
+    let more = ["--experimental-leasing-prefix=lease/"]
+    let programs = [Binaries.ours, isBesideGo ? try #require(Binaries.go35) : Binaries.ours]
+    let proxies = try programs.map {
+      try Self.proxy(cluster.scratch, cluster.members[0].endpoint, more, program: $0)
+    }
+    let clients = try proxies.map { try EtcdClient(endpoints: [$0.address]) }
+    var number = 0
+    for _ in 0..<6 {
+      for writer in clients {
+        number += 1
+        _ = try await writer.kv.put("k", Bytes("\(number)"))
+        for reader in clients + clients {
+          #expect(try await reader.kv.get("k").kvs.first?.value == Bytes("\(number)"))
+        }
+      }
+    }
+    // Several at once, each counting up by comparisons: nothing is lost.
+    _ = try await clients[0].kv.put("n", "0")
+    try await withThrowingTaskGroup { group in
+      for client in clients + clients {
+        group.addTask {
+          for _ in 0..<10 {
+            while true {
+              guard let pair = try await client.kv.get("n").kvs.first else { continue }
+              let next = Bytes(String((Int(pair.value.string) ?? 0) + 1))
+              let done = try await client.kv.txn(
+                [
+                  .init(
+                    result: .equal, target: .mod, key: "n",
+                    targetUnion: .modRevision(pair.modRevision))
+                ], success: [.init(request: .requestPut(.init(key: "n", value: next)))])
+              if done.succeeded { break }
+            }
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    for client in clients { #expect(try await client.kv.get("n").kvs.first?.value == "40") }
+    _ = try await clients[1].kv.delete(.prefix("k"))
+    #expect(try await clients[0].kv.get("k").kvs.isEmpty)
+    // Taken, and read without anybody.
+    _ = try await clients[0].kv.put("own", "1")
+    try Self.wait("the key is leased") {
+      _ = run(Binaries.ctl35!, ["--endpoints=\(proxies[0].address)", "get", "own"])
+      let found = run(
+        Binaries.ctl35!, ["--endpoints=\(cluster.endpoints)", "get", "lease/own", "--keys-only"])
+      return found.output.contains("lease/own")
+    }
+    _ = try await clients[0].kv.get("own")
+    cluster.members[0].kill()
+    #expect(try await clients[0].kv.get("own").kvs.first?.value == "1")
+    for client in clients { client.close() }
+    for proxy in proxies { proxy.process.end(by: SIGKILL) }
+  }
+
   // MARK: bad input
 
   /// Garbage, messages that are too large, and clients that read nothing: the others are served.

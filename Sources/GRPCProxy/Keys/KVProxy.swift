@@ -20,10 +20,14 @@ final class KVProxy: @unchecked Sendable {
   let names: KeyNamespace
   /// `nil` where reads may go back.
   let order: RevisionOrder?
+  /// `nil` where no keys are leased.
+  let leasing: LeasingCalls?
 
   init(
-    _ forwarder: Forwarder, _ cache: SharedRangeCache, names: KeyNamespace, order: RevisionOrder?
+    _ forwarder: Forwarder, _ cache: SharedRangeCache, names: KeyNamespace, order: RevisionOrder?,
+    leasing: LeasingCalls?
   ) {
+    self.leasing = leasing
     self.forwarder = forwarder
     self.cache = cache
     self.names = names
@@ -36,6 +40,9 @@ final class KVProxy: @unchecked Sendable {
   func handler(_ method: MethodDescriptor) -> CallRouter.UnaryHandler? {
     switch method.path {
     case Service.range.path: { [self] in range($0, $1) }
+    case Service.put.path where leasing != nil: { [self] in leasedPut($0, $1) }
+    case Service.deleteRange.path where leasing != nil: { [self] in leasedDelete($0, $1) }
+    case Service.txn.path where leasing != nil: { [self] in leasedTxn($0, $1) }
     case Service.put.path: { [self] in put($0, $1) }
     case Service.deleteRange.path: { [self] in delete($0, $1) }
     case Service.txn.path: { [self] in txn($0, $1) }
@@ -46,7 +53,7 @@ final class KVProxy: @unchecked Sendable {
 
   /// Reads what came.
   /// - Returns: `nil` for what is no such message, which the client is told.
-  private func read<Message: WireDecodable>(
+  func read<Message: WireDecodable>(
     _ call: UnaryCall, _ bytes: Bytes, _: Message.Type = Message.self
   ) -> Message? {
     do throws(ProtobufError) { return try .decode(bytes) } catch {
@@ -59,7 +66,9 @@ final class KVProxy: @unchecked Sendable {
 
   private func range(_ call: UnaryCall, _ request: Bytes) {
     guard let peek = read(call, request, RangePeek.self) else { return }
-    guard peek.isSerializable else {
+    // What is kept may be older than what was shown since.
+    if let leasing, !peek.isSerializable { return leasedRange(call, request, leasing) }
+    guard peek.isSerializable, order == nil else {
       return ask(call, request, peek) { Self.answer(call, $0) }
     }
     let key = RangeCache.Key(

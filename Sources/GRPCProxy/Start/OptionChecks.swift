@@ -26,11 +26,6 @@ extension GRPCProxyOptions {
     if endpoints.isEmpty, discoveryDomain.isEmpty {
       throw GRPCProxyRefusal("etcdclient: no available endpoints")
     }
-    for (flag, isGiven) in [
-      ("experimental-leasing-prefix", !leasingPrefix.isEmpty)
-    ] where isGiven {
-      throw GRPCProxyRefusal("--\(flag) is not supported by this version yet")
-    }
     for (flag, time) in [
       ("endpoints-auto-sync-interval", autoSyncInterval),
       ("dial-keepalive-time", dialKeepaliveTime),

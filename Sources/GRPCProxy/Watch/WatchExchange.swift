@@ -107,6 +107,7 @@ final class WatchExchange: @unchecked Sendable {
     let line = WatchLine(upstream, token: token)
     line.request = { [unowned self] in request($0) }
     line.onResponse = { [unowned self, unowned line] in take($0, line) }
+    line.onFailure = { [unowned self, unowned line] in fail($0, line) }
     lines[token] = line
     return line
   }
@@ -164,6 +165,15 @@ final class WatchExchange: @unchecked Sendable {
     }
     board.end(watch)
     count()
+  }
+
+  /// The watches of a line cannot go on.
+  private func fail(_ status: GRPCStatus, _ line: WatchLine) {
+    for watch in line.watches {
+      refused(
+        Etcdserverpb.WatchResponse(
+          header: .init(), watchID: watch, canceled: true, cancelReason: "\(status)"), line)
+    }
   }
 
   private static func told(

@@ -20,8 +20,13 @@ final class WatchLine {
   /// Questions about progress that were sent, one behind the other.
   var questions: [ProgressQuestion] = []
 
-  /// Gets each response.
+  /// Watches that the cluster has not said to have begun, in the order in which they were asked for.
+  private var begun = FIFO<WatchBoard.SharedID>()
+
+  /// Gets each response, with the name of its watch.
   var onResponse: (Etcdserverpb.WatchResponse) -> Void = { _ in }
+  /// Told why the watches cannot go on.
+  var onFailure: (GRPCStatus) -> Void = { _ in }
   /// What a watch is to begin with, now.
   var request: (WatchBoard.SharedID) -> Etcdserverpb.WatchCreateRequest? = { _ in nil }
 
@@ -66,6 +71,7 @@ final class WatchLine {
   private func create(_ watch: WatchBoard.SharedID, _ feed: ClientFeed) {
     guard var request = request(watch) else { return }
     request.watchID = watch
+    begun.append(watch)
     feed.send(Etcdserverpb.WatchRequest(requestUnion: .createRequest(request)).encoded())
   }
 
@@ -86,8 +92,9 @@ final class WatchLine {
     do throws(GRPCStatus) {
       let feed = try client.feed(
         Etcdserverpb.WatchService.watch.path, metadata: metadata,
-        onMessage: { [weak self] in self?.take($0) }, onEnd: { [weak self] _ in self?.lost() })
+        onMessage: { [weak self] in self?.take($0) }, onEnd: { [weak self] in self?.lost($0) })
       self.feed = feed
+      begun = FIFO()
       for watch in watches.sorted() { create(watch, feed) }
       if !questions.isEmpty { sendQuestion() }
     } catch { beginLater() }
@@ -95,16 +102,27 @@ final class WatchLine {
 
   private func take(_ message: Bytes) {
     failures = 0
-    guard let response = try? Etcdserverpb.WatchResponse.decode(message) else {
+    guard var response = try? Etcdserverpb.WatchResponse.decode(message) else {
       // What no member says: another one may do better.
       feed?.cancel()
-      return lost()
+      return lost(.cancelled)
+    }
+    if response.created, let watch = begun.popFirst() {
+      // A watch that is refused has no name.
+      response.watchID = watch
     }
     onResponse(response)
   }
 
-  private func lost() {
+  /// What another member would say, too.
+  private static let lasting: Set<GRPCCode> = [
+    .resourceExhausted, .unimplemented, .invalidArgument, .permissionDenied, .unauthenticated,
+    .failedPrecondition,
+  ]
+
+  private func lost(_ status: GRPCStatus) {
     feed = nil
+    if Self.lasting.contains(status.code) { onFailure(status) }
     beginLater()
   }
 
