@@ -50,7 +50,9 @@ final class EndpointSync: @unchecked Sendable {
         guard let list = try? Etcdserverpb.MemberListResponse.decode(answer) else { return }
         let members = list.members.filter { !$0.isLearner && !$0.name.isEmpty }
         let urls = members.flatMap(\.clientURLs)
-        if !urls.isEmpty { update(urls) }
+        guard !urls.isEmpty, Set(urls) != Set(upstream.endpoints) else { return }
+        logger.info("the members have changed", [LogField("endpoints", .strings(urls))])
+        update(urls)
       }
     }.start()
   }

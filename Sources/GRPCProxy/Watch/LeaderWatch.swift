@@ -9,7 +9,7 @@ import Synchronization
 /// Whether the members that the proxy talks to know a leader, for streams whose clients ask for that
 /// (`hasleader`): streams to the cluster are shared, so that a member cannot end those of single clients.
 ///
-/// Begun by the first client that asks, and ended with the last. Confined to the loop of its upstream, but for what streams call.
+/// Begun by the first client that asks, and ended a minute after the last. Confined to the loop of its upstream, but for what streams call.
 ///
 /// - Source: etcd `grpcproxy/leader.go`.
 final class LeaderWatch: @unchecked Sendable {
@@ -27,12 +27,15 @@ final class LeaderWatch: @unchecked Sendable {
   private var isClosed = false
   /// Declares the leader lost where no member answers for long.
   private var alarm: LoopTimer?
+  /// Ends the watch when nobody has asked for long.
+  private var ending: LoopTimer?
 
   static let name: Bytes = "hasleader"
   static let wanted: Bytes = "true"
   /// Watched, and never written.
   private static let key: Bytes = "__lostleader"
   private static let pause = Duration.milliseconds(100)
+  private static let linger = Duration.seconds(60)
   private static let patience = Duration.seconds(3)
 
   init(_ upstream: Upstream) { self.upstream = upstream }
@@ -40,6 +43,7 @@ final class LeaderWatch: @unchecked Sendable {
   func close() {
     isClosed = true
     alarm?.cancel()
+    ending?.cancel()
     feed?.cancel()
   }
 
@@ -64,7 +68,14 @@ final class LeaderWatch: @unchecked Sendable {
     let isLast = state.withLock { state in
       state.streams.removeValue(forKey: ObjectIdentifier(stream)) != nil && state.streams.isEmpty
     }
-    if isLast { upstream.loop.execute { self.rest() } }
+    if isLast { upstream.loop.execute { self.restLater() } }
+  }
+
+  /// Most clients come again.
+  private func restLater() {
+    guard !isClosed else { return }
+    ending?.cancel()
+    ending = upstream.loop.schedule(after: Self.linger) { [weak self] in self?.rest() }
   }
 
   /// Nobody asks any more.
