@@ -260,7 +260,8 @@ let package = Package(
     tests(
       "GRPCProxyTests",
       [
-        "TestSupport", "GRPCProxy", "CommandLineTool", "EtcdAPI", "Protobuf", "EventLoops", "Calls",
+        "TestSupport", "GRPCProxy", "Proxies", "CommandLineTool", "EtcdAPI", "Protobuf",
+        "EventLoops", "Calls",
         "GRPC", "HTTP", "EtcdClient", "GoText", "JSON", "Bytes",
       ]),
     system("CSystemd", "libsystemd", "libsystemd-dev"),

@@ -117,6 +117,9 @@ package final class GRPCProxy: @unchecked Sendable {
     }
   }
 
+  /// The members that it was begun with.
+  var endpoints: [String] { settings.endpoints }
+
   // MARK: life
 
   /// Listens; connections wait in the kernel until `open`.

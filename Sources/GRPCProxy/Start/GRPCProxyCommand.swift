@@ -16,7 +16,7 @@ package enum GRPCProxyCommand {
   ) -> Tool {
     var proxy = Command("grpc-proxy <subcommand>", short: "grpc-proxy related command")
     var command = Command("start", short: "start the grpc proxy")
-    command.flags = cluster + addresses + serving + limits + memberTLS + clientTLS + others
+    command.flags = flags
     command.run = { (invocation) throws(CommandFailure) in
       let code = start(options(invocation), invocation.console)
       if code != 0 { throw .told(exitCode: code) }
@@ -24,6 +24,12 @@ package enum GRPCProxyCommand {
     proxy.commands = [command]
     return .proxy(proxy)
   }
+
+  private static let flags =
+    cluster + addresses + serving + limits + memberTLS + clientTLS + others
+
+  /// Of all flags, without dashes.
+  static var flagNames: [String] { flags.map(\.name) }
 
   private static let cluster = [
     CommandFlag(
