@@ -20,6 +20,7 @@ final class WatchExchange: @unchecked Sendable {
   private var members: [WatchBoard.WatcherID: WatchAudience.Member] = [:]
   /// Who shares a watch, for those who make news ready.
   private var audiences: [WatchBoard.SharedID: WatchAudience] = [:]
+  private var paces: [WatchBoard.SharedID: WatchPace] = [:]
   private var lines: [Bytes: WatchLine] = [:]
   /// The line that a watch is on.
   private var tokens: [WatchBoard.SharedID: Bytes] = [:]
@@ -78,6 +79,7 @@ final class WatchExchange: @unchecked Sendable {
 
   private func leave(_ watch: WatchBoard.SharedID) {
     audiences[watch] = nil
+    paces[watch] = nil
     guard let token = tokens.removeValue(forKey: watch), let line = lines[token] else { return }
     line.remove(watch)
     rest(line)
@@ -123,23 +125,62 @@ final class WatchExchange: @unchecked Sendable {
     if response.canceled { return refused(response, line) }
     if response.created { return }
     let header = response.header ?? .init()
-    if response.watchID == -1 { return answer(header, line) }
+    if response.watchID == -1 {
+      for watch in line.watches { release(watch) }
+      return answer(header, line)
+    }
     guard let shared = board.shared[response.watchID] else { return }
     let events = response.events.filter { ($0.kv?.modRevision ?? 0) >= shared.next }
       .map(names.visible)
     if events.isEmpty, !response.events.isEmpty { return }
     if !events.isEmpty { onChange(events.compactMap { $0.kv?.key.detached() }) }
-    let audience = audiences[response.watchID] ?? WatchAudience()
-    let news = WatchNews(header, events, for: audience.contents)
-    for branch in audience.branches {
-      branch.loop.execute { branch.tell(news, response.watchID) }
-    }
-    metrics.coalescedEvents.add(shared.watchers.count &- 1)
-    let merges = board.told(response.watchID, next: news.last &+ 1, now: header.revision)
+    hold(response.watchID, header, events, watchers: shared.watchers.count)
+    let last = events.last?.kv?.modRevision ?? header.revision
+    let merges = board.told(response.watchID, next: last &+ 1, now: header.revision)
     for merge in merges { take(merge) }
   }
 
+  /// Tells news, at once or, when the last was told just now to very many, together with what comes soon.
+  private func hold(
+    _ watch: WatchBoard.SharedID, _ header: Etcdserverpb.ResponseHeader,
+    _ events: [Mvccpb.Event], watchers: Int
+  ) {
+    if events.isEmpty {
+      // Progress comes behind what it is about.
+      release(watch)
+      return tell(watch, header, [])
+    }
+    switch paces[watch, default: WatchPace()].take(
+      header, events, watchers: watchers, now: upstream.loop.now)
+    {
+    case .tell: release(watch)
+    case .tellLater(let time):
+      upstream.loop.schedule(after: time) { [weak self] in
+        self?.paces[watch]?.due()
+        self?.release(watch)
+      }
+    case .wait: break
+    }
+  }
+
+  /// Tells what is held of a watch.
+  private func release(_ watch: WatchBoard.SharedID) {
+    guard let held = paces[watch]?.release(now: upstream.loop.now) else { return }
+    tell(watch, held.header, held.events)
+  }
+
+  private func tell(
+    _ watch: WatchBoard.SharedID, _ header: Etcdserverpb.ResponseHeader, _ events: [Mvccpb.Event]
+  ) {
+    guard let audience = audiences[watch] else { return }
+    let news = WatchNews(header, events, for: audience.contents)
+    for branch in audience.branches { branch.loop.execute { branch.tell(news, watch) } }
+    metrics.coalescedEvents.add((board.shared[watch]?.watchers.count ?? 1) &- 1)
+  }
+
   private func take(_ merge: WatchBoard.Merge) {
+    release(merge.from)
+    release(merge.into)
     let moved = audiences[merge.from] ?? WatchAudience()
     for branch in moved.branches { branch.loop.execute { branch.take(merge) } }
     audiences[merge.into, default: WatchAudience()].add(moved)
@@ -151,6 +192,7 @@ final class WatchExchange: @unchecked Sendable {
   private func refused(_ response: Etcdserverpb.WatchResponse, _ line: WatchLine) {
     let watch = response.watchID
     guard let shared = board.shared[watch] else { return }
+    release(watch)
     line.ended(watch)
     defer { rest(line) }
     if response.compactRevision == 0, let other = other(than: line.token, of: shared) {
@@ -158,6 +200,7 @@ final class WatchExchange: @unchecked Sendable {
       return move(watch, shared, from: line.token, to: other, response)
     }
     tokens[watch] = nil
+    paces[watch] = nil
     for id in shared.watchers { members[id] = nil }
     let told = Self.told(response)
     for branch in audiences.removeValue(forKey: watch)?.branches ?? [] {
