@@ -255,6 +255,20 @@ let package = Package(
         "TestSupport", "Proxies", "CommandLineTool", "EtcdConfig", "EventLoops", "HTTP", "GoText",
         "DNS", "Bytes",
       ]),
+    // What stands in front of members for the v3 API.
+    library(
+      "GRPCProxy",
+      [
+        "Bytes", "Platform", "GoText", "JSON", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "TLS",
+        "Calls", "GRPC", "EtcdClient", "EtcdServer", "Proxies", "CommandLineTool",
+      ]),
+    tests(
+      "GRPCProxyTests",
+      [
+        "TestSupport", "GRPCProxy", "Proxies", "CommandLineTool", "EtcdAPI", "Protobuf",
+        "EventLoops", "Calls",
+        "GRPC", "HTTP", "EtcdClient", "GoText", "JSON", "Bytes",
+      ]),
     system("CSystemd", "libsystemd", "libsystemd-dev"),
     .target(
       name: "Systemd",
@@ -263,8 +277,8 @@ let package = Package(
     .executableTarget(
       name: "etcd",
       dependencies: [
-        "EtcdServer", "EtcdConfig", "Proxies", "Discovery", "EtcdClient", "CommandLineTool",
-        "EventLoops", "Platform", "Systemd",
+        "EtcdServer", "EtcdConfig", "Proxies", "GRPCProxy", "Discovery", "EtcdClient",
+        "CommandLineTool", "EventLoops", "Platform", "Systemd",
         "Bytes", "GoText",
       ],
       swiftSettings: settings),

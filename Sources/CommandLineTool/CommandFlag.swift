@@ -85,6 +85,14 @@ public struct FlagKind: Sendable {
     return nil
   }
 
+  /// A number of 32 bits.
+  public static let unsigned32 = FlagKind(typeName: "uint32", zero: "0") { text in
+    do throws(GoNumber.Failure) { _ = try GoNumber.unsigned(text, max: UInt64(UInt32.max)) } catch {
+      return GoNumber.refusal(error, of: text, by: "ParseUint")
+    }
+    return nil
+  }
+
   public static let signed = FlagKind(typeName: "int", zero: "0") { text in
     do throws(GoNumber.Failure) { _ = try GoNumber.signed(text) } catch {
       return GoNumber.refusal(error, of: text, by: "ParseInt")

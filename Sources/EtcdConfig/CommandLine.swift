@@ -28,9 +28,6 @@ public enum CommandLine: Sendable {
   public static func parse(
     _ arguments: [String], environment: [String: String], readFile: FileReader
   ) -> CommandLine {
-    if arguments.first == "grpc-proxy" {
-      return failed("etcd grpc-proxy is not supported by this version yet")
-    }
     let line: FlagParser.Result
     do {
       line = try FlagParser().parse(arguments)

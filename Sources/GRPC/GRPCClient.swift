@@ -126,12 +126,14 @@ public final class GRPCClient: Sendable {
   }
 
   /// A unary call with a callback; on the loop.
+  /// - Returns: what gives the call up; `nil` when it has failed by now.
+  @discardableResult
   public func unary(
     _ path: String, _ request: Bytes, metadata: Metadata = [:], timeout: Duration? = nil,
     _ done: @escaping (Result<(message: Bytes, info: GRPCReplyInfo), GRPCStatus>) -> Void
-  ) {
+  ) -> RunningCall? {
     loop.preconditionCurrent()
-    start(path, request, metadata: metadata, timeout: timeout, done)
+    return start(path, request, metadata: metadata, timeout: timeout, done).map(RunningCall.init)
   }
 
   @discardableResult
@@ -194,6 +196,23 @@ public final class GRPCClient: Sendable {
 
   // MARK: streams
 
+  /// Opens a stream whose replies go to a callback as they come, whatever that does with them; on the loop.
+  /// - Parameters:
+  ///   - onMessage: gets each reply.
+  ///   - onEnd: called once, when the stream is over, unless `ClientFeed.cancel()` was called.
+  /// - Throws: when the connection is down.
+  public func feed(
+    _ path: String, metadata: Metadata = [:], onMessage: @escaping (Bytes) -> Void,
+    onEnd: @escaping (GRPCStatus) -> Void
+  ) throws(GRPCStatus) -> ClientFeed {
+    loop.preconditionCurrent()
+    let call = makeCall()
+    call.onMessage = onMessage
+    call.onEnd = onEnd
+    try connection.open(call, path: path, metadata: metadata, timeout: nil)
+    return ClientFeed(call)
+  }
+
   /// Opens a stream of requests and replies.
   /// - Throws: `GRPCStatus` when the connection is down.
   public func stream(
@@ -209,6 +228,18 @@ public final class GRPCClient: Sendable {
         } catch { done.resume(throwing: error) }
       }
     }
+  }
+}
+
+/// A call that is under way. Used on the loop of its client only.
+public struct RunningCall {
+  private let call: ClientCall
+  init(_ call: ClientCall) { self.call = call }
+
+  /// Gives the call up, telling the server; its callback gets `cancelled`, unless it is over.
+  public func cancel() {
+    call.loop.preconditionCurrent()
+    call.fail(.cancelled, NGHTTP2_CANCEL)
   }
 }
 

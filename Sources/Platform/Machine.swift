@@ -9,6 +9,13 @@ public enum Machine {
   /// Processors that this process may run on; at least 1.
   public static var processors: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
+  /// What the machine calls itself; empty when it does not say.
+  public static var hostName: String {
+    var name = [CChar](repeating: 0, count: 256)
+    guard gethostname(&name, name.count - 1) == 0 else { return "" }
+    return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
   /// Bytes of a page of memory.
   public static let pageBytes = sysconf(Int32(_SC_PAGESIZE))
 

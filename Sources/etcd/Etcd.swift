@@ -2,6 +2,7 @@ import Discovery
 import EtcdConfig
 import EtcdServer
 import EventLoops
+import GRPCProxy
 import Platform
 import Proxies
 import Systemd
@@ -15,6 +16,7 @@ struct Etcd {
     let words = Array(ProcessEnvironment.words.dropFirst())
     if words.first == GatewayCommand.name { GatewayMain.run(words) }
     if words.first == DiscoveryCommand.name { await DiscoveryMain.run(words) }
+    if words.first == GRPCProxyCommand.name { GRPCProxyMain.run(words) }
     switch EtcdConfig.CommandLine.parse(
       words, environment: ProcessEnvironment.variables,
       readFile: Process.read)

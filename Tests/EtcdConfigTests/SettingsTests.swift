@@ -123,10 +123,6 @@ import Testing
     #expect(found.initialClusterProblem == nil)
   }
 
-  @Test func modesAreRefused() {
-    #expect(refusal(["grpc-proxy", "start"])?.message.contains("grpc-proxy") == true)
-  }
-
   @Test func compactionIsReadByMode() throws {
     func read(_ mode: String, _ text: String) throws -> AutoCompaction? {
       try accepted(["--auto-compaction-mode", mode, "--auto-compaction-retention", text]).server

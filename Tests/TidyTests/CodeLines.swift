@@ -10,7 +10,7 @@ enum CodeLines {
     "Bytes", "GoText", "JSON", "Protobuf", "EtcdAPI", "HTTP", "GRPC", "Calls", "PeerTransport",
     "WAL", "Snap",
     "Bolt", "MemberStorage", "EtcdConfig", "EtcdClient", "EtcdCtlKit", "V2API", "Discovery", "DNS",
-    "EtcdUtlKit", "Member", "EtcdServer", "TLS", "Proxies",
+    "EtcdUtlKit", "Member", "EtcdServer", "TLS", "Proxies", "GRPCProxy",
     "StateMachine", "Concurrency", "Raft", "EventLoops", "Platform", "FileSystem", "YAML",
   ]
 

@@ -116,9 +116,12 @@ import Testing
       "HTTP", "TLS", "DNS", "PeerTransport", "EtcdConfig", "EtcdServer", "CommandLineTool",
       "CSplice", "Synchronization")
     add(
+      "GRPCProxy", "Bytes", "Platform", "GoText", "JSON", "EtcdAPI", "Protobuf", "EventLoops",
+      "HTTP", "TLS", "Calls", "GRPC", "EtcdClient", "EtcdServer", "Proxies", "CommandLineTool",
+      "Synchronization")
+    add(
       "etcd", "Bytes", "Platform", "Systemd", "Discovery", "EtcdClient", "GoText", "EtcdConfig",
-      "EventLoops", "EtcdServer",
-      "Proxies", "CommandLineTool", "Synchronization")
+      "EventLoops", "EtcdServer", "Proxies", "GRPCProxy", "CommandLineTool", "Synchronization")
     add(
       "etcdctl", "Platform", "FileSystem", "EventLoops", "CommandLineTool", "EtcdUtlKit",
       "EtcdCtlKit")

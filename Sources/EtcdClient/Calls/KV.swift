@@ -27,7 +27,8 @@ extension EtcdClient {
     public func get(
       _ request: Etcdserverpb.RangeRequest
     ) async throws(EtcdClientError) -> Etcdserverpb.RangeResponse {
-      client.visible(try await client.call(Etcdserverpb.KVService.range, client.whole(request)))
+      client.names.visible(
+        try await client.call(Etcdserverpb.KVService.range, client.names.whole(request)))
     }
 
     /// Writes a key.
@@ -47,7 +48,8 @@ extension EtcdClient {
     public func put(
       _ request: Etcdserverpb.PutRequest
     ) async throws(EtcdClientError) -> Etcdserverpb.PutResponse {
-      client.visible(try await client.call(Etcdserverpb.KVService.put, client.whole(request)))
+      client.names.visible(
+        try await client.call(Etcdserverpb.KVService.put, client.names.whole(request)))
     }
 
     /// Deletes keys.
@@ -58,8 +60,8 @@ extension EtcdClient {
     ) async throws(EtcdClientError) -> Etcdserverpb.DeleteRangeResponse {
       let request = Etcdserverpb.DeleteRangeRequest(
         key: keys.key, rangeEnd: keys.end, prevKv: previous)
-      return client.visible(
-        try await client.call(Etcdserverpb.KVService.deleteRange, client.whole(request)))
+      return client.names.visible(
+        try await client.call(Etcdserverpb.KVService.deleteRange, client.names.whole(request)))
     }
 
     /// Carries out `success` when all comparisons hold, `failure` otherwise, in one revision.
@@ -77,7 +79,8 @@ extension EtcdClient {
     public func txn(
       _ request: Etcdserverpb.TxnRequest
     ) async throws(EtcdClientError) -> Etcdserverpb.TxnResponse {
-      client.visible(try await client.call(Etcdserverpb.KVService.txn, client.whole(request)))
+      client.names.visible(
+        try await client.call(Etcdserverpb.KVService.txn, client.names.whole(request)))
     }
 
     /// Forgets what was before a revision.

@@ -31,11 +31,10 @@ extension EtcdClient {
     public func timeToLive(
       _ lease: Int64, keys: Bool = false
     ) async throws(EtcdClientError) -> Etcdserverpb.LeaseTimeToLiveResponse {
-      var response: Etcdserverpb.LeaseTimeToLiveResponse = try await client.call(
-        Etcdserverpb.LeaseService.leaseTimeToLive,
-        Etcdserverpb.LeaseTimeToLiveRequest(id: lease, keys: keys))
-      response.keys = response.keys.filter { $0.hasPrefix(client.prefix) }.map(client.visible)
-      return response
+      client.names.visible(
+        try await client.call(
+          Etcdserverpb.LeaseService.leaseTimeToLive,
+          Etcdserverpb.LeaseTimeToLiveRequest(id: lease, keys: keys)))
     }
 
     /// All leases.

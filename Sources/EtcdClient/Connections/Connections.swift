@@ -219,12 +219,7 @@ final class Connections: Sendable {
       state.lanes[lane].failures += 1
       return state.lanes[lane].failures
     }
-    dialLater(lane, after: Self.backoff(failures))
-  }
-
-  /// gRPC begins with a second; a command has five, and its user waits.
-  static func backoff(_ failures: Int) -> Duration {
-    .milliseconds(50) * (1 << Swift.min(Swift.max(failures, 1) - 1, 4))
+    dialLater(lane, after: RetryRules.pause(afterFailedDials: failures))
   }
 
   private func dialLater(_ lane: Int, after time: Duration) {

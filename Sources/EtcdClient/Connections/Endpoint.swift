@@ -22,7 +22,7 @@ package enum Endpoint {
 
   /// What calls to an endpoint carry as `:authority`: host and port as they were written, or the last
   /// part of a socket's path.
-  static func authority(_ endpoint: String) -> String {
+  package static func authority(_ endpoint: String) -> String {
     guard let path = socketPath(endpoint) else { return String(withoutScheme(endpoint)) }
     return path.split(separator: "/").last.map(String.init) ?? (path.isEmpty ? "." : "/")
   }

@@ -7,7 +7,7 @@ import Protobuf
 /// - Source: etcd `client/v3/retry.go`, `retry_interceptor.go`, `options.go`.
 package enum RetryRules {
   /// What may happen to a request whose fate is unknown.
-  enum Policy: Equatable {
+  package enum Policy: Equatable {
     /// Repeated while the answer is that the server is unavailable.
     case repeatable
     /// Reaches a server once: only a request that no server has seen is sent again.
@@ -50,7 +50,9 @@ package enum RetryRules {
     "/etcdserverpb.Auth/UserGet", "/etcdserverpb.Auth/RoleGet", "/etcdserverpb.Auth/RoleList",
   ]
 
-  static func policy(_ path: String) -> Policy { repeatable.contains(path) ? .repeatable : .once }
+  package static func policy(_ path: String) -> Policy {
+    repeatable.contains(path) ? .repeatable : .once
+  }
 
   /// What follows a failed attempt at a method.
   static func step(_ path: String, after status: GRPCStatus, _ caller: Caller) -> Step {
@@ -74,5 +76,12 @@ package enum RetryRules {
   static func pause(before attempt: Int, endpoints: Int, chance: Double) -> Duration {
     guard attempt > 0, attempt % (endpoints / 2 + 1) == 0 else { return .zero }
     return pause * (1 + jitter * chance)
+  }
+
+  /// How long to wait before an endpoint that could not be reached is dialled again. gRPC begins with a second;
+  /// a command has five, and its user waits.
+  /// - Parameter failures: how often that failed, one behind the other.
+  package static func pause(afterFailedDials failures: Int) -> Duration {
+    .milliseconds(50) * (1 << Swift.min(Swift.max(failures, 1) - 1, 4))
   }
 }

@@ -125,10 +125,10 @@ extension EtcdClient {
         let step = try await client.run { (_) async throws(GRPCStatus) in try await feed.next() }
         switch step {
         case nil: return nil
-        case .created(let response): return WatchUpdate(.created, client.visible(response))
+        case .created(let response): return WatchUpdate(.created, client.names.visible(response))
         case .update(let response):
           return WatchUpdate(
-            response.events.isEmpty ? .progress : .events, client.visible(response))
+            response.events.isEmpty ? .progress : .events, client.names.visible(response))
         case .ended(let response): throw EtcdClientError(ended: response)
         }
       }
@@ -143,7 +143,7 @@ extension EtcdClient {
 
 extension EtcdClient {
   fileprivate func feed(_ keys: KeyRange, _ options: WatchOptions) -> WatchFeed {
-    let keys = whole(keys)
+    let keys = names.whole(keys)
     var filters: [Etcdserverpb.WatchCreateRequest.FilterType] = []
     if !options.puts { filters.append(.noput) }
     if !options.deletes { filters.append(.nodelete) }

@@ -7,12 +7,12 @@ import Member
 import Platform
 import Protobuf
 
-/// `/debug/vars`, and below `/debug/pprof/` what a process without Go's runtime can tell of itself.
+/// `/debug/vars`, and below `/debug/pprof/` what a member can tell of itself.
 ///
 /// - Source: etcd `etcdhttp/base.go` `serveVars`, `pkg/debugutil/pprof.go`; Go's `expvar` and
 ///   `runtime.MemStats` for the names.
 struct DebugEndpoints: Sendable {
-  static let profilePath = "/debug/pprof"
+  static let profilePath = ProcessPages.path
   let member: RunningMember
 
   func registerVariables(in router: inout HTTPRouter) {
@@ -25,63 +25,8 @@ struct DebugEndpoints: Sendable {
   }
 
   func registerProfiles(in router: inout HTTPRouter) {
-    router.add(nil, "\(Self.profilePath)/") { exchange, path in
-      guard path == Self.profilePath + "/" else {
-        return exchange.refuse(404, "Unknown profile")
-      }
-      exchange.respond(
-        status: 200, headers: ["Content-Type": "text/html; charset=utf-8"], body: Self.index)
-    }
-    router.add(nil, "\(Self.profilePath)/cmdline") { exchange, _ in
-      exchange.respond(status: 200, text: Swift.CommandLine.arguments.joined(separator: "\0"))
-    }
-    // No names can be looked up; the answer is what pprof takes for that.
-    router.add(nil, "\(Self.profilePath)/symbol") { exchange, _ in
-      exchange.respond(status: 200, text: "num_symbols: 0\n")
-    }
-    router.add(nil, "\(Self.profilePath)/heap") { exchange, _ in
-      exchange.respond(status: 200, text: Self.heap)
-    }
-    for name in ["threadcreate", "goroutine"] {
-      router.add(nil, "\(Self.profilePath)/\(name)") { exchange, _ in
-        exchange.respond(status: 200, text: ProcessFacts.threads.map { "\($0)\n" }.joined())
-      }
-    }
+    ProcessPages().register(in: &router)
     DebugProfile(member: member).register(in: &router)
-    for name in ["trace", "block", "mutex"] {
-      router.add(nil, "\(Self.profilePath)/\(name)") { exchange, _ in
-        exchange.refuse(
-          501,
-          "this process records no \(name) of its own; use perf record -g -p \(Program.id)")
-      }
-    }
-  }
-
-  private static var index: Bytes {
-    let names = [
-      ("cmdline", "The command line of the process"),
-      ("goroutine", "The threads of the process, with the processor time that each has had"),
-      ("heap", "Memory of the process, as the allocator counts it"),
-      ("profile?seconds=5", "The processor time of each thread during so many seconds"),
-      ("threadcreate", "The same as goroutine"),
-      ("times", "What log and backend have waited for, and processor time by thread, as JSON"),
-    ]
-    let rows = names.map { "<li><a href='\($0)'>\($0)</a>: \($1)</li>\n" }.joined()
-    return Bytes(
-      "<html>\n<head><title>\(profilePath)/</title></head>\n<body>\n\(profilePath)/<br>\n<ul>\n"
-        + "\(rows)</ul>\n</body>\n</html>\n")
-  }
-
-  private static var heap: String {
-    let memory = ProcessFacts.memory
-    return """
-      # bytes
-      resident = \(memory.resident)
-      HeapAlloc = \(memory.allocated)
-      HeapSys = \(memory.fromSystem)
-      HeapIdle = \(memory.idle)
-
-      """
   }
 
   /// One object, its members in the order of their names.

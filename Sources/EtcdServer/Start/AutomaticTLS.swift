@@ -10,13 +10,24 @@ import TLS
 /// anew when they have expired.
 ///
 /// - Source: etcd `embed.Config.ClientSelfCert`, `PeerSelfCert`, `transport.SelfCert`.
-struct AutomaticTLS {
-  let config: ServerConfig
-  let logger: Logger
+package struct AutomaticTLS {
+  private let dataDirectory: String
+  /// In years.
+  private let validity: Int
+  private let logger: Logger
   private let disk = RealFileSystem()
 
   init(_ config: ServerConfig, _ logger: Logger) {
-    self.config = config
+    self.init(
+      dataDirectory: config.dataDirectory, validity: config.selfSignedCertValidity, logger: logger)
+  }
+
+  /// - Parameters:
+  ///   - dataDirectory: certificates lie in its folder `fixtures`.
+  ///   - validity: years that a certificate is valid.
+  package init(dataDirectory: String, validity: Int, logger: Logger) {
+    self.dataDirectory = dataDirectory
+    self.validity = validity
     self.logger = logger
   }
 
@@ -27,16 +38,27 @@ struct AutomaticTLS {
   /// - Returns: the two files.
   /// - Throws: `StartError` in etcd's words.
   func files(_ use: String, _ urls: [ListenURL]) throws(StartError) -> (cert: String, key: String) {
-    let folder = absolute("\(config.dataDirectory)/fixtures/\(use)")
+    try files(use, hosts: urls.map { $0.scheme.isUnix ? "localhost" : $0.host })
+  }
+
+  /// What is used instead of files that were given.
+  /// - Parameters:
+  ///   - use: the folder's name.
+  ///   - hosts: names and addresses that the certificate is for.
+  /// - Returns: the two files.
+  /// - Throws: `StartError` in etcd's words.
+  package func files(
+    _ use: String, hosts: [String]
+  ) throws(StartError) -> (cert: String, key: String) {
+    let folder = absolute("\(dataDirectory)/fixtures/\(use)")
     let (cert, key) = ("\(folder)/cert.pem", "\(folder)/key.pem")
     do {
-      guard config.selfSignedCertValidity > 0 else {
+      guard validity > 0 else {
         throw TLSFailure("selfSignedCertValidity is invalid,it should be greater than 0")
       }
       if isUsable(cert, key) { return (cert, key) }
       let made = try SelfSignedCertificate.make(
-        hosts: urls.map { $0.scheme.isUnix ? "localhost" : $0.host },
-        years: config.selfSignedCertValidity, now: WallClock.seconds)
+        hosts: hosts, years: validity, now: WallClock.seconds)
       logger.warn(
         "automatically generate certificates",
         [

@@ -50,6 +50,6 @@ package struct ProxyPolicies {
 
   /// Reads changed files again, as a member does; `nil` when there are none.
   package func keeper(_ logger: Logger, _ registry: MetricsRegistry) -> CertificateKeeper? {
-    CertificateKeeper(materials, nil, logger, registry)
+    CertificateKeeper(materials, logger, registry)
   }
 }

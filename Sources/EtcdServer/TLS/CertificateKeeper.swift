@@ -45,6 +45,14 @@ package final class CertificateKeeper: @unchecked Sendable {
     }
   }
 
+  /// Looks after certificates alone.
+  /// - Parameter materials: what each is for.
+  /// - Returns: `nil` when there are none.
+  package convenience init?(
+    _ materials: [(use: String, material: TLSMaterial)], _ logger: Logger,
+    _ registry: MetricsRegistry
+  ) { self.init(materials, nil, logger, registry) }
+
   /// On `loop`.
   package func start(on loop: EventLoop) {
     timer = loop.schedule(after: .zero, repeating: Self.interval) { [weak self] in self?.look() }

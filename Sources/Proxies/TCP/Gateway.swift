@@ -96,7 +96,7 @@ package final class Gateway: @unchecked Sendable {
   }
 
   /// As Go says why an address cannot be listened on.
-  private static func words(_ error: any Error, _ listen: HostPort) -> String {
+  package static func words(_ error: any Error, _ listen: HostPort) -> String {
     guard case .system(_, let reason)? = error as? ChannelError else { return "\(error)" }
     let address = listen.host.contains(":") ? "[\(listen.host)]" : listen.host
     let words = SystemError(reason.code).description.lowercased()

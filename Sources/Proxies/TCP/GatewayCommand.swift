@@ -15,13 +15,7 @@ package enum GatewayCommand {
   ) -> Tool {
     var gateway = Command("gateway <subcommand>", short: "gateway related command")
     gateway.commands = [startCommand(start)]
-    var root = Command("etcd", short: "etcd server")
-    root.commands = [gateway]
-    var tool = Tool(root, matchesPrefixes: false)
-    tool.helpText = { path in "\(path.command.short)\n\n\(path.usage())" }
-    // Cobra's, and then that of etcd's main, without an end of the line.
-    tool.misuse = { path, message in "Error: \(message)\n\(path.usage())\n\(message)" }
-    return tool
+    return .proxy(gateway)
   }
 
   private static func startCommand(
@@ -69,5 +63,18 @@ package enum GatewayCommand {
     let delay = (try? GoDuration.parse(invocation.string("retry-delay"))) ?? 0
     options.retryDelay = .nanoseconds(delay)
     return options
+  }
+}
+
+extension Tool {
+  /// `etcd` as far as it is made of one command.
+  package static func proxy(_ command: Command) -> Tool {
+    var root = Command("etcd", short: "etcd server")
+    root.commands = [command]
+    var tool = Tool(root, matchesPrefixes: false)
+    tool.helpText = { path in "\(path.command.short)\n\n\(path.usage())" }
+    // Cobra's, and then that of etcd's main, without an end of the line.
+    tool.misuse = { path, message in "Error: \(message)\n\(path.usage())\n\(message)" }
+    return tool
   }
 }

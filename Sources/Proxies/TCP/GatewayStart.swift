@@ -54,43 +54,10 @@ package struct GatewayStart {
 
   /// Those that the DNS names; none where it is not asked, or where none is secure enough.
   private func discovered() throws(GatewayRefusal) -> [Remote] {
-    let domain = options.discoveryDomain
-    guard !domain.isEmpty else { return [] }
-    let servers: [DiscoveredServer]
-    do throws(DiscoveryFailure) {
-      servers = try discovery(domain, options.discoveryService)
-    } catch { throw GatewayRefusal(error: error.message + "\n") }
-    func fields(_ servers: [DiscoveredServer]) -> [LogField] {
-      [
-        LogField("srv-server", .string(domain)),
-        LogField("endpoints", .strings(servers.map(\.url))),
-      ]
-    }
-    logger.info("discovered cluster from SRV", fields(servers))
-    if options.isInsecureDiscovery { return servers.map(\.remote) }
-    logger.info("validating discovered SRV endpoints", fields(servers))
-    let (passed, problems) = inspected(servers)
-    if problems.isEmpty {
-      logger.info("using validated discovered SRV endpoints", fields(passed))
-    } else {
-      logger.warn(
-        "failed to validate discovered endpoints",
-        // checked: lists are joined
-        fields(passed) + [LogField("error", .string(problems.joined(separator: ",")))])
-    }
-    return passed.map(\.remote)
-  }
-
-  private func inspected(
-    _ servers: [DiscoveredServer]
-  ) -> (servers: [DiscoveredServer], problems: [String]) {
-    let loop = EventLoop(name: "etcd-discovery")
-    loop.start()
-    defer { loop.stop() }
-    do {
-      let inspection = try ServerInspection(
-        loop, trustedCAFile: options.trustedCAFile, domain: options.discoveryDomain)
-      return inspection.passed(servers)
-    } catch { return ([], ["\(error)"]) }
+    try ServerSearch(
+      domain: options.discoveryDomain, service: options.discoveryService,
+      isInsecure: options.isInsecureDiscovery, trustedCAFile: options.trustedCAFile,
+      logger: logger, discovery: discovery
+    ).servers().map(\.remote)
   }
 }
