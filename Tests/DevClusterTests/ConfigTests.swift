@@ -68,7 +68,7 @@ import Testing
     ),
     (
       "faults: []",
-      "f:1:1: unknown key 'faults' in the file; known are cluster, binary, version, auth, flags, env, members, seed"
+      "f:1:1: unknown key 'faults' in the file; known are cluster, binary, version, auth, flags, env, members, seed, ui"
     ),
   ])
   func whatIsNotKnownIsPlaced(_ text: String, _ message: String) {

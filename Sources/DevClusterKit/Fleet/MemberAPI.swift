@@ -59,6 +59,17 @@ final class MemberAPI {
     }
   }
 
+  /// Opens a stream of the gateway, which goes on until it is cancelled.
+  func stream(
+    _ call: Call, _ member: MemberPlan, _ handler: any HTTPResponseHandler
+  ) -> HTTPClientCall {
+    var request = HTTPClientRequest("POST", member.origin, call.path)
+    request.body = .bytes(JSONValue.object(call.body).encoded())
+    request.idleTimeout = nil
+    if let token { request.headers.add("Authorization", token) }
+    return client.start(request, handler)
+  }
+
   private func logIn(
     _ members: [MemberPlan], _ password: String, _ timeout: Duration,
     _ done: @escaping (Bool) -> Void
@@ -82,6 +93,10 @@ final class MemberAPI {
   ) {
     let body = JSONValue.object(call.body).encoded()
     send("POST", call.path, body, to: member, timeout) { result in
+      // Another one would say the same.
+      if case .failure(.tooLarge(let limit)) = result {
+        return done(.failure(.answerTooLarge(member.name, call.path, limit)))
+      }
       guard case .success(let response) = result else { return next() }
       let json = (try? JSONValue.parse(response.body)) ?? .null
       if response.head.status == 200 { return done(.success(json)) }
@@ -107,6 +122,15 @@ final class MemberAPI {
     }
     client.send(request, limit: Self.answerBytesMax, done)
   }
+}
+
+extension DevClusterError {
+  /// A member's answer has more bytes than are read.
+  static func answerTooLarge(_ member: String, _ path: String, _ limit: Int) -> DevClusterError {
+    DevClusterError("\(member) answers \(path) with more than \(limit) bytes")
+  }
+
+  var isOfSize: Bool { description.contains(" with more than ") }
 }
 
 extension MemberPlan {

@@ -21,7 +21,9 @@ struct ConfigReader {
   }
 
   /// What may stand at the top.
-  static let keys = ["cluster", "binary", "version", "auth", "flags", "env", "members", "seed"]
+  static let keys = [
+    "cluster", "binary", "version", "auth", "flags", "env", "members", "seed", "ui",
+  ]
 
   /// Reads those of some entries whose names are among `keys`.
   static func cluster(
@@ -43,6 +45,7 @@ struct ConfigReader {
     case "env": config.environment = try environment(value)
     case "members": try readMembers(value)
     case "seed": try readSeed(value)
+    case "ui": config.page = try page(value)
     default: break
     }
   }
@@ -69,6 +72,14 @@ struct ConfigReader {
       default: config.isFast = try fields.bool(entry.value, "fast")
       }
     }
+  }
+
+  private func page(_ node: YAMLNode) throws(DevClusterError) -> PagePlan {
+    if case .scalar(.bool(let isOn)) = node.content { return isOn ? .free : .none }
+    guard case .scalar(.integer) = node.content else {
+      throw fields.wrong(node, "ui", "true, false or a port")
+    }
+    return .port(try fields.number(node, "ui", PagePlan.ports))
   }
 
   private mutating func readMembers(_ node: YAMLNode) throws(DevClusterError) {
