@@ -91,6 +91,78 @@ import Testing
     }
   }
 
+  /// Reads a stream until it tells something.
+  private func hears(_ socket: RawSocket, _ words: String) -> Bool {
+    var text = ""
+    let deadline = Date().addingTimeInterval(40)
+    while Date() < deadline, let more = socket.receive().text {
+      text += more
+      if text.contains(words) { return true }
+    }
+    return false
+  }
+
+  private func stream(_ page: PageAddress, _ query: String) -> RawSocket {
+    let socket = RawSocket.connected(to: page.port)
+    socket.send(
+      "GET /api/v1/stream?\(query) HTTP/1.1\r\nHost: 127.0.0.1:\(page.port)\r\n"
+        + "Authorization: Bearer \(page.token)\r\n\r\n")
+    return socket
+  }
+
+  /// On a busy machine there may be an election just then.
+  private func puts(_ harness: Harness, _ key: String, _ value: String) -> Bool {
+    Harness.eventually(seconds: 30) {
+      (try? harness.run("ctl", "put", key, value))?.status == 0
+    }
+  }
+
+  @Test(
+    .enabled(
+      if: Harness.officialEtcd != nil, "needs an official etcd: scripts/setup.sh installs one"),
+    arguments: [Harness.Kind.ours, .official])
+  func keysAreWatchedWithTLSAndUsers(_ kind: Harness.Kind) throws {
+    try Harness.with(kind, "--ui", "--tls", "--auth") { harness in
+      let page = try address(harness)
+      let socket = stream(page, "watch=/app/&from=0")
+      #expect(hears(socket, "event: keys\ndata: {\"changes\":[],\"lost\":false,\"note\":\"\"}"))
+      #expect(puts(harness, "/other", "x"))
+      #expect(puts(harness, "/app/1", "value"))
+      let key = Base64.standard.encode("/app/1").string
+      #expect(hears(socket, #"{"changes":[{"key":"\#(key)","value":"dmFsdWU=""#))
+      // Whoever it asked: another one goes on where it was.
+      #expect(try harness.run("kill", "leader").status == 0)
+      #expect(Harness.eventually { !harness.names("leader").isEmpty })
+      #expect(puts(harness, "/app/2", "value"))
+      #expect(hears(socket, Base64.standard.encode("/app/2").string))
+      #expect(hears(stream(page, ""), #""puts":"#), "samples come")
+    }
+  }
+
+  @Test func aScenarioRunsToItsVerdict() throws {
+    try Harness.with(.ours, "--ui", members: 1) { harness in
+      let page = try address(harness)
+      let own = "Host: 127.0.0.1:\(page.port)\r\nAuthorization: Bearer \(page.token)"
+      func order(_ body: String) -> (status: Int, text: String) {
+        ask(page.port, "POST /api/v1/scenario HTTP/1.1\r\n\(own)", body)
+      }
+      #expect(order(#"{"run":"../cluster.json"}"#).status == 409)
+      #expect(order(#"{"run":"leader-isolated.yaml","seed":7}"#).status == 200)
+      #expect(order(#"{"run":"kills.yaml"}"#).status == 409, "one at a time")
+      #expect(hears(stream(page, ""), #""hasPage":true,"file":"leader-isolated.yaml","status":0"#))
+      let history = ask(page.port, "GET /history.html HTTP/1.1\r\n\(own)")
+      #expect(history.status == 200 && history.text.contains("<title>ok: "))
+      #expect(history.text.contains("default-src 'none'; style-src 'unsafe-inline'"))
+      #expect(order(#"{"run":"chaos.yaml"}"#).status == 200)
+      #expect(hears(stream(page, ""), #""lines":["chaos, seed"#))
+      let cluster = harness.path("scenario/cluster")
+      #expect(Harness.eventually { RunDirectory.isLocked(cluster) })
+      #expect(order(#"{"stop":true}"#).status == 200)
+      #expect(hears(stream(page, ""), #""stopped"]"#))
+      #expect(Harness.eventually { !RunDirectory.isLocked(cluster) }, "its cluster ends with it")
+    }
+  }
+
   @Test func downAndUpKeepTheAddress() throws {
     try Harness.with(.ours, "--ui", members: 1) { harness in
       let before = try address(harness)

@@ -14,6 +14,10 @@ final class MemberAPI {
   private static let tokenRefusals = [
     "user name is empty", "invalid auth token", "revision in the provided token is old",
   ]
+  /// Said to every member: by this field etcd knows requests of its gateway, and does not take the name in the
+  /// gateway's own certificate for the user.
+  /// - Source: etcd `auth/store.go` `AuthInfoFromTLS`.
+  private static let accepted = "*/*"
   private let client: HTTPClient
   /// Of root, where authentication is on.
   var password: String?
@@ -66,6 +70,7 @@ final class MemberAPI {
     var request = HTTPClientRequest("POST", member.origin, call.path)
     request.body = .bytes(JSONValue.object(call.body).encoded())
     request.idleTimeout = nil
+    request.headers.add("Accept", Self.accepted)
     if let token { request.headers.add("Authorization", token) }
     return client.start(request, handler)
   }
@@ -117,6 +122,7 @@ final class MemberAPI {
     request.headTimeout = timeout
     request.idleTimeout = timeout
     if let body { request.body = .bytes(body) }
+    request.headers.add("Accept", Self.accepted)
     if let token, method == "POST", !path.hasSuffix("authenticate") {
       request.headers.add("Authorization", token)
     }

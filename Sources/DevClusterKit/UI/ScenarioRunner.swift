@@ -19,7 +19,9 @@ final class ScenarioRunner {
   private var isClearing = false
   private var file: String?
   private var lines: [String] = []
-  private var status: Int?
+  /// What the last run ended with.
+  private var status: Int32?
+  private var isStopped = false
   private var splitter = LineSplitter(lineBytesMax: 4_096)
   /// Called whenever `state` is another one.
   var onChange: () -> Void = {}
@@ -75,6 +77,7 @@ final class ScenarioRunner {
     file = name
     lines = []
     status = nil
+    isStopped = false
     isClearing = true
     onChange()
     let (loop, directory, place) = (loop, directory, place)
@@ -135,12 +138,16 @@ final class ScenarioRunner {
 
   private func ended(_ exit: ChildProcess.Exit) {
     splitter.finish { lines.append($0.string) }
-    if case .exited(let code) = exit { status = code } else { status = 1 }
-    if status != 0 && status != 1 || lines.isEmpty { lines.append("ended with \(exit)") }
+    if isStopped { lines.append("stopped") }
+    if case .exited(let code) = exit { status = Int32(clamping: code) } else { status = 1 }
+    if status == ExitStatus.noStart || lines.isEmpty { lines.append("ended with \(exit)") }
     process = nil
     onChange()
   }
 
   /// Its cluster ends with it.
-  func stop() { process?.kill(Signals.kill, group: true) }
+  func stop() {
+    isStopped = true
+    process?.kill(Signals.kill, group: true)
+  }
 }

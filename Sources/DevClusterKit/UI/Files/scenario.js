@@ -13,7 +13,7 @@ async function send(body) {
 /** The line that judges, as the command line prints it. */
 function verdict(state) {
   if (state.running || state.status == null) return "";
-  return state.lines.find((line) => /^(ok|violated|failed|unknown|not judged)\b/.test(line)) ??
+  return state.lines.find((line) => /^(ok|VIOLATED|UNDECIDED): /.test(line)) ??
     state.lines.at(-1) ?? "";
 }
 
