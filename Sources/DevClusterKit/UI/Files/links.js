@@ -29,7 +29,6 @@ function createCell({ from, to }) {
     type: "range", min: "0", max: String(delays.length - 1), step: "1", value: "0",
     "aria-label": `Delay ${from} to ${to}`,
   });
-  const delay = make("span", { className: "delay" });
   const send = later(350, () => {
     const bothWays = $("both-ways").checked;
     const time = delays[slider.value];
@@ -39,21 +38,25 @@ function createCell({ from, to }) {
   });
   slider.addEventListener("input", () => {
     hold(slider);
-    showDelay(slider, delay, delays[slider.value]);
+    showDelay(slider, button, delays[slider.value]);
     send();
   });
-  return make("td", {}, make("div", { className: "link" }, button, make("div", { className: "slide" }, slider, delay)));
+  return make("td", {}, make("div", { className: "link" }, button, slider));
 }
 
-function showDelay(slider, node, time) {
+/** A delay at the slider, and in words unless the link is cut. */
+function showDelay(slider, button, time) {
   slider.setAttribute("aria-valuetext", `${time} ms`);
-  setText(node, time ? `${time} ms` : "");
+  if (button.getAttribute("aria-pressed") === "true") return;
+  const others = button.dataset.others ? [button.dataset.others] : [];
+  setText(button.firstChild, [...(time ? [`${time} ms`] : []), ...others].join(", ") || "open");
+  button.classList.toggle("faulty", Boolean(time || others.length));
 }
 
 function updateCell(cell, { from, to }) {
   if (from === to) return;
   const link = `${from}->${to}`;
-  const [button, slide] = cell.firstChild.children;
+  const [button, slider] = cell.firstChild.children;
   let mode = "";
   let time = 0;
   const others = [];
@@ -64,19 +67,20 @@ function updateCell(cell, { from, to }) {
     else others.push(fault.kind);
   }
   button.setAttribute("aria-pressed", String(mode !== ""));
-  setText(button.firstChild, mode === "hold" ? "cut" : mode ? `cut, ${mode}` : others.length ? others.join(", ") : "open");
+  button.dataset.others = others.join(", ");
+  if (mode) setText(button.firstChild, mode === "hold" ? "cut" : `cut, ${mode}`);
   const rate = latest.sample.links[link];
   setText(button.lastChild, rate == null ? "" : `${size(rate)}/s`);
-  const [slider, delay] = slide.children;
   if (slider.dataset.changed) return;
   const place = delays.findIndex((known) => known >= time);
   slider.value = String(place < 0 ? delays.length - 1 : place);
-  showDelay(slider, delay, time);
+  showDelay(slider, button, time);
 }
 
 export function showLinks(status, sample) {
   latest = { status, sample };
   const names = status.members.map((member) => member.name);
+  document.querySelector("main").classList.toggle("many", names.length > 5);
   const rows = [null, ...names];
   keyed($("links"), rows.map((from) => ({ from })), ({ from }) => from ?? "top",
     () => make("tr"), (row, { from }) => {

@@ -32,9 +32,8 @@ function sentence(now) {
 
 function showHead(now) {
   const [state, text] = sentence(now);
-  const head = $("quorum");
-  head.dataset.state = state;
-  setText(head, text);
+  $("head").dataset.state = state;
+  setText($("quorum"), text);
   document.title = `${state === "good" ? "" : "⚠ "}devcluster: ${now.quorum.healthy} of ${now.quorum.voters}`;
   $("faults-bar").hidden = now.faults.length === 0;
   keyed($("faults"), now.faults, (fault) => String(fault.id), () => make("li"), (node, fault) => {
@@ -93,7 +92,7 @@ function connect(changes) {
       setLive("gone", "connecting again");
       setText($("quorum"), "The supervisor does not answer; this page tries again");
     }
-    $("quorum").dataset.state = "wait";
+    $("head").dataset.state = "wait";
   };
 }
 

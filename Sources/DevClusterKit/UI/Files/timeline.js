@@ -231,7 +231,7 @@ function elections(svg, from, x, bottom) {
     line.append(
       draw("title", {}, event.text),
       draw("line", { x1: left, x2: left, y1: 10, y2: bottom }),
-      draw("text", { x: left, y: 9, "text-anchor": "middle" }, event.kind === "leader" ? event.member : "?"));
+      draw("text", { x: left, y: 9, "text-anchor": "middle" }, event.kind === "leader" ? event.member : ""));
     svg.append(line);
   }
 }
@@ -244,7 +244,7 @@ function axis(svg, seconds, x, y, from, to) {
     svg.append(
       draw("line", { x1: left, x2: left, y1: 12, y2: y, class: "grid" }),
       draw("text", { x: left, y: y + 13, "text-anchor": "middle", class: "scale" },
-        new Date(time - ahead).toLocaleTimeString([], { hour12: false })));
+        new Date(time).toLocaleTimeString([], { hour12: false })));
   }
 }
 
