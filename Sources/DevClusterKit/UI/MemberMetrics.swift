@@ -21,9 +21,12 @@ struct MemberMetrics: Sendable, Equatable {
   /// Bytes sent since the start, by the ID of who gets them.
   var sentBytes: [String: Double] = [:]
 
-  private static let prefixes = ["etcd_", "process_", "grpc_server_handling"].map {
-    Array($0.utf8)
-  }
+  /// A page has well over a thousand lines; these are wanted.
+  private static let prefixes = [
+    "etcd_mvcc_put_total", "etcd_debugging_mvcc_put_total", "etcd_network_peer_sent_bytes_total",
+    "etcd_disk_wal_fsync_duration_seconds_bucket", "grpc_server_handling_seconds_bucket",
+    "process_",
+  ].map { Array($0.utf8) }
 
   init() {}
 
