@@ -104,6 +104,8 @@ public struct UpOptions: Sendable, Equatable {
   public var isFast = false
   /// A status page from the start; `nil`: as it was, or none.
   public var page: PagePlan?
+  /// A snapshot that a new cluster begins with; `nil` for nothing.
+  public var snapshot: String?
   /// A configuration file; `nil` for `devcluster.yaml` where there is one.
   public var file: String?
   /// The least level of members' lines that are shown in the foreground; `nil` for none at all.
@@ -142,6 +144,7 @@ extension UpOptions {
     if relay == .some(.none) { words.append("--direct") }
     if relay == .all { words.append("--client-relay") }
     if isFast { words.append("--fast") }
+    if let snapshot { words.append("--snapshot=\(snapshot)") }
     if let watchesDisks { words.append("--disk-faults=\(watchesDisks)") }
     return words
   }

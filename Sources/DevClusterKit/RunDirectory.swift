@@ -34,6 +34,13 @@ public struct RunDirectory: Sendable {
         "cannot use \(path): it belongs to \(owner); run devcluster as \(owner), or name another"
           + " directory with --dir")
     }
+    // A socket that was left behind is taken over; anything else is somebody's.
+    let socket = "\(path)/\(Self.controlSocket)"
+    if let kind = try? files.kind(socket), kind != .other {
+      throw DevClusterError(
+        "\(socket) is in the place of the control socket, and is none; remove it, or name another"
+          + " directory with --dir")
+    }
   }
 
   /// The cluster that was made here; `nil` when there is none yet.

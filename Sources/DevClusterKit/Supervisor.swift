@@ -28,6 +28,8 @@ final class Supervisor: @unchecked Sendable {
   /// Called once with the exit status, when nothing is left running.
   private let onEnd: @Sendable (Int32) -> Void
   private var fleet: Fleet?
+  /// `nil` where nobody sits at a terminal.
+  private var view: ForegroundView?
   private var control: ControlServer?
   private var desk: PageDesk?
   private var shown: [String: [UInt8]] = [:]
@@ -113,6 +115,7 @@ final class Supervisor: @unchecked Sendable {
         },
         environment: { member, plan in
           ClusterPlan.environment(from: environment) + plan.environment + member.environment
+            + ["\(ShiftedClock.variable)=\(member.clockFile)"]
         },
         line: { [unowned self] in
           desk?.add(line: $2, of: $1.name)
@@ -129,7 +132,7 @@ final class Supervisor: @unchecked Sendable {
           events.write($0)
           desk?.add($0)
         },
-        note: { [reporter] in reporter.note($0) },
+        note: { [unowned self] in note($0) },
         openPage: { [unowned self] in openPage($0) },
         end: { [unowned self] in end($0, $1) }))
   }
@@ -158,7 +161,24 @@ final class Supervisor: @unchecked Sendable {
         LinePrefix(names: plan.members.map(\.name), isColoured: LinePrefix.wanted)
           .text(member.name, index: max(0, member.index - 1)).utf8)
     shown[member.name] = prefix
-    reporter.show(prefix + (options.isRaw ? Array(line) : Array(parsed.human.utf8)))
+    let text = prefix + (options.isRaw ? Array(line) : Array(parsed.human.utf8))
+    if let view { view.show(text) } else { reporter.show(text) }
+  }
+
+  /// Tells something; above the status where that is kept on the screen.
+  private func note(_ text: String) {
+    guard let view, Descriptor.isTerminal(StandardStreams.error) else { return reporter.note(text) }
+    view.show(Array("devcluster: \(text)".utf8))
+  }
+
+  private var hasScreen: Bool { !reporter.isDetached && ForegroundView.isWanted }
+
+  /// Keeps the status on the screen.
+  private func beginView() {
+    guard hasScreen else { return }
+    view = ForegroundView(
+      loop: loop, write: { [reporter] in reporter.draw($0) },
+      table: { [unowned self] in fleet?.table(columns: $0) ?? [] })
   }
 
   /// Works on files in a thread of its own.
@@ -182,15 +202,20 @@ final class Supervisor: @unchecked Sendable {
   }
 
   private func announce(_ status: JSONObject) -> Bool {
-    let table = StatusTable.text(.object(status), width: Terminal.columns)
+    // What stays on the screen need not be told before.
+    let table =
+      hasScreen ? "" : StatusTable.text(.object(status), width: Terminal.columns) + "\n"
     isWatching = options.isTethered
     let page = desk?.address.map { "\nstatus page: \($0.url)" } ?? ""
-    let isHeard = reporter.succeeded(table + "\n" + EnvironmentLines(plan).export + page)
+    let isHeard = reporter.succeeded(table + EnvironmentLines(plan).export + page)
     if !options.isTethered { reporter.release() }
+    beginView()
     return isHeard
   }
 
   private func end(_ status: Int32, _ failure: String?) {
+    view?.close()
+    view = nil
     if let failure { reporter.failed(failure) }
     control?.close()
     desk?.close()

@@ -9,4 +9,10 @@ enum Terminal {
     let columns = Int(devcluster_terminal_columns(StandardStreams.output))
     return columns > 0 ? columns : 80
   }
+
+  /// Its rows; 0 where there is none, or where it does not say.
+  static var rows: Int {
+    guard Descriptor.isTerminal(StandardStreams.output) else { return 0 }
+    return Int(devcluster_terminal_rows(StandardStreams.output))
+  }
 }

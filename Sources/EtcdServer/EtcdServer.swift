@@ -97,6 +97,7 @@ public final class EtcdServer: @unchecked Sendable {
     let lines = StartLines(config: config, logger: logger)
     let tokens = try TokenProvider(config, logger)
     for loop in loops { loop.start() }
+    FaultyClock.followIfAsked(logger)
     do {
       let isNew = try Bootstrap.isNew(config)
       if isNew { try ServiceCluster.complete(&config, logger) }

@@ -10,7 +10,7 @@ public enum WallClock {
   public static var nanoseconds: Int64 {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
-    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec) &+ ShiftedClock.offset
   }
 
   /// Seconds since 1970.

@@ -1,3 +1,5 @@
+import Bytes
+import FaultRelay
 import Foundation
 import JSON
 import Testing
@@ -67,12 +69,68 @@ import Testing
       "f:1:53: a permission: r, w or rw and a key, such as \"rw /app/*\" expected, found 'all'"
     ),
     (
-      "faults: []",
-      "f:1:1: unknown key 'faults' in the file; known are cluster, binary, version, auth, flags, env, members, seed, ui"
+      "fualt: []",
+      "f:1:1: unknown key 'fualt' in the file; known are cluster, binary, version, auth, flags, env, members, seed, zones, faults, ui"
     ),
+    ("zones: {eu: [m1, x]}", "f:1:18: eu: m1 to m9 or clients expected, found 'x'"),
+    ("zones: {eu: [m1], us: [m1]}", "f:1:24: m1 is in two zones"),
+    (
+      "zones: {eu: [m1], latency: {eu-us: 5ms}}",
+      "f:1:36: 'eu-us' is no pair of zones, such as eu-us, among: eu"
+    ),
+    (
+      "zones: {a: [m1], a-b: [m2], b-b: [m3], b: [m4], latency: {a-b-b: 5ms}}",
+      "f:1:66: 'a-b-b' is no pair of zones, such as eu-us, among: a, a-b, b-b, b"
+    ),
+    (
+      "zones: {a: [m1], b: [m2], latency: {a-b: soon}}",
+      "f:1:42: a-b: a time such as 40ms or 40ms±5ms expected, found 'soon'"
+    ),
+    (
+      "faults: [{cut: m1, slow: m2 5ms}]",
+      "f:1:10: a fault: one command, such as {slow: leader 20ms}, expected, found a mapping"
+    ),
+    (
+      "faults: [{kill: m1}]",
+      "f:1:11: unknown key 'kill' in a fault; known are cut, slow, limit, loss, disk, clock, for"
+    ),
+    ("faults: [{slow: m1 x}]", "f:1:17: 'x' is no delay; one is 50ms or 50ms±10ms"),
   ])
   func whatIsNotKnownIsPlaced(_ text: String, _ message: String) {
     #expect(throws: DevClusterError.usage(message)) { try read(text) }
+  }
+
+  /// Zones are ground, faults are on it, and what is healed leaves the ground.
+  @Test func zonesAndFaultsAreInThePlan() throws {
+    let config = try read(
+      """
+      zones: {us-east: [m1, m2], eu: [m3, clients], latency: {us-east-eu: 40ms±5ms, eu-eu: 1ms}}
+      faults: [{slow: m1->m3 90ms}, {disk: m2 slow 5ms, for: 10s}]
+      """)
+    #expect(config.needsRelay && config.needsClientRelay)
+    var plan = ClusterPlan(size: 3, directory: "/d").relayed(.all)
+    plan.zones = config.zones
+    plan.faults = config.faults
+    let text = ClusterFile.text(plan)
+    #expect(ClusterFile.plan(Bytes(text), directory: "/d") == plan)
+    let rules = plan.zones.rules
+    let (one, three) = (Party.member("m1"), Party.member("m3"))
+    #expect(rules.count == 10 && rules[Link(from: one, to: .member("m2"))] == nil)
+    #expect(rules[Link(from: three, to: .clients)]?.delay == 1_000_000)
+    for link in [Link(from: one, to: three), Link(from: .clients, to: one)] {
+      #expect(rules[link]?.delay == 40_000_000 && rules[link]?.jitter == 5_000_000)
+    }
+    var life = FleetLife(plan, startSeconds: 1)
+    func told(_ actions: [FleetLife.Action]) -> [LinkRules] {
+      actions.compactMap { if case .rules(let rules) = $0 { rules } else { nil } }
+    }
+    #expect(told(life.handle(.ready, now: 0)) == [rules])
+    let made = told(life.handle(.announced(isHeard: true), now: 1))
+    #expect(made.last?[Link(from: one, to: three)]?.delay == 90_000_000)
+    #expect(made.last?[Link(from: three, to: one)]?.delay == 40_000_000)
+    #expect(life.faults.count == 2 && life.faults[1].until == 10_000_000_001)
+    #expect(told(life.handle(.asked(.heal([]), 1), now: 2)).last == rules)
+    #expect(life.faults.isEmpty)
   }
 
   @Test func exportsAreForOthers() throws {

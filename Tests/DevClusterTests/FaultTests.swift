@@ -50,6 +50,7 @@ import Testing
   @Test(arguments: [
     FaultOrder.Kind.cut(.swallow), .slow(5, jitter: 2), .limit(7), .loss(0.25), .reset,
     .disk(DiskRule(delay: 5)), .disk(DiskRule(failure: .full)), .disk(DiskRule()),
+    .clock(-5), .clock(0),
   ])
   func ordersSurviveTheWire(_ kind: FaultOrder.Kind) {
     let order = FaultOrder(kind, from: ["m1"], to: ["clients"], isOneWay: true, duration: 9)
@@ -187,6 +188,68 @@ struct FaultTests {
       }
       let clients = try harness.run("cut", "clients->m1")
       #expect(clients.error.contains("--client-relay"))
+    }
+  }
+
+  /// Members are as far from each other as the file says, whatever is healed.
+  @Test(arguments: [Harness.Kind.ours, .official])
+  func zonesAreAsFarAsTheFileSays(_ kind: Harness.Kind) throws {
+    let harness = try Harness()
+    defer { harness.cleanUp() }
+    let file = harness.directory + ".yaml"
+    try """
+    zones: {a: [m1], b: [m2], c: [m3], latency: {a-b: 60ms, b-c: 60ms, a-c: 60ms}}
+    faults: [{limit: m1->m2 1MB/s}]
+    """.write(toFile: file, atomically: true, encoding: .utf8)
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    let up =
+      ["up", "-d", "-f", file, "--base-port", String(harness.basePort)] + (try kind.words())
+    #expect(try harness.run(up).status == 0)
+    #expect(harness.status()?["faults"]?.array?.count == 1)
+    #expect(try harness.run("status").output.contains("a<->b slow by 60.0 ms"))
+    #expect(try harness.run("heal").status == 0)
+    #expect(harness.status()?["faults"]?.array?.isEmpty == true)
+    let begin = Date()
+    #expect(try harness.put(at: harness.endpoints(without: "")) == 0)
+    #expect(Date().timeIntervalSince(begin) > 0.12)
+    // What is remembered is the same without the file.
+    #expect(try harness.run("down").status == 0)
+    #expect(try harness.run("up", "-d").status == 0)
+    #expect(try harness.run("status").output.contains("fault: m1->m2 limited"))
+  }
+
+  /// The time of day of a member of ours is wrong as long as that is wanted; Go's cannot be told.
+  @Test func clocksAreWrongForOursAlone() throws {
+    try Harness.with(.mixed) { (harness) throws in
+      /// Minutes by which the clock of m1 is ahead, from a line that it writes when asked to.
+      func minutesAhead() throws -> Double {
+        let one = try #require(harness.member("m1")?["client"]?.string)
+        #expect(try harness.run("ctl", "--endpoints", one, "defrag").status == 0)
+        let log = try String(contentsOfFile: harness.path("m1/log"), encoding: .utf8)
+        let line = try #require(
+          log.split(separator: "\n").last { $0.contains("finished defragment") })
+        let time = try #require(LogLine(String(line)).time)
+        return (Double(time) / 1e9 - Date().timeIntervalSince1970) / 60
+      }
+      #expect(try harness.run("clock", "m1", "ahead", "1h").status == 0)
+      #expect(abs(try minutesAhead() - 60) < 1)
+      // It is the same after a restart.
+      #expect(try harness.run("restart", "m1").status == 0)
+      #expect(abs(try minutesAhead() - 60) < 1)
+      #expect(try harness.run("status").output.contains("fault: m1 clock 3600000.0 ms ahead"))
+      #expect(try harness.run("heal").status == 0)
+      #expect(abs(try minutesAhead()) < 1)
+      #expect(try harness.run("clock", "m1", "behind", "2h", "--for", "1h").status == 0)
+      #expect(abs(try minutesAhead() + 120) < 1)
+      #expect(try harness.run("clock", "m1", "ok").status == 0)
+      #expect(abs(try minutesAhead()) < 1)
+      let other = try harness.run("clock", "m2", "ahead", "1h")
+      #expect(other.status == 1 && other.error.contains("only our own etcd"))
+      for bad in [
+        ["m1", "ahead"], ["m1", "ahead", "soon"], ["ahead", "5s"], ["m1", "ok", "5s"],
+      ] {
+        #expect(try harness.run(["clock"] + bad).status == 2)
+      }
     }
   }
 

@@ -141,6 +141,69 @@ struct TrustTests {
     }
   }
 
+  /// What is in the place of the control socket is named, and left alone.
+  @Test(arguments: [true, false])
+  func whatIsNoControlSocketIsNamed(_ isDirectory: Bool) throws {
+    try withHarness { (harness, etcd) throws in
+      let path = harness.path("control.sock")
+      let files = FileManager.default
+      try files.createDirectory(
+        atPath: isDirectory ? path : harness.directory, withIntermediateDirectories: true)
+      if !isDirectory { #expect(files.createFile(atPath: path, contents: Data("mine".utf8))) }
+      let up = try harness.run(harness.up(1, etcd, "-d"))
+      #expect(up.status == 1 && up.errorLines.count == 1)
+      #expect(up.error.contains("control.sock is in the place of the control socket, and is none"))
+      #expect(files.fileExists(atPath: path) && !files.fileExists(atPath: harness.path("m1")))
+    }
+  }
+
+  /// A reader who leaves is told of, and ends nothing (`up 1 | head -3`).
+  @Test func aReaderWhoLeavesEndsNothing() throws {
+    try withHarness { (harness, etcd) throws in
+      let shell = Process()
+      shell.executableURL = URL(fileURLWithPath: "/bin/sh")
+      let words = harness.up(1, etcd, "--logs", "debug").joined(separator: " ")
+      let errors = harness.directory + ".errors"
+      defer { try? FileManager.default.removeItem(atPath: errors) }
+      shell.arguments = [
+        "-c", "'\(Harness.program)' \(words) --dir '\(harness.directory)' 2>'\(errors)' | head -3",
+      ]
+      shell.standardOutput = FileHandle.nullDevice
+      try shell.run()
+      defer { if shell.isRunning { kill(shell.processIdentifier, SIGKILL) } }
+      #expect(
+        Harness.eventually {
+          // Whatever is written next finds nobody.
+          _ = try? harness.run("restart", "m1")
+          return ((try? String(contentsOfFile: errors, encoding: .utf8)) ?? "")
+            .contains("standard output was closed; the cluster goes on until devcluster down")
+        })
+      #expect(Harness.eventually { harness.member("m1")?["state"] == "healthy" })
+      #expect(try harness.run("down").status == 0)
+      shell.waitUntilExit()
+    }
+  }
+
+  /// Logs that are followed come in one order, and end with the cluster.
+  @Test func followedLogsEndWithTheCluster() throws {
+    try withHarness { (harness, etcd) throws in
+      #expect(try harness.run(harness.up(3, etcd, "-d")).status == 0)
+      let output = harness.directory + ".logs"
+      defer { try? FileManager.default.removeItem(atPath: output) }
+      let logs = try harness.start(
+        ["logs", "-f", "--json"], output: output, error: harness.directory + ".err")
+      defer { try? FileManager.default.removeItem(atPath: harness.directory + ".err") }
+      let text = { (try? String(contentsOfFile: output, encoding: .utf8)) ?? "" }
+      #expect(Harness.eventually { text().contains("ready to serve client requests") })
+      let first = text().split(separator: "\n").compactMap { LogLine(String($0)).time }
+      #expect(first.count > 50 && first == first.sorted())
+      #expect(try harness.run("down").status == 0)
+      #expect(Harness.eventually(seconds: 5) { !logs.isRunning })
+      // The last words of members are among what was shown.
+      #expect(text().contains("received signal; shutting down"))
+    }
+  }
+
   @Test func closedStreamsAreNoObstacle() throws {
     try withHarness { (harness, etcd) throws in
       let words = harness.up(1, etcd, "-d").joined(separator: " ")

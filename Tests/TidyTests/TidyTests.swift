@@ -75,7 +75,7 @@ import Testing
     add("V2API", "Bytes", "GoText", "JSON", "EventLoops", "HTTP", "EtcdClient")
     add(
       "Discovery", "Bytes", "GoText", "EtcdAPI", "EventLoops", "HTTP", "TLS", "EtcdClient", "V2API")
-    add("Platform", "Bytes", "Glibc", "Darwin")
+    add("Platform", "Bytes", "Glibc", "Darwin", "Synchronization")
     add("Systemd", "CSystemd")
     add(
       "EventLoops", "Bytes", "Platform", "GoText", "JSON", "CUV", "CZlib", "Glibc", "Darwin",
@@ -104,7 +104,7 @@ import Testing
       "FileSystem",
       "EventLoops",
       "HTTP", "TLS", "CommandLineTool", "CUV", "CDevCluster", "Checkers", "EtcdClient",
-      "Protobuf", "Synchronization")
+      "Protobuf", "MemberStorage", "Membership", "Synchronization")
     add(
       "Simulation", "Bytes", "Checkers", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
       "Watch",

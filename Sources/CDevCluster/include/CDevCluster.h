@@ -16,4 +16,7 @@ int devcluster_start_guardian(void);
 /// Columns of a terminal, or 0. ioctl(2) is variadic, which Swift cannot call.
 int devcluster_terminal_columns(int descriptor);
 
+/// Rows of the terminal behind a descriptor; 0 for none, or for one that does not say.
+int devcluster_terminal_rows(int descriptor);
+
 #endif

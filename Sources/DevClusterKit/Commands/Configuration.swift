@@ -8,6 +8,7 @@ struct Configuration {
   /// For each member its variables and its command line.
   func shown() throws(DevClusterError) -> String {
     var lines: [String] = ["# \(plan.directory): \(plan.members.count) members"]
+    lines += (plan.zones.lines + plan.faults.map(\.description)).map { "# " + $0 }
     for member in plan.members {
       let environment = plan.environment + member.environment
       let words = environment + [try MemberProgram.path(member, plan)] + plan.arguments(of: member)

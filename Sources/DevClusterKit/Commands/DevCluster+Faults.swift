@@ -27,7 +27,7 @@ extension DevCluster {
       valued("loss", "5%", "Loses segments between members, as TCP sees it", perform) {
         (text) throws(DevClusterError) in .loss(try share(text))
       },
-      resetLink(perform), disk(perform), heal(perform),
+      resetLink(perform), disk(perform), clock(perform), heal(perform),
     ]
   }
 
@@ -118,9 +118,44 @@ extension DevCluster {
       duration: try faultDuration(call))
   }
 
+  private static func clock(_ perform: @escaping Perform) -> Command {
+    var command = Command(
+      "clock WHO ahead 5s|behind 5s|ok", short: "Makes the clocks of our own etcd's members wrong")
+    command.long = """
+      Makes members' time of day wrong, and right again: what they show in logs and answers, the ends of v2's
+      keys, of tokens and the like. Leases and elections go by another clock, and certificates by the system's.
+      Works for our own etcd alone: others read the system's clock. A member that is started again has the same
+      clock.
+
+      \(who)
+      """
+    command.flags = [duration]
+    command.run = running(perform) { (call) throws(DevClusterError) in
+      .ask(.fault(try clockOrder(call)))
+    }
+    return command
+  }
+
+  private static func clockOrder(_ call: Invocation) throws(DevClusterError) -> FaultOrder {
+    let words = call.arguments
+    guard let at = words.firstIndex(where: { ["ahead", "behind", "ok"].contains($0) }), at > 0,
+      words.count == (words[at] == "ok" ? at + 1 : at + 2)
+    else { throw .usage("devcluster clock needs members and ahead 5s, behind 5s or ok") }
+    var offset: Int64 = 0
+    if words[at] != "ok" {
+      guard let time = nanoseconds(words[at + 1]), time > 0,
+        FaultOrder.clockOffsets.contains(time)
+      else { throw .usage("'\(words[at + 1])' is no time; one is 5s, up to ten years (87600h)") }
+      offset = words[at] == "ahead" ? time : -time
+    }
+    return FaultOrder(
+      .clock(offset), from: Array(words[..<at]), to: [], isOneWay: false,
+      duration: try faultDuration(call))
+  }
+
   private static func heal(_ perform: @escaping Perform) -> Command {
     var command = Command(
-      "heal [WHO…|LINK]", short: "Ends all faults, of links and disks, or those of some")
+      "heal [WHO…|LINK]", short: "Ends all faults, of links, disks and clocks, or those of some")
     command.long = "\(command.short).\n\n\(who)\n\n\(links)"
     command.run = running(perform) { (call) throws(DevClusterError) in
       try checkCount(call, "heal", atMost: ClusterPlan.membersMax)

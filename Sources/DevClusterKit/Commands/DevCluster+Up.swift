@@ -78,6 +78,7 @@ extension DevCluster {
         "members reach each other and their disks with nothing between that makes faults"),
       CommandFlag("client-relay", .bool, "clients' connections go through the relay as well"),
       CommandFlag("fast", .bool, "data in memory where there is room; nothing survives a crash"),
+      CommandFlag("snapshot", .string, "begin a new cluster with the keys of this `FILE`"),
       CommandFlag(
         "disk-faults", .bool,
         "devcluster disk works, on Linux (true, but for --fast and --direct: each sync and each write costs 10 µs more)"
@@ -142,6 +143,7 @@ extension DevCluster {
     options.relay =
       call.bool("direct") ? ClusterPlan.Relaying.none : call.bool("client-relay") ? .all : nil
     options.isFast = call.bool("fast")
+    options.snapshot = call.isGiven("snapshot") ? call.string("snapshot") : nil
     options.watchesDisks = call.isGiven("disk-faults") ? call.bool("disk-faults") : nil
     try readOwn(call, &options)
     return options

@@ -67,6 +67,10 @@ struct Starter {
     let made = try Planner(
       directory: directory, options: options, registry: registry, config: config
     ).make()
+    // Before the plan is kept: without the snapshot there is no cluster.
+    if let file = options.snapshot ?? (made.isNew ? config?.snapshot : nil) {
+      try SnapshotSeed(file: file, plan: made.plan, directory: directory).restore()
+    }
     try directory.save(made.plan)
     if made.plan.security == .own { try Certificates.prepare(made.plan.certificates) }
     return made

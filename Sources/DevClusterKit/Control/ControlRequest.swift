@@ -12,6 +12,7 @@ import JSON
 /// | `{"command":"add","learner":true}`, `remove`, `promote`, `upgrade` | the same |
 /// | `{"command":"cut","from":["m1"],"to":["clients"],…}`, `slow`, `limit`, `loss`, `reset-link`, `heal` | `{"links":["m1->m2"]}` |
 /// | `{"command":"disk","from":["m1"],"delay":20000000,"failure":"full"}` | `{"members":["m1"]}` |
+/// | `{"command":"clock","from":["m1"],"offset":-5000000000}` | the same |
 /// | `{"command":"save","name":"x"}`, `load`, `reset` | `{}` |
 ///
 /// An answer with `error` says why nothing was done, `code` is then the exit status.

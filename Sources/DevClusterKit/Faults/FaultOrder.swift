@@ -15,6 +15,8 @@ struct FaultOrder: Sendable, Equatable {
     case reset
     /// Of members' disks; a rule that is clear ends what was before.
     case disk(DiskRule)
+    /// Of members' clocks: nanoseconds by which they are ahead; 0 ends what was before.
+    case clock(Int64)
 
     var name: String {
       switch self {
@@ -24,12 +26,34 @@ struct FaultOrder: Sendable, Equatable {
       case .loss: "loss"
       case .reset: "reset-link"
       case .disk: "disk"
+      case .clock: "clock"
+      }
+    }
+
+    /// For people.
+    var text: String {
+      switch self {
+      case .cut(let mode): "cut (\(mode.rawValue))"
+      case .slow(let delay, let jitter):
+        "slow by \(FaultOrder.milliseconds(delay))"
+          + (jitter > 0 ? " ± \(FaultOrder.milliseconds(jitter))" : "")
+      case .limit(let rate): "limited to \(rate) bytes a second"
+      case .loss(let share): "losing \(share * 100) %"
+      case .reset: "reset"
+      case .disk(let rule): FaultOrder.text(rule)
+      case .clock(let offset):
+        offset == 0
+          ? "clock as it should be"
+          : "clock \(FaultOrder.milliseconds(offset.magnitude)) \(offset > 0 ? "ahead" : "behind")"
       }
     }
   }
 
+  /// How wrong a clock may be: ten years.
+  static let clockOffsets = -315_360_000_000_000_000...Int64(315_360_000_000_000_000)
+
   var kind: Kind
-  /// Who sends, and who is sent to: members, roles, `clients`; empty for all others. Of a fault of disks, whose.
+  /// Who sends, and who is sent to: members, roles, `clients`; empty for all others. Of a fault of disks or clocks, whose.
   var from: [String]
   var to: [String]
   var isOneWay: Bool
@@ -64,6 +88,7 @@ struct FaultOrder: Sendable, Equatable {
     case .disk(let rule):
       object["delay"] = .integer(rule.delay)
       object["failure"] = rule.failure.map { .string($0.rawValue) }
+    case .clock(let offset): object["offset"] = .integer(offset)
     }
     return object
   }
@@ -89,6 +114,10 @@ struct FaultOrder: Sendable, Equatable {
       let failure = json["failure"]?.string.map(DiskRule.Failure.init(rawValue:))
       guard failure != .some(nil) else { return nil }
       kind = .disk(DiskRule(delay: number("delay") ?? 0, failure: failure ?? nil))
+    case "clock":
+      guard let offset = json["offset"]?.integer(as: Int64.self), Self.clockOffsets.contains(offset)
+      else { return nil }
+      kind = .clock(offset)
     default: return nil
     }
     func words(_ name: String) -> [String] {
@@ -138,27 +167,32 @@ struct FaultOrder: Sendable, Equatable {
       : (from: groups[0], to: groups[1], isOneWay: isOneWay)
   }
 
-  /// For people.
-  var text: String {
+  /// Whether it is between members, and not one of theirs.
+  var isOfLinks: Bool {
     switch kind {
-    case .cut(let mode): "cut (\(mode.rawValue))"
-    case .slow(let delay, let jitter):
-      "slow by \(Self.milliseconds(delay))" + (jitter > 0 ? " ± \(Self.milliseconds(jitter))" : "")
-    case .limit(let rate): "limited to \(rate) bytes a second"
-    case .loss(let share): "losing \(share * 100) %"
-    case .reset: "reset"
-    case .disk(let rule): Self.text(rule)
+    case .disk, .clock: false
+    case .cut, .slow, .limit, .loss, .reset: true
     }
   }
 
-  private static func text(_ rule: DiskRule) -> String {
+  /// For people.
+  var text: String { kind.text }
+
+  /// Where it is to be and what it is, as it was asked for.
+  var description: String {
+    let others = to.isEmpty ? "" : (isOneWay ? "->" : "<->") + to.joined(separator: ",")
+    let length = duration.map { " for \(Self.milliseconds($0))" } ?? ""
+    return from.joined(separator: ",") + others + " \(text)" + length
+  }
+
+  fileprivate static func text(_ rule: DiskRule) -> String {
     let parts =
       (rule.delay > 0 ? ["slow by \(milliseconds(rule.delay))"] : [])
       + (rule.failure.map { [$0 == .full ? "full" : "failing"] } ?? [])
     return "disk " + (parts.isEmpty ? "as it should be" : parts.joined(separator: ", "))
   }
 
-  private static func milliseconds(_ nanoseconds: UInt64) -> String {
+  fileprivate static func milliseconds(_ nanoseconds: UInt64) -> String {
     "\(Double(nanoseconds) / 1_000_000) ms"
   }
 }

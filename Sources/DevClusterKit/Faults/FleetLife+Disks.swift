@@ -3,13 +3,15 @@ import JSON
 
 /// Faults of members' disks. They belong to the member: one that is started again has the same disk.
 extension FleetLife {
+  /// Makes a fault of disks, or ends what is there.
+  /// - Returns: the answer for who asked.
   mutating func disk(
-    _ rule: DiskRule, _ order: FaultOrder, _ ticket: Ticket, _ now: UInt64
-  ) throws(DevClusterError) {
+    _ rule: DiskRule, _ order: FaultOrder, _ now: UInt64
+  ) throws(DevClusterError) -> JSONObject {
     let places = try places(order.from)
     let names = places.map { members[$0].name }
     if rule.isClear {
-      endDiskFaults(of: names)
+      endMemberFaults(of: names) { if case .disk = $0 { true } else { false } }
     } else {
       for place in places { try checkDisk(place, rule) }
       begin(order, now) { $0.members = names }
@@ -19,7 +21,7 @@ extension FleetLife {
     if rule.delay > 0 && skipsSync {
       answer["note"] = "members started without syncs do not wait for their disk: slow does nothing"
     }
-    out.append(.answer(ticket, answer))
+    return answer
   }
 
   /// Whether members were told not to have their writes on the disk.
@@ -71,20 +73,5 @@ extension FleetLife {
       }
     }
     return rules
-  }
-
-  /// Some may be healed while others of the same fault are not.
-  mutating func endDiskFaults(of names: [String]) {
-    var hasEnded = false
-    for index in faults.indices.reversed() {
-      let healed = faults[index].members.filter(names.contains)
-      guard !healed.isEmpty else { continue }
-      hasEnded = true
-      tell(
-        "heal", nil, "\(healed.joined(separator: ", ")) healed of: \(faults[index].order.text)")
-      faults[index].members.removeAll(where: healed.contains)
-      if faults[index].members.isEmpty { faults.remove(at: index) }
-    }
-    if hasEnded { out.append(.disks(diskRules)) }
   }
 }

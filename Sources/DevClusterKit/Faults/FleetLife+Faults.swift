@@ -9,14 +9,14 @@ extension FleetLife {
     let order: FaultOrder
     /// Of faults between members.
     var links: [Link] = []
-    /// Whose disks; of faults of disks.
+    /// Whose disks or clocks.
     var members: [String] = []
     /// When it ends by itself; `nil` when it is healed.
     let until: UInt64?
 
     /// What the order says besides who and how long.
     private static let details: Set<String> = [
-      "mode", "delay", "jitter", "rate", "loss", "failure",
+      "mode", "delay", "jitter", "rate", "loss", "failure", "offset",
     ]
 
     func json(_ now: UInt64) -> JSONValue {
@@ -44,7 +44,29 @@ extension FleetLife {
   mutating func fault(
     _ order: FaultOrder, _ ticket: Ticket, _ now: UInt64
   ) throws(DevClusterError) {
-    if case .disk(let rule) = order.kind { return try disk(rule, order, ticket, now) }
+    let answer = try impose(order, now)
+    out.append(.answer(ticket, answer))
+  }
+
+  /// Makes what the plan has from the beginning.
+  mutating func makePlannedFaults(_ now: UInt64) {
+    for order in plan.faults {
+      do throws(DevClusterError) {
+        _ = try impose(order, now)
+      } catch { out.append(.note("a fault of the file cannot be made: \(error.description)")) }
+    }
+  }
+
+  /// Makes a fault.
+  /// - Returns: the answer for who asked.
+  private mutating func impose(
+    _ order: FaultOrder, _ now: UInt64
+  ) throws(DevClusterError) -> JSONObject {
+    switch order.kind {
+    case .disk(let rule): return try disk(rule, order, now)
+    case .clock(let offset): return try clock(offset, order, now)
+    case .cut, .slow, .limit, .loss, .reset: break
+    }
     let links = try links(order)
     if order.kind == .reset {
       tell("fault", nil, "\(FaultText.links(links)) reset")
@@ -54,7 +76,7 @@ extension FleetLife {
       if !isClear { begin(order, now) { $0.links = links } }
       out.append(.rules(rules))
     }
-    out.append(.answer(ticket, ["links": .array(links.map { .string($0.description) })]))
+    return ["links": .array(links.map { .string($0.description) })]
   }
 
   /// Notes a fault that lasts.
@@ -98,9 +120,9 @@ extension FleetLife {
     return names + (words.contains("clients") ? [.clients] : [])
   }
 
-  /// What all faults together mean; of two on one link the later counts.
+  /// What zones and all faults together mean; of two on one link the later counts.
   var rules: LinkRules {
-    var rules: LinkRules = [:]
+    var rules = plan.zones.rules
     for fault in faults {
       for link in fault.links {
         var rule = rules[link] ?? LinkRule()
@@ -109,7 +131,7 @@ extension FleetLife {
         case .slow(let delay, let jitter): (rule.delay, rule.jitter) = (delay, jitter)
         case .limit(let rate): rule.rate = rate
         case .loss(let share): rule.loss = share
-        case .reset, .disk: break
+        case .reset, .disk, .clock: break
         }
         rules[link] = rule
       }
@@ -126,7 +148,7 @@ extension FleetLife {
       parties.isEmpty
         || fault.links.contains { parties.contains($0.from) || parties.contains($0.to) }
     }
-    endDiskFaults(of: members.map(\.name).filter { parties.contains(.member($0)) })
+    endMemberFaults(of: members.map(\.name).filter { parties.contains(.member($0)) }) { _ in true }
     end(healed)
     let links = Set(healed.flatMap(\.links)).map(\.description).sorted()
     out.append(.answer(ticket, ["links": .array(links.map(JSONValue.string))]))
@@ -142,7 +164,28 @@ extension FleetLife {
     faults.removeAll(where: ended.contains)
     for fault in ended { tell("heal", nil, "\(fault.place) healed of: \(fault.order.text)") }
     if ended.contains(where: { !$0.links.isEmpty }) { out.append(.rules(rules)) }
-    if ended.contains(where: { !$0.members.isEmpty }) { out.append(.disks(diskRules)) }
+    if ended.contains(where: { !$0.members.isEmpty }) { tellMembers() }
+  }
+
+  /// Has members' disks and clocks be as faults say.
+  private mutating func tellMembers() {
+    out.append(.disks(diskRules))
+    out.append(.clocks(clockOffsets))
+  }
+
+  /// Ends faults that are members' own. Some may be healed while others of the same fault are not.
+  mutating func endMemberFaults(of names: [String], where isMeant: (FaultOrder.Kind) -> Bool) {
+    var hasEnded = false
+    for index in faults.indices.reversed() where isMeant(faults[index].order.kind) {
+      let healed = faults[index].members.filter(names.contains)
+      guard !healed.isEmpty else { continue }
+      hasEnded = true
+      tell(
+        "heal", nil, "\(healed.joined(separator: ", ")) healed of: \(faults[index].order.text)")
+      faults[index].members.removeAll(where: healed.contains)
+      if faults[index].members.isEmpty { faults.remove(at: index) }
+    }
+    if hasEnded { tellMembers() }
   }
 }
 

@@ -93,6 +93,14 @@ final class Fleet {
     schedule()
   }
 
+  /// The status as lines of a terminal: a sentence, and the table.
+  func table(columns: Int) -> [String] {
+    let status = JSONValue.object(life.status(loop.now))
+    let table = StatusTable.text(status, width: columns)
+    return ["── \(StatusTable.sentence(status)) ──"]
+      + table.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+  }
+
   /// The next tick: soon while somebody waits.
   private func schedule() {
     let delay =
@@ -178,6 +186,10 @@ final class Fleet {
     case .rules(let rules): relay.apply(rules)
     case .reset(let links): for link in links { relay.reset(link) }
     case .disks(let rules): apply(rules)
+    case .clocks(let offsets):
+      for member in life.members where member.pid != nil {
+        setClock(of: member.plan, offsets[member.name] ?? 0)
+      }
     case .probe(let member, let run):
       prepareCalls()
       probe.ask(life.members[member].plan) { [weak self] in
@@ -232,6 +244,7 @@ final class Fleet {
 
   private func spawn(_ member: Int) throws(DevClusterError) {
     let plan = life.members[member].plan
+    setClock(of: plan, life.clockOffsets[plan.name] ?? 0)
     let ends = disks == nil ? nil : DiskFaults.handOver()
     defer { if let ends { Descriptor.close(ends.child) } }
     let pid: Int32
@@ -251,6 +264,13 @@ final class Fleet {
     let carrier = FleetCarrier(self)
     disks.watch(plan.name, directory: plan.dataDirectory, socket: ends.own) { [loop] refusal in
       loop.execute { carrier.fleet?.handle(.diskKnown(member, pid: pid, refusal: refusal)) }
+    }
+  }
+
+  private func setClock(of plan: MemberPlan, _ offset: Int64) {
+    do throws(SystemError) { try ShiftedClock.set(offset, in: plan.clockFile) } catch {
+      // Made with the directory of a member's first process; there is nothing to follow before.
+      if offset != 0 { outside.note("cannot write \(plan.clockFile): \(error)") }
     }
   }
 

@@ -66,6 +66,8 @@ extension FleetLife {
     case reset([Link])
     /// What disks do from now on, by member.
     case disks([String: DiskRule])
+    /// Nanoseconds that clocks are ahead from now on, by member; of others 0.
+    case clocks([String: Int64])
     /// Ask a member how it is.
     case probe(Int, run: Int)
     /// Ask the cluster's API, of the first of these members that answers.

@@ -186,6 +186,7 @@ extension FleetLife {
       "leader": leaderPlace.map { .string(members[$0].name) } ?? .null,
       "term": .integer(leader?.term ?? 0), "endpoints": .array(endpoints),
       "members": .array(reports.map(\.json)), "faults": .array(faults.map { $0.json(now) }),
+      "zones": .array(plan.zones.lines.map(JSONValue.string)),
     ]
     status["page"] = page.map(JSONValue.string)
     return status

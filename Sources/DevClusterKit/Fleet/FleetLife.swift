@@ -81,6 +81,7 @@ struct FleetLife: Sendable {
       guard phase == .starting else { break }
       phase = .running
       tell("ready", nil, "\(runningCount) members are healthy")
+      makePlannedFaults(now)
       if !isHeard { abandoned() }
     case .interrupted: interrupted(now)
     case .abandoned: abandoned()
@@ -108,6 +109,7 @@ struct FleetLife: Sendable {
   private mutating func begin() {
     guard phase == .starting else { return }
     tell("start", nil, "starting \(plan.names)")
+    if !plan.zones.isEmpty { out.append(.rules(rules)) }
     spawnNext(after: -1)
   }
 

@@ -80,6 +80,15 @@ public enum StatusTable {
     return ([table.text] + notes(status)).joined(separator: "\n")
   }
 
+  /// How the cluster is, in a sentence.
+  static func sentence(_ status: JSONValue) -> String {
+    let members = status["members"]?.array ?? []
+    let healthy = members.count { $0["state"]?.string == MemberState.healthy.rawValue }
+    let leader = status["leader"]?.string.map { "leader \($0)" } ?? "no leader"
+    let term = status["term"]?.integer(as: UInt64.self) ?? 0
+    return "\(healthy) of \(members.count) healthy, \(leader), term \(term)"
+  }
+
   private static func row(_ member: JSONValue) -> [String] {
     func text(_ name: String) -> String { member[name]?.string ?? "-" }
     func number(_ name: String) -> String {
@@ -105,6 +114,7 @@ public enum StatusTable {
         notes.append("\(member["name"]?.string ?? "?"): \(problem.string ?? "?")")
       }
     }
+    notes += (status["zones"]?.array ?? []).compactMap(\.string)
     for fault in status["faults"]?.array ?? [] {
       notes.append("fault: \(fault["text"]?.string ?? "?")")
     }

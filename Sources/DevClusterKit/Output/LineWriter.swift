@@ -29,23 +29,31 @@ final class LineWriter: Sendable {
 
   /// Queues a line, without its line feed.
   func write(_ line: [UInt8]) {
-    let isFirst = state.withLock { state in
-      guard !state.isClosed else { return false }
-      guard state.queue.count + line.count < Self.queueBytesMax else {
-        state.leftOut += 1
-        return false
+    write(line + [0x0a], lines: 1)
+  }
+
+  /// Queues bytes as they are.
+  /// - Parameter lines: how many they are, where they are left out.
+  /// - Returns: whether they were taken.
+  @discardableResult
+  func write(_ bytes: [UInt8], lines: Int) -> Bool {
+    let (isTaken, isFirst) = state.withLock { state in
+      guard !state.isClosed else { return (false, false) }
+      guard state.queue.count + bytes.count <= Self.queueBytesMax else {
+        state.leftOut += lines
+        return (false, false)
       }
       if state.leftOut > 0 {
         state.queue += Array(
           "devcluster: \(state.leftOut) lines were left out here: nobody read them in time\n".utf8)
         state.leftOut = 0
       }
-      state.queue += line
-      state.queue.append(0x0a)
+      state.queue += bytes
       defer { state.isWriting = true }
-      return !state.isWriting
+      return (true, !state.isWriting)
     }
     if isFirst { worker.execute { [weak self] in self?.drain() } }
+    return isTaken
   }
 
   func write(_ text: String) { write(Array(text.utf8)) }

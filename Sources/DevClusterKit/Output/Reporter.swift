@@ -53,6 +53,10 @@ final class Reporter: Sendable {
   /// A line of a member.
   func show(_ line: [UInt8]) { output.write(line) }
 
+  /// A frame of the terminal in the foreground.
+  /// - Returns: whether it was taken.
+  func draw(_ frame: [UInt8]) -> Bool { output.write(frame, lines: 1) }
+
   /// Before the process ends.
   func flush() {
     output.flush(milliseconds: 300)

@@ -25,6 +25,19 @@ public struct ClusterConfig: Sendable, Equatable {
   public var members: [String: Member] = [:]
   /// Keys that a new cluster has.
   public var seed: [AuthPlan.Pair] = []
+  /// A snapshot that a new cluster begins with.
+  public var snapshot: String?
+  public var zones = ZonePlan()
+  /// What is made once the cluster is healthy, at every `up`.
+  var faults: [FaultOrder] = []
+
+  /// Whether something has to be between members, or before clients.
+  var needsRelay: Bool {
+    !zones.isEmpty || faults.contains(where: \.isOfLinks)
+  }
+  var needsClientRelay: Bool {
+    zones.hasClients || faults.contains { ($0.from + $0.to).contains("clients") }
+  }
 
   /// A file as `config init` writes it.
   static let sample = """
@@ -58,6 +71,16 @@ public struct ClusterConfig: Sendable, Equatable {
 
     # seed:
     #   keys: {/app/greeting: hello}
+    #   snapshot: prod.db   # what a new cluster begins with
+
+    # zones:              # how far members are from each other; nothing heals it
+    #   eu: [m1, m2]
+    #   us: [m3]
+    #   latency: {eu-us: 40ms±5ms}
+
+    # faults:             # made once the cluster is healthy, until devcluster heal
+    #   - {slow: leader 20ms}
+    #   - {disk: m2 slow 5ms, for: 30s}
 
     """
 }

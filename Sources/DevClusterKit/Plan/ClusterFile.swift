@@ -20,6 +20,8 @@ enum ClusterFile {
     if !plan.seed.isEmpty {
       object["seed"] = .array(plan.seed.map { [.string($0.key), .string($0.value)] })
     }
+    if !plan.zones.isEmpty { object["zones"] = plan.zones.json }
+    if !plan.faults.isEmpty { object["faults"] = .array(plan.faults.map { .object($0.json) }) }
     if let auth = plan.auth {
       object["auth"] = self.auth(auth)
       object["isAuthReady"] = .bool(plan.isAuthReady)
@@ -56,6 +58,8 @@ enum ClusterFile {
       let words = texts(pair)
       return words.count == 2 ? AuthPlan.Pair(key: words[0], value: words[1]) : nil
     }
+    plan.zones = json["zones"].map(ZonePlan.init) ?? ZonePlan()
+    plan.faults = (json["faults"]?.array ?? []).compactMap(FaultOrder.init)
     plan.auth = json["auth"].flatMap(authPlan)
     plan.isAuthReady = json["isAuthReady"]?.bool ?? false
     return plan

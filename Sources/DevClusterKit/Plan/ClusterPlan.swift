@@ -1,7 +1,11 @@
+import Platform
+
 /// A local cluster on paper: all that `up` was told, and what became of it. Pure; `ClusterFile` keeps it.
 public struct ClusterPlan: Sendable, Equatable {
   /// How many members `up` makes: etcd advises against more voters.
   public static let sizes = 1...7
+  /// Tells its members from those of other clusters.
+  static let token = "devcluster"
   /// How many it may have with those that were added.
   public static let membersMax = 9
 
@@ -24,6 +28,9 @@ public struct ClusterPlan: Sendable, Equatable {
   public var isAuthReady = false
   /// Keys that it gets when it is new.
   public var seed: [AuthPlan.Pair] = []
+  public var zones = ZonePlan()
+  /// What is made once the cluster is healthy.
+  var faults: [FaultOrder] = []
   /// Whether it was ever healthy: before that nobody has data in it.
   public var wasHealthy = false
   /// Whether writes are not waited for.
@@ -122,7 +129,7 @@ public struct ClusterPlan: Sendable, Equatable {
       "--listen-peer-urls", member.ownPeerURL, "--initial-advertise-peer-urls", member.peerURL,
       "--initial-cluster", member.joined ?? initialCluster,
       "--initial-cluster-state", member.joined == nil ? "new" : "existing",
-      "--initial-cluster-token", "devcluster",
+      "--initial-cluster-token", Self.token,
     ]
     return own + securityArguments + defaults(besides: flags + member.flags) + flags + member.flags
   }
@@ -183,6 +190,7 @@ public struct ClusterPlan: Sendable, Equatable {
     ]
     return ours.filter { entry in
       if systemd.contains(where: entry.hasPrefix) { return false }
+      if entry.hasPrefix(ShiftedClock.variable + "=") { return false }
       let isEtcds = entry.hasPrefix("ETCD_") || entry.hasPrefix("ETCDCTL_")
       return !isEtcds || entry.hasPrefix("ETCD_UNSUPPORTED_ARCH=")
     }

@@ -3,7 +3,7 @@ import YAML
 /// Reads a configuration file, YAML or JSON, which YAML contains. Strict: what is not known is an error with its
 /// place. Pure.
 struct ConfigReader {
-  private let fields: FieldReader
+  let fields: FieldReader
   private var config = ClusterConfig()
 
   /// - Parameters:
@@ -22,8 +22,11 @@ struct ConfigReader {
 
   /// What may stand at the top.
   static let keys = [
-    "cluster", "binary", "version", "auth", "flags", "env", "members", "seed", "ui",
+    "cluster", "binary", "version", "auth", "flags", "env", "members", "seed", "zones", "faults",
+    "ui",
   ]
+
+  static let memberNames = (1...ClusterPlan.membersMax).map { "m\($0)" }
 
   /// Reads those of some entries whose names are among `keys`.
   static func cluster(
@@ -46,6 +49,8 @@ struct ConfigReader {
     case "members": try readMembers(value)
     case "seed": try readSeed(value)
     case "ui": config.page = try page(value)
+    case "zones": config.zones = try zones(value)
+    case "faults": config.faults = try faults(value)
     default: break
     }
   }
@@ -83,8 +88,7 @@ struct ConfigReader {
   }
 
   private mutating func readMembers(_ node: YAMLNode) throws(DevClusterError) {
-    let names = (1...ClusterPlan.membersMax).map { "m\($0)" }
-    for entry in try fields.entries(node, "members", names) {
+    for entry in try fields.entries(node, "members", Self.memberNames) {
       var member = ClusterConfig.Member()
       let known = ["binary", "version", "flags", "env", "learner", "start"]
       for part in try fields.entries(entry.value, entry.name, known) {
@@ -101,7 +105,11 @@ struct ConfigReader {
   }
 
   private mutating func readSeed(_ node: YAMLNode) throws(DevClusterError) {
-    for entry in try fields.entries(node, "seed", ["keys"]) {
+    for entry in try fields.entries(node, "seed", ["keys", "snapshot"]) {
+      if entry.name == "snapshot" {
+        config.snapshot = try fields.text(entry.value, "snapshot")
+        continue
+      }
       for pair in try fields.entries(entry.value, "keys", nil) {
         config.seed.append(.init(key: pair.name, value: try fields.text(pair.value, pair.name)))
       }

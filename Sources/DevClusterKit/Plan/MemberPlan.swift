@@ -40,6 +40,8 @@ public struct MemberPlan: Sendable, Equatable {
   var ownPeerURL: String { "\(scheme)://127.0.0.1:\(ownPeerPort)" }
   public var logFile: String { directory + "/log" }
   public var pidFile: String { directory + "/pid" }
+  /// How wrong its clock is, for programs that ask.
+  var clockFile: String { directory + "/clock" }
 
   /// The number in its name; 0 for a name that is none of ours.
   var index: Int { Int(name.dropFirst()) ?? 0 }

@@ -23,6 +23,7 @@ struct Planner {
     options.isFast = options.isFast || config?.isFast == true
     options.watchesDisks = options.watchesDisks ?? config?.watchesDisks
     options.page = options.page ?? config?.page
+    if options.relay == nil && config?.needsClientRelay == true { options.relay = .all }
     options.auth = options.auth || config?.auth != nil
     options.extra = options.extra ?? config?.flags
     self.options = options
@@ -32,6 +33,8 @@ struct Planner {
   struct Result {
     var plan: ClusterPlan
     var locks: Registry.PortLocks
+    /// Whether there was nothing here.
+    var isNew = false
   }
 
   /// The plan for `up`: what is here already, or what is asked for. To be called with the directory's lock.
@@ -46,7 +49,9 @@ struct Planner {
         try clear(old)
       }
     }
-    return try fresh()
+    var made = try fresh()
+    made.isNew = true
+    return made
   }
 
   private func isOtherShape(_ old: ClusterPlan) -> Bool {
@@ -164,6 +169,12 @@ struct Planner {
   /// What the file says of all members and of single ones.
   private func apply(_ config: ClusterConfig, to plan: inout ClusterPlan) throws(DevClusterError) {
     plan.environment = config.environment
+    plan.zones = config.zones
+    plan.faults = config.faults
+    guard plan.relay != .none || !config.needsRelay else {
+      throw DevClusterError.usage(
+        "the file has zones or faults between members, which need the relay: up without --direct")
+    }
     for index in plan.members.indices {
       guard let said = config.members[plan.members[index].name] else { continue }
       if let binary = said.binary { plan.members[index].binary = try Versions.program(binary) }

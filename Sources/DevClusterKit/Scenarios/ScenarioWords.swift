@@ -8,7 +8,7 @@ enum ScenarioWords {
     MemberAction.allCases.map(\.rawValue)
     + [
       "add", "remove", "promote", "upgrade", "cut", "slow", "limit", "loss", "reset-link", "disk",
-      "heal",
+      "clock", "heal",
     ]
 
   /// Reads `cut leader --for 2s` and the like.
