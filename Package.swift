@@ -203,13 +203,15 @@ let package = Package(
     .target(name: "CDiskFaults"),
     library("DiskFaults", ["Bytes", "Platform", "EventLoops", "CDiskFaults"]),
     tests("DiskFaultsTests", ["DiskFaults", "Platform"]),
-    library(
-      "DevClusterKit",
-      [
+    .target(
+      name: "DevClusterKit",
+      dependencies: [
         "Bytes", "GoText", "JSON", "YAML", "Platform", "FileSystem", "EventLoops", "HTTP", "TLS",
         "FaultRelay", "DiskFaults", "CommandLineTool", "CUV", "CDevCluster", "Checkers",
         "EtcdClient", "Protobuf", "MemberStorage", "Membership",
-      ]),
+      ],
+      // The status page, in the program itself: nothing has to be found where it is installed.
+      resources: [.embedInCode("UI/Files")], swiftSettings: settings),
     .executableTarget(
       name: "devcluster", dependencies: ["DevClusterKit", "Platform"], swiftSettings: settings),
     tests(

@@ -52,6 +52,7 @@ test dpkg-dev: finds what the Debian packages depend on
 test debootstrap: a Debian to try the packages in
 test iproute2: networks of their own for members of packages
 test groff: reads the manual pages
+test chromium: shows the status page of devcluster
 "
 
 # apt-get, once whoever else installs packages (a new machine's unattended upgrade) is done. Its own

@@ -54,6 +54,8 @@ enum Order: Sendable, Equatable {
   case initConfiguration(String)
   case export(ExportFormat, UpOptions)
   case scenario(ScenarioOrder)
+  /// The status page; whether a browser is started.
+  case open(startsBrowser: Bool)
   case version
 }
 
@@ -100,6 +102,8 @@ public struct UpOptions: Sendable, Equatable {
   public var watchesDisks: Bool?
   /// Data in memory where there is room, and writes that nobody waits for.
   public var isFast = false
+  /// A status page from the start; `nil`: as it was, or none.
+  public var page: PagePlan?
   /// A snapshot that a new cluster begins with; `nil` for nothing.
   public var snapshot: String?
   /// A configuration file; `nil` for `devcluster.yaml` where there is one.

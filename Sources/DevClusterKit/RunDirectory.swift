@@ -13,6 +13,9 @@ public struct RunDirectory: Sendable {
   var lockFile: String { path + "/lock" }
   var supervisorLog: String { path + "/supervisor.log" }
   var eventLog: String { path + "/events.jsonl" }
+  /// Port and token of the status page, and a page that leads there.
+  var pageFile: String { path + "/ui.json" }
+  var pageOpener: String { path + "/ui.html" }
   var saves: String { path + "/saves" }
   /// Relative to the directory, because a socket's path may only be about 100 bytes long.
   static let controlSocket = "control.sock"

@@ -23,19 +23,22 @@ final class Supervisor: @unchecked Sendable {
   private let registry: Registry
   private let events: EventLog
   private let files = WorkerThread(name: "files")
+  /// Where the status page finds scenarios.
+  private let scenarioFolder: String
   /// Called once with the exit status, when nothing is left running.
   private let onEnd: @Sendable (Int32) -> Void
   private var fleet: Fleet?
   /// `nil` where nobody sits at a terminal.
   private var view: ForegroundView?
   private var control: ControlServer?
+  private var desk: PageDesk?
   private var shown: [String: [UInt8]] = [:]
   /// Whether somebody is waited for, whose end is the cluster's.
   private var isWatching = true
 
   init(
     loop: EventLoop, directory: RunDirectory, plan: ClusterPlan, options: UpOptions,
-    reporter: Reporter, guardian: Guardian, registry: Registry,
+    reporter: Reporter, guardian: Guardian, registry: Registry, scenarioFolder: String,
     onEnd: @escaping @Sendable (Int32) -> Void
   ) {
     self.loop = loop
@@ -45,6 +48,7 @@ final class Supervisor: @unchecked Sendable {
     self.reporter = reporter
     self.guardian = guardian
     self.registry = registry
+    self.scenarioFolder = scenarioFolder
     self.onEnd = onEnd
     events = EventLog(directory.eventLog)
   }
@@ -54,6 +58,12 @@ final class Supervisor: @unchecked Sendable {
     let fleet: Fleet
     do { fleet = try makeFleet() } catch { return end(1, "\(error)") }
     self.fleet = fleet
+    let desk = PageDesk(
+      loop: loop, directory: directory, registry: registry, fleet: fleet,
+      scenarios: ScenarioRunner(
+        loop: loop, directory: directory, folder: scenarioFolder, binary: plan.binary,
+        worker: files))
+    self.desk = desk
     do {
       for number in [Signals.interrupt, Signals.terminate, Signals.hangUp] {
         try loop.onSignal(number) { _ in fleet.handle(.interrupted) }
@@ -66,6 +76,7 @@ final class Supervisor: @unchecked Sendable {
       try registry.add(directory.path)
       for member in plan.members { try PortCheck.check(member) }
       try fleet.beginRelaying()
+      if plan.page != .none { try desk.open(port: plan.page.port) }
       if plan.relay != .none && !Relay.knowsOwners {
         reporter.note(
           "this system does not say who owns a socket: faults between members cannot be told from"
@@ -106,14 +117,23 @@ final class Supervisor: @unchecked Sendable {
           ClusterPlan.environment(from: environment) + plan.environment + member.environment
             + ["\(ShiftedClock.variable)=\(member.clockFile)"]
         },
-        line: { [unowned self] in show($1, $2) },
+        line: { [unowned self] in
+          desk?.add(line: $2, of: $1.name)
+          show($1, $2)
+        },
         files: { [unowned self] in work($0, $1, $2) },
         save: { [directory] (plan) throws(DevClusterError) in try directory.save(plan) },
         announce: { [unowned self] in announce($0) },
-        answer: { [unowned self] in control?.answer($0, $1) },
+        answer: { [unowned self] in
+          if desk?.answer($0, $1) != true { control?.answer($0, $1) }
+        },
         tell: { [guardian] in guardian.tell($0) },
-        event: { [events] in events.write($0) },
+        event: { [unowned self] in
+          events.write($0)
+          desk?.add($0)
+        },
         note: { [unowned self] in note($0) },
+        openPage: { [unowned self] in openPage($0) },
         end: { [unowned self] in end($0, $1) }))
   }
 
@@ -174,12 +194,20 @@ final class Supervisor: @unchecked Sendable {
     }
   }
 
+  private func openPage(_ ticket: FleetLife.Ticket) {
+    do throws(DevClusterError) {
+      guard let address = try desk?.open(port: plan.page.port) else { return }
+      control?.answer(ticket, ["url": .string(address.url), "page": .string(address.place)])
+    } catch { control?.answer(ticket, FleetLife.refusal(error)) }
+  }
+
   private func announce(_ status: JSONObject) -> Bool {
     // What stays on the screen need not be told before.
     let table =
       hasScreen ? "" : StatusTable.text(.object(status), width: Terminal.columns) + "\n"
     isWatching = options.isTethered
-    let isHeard = reporter.succeeded(table + EnvironmentLines(plan).export)
+    let page = desk?.address.map { "\nstatus page: \($0.url)" } ?? ""
+    let isHeard = reporter.succeeded(table + EnvironmentLines(plan).export + page)
     if !options.isTethered { reporter.release() }
     beginView()
     return isHeard
@@ -190,6 +218,7 @@ final class Supervisor: @unchecked Sendable {
     view = nil
     if let failure { reporter.failed(failure) }
     control?.close()
+    desk?.close()
     registry.removeOwn()
     // One more turn, so that the answers leave.
     loop.schedule(after: .milliseconds(2)) { [onEnd] in onEnd(status) }

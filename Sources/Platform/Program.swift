@@ -54,10 +54,11 @@ public enum Program {
   }
 
   /// Starts a program in a session of its own, which outlives this process and its terminal. It reads
-  /// nothing, appends to a log what it prints, and has a descriptor of ours under a number it knows.
+  /// nothing, appends to a log what it prints, and may have a descriptor of ours under a number it knows.
   /// - Throws: the system's reason.
   public static func startDetached(
-    _ words: [String], log: String, handingOver descriptor: Int32, as number: Int32
+    _ words: [String], log: String = "/dev/null", handingOver descriptor: Int32? = nil,
+    as number: Int32 = 3
   ) throws(SystemError) {
     guard let path = words.first else { return }
     #if canImport(Glibc)
@@ -78,10 +79,10 @@ public enum Program {
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
     posix_spawn_file_actions_adddup2(&actions, 1, 2)
-    if descriptor == number {
+    if let descriptor, descriptor == number {
       // Already in place: dup2 onto itself would leave close-on-exec set.
       Descriptor.setInherited(descriptor, true)
-    } else {
+    } else if let descriptor {
       posix_spawn_file_actions_adddup2(&actions, descriptor, number)
     }
     posix_spawnattr_setflags(&attributes, newSession)

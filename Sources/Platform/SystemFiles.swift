@@ -11,6 +11,21 @@ public enum SystemFiles {
     let file = Descriptor.openToRead(path)
     guard file >= 0 else { return nil }
     defer { Descriptor.close(file) }
+    return rest(of: file, bytesMax: bytesMax)
+  }
+
+  /// The end of a file that may be longer, and whether that is all of it; `nil` when it cannot be read.
+  public static func end(of path: String, bytesMax: Int) -> (bytes: [UInt8], isWhole: Bool)? {
+    let file = Descriptor.openToRead(path)
+    guard file >= 0 else { return nil }
+    defer { Descriptor.close(file) }
+    // checked: the size of a file is not negative, and a limit is one of ours
+    let start = max(0, Descriptor.size(of: file) &- bytesMax)
+    guard lseek(file, off_t(start), SEEK_SET) >= 0 else { return nil }
+    return rest(of: file, bytesMax: bytesMax).map { ($0, start == 0) }
+  }
+
+  private static func rest(of file: Int32, bytesMax: Int) -> [UInt8]? {
     var found: [UInt8] = []
     return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16 << 10) { buffer in
       while found.count < bytesMax {

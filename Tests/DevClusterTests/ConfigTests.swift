@@ -70,7 +70,7 @@ import Testing
     ),
     (
       "fualt: []",
-      "f:1:1: unknown key 'fualt' in the file; known are cluster, binary, version, auth, flags, env, members, seed, zones, faults"
+      "f:1:1: unknown key 'fualt' in the file; known are cluster, binary, version, auth, flags, env, members, seed, zones, faults, ui"
     ),
     ("zones: {eu: [m1, x]}", "f:1:18: eu: m1 to m9 or clients expected, found 'x'"),
     ("zones: {eu: [m1], us: [m1]}", "f:1:24: m1 is in two zones"),

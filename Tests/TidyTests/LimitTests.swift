@@ -6,7 +6,7 @@ import Testing
   /// Targets that talk to the outside.
   private static let folders = [
     "Calls", "GRPC", "HTTP", "EventLoops", "PeerTransport", "Member", "EtcdServer", "TLS",
-    "Proxies", "GRPCProxy", "Discovery",
+    "Proxies", "GRPCProxy", "Discovery", "DevClusterKit/UI",
   ]
   /// Limits of other kinds: what is written is bounded by what was read, or they are settings' own.
   private static let others: Set<String> = [

@@ -20,7 +20,7 @@ extension DevCluster {
     root.commands =
       [
         up(perform), run(perform), logs(perform), events(perform), status(perform), env(perform),
-        scenario(perform),
+        scenario(perform), open(perform),
       ]
       + [
         plain("down", "Ends all members; the data stays", .down, perform),

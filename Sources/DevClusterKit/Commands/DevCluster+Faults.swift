@@ -66,6 +66,7 @@ extension DevCluster {
       }
       return .ask(.fault(try order(try kind(last), call.arguments.dropLast(), call)))
     }
+    if name == "slow" { command.long += "\n\nA delay of 0ms ends the one that was." }
     return command
   }
 
@@ -154,8 +155,8 @@ extension DevCluster {
 
   private static func heal(_ perform: @escaping Perform) -> Command {
     var command = Command(
-      "heal [WHO…]", short: "Ends all faults, of links, disks and clocks, or those of some")
-    command.long = "\(command.short).\n\n\(who)"
+      "heal [WHO…|LINK]", short: "Ends all faults, of links, disks and clocks, or those of some")
+    command.long = "\(command.short).\n\n\(who)\n\n\(links)"
     command.run = running(perform) { (call) throws(DevClusterError) in
       try checkCount(call, "heal", atMost: ClusterPlan.membersMax)
       return .ask(.heal(call.arguments))

@@ -19,6 +19,10 @@ extension DevCluster {
         CommandFlag(
           "logs", .string, default: "warn",
           "show members' lines of this `LEVEL` and above (debug, info, warn, error), or none"),
+        CommandFlag(
+          "ui", page,
+          "serve a status page on 127.0.0.1, on a free port or on `PORT`; its URL has a token (none ends that)"
+        ),
         CommandFlag("raw", .bool, "show members' lines as they were written"),
       ] + hiddenFlags
     command.run = running(perform) { (call) throws(DevClusterError) in
@@ -95,6 +99,13 @@ extension DevCluster {
     ClusterPlan.Security(rawValue: text) == nil ? "must be own, auto or none" : nil
   }
 
+  /// `--ui`, `--ui=PORT`, `--ui=none`.
+  private static let page = FlagKind(typeName: "port", zero: "", bare: "auto") { text in
+    PagePlan(text) == nil
+      ? "must be auto, none or a port from \(PagePlan.ports.lowerBound) to \(PagePlan.ports.upperBound)"
+      : nil
+  }
+
   static func options(
     _ call: Invocation, _ own: [String], _ name: String
   ) throws(DevClusterError) -> UpOptions {
@@ -145,6 +156,7 @@ extension DevCluster {
     guard call.has("detach") else { return }
     options.detach = call.bool("detach")
     options.isRaw = call.bool("raw")
+    options.page = call.isGiven("ui") ? PagePlan(call.string("ui")) : nil
     options.isTethered = call.bool("tethered")
     options.reportDescriptor =
       call.isGiven("report-fd") ? Int32(call.string("report-fd")) : nil

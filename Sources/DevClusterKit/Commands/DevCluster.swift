@@ -68,6 +68,7 @@ public enum DevCluster {
         .upgrade(who, binary: try Versions.program(given), wait: wait), directory)
     case .scenario(let order):
       return try ScenarioTool(directory: directory, words: words).perform(order)
+    case .open(let startsBrowser): try open(directory, startsBrowser: startsBrowser)
     case .version: System.print(version)
     case .showConfiguration(let options):
       System.print(try configuration(options, directory).shown())

@@ -8,11 +8,14 @@ struct Starter {
   private let options: UpOptions
   private let directory: RunDirectory
   private let words: [String]
+  /// As it is called, before the cluster's directory is entered.
+  private let scenarioFolder: String
 
   init(_ options: UpOptions, _ directory: RunDirectory, _ words: [String]) {
     self.options = options
     self.directory = directory
     self.words = words
+    scenarioFolder = (try? System.absolute(DevCluster.scenarioFolder)) ?? DevCluster.scenarioFolder
   }
 
   /// - Returns: the exit status.
@@ -91,7 +94,7 @@ struct Starter {
     if let wait, !options.isWaitGiven { options.wait = wait }
     let supervisor = Supervisor(
       loop: loop, directory: directory, plan: plan, options: options, reporter: reporter,
-      guardian: guardian, registry: registry,
+      guardian: guardian, registry: registry, scenarioFolder: scenarioFolder,
       onEnd: { Descriptor.write([UInt8(truncatingIfNeeded: $0)], to: ends.writing) })
     loop.execute { supervisor.begin() }
     var status = [UInt8](repeating: 1, count: 1)

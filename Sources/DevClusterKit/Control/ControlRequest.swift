@@ -6,6 +6,7 @@ import JSON
 /// | request | answer |
 /// |---|---|
 /// | `{"command":"status"}` | the status, as `status --json` prints it |
+/// | `{"command":"page"}` | `{"url":"http://…"}`, once the status page is served |
 /// | `{"command":"down"}` | `{}` once every member has ended |
 /// | `{"command":"stop","who":["leader"],"wait":15}` and the other actions | `{"members":["m1"]}`, maybe with `note` |
 /// | `{"command":"add","learner":true}`, `remove`, `promote`, `upgrade` | the same |
@@ -17,6 +18,8 @@ import JSON
 /// An answer with `error` says why nothing was done, `code` is then the exit status.
 enum ControlRequest: Equatable {
   case status
+  /// The status page, which is opened if it is not.
+  case page
   case down
   case member(MemberAction, [String], wait: Int)
   case add(learner: Bool, wait: Int)
@@ -39,6 +42,7 @@ enum ControlRequest: Equatable {
     func strings(_ words: [String]) -> JSONValue { .array(words.map(JSONValue.string)) }
     return switch self {
     case .status: ["command": "status"]
+    case .page: ["command": "page"]
     case .down: ["command": "down"]
     case .member(let action, let who, let wait):
       ["command": .string(action.rawValue), "who": strings(who), "wait": .integer(wait)]
@@ -69,6 +73,7 @@ enum ControlRequest: Equatable {
     let wait = json["wait"]?.integer(as: Int.self) ?? Self.waitByDefault
     switch command {
     case "status": self = .status
+    case "page": self = .page
     case "down": self = .down
     case "add": self = .add(learner: json["learner"]?.bool ?? false, wait: wait)
     case "heal": self = .heal(who)

@@ -14,12 +14,20 @@ extension FleetLife {
     /// When it ends by itself; `nil` when it is healed.
     let until: UInt64?
 
+    /// What the order says besides who and how long.
+    private static let details: Set<String> = [
+      "mode", "delay", "jitter", "rate", "loss", "failure", "offset",
+    ]
+
     func json(_ now: UInt64) -> JSONValue {
       var object: JSONObject = [
         "id": .integer(id), "kind": .string(order.kind.name), "text": .string(text),
         "links": .array(links.map { .string($0.description) }),
         "members": .array(members.map(JSONValue.string)),
       ]
+      for member in order.json.members where Self.details.contains(member.name) {
+        object[member.name] = member.value
+      }
       if let until {
         object["endsInMilliseconds"] = .integer((until &- min(now, until)) / 1_000_000)
       }
@@ -64,7 +72,8 @@ extension FleetLife {
       tell("fault", nil, "\(FaultText.links(links)) reset")
       out.append(.reset(links))
     } else {
-      begin(order, now) { $0.links = links }
+      let isClear = supersede(order, links)
+      if !isClear { begin(order, now) { $0.links = links } }
       out.append(.rules(rules))
     }
     return ["links": .array(links.map { .string($0.description) })]
@@ -80,7 +89,7 @@ extension FleetLife {
   }
 
   /// The links that are meant, as members are now.
-  private mutating func links(_ order: FaultOrder) throws(DevClusterError) -> [Link] {
+  mutating func links(_ order: FaultOrder) throws(DevClusterError) -> [Link] {
     guard plan.relay != .none else {
       throw DevClusterError(
         "members reach each other directly; faults need the relay: up without --direct")
@@ -131,6 +140,9 @@ extension FleetLife {
   }
 
   mutating func heal(_ who: [String], _ ticket: Ticket) throws(DevClusterError) {
+    if who.contains(where: { $0.contains("->") || $0.contains("<-") }) {
+      return try healLinks(who, ticket)
+    }
     let parties = try parties(who)
     let healed = faults.filter { fault in
       parties.isEmpty

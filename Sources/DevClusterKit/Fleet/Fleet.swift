@@ -26,6 +26,7 @@ final class Fleet {
     let tell: (_ pids: [Int32]) -> Void
     let event: (ClusterEvent) -> Void
     let note: (String) -> Void
+    let openPage: (FleetLife.Ticket) -> Void
     let end: (_ status: Int32, _ failure: String?) -> Void
   }
 
@@ -38,7 +39,7 @@ final class Fleet {
 
   private let loop: EventLoop
   private let probe: HealthProbe
-  private let api: MemberAPI
+  let api: MemberAPI
   private let outside: Outside
   private let relay: Relay
   /// `nil` where nothing stands before the members' disks.
@@ -62,6 +63,22 @@ final class Fleet {
     disks = life.plan.watchesDisks && DiskFaults.isSupported ? DiskFaults() : nil
     for place in life.members.indices { adopt(place) }
   }
+
+  // MARK: what the status page shows
+
+  var plan: ClusterPlan { life.plan }
+  /// Without asking anybody.
+  var status: JSONObject { life.status(loop.now) }
+  /// Members that run, the leader first.
+  var running: [MemberPlan] {
+    let leading = life.leaderPlace
+    let places = life.members.indices.filter { life.members[$0].pid != nil }
+    return (places.filter { $0 == leading } + places.filter { $0 != leading }).map {
+      life.members[$0].plan
+    }
+  }
+
+  func tellPage(_ place: String) { life.page = place }
 
   /// Takes an event; what it leads to is done before the next is looked at.
   func handle(_ event: FleetLife.Event) {
@@ -203,6 +220,7 @@ final class Fleet {
       outside.tell(pids)
     case .event(let event): outside.event(event)
     case .note(let text): outside.note(text)
+    case .openPage(let ticket): outside.openPage(ticket)
     case .end(let status, let failure):
       timer?.cancel()
       outside.end(status, failure)

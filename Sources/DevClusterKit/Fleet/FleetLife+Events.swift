@@ -82,6 +82,8 @@ extension FleetLife {
     case tell(pids: [Int32])
     case event(ClusterEvent)
     case note(String)
+    /// Serve the status page, and answer where it is.
+    case openPage(Ticket)
     /// Nothing runs any more.
     case end(status: Int32, failure: String?)
   }

@@ -176,7 +176,7 @@ extension FleetLife {
     let reports = reports(now: now)
     let quorum = Quorum(reports)
     let endpoints = reports.map { JSONValue.string($0.plan.clientURL) }
-    return [
+    var status: JSONObject = [
       "directory": .string(plan.directory), "phase": .string(phase.name),
       "tls": .string(plan.security.rawValue), "auth": .bool(plan.auth != nil),
       "quorum": [
@@ -188,6 +188,8 @@ extension FleetLife {
       "members": .array(reports.map(\.json)), "faults": .array(faults.map { $0.json(now) }),
       "zones": .array(plan.zones.lines.map(JSONValue.string)),
     ]
+    status["page"] = page.map(JSONValue.string)
+    return status
   }
 }
 

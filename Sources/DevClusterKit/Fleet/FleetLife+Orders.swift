@@ -27,11 +27,12 @@ extension FleetLife {
     do throws(DevClusterError) {
       switch request {
       case .status: return askStatus(ticket, now)
+      case .page: return out.append(.openPage(ticket))
       case .down: return down(ticket)
       default: try checkReadiness()
       }
       switch request {
-      case .status, .down: break
+      case .status, .page, .down: break
       case .member(let action, let who, let wait):
         try perform(action, try places(who), ticket, wait, now)
       case .add(let learner, let wait): try add(learner, ticket, wait, now)

@@ -31,6 +31,8 @@ struct FleetLife: Sendable {
   var maintenance: Maintenance?
   var faults: [ActiveFault] = []
   var lastFault = 0
+  /// Where the status page is, without its token; `nil` while there is none.
+  var page: String?
   /// Whom the members take for their leader, last told.
   var leader: Leadership?
   /// When those that are left at the end are killed.

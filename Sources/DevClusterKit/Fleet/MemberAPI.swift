@@ -14,6 +14,10 @@ final class MemberAPI {
   private static let tokenRefusals = [
     "user name is empty", "invalid auth token", "revision in the provided token is old",
   ]
+  /// Said to every member: by this field etcd knows requests of its gateway, and does not take the name in the
+  /// gateway's own certificate for the user.
+  /// - Source: etcd `auth/store.go` `AuthInfoFromTLS`.
+  private static let accepted = "*/*"
   private let client: HTTPClient
   /// Of root, where authentication is on.
   var password: String?
@@ -59,6 +63,18 @@ final class MemberAPI {
     }
   }
 
+  /// Opens a stream of the gateway, which goes on until it is cancelled.
+  func stream(
+    _ call: Call, _ member: MemberPlan, _ handler: any HTTPResponseHandler
+  ) -> HTTPClientCall {
+    var request = HTTPClientRequest("POST", member.origin, call.path)
+    request.body = .bytes(JSONValue.object(call.body).encoded())
+    request.idleTimeout = nil
+    request.headers.add("Accept", Self.accepted)
+    if let token { request.headers.add("Authorization", token) }
+    return client.start(request, handler)
+  }
+
   private func logIn(
     _ members: [MemberPlan], _ password: String, _ timeout: Duration,
     _ done: @escaping (Bool) -> Void
@@ -82,6 +98,10 @@ final class MemberAPI {
   ) {
     let body = JSONValue.object(call.body).encoded()
     send("POST", call.path, body, to: member, timeout) { result in
+      // Another one would say the same.
+      if case .failure(.tooLarge(let limit)) = result {
+        return done(.failure(.answerTooLarge(member.name, call.path, limit)))
+      }
       guard case .success(let response) = result else { return next() }
       let json = (try? JSONValue.parse(response.body)) ?? .null
       if response.head.status == 200 { return done(.success(json)) }
@@ -102,11 +122,21 @@ final class MemberAPI {
     request.headTimeout = timeout
     request.idleTimeout = timeout
     if let body { request.body = .bytes(body) }
+    request.headers.add("Accept", Self.accepted)
     if let token, method == "POST", !path.hasSuffix("authenticate") {
       request.headers.add("Authorization", token)
     }
     client.send(request, limit: Self.answerBytesMax, done)
   }
+}
+
+extension DevClusterError {
+  /// A member's answer has more bytes than are read.
+  static func answerTooLarge(_ member: String, _ path: String, _ limit: Int) -> DevClusterError {
+    DevClusterError("\(member) answers \(path) with more than \(limit) bytes")
+  }
+
+  var isOfSize: Bool { description.contains(" with more than ") }
 }
 
 extension MemberPlan {

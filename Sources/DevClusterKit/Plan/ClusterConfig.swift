@@ -17,6 +17,8 @@ public struct ClusterConfig: Sendable, Equatable {
   public var isFast: Bool?
   public var watchesDisks: Bool?
   public var auth: AuthPlan?
+  /// A status page from the start.
+  public var page: PagePlan?
   public var binary: String?
   public var flags: [String] = []
   public var environment: [String] = []
@@ -55,6 +57,8 @@ public struct ClusterConfig: Sendable, Equatable {
     #   root: secret
     #   users:
     #     - {name: app, password: app, permissions: ["rw /app/*", "r /shared"]}
+
+    ui: false             # true, or a port: a status page on 127.0.0.1, as of devcluster up --ui
 
     flags: {}             # of every member, such as {snapshot-count: 1000}
     env: {}               # variables of every member

@@ -37,6 +37,8 @@ public struct ClusterPlan: Sendable, Equatable {
   public var skipsSync = false
   /// Whether the supervisor is asked before members' disks, where faults are made.
   public var watchesDisks = true
+  /// Whether there is a status page from the start.
+  public var page = PagePlan.none
   /// Where data are, when not in the directory.
   public var memoryDirectory: String?
 

@@ -23,6 +23,7 @@ struct ConfigReader {
   /// What may stand at the top.
   static let keys = [
     "cluster", "binary", "version", "auth", "flags", "env", "members", "seed", "zones", "faults",
+    "ui",
   ]
 
   static let memberNames = (1...ClusterPlan.membersMax).map { "m\($0)" }
@@ -47,6 +48,7 @@ struct ConfigReader {
     case "env": config.environment = try environment(value)
     case "members": try readMembers(value)
     case "seed": try readSeed(value)
+    case "ui": config.page = try page(value)
     case "zones": config.zones = try zones(value)
     case "faults": config.faults = try faults(value)
     default: break
@@ -75,6 +77,14 @@ struct ConfigReader {
       default: config.isFast = try fields.bool(entry.value, "fast")
       }
     }
+  }
+
+  private func page(_ node: YAMLNode) throws(DevClusterError) -> PagePlan {
+    if case .scalar(.bool(let isOn)) = node.content { return isOn ? .free : .none }
+    guard case .scalar(.integer) = node.content else {
+      throw fields.wrong(node, "ui", "true, false or a port")
+    }
+    return .port(try fields.number(node, "ui", PagePlan.ports))
   }
 
   private mutating func readMembers(_ node: YAMLNode) throws(DevClusterError) {

@@ -22,6 +22,7 @@ struct Planner {
     options.binary = options.binary ?? config?.binary
     options.isFast = options.isFast || config?.isFast == true
     options.watchesDisks = options.watchesDisks ?? config?.watchesDisks
+    options.page = options.page ?? config?.page
     if options.relay == nil && config?.needsClientRelay == true { options.relay = .all }
     options.auth = options.auth || config?.auth != nil
     options.extra = options.extra ?? config?.flags
@@ -95,6 +96,7 @@ struct Planner {
     plan.watchesDisks = options.watchesDisks ?? !(options.isFast || options.relay == .some(.none))
     if options.auth { plan.auth = config?.auth ?? AuthPlan() }
     plan.flags = options.extra ?? []
+    plan.page = options.page ?? .none
     plan.seed = config?.seed ?? []
     for name in (config?.members.keys ?? [:].keys).sorted() where plan.member(name) == nil {
       guard let index = Int(name.dropFirst()), config?.members[name]?.isLearner == true else {
@@ -141,6 +143,7 @@ struct Planner {
     plan.watchesDisks =
       options.watchesDisks ?? (old.watchesDisks && options.relay != .some(.none))
     if options.auth && plan.auth == nil { plan.auth = config?.auth ?? AuthPlan() }
+    plan.page = options.page ?? old.page
     return plan
   }
 

@@ -183,7 +183,7 @@ extension ControlRequest {
       return .fault(order)
     case .upgrade(let who, let binary, let wait):
       return .upgrade(try named(who), binary: binary, wait: wait)
-    case .status, .down, .add, .snapshot: return self
+    case .status, .page, .down, .add, .snapshot: return self
     }
   }
 }
