@@ -27,7 +27,7 @@ devcluster ctl put greeting 'hello again'
 test "$(devcluster ctl get greeting --print-value-only)" = 'hello again'
 
 # Status 3 says that it works, but not with all members.
-devcluster status || test $? = 3
+until devcluster status || test $? = 3; do sleep 0.2; done
 
 # 'stopped' are those that do not run.
 devcluster start all

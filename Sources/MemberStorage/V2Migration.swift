@@ -162,13 +162,12 @@ public struct V2Migration: Sendable {
         BoltChange(bucket: Bucket.key.name, operations: operations, fillPercent: 0.9)
       ]
       if source.index > position {
-        changes.append(
-          BoltChange(
-            bucket: Bucket.meta.name,
-            operations: [
-              BoltOperation(key: Self.indexKey, value: Self.bytes(source.index)),
-              BoltOperation(key: Bytes("term"), value: Self.bytes(source.term)),
-            ]))
+        var position = [BoltOperation(key: Self.indexKey, value: Self.bytes(source.index))]
+        // Members of 3.4 have none.
+        if try rows.value(.meta, Self.termKey) != nil {
+          position.append(BoltOperation(key: Self.termKey, value: Self.bytes(source.term)))
+        }
+        changes.append(BoltChange(bucket: Bucket.meta.name, operations: position))
       }
       try database.commit(changes)
       return operations.count
@@ -221,6 +220,7 @@ public struct V2Migration: Sendable {
   }
 
   private static let indexKey = Bytes("consistent_index")
+  private static let termKey = Bytes("term")
 
   private static func number(_ bytes: Bytes?) -> UInt64? {
     guard let bytes, bytes.count == 8 else { return nil }

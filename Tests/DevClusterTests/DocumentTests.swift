@@ -18,7 +18,9 @@ struct DocumentTests {
       atPath: directory, withIntermediateDirectories: true)
     let harness = try Harness()
     defer {
+      // What is in memory goes with it.
       _ = try? harness.run(["down"], in: directory + "/.devcluster")
+      _ = try? harness.run(["clean"], in: directory + "/.devcluster")
       try? FileManager.default.removeItem(atPath: directory)
     }
     try "cluster: {ports: auto, fast: true}\n".write(

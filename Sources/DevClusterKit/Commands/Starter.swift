@@ -67,6 +67,7 @@ struct Starter {
     let made = try Planner(
       directory: directory, options: options, registry: registry, config: config
     ).make()
+    if made.isNew { try clearMemory(of: made.plan, registry) }
     // Before the plan is kept: without the snapshot there is no cluster.
     if let file = options.snapshot ?? (made.isNew ? config?.snapshot : nil) {
       try SnapshotSeed(file: file, plan: made.plan, directory: directory).restore()
@@ -74,6 +75,20 @@ struct Starter {
     try directory.save(made.plan)
     if made.plan.security == .own { try Certificates.prepare(made.plan.certificates) }
     return made
+  }
+
+  /// Data in memory outlive the directory of their cluster, and would be those of other members.
+  /// - Throws: `DevClusterError` when that cluster still runs.
+  private func clearMemory(
+    of plan: ClusterPlan, _ registry: Registry
+  ) throws(DevClusterError) {
+    guard let memory = plan.memoryDirectory, Paths.exists(memory) else { return }
+    if let other = registry.entries().first(where: { $0.directory == plan.directory }) {
+      throw DevClusterError(
+        "a cluster whose directory was \(plan.directory) still runs (process \(other.pid)); end it"
+          + " with devcluster down")
+    }
+    try directory.removeTree(memory)
   }
 
   private func refused(_ error: DevClusterError) throws(DevClusterError) -> Int32 {
