@@ -82,7 +82,7 @@ test-packages: setup-tests release
 test: setup-tests check unit cost
 
 # Simulations take every processor for a minute, and the interop suites block the few threads that tests
-# run on while they wait for processes: both come after the others, the latter one by one in two lanes.
+# run on while they wait for processes: both come after the others, the latter one by one in three lanes.
 unit:
 	$(if $(TESTDATA),RAFT_TESTDATA='$(abspath $(TESTDATA))') $(SWIFT) test \
 	  --skip '^InteropTests' --skip '^SimulationTests' --skip '^(DevClusterTests|EtcdCtlKitTests|EtcdClientTests|ProxiesTests)'
@@ -125,7 +125,7 @@ nightly: setup-tests
 	WATCHES=40000 $(SWIFT) test --skip-build --filter WatchDifferentialTests
 	FAULT_SECONDS=8 $(SWIFT) test --skip-build --filter 'DevClusterTests.FaultTests'
 	STARTS=1000 $(SWIFT) test --skip-build --filter 'DevClusterTests.StartTests'
-	SCENARIOS=all $(SWIFT) test --skip-build --filter 'DevClusterTests.ShippedScenarioTests'
+	SCENARIOS=all $(SWIFT) test --skip-build --filter 'DevClusterTests.(ShippedScenarioTests|DocumentTests)'
 	PACKAGE=1 $(SWIFT) test --skip-build --filter PackageTests
 	$(MAKE) test-packages
 	$(MAKE) sim FROM=$$(date +%s) SEEDS=2000

@@ -8,12 +8,12 @@ fail() { printf 'FAILED: %s\n' "$*"; exit 1; }
 
 put() { devcluster ctl --command-timeout 3s put "$1" "$2" >/dev/null 2>&1; }
 get() { devcluster ctl --command-timeout 3s get "$1" --print-value-only 2>/dev/null; }
-# Tries for 20 seconds.
+# Tries for a minute.
 soon() {
-  left=100
+  left=300
   until "$@"; do
     left=$((left - 1))
-    test $left -gt 0 || fail "not within 20 s: $*"
+    test $left -gt 0 || fail "not within a minute: $*"
     sleep 0.2
   done
 }
@@ -76,7 +76,8 @@ devcluster ctl --endpoints "$minority" --command-timeout 3s get partition 2>/dev
   fail 'the minority answered a linearizable read'
 devcluster heal
 soon settled
-soon test "$(devcluster ctl --endpoints "$minority" get partition --print-value-only)" = majority
+knows() { test "$(devcluster ctl --endpoints "$1" --command-timeout 3s get partition --print-value-only 2>/dev/null)" = "$2"; }
+soon knows "$minority" majority
 
 say 'Failure during bootstrapping: without a majority there is no cluster; it begins anew with empty directories'
 devcluster down

@@ -49,7 +49,7 @@ import Testing
   /// nothing.
   @Test(arguments: SimulationOptions.Mutant.allCases)
   func findsBuiltInFaults(mutant: SimulationOptions.Mutant) {
-    for seed: UInt64 in 1...60 {
+    for seed: UInt64 in 1...150 {
       var options = SimulationOptions.varied(seed: seed, with: mutant)
       if !run(options).problems.isEmpty {
         print("\(mutant) found with seed \(seed)")

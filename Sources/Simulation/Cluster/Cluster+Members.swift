@@ -42,7 +42,7 @@ extension Cluster {
 
   /// Streams end with their process, and come back with it.
   private func tellLinks(of id: MemberID, isUp: Bool) {
-    for other in ids where other != id && nodes[other]?.member != nil && !chance(oneIn: 4) {
+    for other in ids where other != id && nodes[other]?.member != nil {
       post(.linked(id, isUp: isUp), to: other)
     }
   }
