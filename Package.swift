@@ -187,11 +187,11 @@ let package = Package(
       "Discovery",
       [
         "Bytes", "GoText", "JSON", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "TLS", "EtcdClient",
-        "V2API", "CommandLineTool",
+        "V2API", "V2Store", "CommandLineTool",
       ]),
     tests(
       "DiscoveryTests",
-      ["TestSupport", "Discovery", "EventLoops", "HTTP", "Bytes", "EtcdAPI", "JSON"]),
+      ["TestSupport", "Discovery", "EventLoops", "HTTP", "Bytes", "EtcdAPI", "V2Store"]),
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),

@@ -2,6 +2,7 @@ import Bytes
 import EtcdAPI
 import HTTP
 import Testing
+import V2Store
 
 @testable import Discovery
 
@@ -53,7 +54,7 @@ import Testing
     (key.createRevision, key.modRevision) = (4, 5)
     let node =
       #"{"key":"/r/ab/12","value":"n=\u003cu\u003e","modifiedIndex":5,"createdIndex":4}"#
-    let entered = RegistryAnswer("create", key, status: 201, index: 5)
+    let entered = RegistryAnswer(.create, key, status: 201, index: 5)
     #expect(entered.status == 201 && entered.index == 5)
     #expect(entered.body.string == "{\"action\":\"create\",\"node\":\(node)}\n")
     #expect(

@@ -75,7 +75,7 @@ import Testing
     add("V2API", "Bytes", "GoText", "JSON", "EventLoops", "HTTP", "EtcdClient")
     add(
       "Discovery", "Bytes", "GoText", "JSON", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "TLS",
-      "EtcdClient", "V2API", "CommandLineTool")
+      "EtcdClient", "V2API", "V2Store", "CommandLineTool")
     add("Platform", "Bytes", "Glibc", "Darwin", "Synchronization")
     add("Systemd", "CSystemd")
     add(

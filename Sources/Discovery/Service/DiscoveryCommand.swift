@@ -20,7 +20,12 @@ package enum DiscoveryCommand {
     discovery.commands = [serveCommand(start)]
     var root = Command("etcd", short: "etcd server")
     root.commands = [discovery]
-    return Tool(root, matchesPrefixes: false)
+    var tool = Tool(root, matchesPrefixes: false)
+    tool.helpText = { path in
+      let command = path.command
+      return "\(command.long.isEmpty ? command.short : command.long)\n\n\(path.usage())"
+    }
+    return tool
   }
 
   private static func serveCommand(_ start: @escaping Start) -> Command {

@@ -1,33 +1,32 @@
 import Bytes
 import EtcdAPI
-import JSON
+import V2Store
 
 /// An answer of a discovery service, in the form of the v2 API. Pure.
 struct RegistryAnswer: Sendable {
   var status = 200
   /// Revision of the etcd behind it, as etcd's index; `nil` for what is no key's.
-  var index: Int64?
+  var index: UInt64?
   var body: Bytes
   var isJSON = true
 
-  init(_ action: String, _ key: Mvccpb.KeyValue, status: Int = 200, index: Int64) {
-    self.init(action, Self.node(key), status: status, index: index)
+  init(_ action: V2Event.Action, _ key: Mvccpb.KeyValue, status: Int = 200, index: Int64) {
+    self.init(action, Self.entry(key), status: status, index: index)
   }
 
   /// A directory with its entries, in the order of their names.
   init(directory: String, _ keys: [Mvccpb.KeyValue], index: Int64) {
-    let node: JSONObject = [
-      "key": .string(directory), "dir": true,
-      "nodes": .array(keys.map { .object(Self.node($0)) }),
-    ]
-    self.init("get", node, status: 200, index: index)
+    let entry = V2Entry(
+      key: directory, value: nil, isDirectory: true, nodes: keys.map(Self.entry))
+    self.init(.get, entry, status: 200, index: index)
   }
 
-  private init(_ action: String, _ node: JSONObject, status: Int, index: Int64) {
+  private init(_ action: V2Event.Action, _ entry: V2Entry, status: Int, index: Int64) {
+    let index = UInt64(clamping: index)
     self.status = status
     self.index = index
-    let object: JSONObject = ["action": .string(action), "node": .object(node)]
-    body = Bytes(JSONValue.object(object).encoded(escapeHTML: true).string + "\n")
+    // Nothing here has a time to live of its own.
+    body = V2JSON.line(V2Event(action, entry, index: index), now: 0)
   }
 
   /// A text.
@@ -38,24 +37,22 @@ struct RegistryAnswer: Sendable {
   }
 
   init(_ refusal: RegistryRefusal) {
-    status = refusal.status
-    guard let code = refusal.code else {
-      body = Bytes(refusal.message + "\n")
+    switch refusal {
+    case .text(let status, let text):
+      self.status = status
+      body = Bytes(text + "\n")
       isJSON = false
-      return
+    case .key(let error):
+      status = error.httpStatus
+      index = error.index
+      body = V2JSON.line(error)
     }
-    index = refusal.index
-    let object: JSONObject = [
-      "errorCode": .integer(code.rawValue), "message": .string(refusal.message),
-      "cause": .string(refusal.cause), "index": .integer(refusal.index),
-    ]
-    body = Bytes(JSONValue.object(object).encoded(escapeHTML: true).string + "\n")
   }
 
-  private static func node(_ key: Mvccpb.KeyValue) -> JSONObject {
-    [
-      "key": .string(key.key.string), "value": .string(key.value.string),
-      "modifiedIndex": .integer(key.modRevision), "createdIndex": .integer(key.createRevision),
-    ]
+  private static func entry(_ key: Mvccpb.KeyValue) -> V2Entry {
+    V2Entry(
+      key: key.key.string, value: key.value.string, isDirectory: false,
+      modifiedIndex: UInt64(clamping: key.modRevision),
+      createdIndex: UInt64(clamping: key.createRevision))
   }
 }

@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import EtcdClient
+import V2Store
 
 /// Tokens and their members as v3 keys of an etcd, which may be any: `ROOT/TOKEN/_config/size` and `ROOT/TOKEN/ID`.
 /// All keys of a token end with its lease.
@@ -48,7 +49,7 @@ struct RegistryKeys: Sendable {
     }
     let index = found.header?.revision ?? 0
     guard let pair = found.kvs.first else { throw .notFound(root + name, index) }
-    return RegistryAnswer("get", pair, index: index)
+    return RegistryAnswer(.get, pair, index: index)
   }
 
   /// The members of a token, and what its configuration is.
@@ -78,8 +79,8 @@ struct RegistryKeys: Sendable {
     let found = try await members(token)
     let size = min(Int(found.size.value.string) ?? 0, RegistryRequest.sizeMax)
     guard found.kvs.count < size + Self.surplusMax else {
-      throw RegistryRefusal(
-        status: 403, message: "\(found.kvs.count) members have come for a cluster of \(size)")
+      throw RegistryRefusal.text(
+        403, "\(found.kvs.count) members have come for a cluster of \(size)")
     }
     let key = key("\(token)/\(id)")
     let put = Etcdserverpb.PutRequest(
@@ -92,11 +93,14 @@ struct RegistryKeys: Sendable {
         success: [Etcdserverpb.RequestOp(request: .requestPut(put))])
     }
     let index = done.header?.revision ?? 0
-    guard done.succeeded else { throw RegistryRefusal(.nodeExist, "\(root)\(token)/\(id)", index) }
+    guard done.succeeded else {
+      throw .key(
+        V2Error(.nodeExists, "\(root)\(token)/\(id)", index: UInt64(clamping: index)))
+    }
     var pair = Mvccpb.KeyValue()
     (pair.key, pair.value) = (key, Bytes(value))
     (pair.createRevision, pair.modRevision) = (index, index)
-    return RegistryAnswer("create", pair, status: 201, index: index)
+    return RegistryAnswer(.create, pair, status: 201, index: index)
   }
 
   private func leave(_ token: String, _ id: String) async throws(RegistryRefusal) -> RegistryAnswer
@@ -106,7 +110,7 @@ struct RegistryKeys: Sendable {
     }
     let index = done.header?.revision ?? 0
     guard let gone = done.prevKvs.first else { throw .notFound("\(root)\(token)/\(id)", index) }
-    return RegistryAnswer("delete", gone, index: index)
+    return RegistryAnswer(.delete, gone, index: index)
   }
 
   /// The first who comes at `from` or behind it.
@@ -118,20 +122,20 @@ struct RegistryKeys: Sendable {
         .prefix(key(token + "/")), WatchOptions(startRevision: from, deletes: false))
       for try await update in watch {
         guard let event = update.events.first, let pair = event.kv else { continue }
-        let action = pair.version == 1 ? "create" : "set"
+        let action: V2Event.Action = pair.version == 1 ? .create : .set
         return RegistryAnswer(action, pair, index: update.header.revision)
       }
-      throw RegistryRefusal(.raftInternal, "the watch ended", 0)
+      throw RegistryRefusal.key(V2Error(.raftInternal, "the watch ended"))
     } catch let refusal as RegistryRefusal { throw refusal } catch EtcdClientError.compacted {
-      throw RegistryRefusal(.eventIndexCleared, root + token, 0)
-    } catch { throw RegistryRefusal(.raftInternal, "\(error)", 0) }
+      throw RegistryRefusal.key(V2Error(.eventCleared, root + token))
+    } catch { throw RegistryRefusal.key(V2Error(.raftInternal, "\(error)")) }
   }
 
   private func asking<R>(
     _ cause: String, _ body: () async throws(EtcdClientError) -> R
   ) async throws(RegistryRefusal) -> R {
     do throws(EtcdClientError) { return try await body() } catch {
-      throw RegistryRefusal(.raftInternal, "\(root)\(cause): \(error)", 0)
+      throw .key(V2Error(.raftInternal, "\(root)\(cause): \(error)"))
     }
   }
 }

@@ -1,4 +1,5 @@
 import HTTP
+import V2Store
 
 /// What a discovery service is asked for. Pure.
 ///
@@ -41,9 +42,8 @@ enum RegistryRequest: Equatable, Sendable {
       let size =
         form.has("size") ? form.number("size").flatMap { Int(exactly: $0) } : Self.sizeByDefault
       guard let size, (1...Self.sizeMax).contains(size) else {
-        throw RegistryRefusal(
-          status: 400,
-          message: "size is a number from 1 to \(Self.sizeMax), not '\(form.first("size"))'")
+        throw RegistryRefusal.text(
+          400, "size is a number from 1 to \(Self.sizeMax), not '\(form.first("size"))'")
       }
       self = .new(size: size)
     case ("GET", 1):
@@ -52,7 +52,7 @@ enum RegistryRequest: Equatable, Sendable {
         return
       }
       guard let from = form.number("waitIndex").flatMap({ Int64(exactly: $0) }) else {
-        throw RegistryRefusal(.indexNotNumber, "invalid value for \"waitIndex\"", 0)
+        throw RegistryRefusal.key(V2Error(.indexNotANumber, "invalid value for \"waitIndex\""))
       }
       self = .wait(token: token, from: from)
     case ("GET", 3) where parts[1] == "_config" && parts[2] == "size": self = .size(token: token)
@@ -60,9 +60,8 @@ enum RegistryRequest: Equatable, Sendable {
     case ("PUT", 2):
       let value = form.first("value")
       guard value.utf8.count <= Self.valueBytesMax, parts[1] != "_config" else {
-        throw RegistryRefusal(
-          status: 400,
-          message: "an entry has \(Self.valueBytesMax) bytes at most, and an ID of its own")
+        throw RegistryRefusal.text(
+          400, "an entry has \(Self.valueBytesMax) bytes at most, and an ID of its own")
       }
       self = .enter(token: token, id: parts[1], value: value)
     case ("DELETE", 2) where parts[1] != "_config": self = .leave(token: token, id: parts[1])
@@ -80,56 +79,20 @@ enum RegistryRequest: Equatable, Sendable {
 }
 
 /// Why a discovery service does not do what it is asked for.
-struct RegistryRefusal: Error, Equatable, Sendable {
-  /// etcd's codes of the v2 API.
-  enum Code: Int {
-    case keyNotFound = 100
-    case nodeExist = 105
-    case indexNotNumber = 203
-    case raftInternal = 300
-    case eventIndexCleared = 401
-
-    var status: Int {
-      switch self {
-      case .keyNotFound: 404
-      case .nodeExist: 412
-      case .indexNotNumber, .eventIndexCleared: 400
-      case .raftInternal: 500
-      }
-    }
-    var message: String {
-      switch self {
-      case .keyNotFound: "Key not found"
-      case .nodeExist: "Key already exists"
-      case .indexNotNumber: "The given index in POST form is not a number"
-      case .raftInternal: "Raft Internal Error"
-      case .eventIndexCleared: "The event in requested index is outdated and cleared"
-      }
-    }
-  }
-
-  let status: Int
-  /// `nil` for what is no key's.
-  let code: Code?
-  let message: String
-  var cause = ""
-  var index: Int64 = 0
-
-  init(status: Int, message: String) {
-    self.status = status
-    code = nil
-    self.message = message
-  }
-
-  init(_ code: Code, _ cause: String, _ index: Int64) {
-    status = code.status
-    self.code = code
-    message = code.message
-    self.cause = cause
-    self.index = index
-  }
+enum RegistryRefusal: Error, Equatable, Sendable {
+  /// As the v2 API refuses it.
+  case key(V2Error)
+  /// A status and a sentence, for what no client of the v2 API asks for.
+  case text(Int, String)
 
   static func notFound(_ cause: String, _ index: Int64) -> RegistryRefusal {
-    RegistryRefusal(.keyNotFound, cause, index)
+    .key(V2Error(.keyNotFound, cause, index: UInt64(clamping: index)))
+  }
+
+  var status: Int {
+    switch self {
+    case .key(let error): error.httpStatus
+    case .text(let status, _): status
+    }
   }
 }

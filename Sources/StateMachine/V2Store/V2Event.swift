@@ -19,8 +19,13 @@ public struct V2Event: Hashable, Sendable {
   /// What was taken out, for those who watched something in it.
   let removed: V2Node?
 
+  /// An answer that nothing was written for.
+  public init(_ action: Action, _ node: V2Entry, index: UInt64) {
+    self.init(action, node, previous: nil, index: index)
+  }
+
   init(
-    _ action: Action, _ node: V2Entry, previous: V2Entry? = nil, index: UInt64,
+    _ action: Action, _ node: V2Entry, previous: V2Entry?, index: UInt64,
     isRefresh: Bool = false, removed: V2Node? = nil
   ) {
     self.action = action

@@ -75,6 +75,19 @@ public struct V2Entry: Hashable, Sendable {
   public var nodes: [V2Entry]?
   public var modifiedIndex: UInt64
   public var createdIndex: UInt64
+
+  public init(
+    key: String, value: String?, isDirectory: Bool, expiration: Int64? = nil,
+    nodes: [V2Entry]? = nil, modifiedIndex: UInt64 = 0, createdIndex: UInt64 = 0
+  ) {
+    self.key = key
+    self.value = value
+    self.isDirectory = isDirectory
+    self.expiration = expiration
+    self.nodes = nodes
+    self.modifiedIndex = modifiedIndex
+    self.createdIndex = createdIndex
+  }
 }
 
 extension V2Node {

@@ -1,17 +1,14 @@
 import Bytes
-import GoText
-import HTTP
 import JSON
-import V2Store
 
 /// Answers of the v2 API as JSON, each a line.
 ///
 /// - Source: etcd `v2store/{event,node_extern}.go`, `v2error/error.go`.
-enum V2JSON {
+public enum V2JSON {
   /// - Parameters:
   ///   - now: nanoseconds since 1970, for times to live.
   ///   - withNodes: whether the nodes are shown.
-  static func line(_ event: V2Event, now: Int64, withNodes: Bool = true) -> Bytes {
+  public static func line(_ event: V2Event, now: Int64, withNodes: Bool = true) -> Bytes {
     var out = ByteWriter(capacity: 256)
     out.append("{\"action\":\"\(event.action.rawValue)\"")
     if withNodes {
@@ -27,7 +24,7 @@ enum V2JSON {
   }
 
   /// The answer to a request that was refused.
-  static func line(_ error: V2Error) -> Bytes {
+  public static func line(_ error: V2Error) -> Bytes {
     var out = ByteWriter(capacity: 128)
     out.append("{\"errorCode\":\(error.code.rawValue),\"message\":")
     JSONWriter.write(error.message, to: &out, escapeHTML: true)
