@@ -270,18 +270,10 @@ public struct MemberBackup: Sendable {
     var changes = [cluster, members, removed]
     if !withV3 {
       // All entries count as applied to a backend that holds none of them.
-      func number(_ value: UInt64) -> Bytes {
-        var writer = ByteWriter(capacity: 8)
-        writer.appendBigEndian(value)
-        return writer.finish()
-      }
       changes.append(
         BoltChange(
           bucket: Bucket.meta.name,
-          operations: [
-            BoltOperation(key: "consistent_index", value: number(state.commit)),
-            BoltOperation(key: "term", value: number(state.term)),
-          ]))
+          operations: [.position(index: state.commit), .position(term: state.term)]))
     }
     return changes
   }

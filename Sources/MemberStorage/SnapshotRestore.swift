@@ -174,8 +174,7 @@ public struct SnapshotRestore: Sendable {
     removed.clear = true
     var meta: [BoltOperation] = [
       BoltOperation(key: "confState", value: confState.stored),
-      BoltOperation(key: "consistent_index", value: Self.bigEndian(commit)),
-      BoltOperation(key: "term", value: Self.bigEndian(term)),
+      .position(index: commit), .position(term: term),
     ]
     var changes = [founders, removed]
     let latest = try latestRevision(state)
@@ -230,12 +229,6 @@ public struct SnapshotRestore: Sendable {
     report.latestRevision = latest
     report.compactedRevision = bumped
     return Revision(main: bumped).encoded()
-  }
-
-  private static func bigEndian(_ value: UInt64) -> Bytes {
-    var writer = ByteWriter(capacity: 8)
-    writer.appendBigEndian(value)
-    return writer.finish()
   }
 
   // MARK: Log

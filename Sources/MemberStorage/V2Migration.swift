@@ -150,7 +150,7 @@ public struct V2Migration: Sendable {
     defer { database.close() }
     do {
       let rows = try BoltRows(database.read())
-      let position = Self.number(try rows.value(.meta, Self.indexKey)) ?? 0
+      let position = try MVCCStore.consistentIndex(rows).rawValue
       if let missed = source.v3.first(where: { $0 > position }) {
         throw StorageError(
           "the log has entries of the v3 API from index \(missed) on that \(databasePath) has not"
@@ -162,12 +162,12 @@ public struct V2Migration: Sendable {
         BoltChange(bucket: Bucket.key.name, operations: operations, fillPercent: 0.9)
       ]
       if source.index > position {
-        var position = [BoltOperation(key: Self.indexKey, value: Self.bytes(source.index))]
+        var operations = [BoltOperation.position(index: source.index)]
         // Members of 3.4 have none.
-        if try rows.value(.meta, Self.termKey) != nil {
-          position.append(BoltOperation(key: Self.termKey, value: Self.bytes(source.term)))
+        if try rows.value(.meta, BoltOperation.termKey) != nil {
+          operations.append(.position(term: source.term))
         }
-        changes.append(BoltChange(bucket: Bucket.meta.name, operations: position))
+        changes.append(BoltChange(bucket: Bucket.meta.name, operations: operations))
       }
       try database.commit(changes)
       return operations.count
@@ -217,19 +217,5 @@ public struct V2Migration: Sendable {
         pause()
       }
     }
-  }
-
-  private static let indexKey = Bytes("consistent_index")
-  private static let termKey = Bytes("term")
-
-  private static func number(_ bytes: Bytes?) -> UInt64? {
-    guard let bytes, bytes.count == 8 else { return nil }
-    return bytes.reduce(0) { $0 << 8 | UInt64($1) }
-  }
-
-  private static func bytes(_ number: UInt64) -> Bytes {
-    var writer = ByteWriter(capacity: 8)
-    writer.appendBigEndian(number)
-    return writer.finish()
   }
 }

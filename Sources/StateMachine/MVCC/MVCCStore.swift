@@ -132,6 +132,13 @@ public struct MVCCStore: Sendable {
 
   /// Raft index of the last entry that the committed state holds; 0 when it is empty.
   public func consistentIndex() throws(StoreError) -> LogIndex {
+    try Self.consistentIndex(committed)
+  }
+
+  /// Raft index of the last entry that a backend holds; 0 when it is empty.
+  public static func consistentIndex(
+    _ committed: any CommittedRows
+  ) throws(StoreError) -> LogIndex {
     guard let value = try committed.value(.meta, "consistent_index") else { return 0 }
     var reader = ByteReader(value)
     guard let index: UInt64 = reader.readBigEndian() else {
