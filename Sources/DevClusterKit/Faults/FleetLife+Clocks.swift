@@ -26,10 +26,7 @@ extension FleetLife {
   private func checkClock(_ place: Int) throws(DevClusterError) {
     let life = members[place]
     guard let pid = life.pid else { return }
-    guard let seen = life.observation else {
-      throw DevClusterError("\(life.name) has not answered yet; try again")
-    }
-    guard seen.clockFollower == pid else {
+    guard life.clockFollower == pid else {
       throw DevClusterError(
         "\(life.name) runs a program that reads the system's clock; only our own etcd can be told"
           + " another time")

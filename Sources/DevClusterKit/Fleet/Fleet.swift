@@ -82,7 +82,10 @@ final class Fleet {
 
   /// Takes an event; what it leads to is done before the next is looked at.
   func handle(_ event: FleetLife.Event) {
-    if case .asked = event { lookAtProcesses() }
+    if case .asked(let request, _) = event {
+      lookAtProcesses()
+      if case .fault(let order) = request, case .clock = order.kind { lookAtClocks() }
+    }
     events.append(event)
     guard !isHandling else { return }
     isHandling = true
@@ -126,6 +129,14 @@ final class Fleet {
         isStopped != life.members[place].isPaused
       else { continue }
       events.append(.found(place, isStopped: isStopped))
+    }
+  }
+
+  /// Who takes the time of day from us is asked when it matters.
+  private func lookAtClocks() {
+    for place in life.members.indices where life.members[place].pid != nil {
+      let pid = ShiftedClock.follower(of: life.members[place].plan.clockFile)
+      events.append(.clockFollowed(place, by: pid))
     }
   }
 
@@ -212,7 +223,9 @@ final class Fleet {
       do throws(DevClusterError) { try outside.save(plan) } catch {
         outside.note(error.description)
       }
-    case .announce: handle(.announced(isHeard: outside.announce(life.status(loop.now))))
+    case .announce:
+      lookAtClocks()
+      handle(.announced(isHeard: outside.announce(life.status(loop.now))))
     case .answer(let ticket, let answer): outside.answer(ticket, answer)
     case .tell(let pids):
       relay.processes = [:]

@@ -37,6 +37,8 @@ extension FleetLife {
     case observed(Int, run: Int, Observation?)
     /// The system says that a process is stopped, or that it is not.
     case found(Int, isStopped: Bool)
+    /// The process that takes its time of day from a member's file; 0 for nobody.
+    case clockFollowed(Int, by: Int32)
     /// Whether the disk of a process can be watched, or why not.
     case diskKnown(Int, pid: Int32, refusal: String?)
     /// The answer to a call of the cluster's API.

@@ -73,6 +73,7 @@ struct FleetLife: Sendable {
     case .patienceEnded(let member): act(member, members[member].patienceEnded())
     case .observed(let member, let run, let found): observed(member, run, found, now)
     case .found(let member, let isStopped): members[member].found(isStopped: isStopped)
+    case .clockFollowed(let member, let pid): members[member].clockFollower = pid
     case .diskKnown(let member, let pid, let refusal): diskKnown(member, pid: pid, refusal)
     case .called(let id, let result): called(id, result, now)
     case .filesDone(let problem): filesDone(problem, now)

@@ -1,7 +1,6 @@
 import Bytes
 import EventLoops
 import JSON
-import Platform
 
 /// Asks a member how it is, over the HTTP endpoints that every etcd from 3.4 on has. Confined to its loop.
 struct HealthProbe {
@@ -11,11 +10,6 @@ struct HealthProbe {
 
   /// - Parameter done: gets what it said; `nil` when it did not answer.
   func ask(_ member: MemberPlan, _ done: @escaping (Observation?) -> Void) {
-    let done = { (seen: Observation?) in
-      var seen = seen
-      seen?.clockFollower = ShiftedClock.follower(of: member.clockFile)
-      done(seen)
-    }
     let status = FleetLife.MemberCall(path: "/v3/maintenance/status", body: [:])
     api.call(status, [member], timeout: Self.timeout) { result in
       if case .failure(let error) = result, error.description.hasSuffix(Self.noGateway) {

@@ -48,6 +48,8 @@ struct MemberLife: Sendable, Equatable {
 
   var plan: MemberPlan
   var disk = Disk.unknown
+  /// The process that took its time of day from us when it was looked at last; 0 for nobody.
+  var clockFollower: Int32 = 0
   private(set) var state = State.stopped
   /// Whether it left the cluster: its place stays empty.
   var isRemoved = false

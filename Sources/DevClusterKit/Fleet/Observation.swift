@@ -17,8 +17,6 @@ struct Observation: Sendable, Equatable {
   var databaseBytesInUse: Int64 = 0
   var version = ""
   var isLearner = false
-  /// The process that takes its time of day from us; 0 when none does.
-  var clockFollower: Int32 = 0
   /// Alarms and the like.
   var problems: [String] = []
 
