@@ -66,14 +66,14 @@ import Testing
     let list =
       "ETCDCTL_API=3 etcdctl --endpoints=http://localhost:23790 member list --write-out table"
     var table = ""
-    try GRPCProxyProcessTests.wait("both are listed") {
+    try eventually("both are listed") {
       table = shell.output(list)
       return table.contains(":\(ports[0])") && table.contains(":\(ports[1])")
     }
     #expect(table.contains("|  0 | started |") && table.contains(" CLIENT ADDRS "))
     // Who goes is gone.
     proxies[1].end()
-    try GRPCProxyProcessTests.wait("one is listed") {
+    try eventually("one is listed") {
       !shell.output(list).contains(":\(ports[1])")
     }
 
@@ -96,7 +96,7 @@ import Testing
       try GRPCProxyProcessTests.proxy(scratch, "127.0.0.1:\(port)", more, program: $0)
     }
     for proxy in proxies {
-      try GRPCProxyProcessTests.wait("\(proxy.address) lists both") {
+      try eventually("\(proxy.address) lists both") {
         let list = run(Binaries.ctl35!, ["--endpoints=\(proxy.address)", "member", "list"]).output
         return proxies.allSatisfy { list.contains($0.address) }
       }

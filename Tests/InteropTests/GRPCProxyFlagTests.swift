@@ -123,7 +123,7 @@ import Testing
       three.scratch, three.members[0].endpoint, ["--endpoints-auto-sync-interval=100ms"])
     try process.waitFor("the members have changed")
     three.members[0].kill()
-    try Process.wait("another member serves") {
+    try eventually("another member serves") {
       run(Binaries.ourCtl, ["--endpoints=\(address)", "put", "k", "v"]).status == 0
     }
     process.end()
@@ -170,15 +170,21 @@ import Testing
     }
     // The third is for calls.
     #expect(try await client.kv.get("k").kvs.isEmpty)
+    let third = Shared(false)
     let created = Shared(false)
     let late = Task {
       let watch = client.watch("k", WatchOptions(createdNotify: true)).makeAsyncIterator()
       _ = try await watch.next()
+      third.withLock { $0 = true }
       let beyond = client.watch("k", WatchOptions(createdNotify: true)).makeAsyncIterator()
       _ = try await beyond.next()
       created.withLock { $0 = true }
     }
-    try await Task.sleep(for: .seconds(1))
+    try eventually("a third stream") { third.withLock { $0 } }
+    // Others are answered meanwhile, again and again.
+    let other = try EtcdClient(endpoints: [address])
+    for _ in 0..<200 { _ = try await other.kv.get("k") }
+    other.close()
     #expect(!created.withLock { $0 })
     late.cancel()
     withExtendedLifetime(held) {}
@@ -193,7 +199,7 @@ import Testing
     let (process, address) = try Process.proxy(
       three.scratch, three.endpoints, ["--dial-keepalive-time=10s", "--dial-keepalive-timeout=1s"])
     kill(three.members[0].pid, SIGSTOP)
-    try Process.wait("no call meets it any more", seconds: 60) {
+    try eventually("no call meets it any more", seconds: 60) {
       (0..<4).allSatisfy { _ in
         run(
           Binaries.ourCtl,

@@ -30,11 +30,12 @@ import Testing
 
   static let watchers = "etcd_debugging_mvcc_watcher_total"
 
-  static func wait(_ what: String, seconds: Double = 30, _ condition: () -> Bool) throws {
-    let late = Date().addingTimeInterval(seconds)
-    while !condition() {
-      guard Date() < late else { throw NotHealthy(description: "not so that \(what)") }
-      usleep(10_000)
+  /// Waits until others have written some more.
+  static func writesPass(_ client: EtcdClient) async throws {
+    let late = ContinuousClock.now + .seconds(30)
+    let start = try await client.kv.get("k").header?.revision ?? 0
+    while try await client.kv.get("k").header?.revision ?? 0 < start + 20 {
+      try #require(ContinuousClock.now < late, "writes stand still")
     }
   }
 
@@ -219,7 +220,7 @@ import Testing
       return all
     }
     #expect(seen.count == 1_000 && Set(seen).count == 1, "\(Set(seen))")
-    try Self.wait("the last watch is gone") { Self.figure(Self.watchers, server) == 0 }
+    try eventually("the last watch is gone") { Self.figure(Self.watchers, server) == 0 }
     for client in clients { client.close() }
     process.end()
   }
@@ -244,7 +245,7 @@ import Testing
     #expect(try await now.next()?.events.map(\.kv?.value) == ["last"])
     let last = try await late.next()?.events
     #expect(last?.map(\.kv?.value) == ["last"] && last?.first?.prevKv?.value == "2999")
-    try Self.wait("they share one") { Self.figure(Self.watchers, server) == 1 }
+    try eventually("they share one") { Self.figure(Self.watchers, server) == 1 }
     _ = try await client.kv.put("k", "both")
     #expect(try await now.next()?.events.map(\.kv?.value) == ["both"])
     #expect(try await late.next()?.events.map(\.kv?.value) == ["both"])
@@ -284,9 +285,9 @@ import Testing
         return []
       }
       for member in cluster.members {
-        try await Task.sleep(for: .milliseconds(700))
+        try await Self.writesPass(client)
         member.kill()
-        try await Task.sleep(for: .milliseconds(700))
+        try await Self.writesPass(client)
         member.start()
         try member.waitHealthy()
       }
@@ -331,7 +332,9 @@ import Testing
       }
     }
     #expect(try await direct.leases.timeToLive(lease).ttl > 0)
-    try await Task.sleep(for: .seconds(5))
+    // Nobody renews it any more.
+    let late = ContinuousClock.now + .seconds(20)
+    while try await direct.leases.timeToLive(lease).ttl != -1, ContinuousClock.now < late {}
     #expect(try await direct.leases.timeToLive(lease).ttl == -1)
     await #expect(throws: EtcdClientError.refused(.leaseNotFound)) {
       try await clients[0].leases.keepAliveOnce(lease)
@@ -391,7 +394,7 @@ import Testing
     #expect(try await clients[0].kv.get("k").kvs.isEmpty)
     // Taken, and read without anybody.
     _ = try await clients[0].kv.put("own", "1")
-    try Self.wait("the key is leased") {
+    try eventually("the key is leased") {
       _ = run(Binaries.ctl35!, ["--endpoints=\(proxies[0].address)", "get", "own"])
       let found = run(
         Binaries.ctl35!, ["--endpoints=\(cluster.endpoints)", "get", "lease/own", "--keys-only"])

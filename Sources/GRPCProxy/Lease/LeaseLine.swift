@@ -15,10 +15,7 @@ final class LeaseLine {
   typealias Waiter = @Sendable (Result<Bytes, GRPCStatus>) -> Void
 
   private let upstream: Upstream
-  private let metadata: Metadata
-  private var feed: ClientFeed?
-  private var isBeginning = false
-  private var isClosed = false
+  private let stream: TokenStream
   private var failures = 0
   private var waiting: [Int64: [Waiter]] = [:]
 
@@ -28,9 +25,11 @@ final class LeaseLine {
 
   init(_ upstream: Upstream, token: Bytes) {
     self.upstream = upstream
-    var metadata = Metadata()
-    if !token.isEmpty { metadata.append(.init(name: "token", value: token)) }
-    self.metadata = metadata
+    stream = TokenStream(
+      upstream, Etcdserverpb.LeaseService.leaseKeepAlive.path, token: token)
+    stream.onOpen = { [weak self] in self?.opened($0) }
+    stream.onMessage = { [weak self] in self?.take($0) }
+    stream.onLost = { [weak self] in self?.lost($0) }
   }
 
   var isIdle: Bool { waiting.isEmpty }
@@ -41,7 +40,11 @@ final class LeaseLine {
       return
     }
     waiting[lease] = [waiter]
-    if let feed { send(lease, feed) } else { begin() }
+    if let feed = stream.feed { send(lease, feed) } else { stream.begin() }
+  }
+
+  private func opened(_ feed: ClientFeed) {
+    for lease in waiting.keys { send(lease, feed) }
   }
 
   private func send(_ lease: Int64, _ feed: ClientFeed) {
@@ -49,32 +52,8 @@ final class LeaseLine {
   }
 
   func close() {
-    isClosed = true
-    feed?.cancel()
+    stream.close()
     fail(Upstream.closing)
-  }
-
-  private func begin() {
-    guard !isBeginning, !isClosed else { return }
-    isBeginning = true
-    upstream.connection(deadline: nil) { [weak self] result in
-      guard let self, !isClosed else { return }
-      isBeginning = false
-      switch result {
-      case .success(let client): begin(on: client)
-      case .failure(let status): lost(status)
-      }
-    }
-  }
-
-  private func begin(on client: GRPCClient) {
-    do throws(GRPCStatus) {
-      let feed = try client.feed(
-        Etcdserverpb.LeaseService.leaseKeepAlive.path, metadata: metadata,
-        onMessage: { [weak self] in self?.take($0) }, onEnd: { [weak self] in self?.lost($0) })
-      self.feed = feed
-      for lease in waiting.keys { send(lease, feed) }
-    } catch { lost(error) }
   }
 
   private func take(_ message: Bytes) {
@@ -85,15 +64,14 @@ final class LeaseLine {
   }
 
   private func lost(_ status: GRPCStatus) {
-    feed = nil
     // checked: one more with every broken stream
     failures += 1
     let mayPass = status.code == .unavailable || status.code == .ok || status.code == .cancelled
-    guard !isClosed, mayPass, failures <= Self.failuresMax else { return fail(status) }
+    guard !stream.isClosed, mayPass, failures <= Self.failuresMax else { return fail(status) }
     guard !waiting.isEmpty else { return }
     upstream.loop.schedule(after: Self.pause) { [weak self] in
-      guard let self, feed == nil, !waiting.isEmpty else { return }
-      begin()
+      guard let self, stream.feed == nil, !waiting.isEmpty else { return }
+      stream.begin()
     }
   }
 

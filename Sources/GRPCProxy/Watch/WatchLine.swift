@@ -10,10 +10,7 @@ import Protobuf
 final class WatchLine {
   let token: Bytes
   private let upstream: Upstream
-  private let metadata: Metadata
-  private var feed: ClientFeed?
-  private var isBeginning = false
-  private var isClosed = false
+  private let stream: TokenStream
   private var failures = 0
   /// Watches that are on the line.
   private(set) var watches: Set<WatchBoard.SharedID> = []
@@ -33,20 +30,21 @@ final class WatchLine {
   init(_ upstream: Upstream, token: Bytes) {
     self.upstream = upstream
     self.token = token
-    var metadata = Metadata()
-    if !token.isEmpty { metadata.append(.init(name: "token", value: token)) }
-    self.metadata = metadata
+    stream = TokenStream(upstream, Etcdserverpb.WatchService.watch.path, token: token)
+    stream.onOpen = { [weak self] in self?.opened($0) }
+    stream.onMessage = { [weak self] in self?.take($0) }
+    stream.onLost = { [weak self] in self?.lost($0) }
   }
 
   func add(_ watch: WatchBoard.SharedID) {
     watches.insert(watch)
-    if let feed { create(watch, feed) } else { begin() }
+    if let feed = stream.feed { create(watch, feed) } else { stream.begin() }
   }
 
   func remove(_ watch: WatchBoard.SharedID) {
     guard watches.remove(watch) != nil else { return }
     let cancel = Etcdserverpb.WatchCancelRequest(watchID: watch)
-    feed?.send(Etcdserverpb.WatchRequest(requestUnion: .cancelRequest(cancel)).encoded())
+    stream.feed?.send(Etcdserverpb.WatchRequest(requestUnion: .cancelRequest(cancel)).encoded())
   }
 
   /// The cluster has ended it.
@@ -59,14 +57,10 @@ final class WatchLine {
 
   private func sendQuestion() {
     let ask = Etcdserverpb.WatchRequest(requestUnion: .progressRequest(.init()))
-    feed?.send(ask.encoded())
+    stream.feed?.send(ask.encoded())
   }
 
-  func close() {
-    isClosed = true
-    feed?.cancel()
-    feed = nil
-  }
+  func close() { stream.close() }
 
   private func create(_ watch: WatchBoard.SharedID, _ feed: ClientFeed) {
     guard var request = request(watch) else { return }
@@ -75,37 +69,17 @@ final class WatchLine {
     feed.send(Etcdserverpb.WatchRequest(requestUnion: .createRequest(request)).encoded())
   }
 
-  private func begin() {
-    guard !isBeginning, !isClosed else { return }
-    isBeginning = true
-    upstream.connection(deadline: nil) { [weak self] result in
-      guard let self, !isClosed else { return }
-      isBeginning = false
-      switch result {
-      case .success(let client): begin(on: client)
-      case .failure: beginLater()
-      }
-    }
-  }
-
-  private func begin(on client: GRPCClient) {
-    do throws(GRPCStatus) {
-      let feed = try client.feed(
-        Etcdserverpb.WatchService.watch.path, metadata: metadata,
-        onMessage: { [weak self] in self?.take($0) }, onEnd: { [weak self] in self?.lost($0) })
-      self.feed = feed
-      begun = FIFO()
-      for watch in watches.sorted() { create(watch, feed) }
-      if !questions.isEmpty { sendQuestion() }
-    } catch { beginLater() }
+  private func opened(_ feed: ClientFeed) {
+    begun = FIFO()
+    for watch in watches.sorted() { create(watch, feed) }
+    if !questions.isEmpty { sendQuestion() }
   }
 
   private func take(_ message: Bytes) {
     failures = 0
     guard var response = try? Etcdserverpb.WatchResponse.decode(message) else {
       // What no member says: another one may do better.
-      feed?.cancel()
-      return lost(.cancelled)
+      return stream.abandon(.cancelled)
     }
     if response.created, let watch = begun.popFirst() {
       // A watch that is refused has no name.
@@ -121,7 +95,6 @@ final class WatchLine {
   ]
 
   private func lost(_ status: GRPCStatus) {
-    feed = nil
     if Self.lasting.contains(status.code) { onFailure(status) }
     beginLater()
   }
@@ -129,12 +102,12 @@ final class WatchLine {
   private static let pauses = [10, 50, 100, 250, 500]
 
   private func beginLater() {
-    guard !isClosed, !watches.isEmpty || !questions.isEmpty else { return }
+    guard !stream.isClosed, !watches.isEmpty || !questions.isEmpty else { return }
     let pause = Self.pauses[Swift.min(failures, Self.pauses.count &- 1)]
     failures &+= 1
     upstream.loop.schedule(after: .milliseconds(pause)) { [weak self] in
-      guard let self, feed == nil else { return }
-      begin()
+      guard let self, stream.feed == nil else { return }
+      stream.begin()
     }
   }
 }
