@@ -36,6 +36,11 @@ public struct CommandPath: Sendable {
 
   var reader: FlagReader { FlagReader(localFlags() + inheritedFlags) }
 
+  /// What a command says of itself, at length where it does, and its usage.
+  public func help() -> String {
+    "\(command.long.isEmpty ? command.short : command.long)\n\n\(usage())"
+  }
+
   /// The usage text, in cobra's layout.
   /// - Parameter withHelp: whether `--help` is listed.
   public func usage(withHelp: Bool = true) -> String {

@@ -31,10 +31,7 @@ extension DevCluster {
       + snapshots(perform) + configuration(perform) + faults(perform)
     var tool = Tool(root, matchesPrefixes: false)
     tool.misuseExitCode = ExitStatus.usage
-    tool.helpText = { path in
-      let about = path.command.long.isEmpty ? path.command.short : path.command.long
-      return "\(about)\n\n\(path.usage())"
-    }
+    tool.helpText = { $0.help() }
     tool.misuse = { path, message in
       message.contains("\n")
         ? "devcluster: \(message)\n"

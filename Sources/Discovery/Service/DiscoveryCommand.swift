@@ -21,10 +21,7 @@ package enum DiscoveryCommand {
     var root = Command("etcd", short: "etcd server")
     root.commands = [discovery]
     var tool = Tool(root, matchesPrefixes: false)
-    tool.helpText = { path in
-      let command = path.command
-      return "\(command.long.isEmpty ? command.short : command.long)\n\n\(path.usage())"
-    }
+    tool.helpText = { $0.help() }
     return tool
   }
 
