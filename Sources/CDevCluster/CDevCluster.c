@@ -11,7 +11,27 @@
 #include <unistd.h>
 
 #ifdef __linux__
+#include <link.h>
+#include <stdint.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+
+static int give_back_segments(struct dl_phdr_info *object, size_t size, void *context) {
+  (void)size;
+  (void)context;
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  for (int at = 0; at < object->dlpi_phnum; at++) {
+    const ElfW(Phdr) *segment = &object->dlpi_phdr[at];
+    // Whatever may be written, or was when it was linked, is not in the file as it stands here.
+    if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W)) continue;
+    uintptr_t start = (object->dlpi_addr + segment->p_vaddr) & ~(page - 1);
+    uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_filesz;
+    madvise((void *)start, end - start, MADV_DONTNEED);
+  }
+  return 0;
+}
+
+void devcluster_give_back_code(void) { dl_iterate_phdr(give_back_segments, NULL); }
 
 int devcluster_die_with_parent(int signal) {
   return prctl(PR_SET_PDEATHSIG, (unsigned long)signal, 0UL, 0UL, 0UL);
@@ -88,6 +108,7 @@ int devcluster_start_guardian(void) {
   if (nothing > 3) close(nothing);
 #ifdef __linux__
   prctl(PR_SET_NAME, (unsigned long)"devcluster-guard", 0UL, 0UL, 0UL);
+  devcluster_give_back_code();
 #endif
   guard(3);
   return -1;

@@ -94,7 +94,8 @@ public struct RunDirectory: Sendable {
     return (try? file.tryLock()) == false
   }
 
-  private var lockOwner: Int32? {
+  /// The process that wrote itself into the lock last.
+  var lockOwner: Int32? {
     System.read(lockFile).flatMap {
       Int32(String(decoding: $0.prefix { $0 != 10 }, as: UTF8.self))
     }

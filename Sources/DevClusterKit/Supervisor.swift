@@ -1,4 +1,5 @@
 import Bytes
+import CDevCluster
 import EventLoops
 import FaultRelay
 import HTTP
@@ -13,6 +14,7 @@ final class Supervisor: @unchecked Sendable {
 
   /// How often it is looked whether the guardian and those who wait are still there.
   private static let watchInterval: Duration = .milliseconds(100)
+  private static let codeInterval: Duration = .seconds(60)
 
   private let loop: EventLoop
   private let directory: RunDirectory
@@ -210,7 +212,18 @@ final class Supervisor: @unchecked Sendable {
     let isHeard = reporter.succeeded(table + EnvironmentLines(plan).export + page)
     if !options.isTethered { reporter.release() }
     beginView()
+    keepSmall()
     return isHeard
+  }
+
+  /// Code of the start, and of commands later, stays in memory only while it runs.
+  private func keepSmall() {
+    #if os(Linux)
+      devcluster_give_back_code()
+      loop.schedule(after: Self.codeInterval, repeating: Self.codeInterval) {
+        devcluster_give_back_code()
+      }
+    #endif
   }
 
   private func end(_ status: Int32, _ failure: String?) {

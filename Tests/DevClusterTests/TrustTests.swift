@@ -77,6 +77,9 @@ struct TrustTests {
       let list = try harness.run("ps").output
       #expect(list.contains("\(harness.directory) (removed"))
       #expect(harness.member("m1")?["state"] == "healthy")
+      // Commands would be for either of two.
+      let second = try harness.run(["up", "1", "--ports", "auto", "--binary", etcd, "-d"])
+      #expect(second.status == 1 && second.error.contains("still runs (process "), "\(second)")
       #expect(try harness.run("down").status == 0)
       #expect(!Harness.isAlive(pid))
       #expect(try !harness.run("ps").output.contains(harness.directory))

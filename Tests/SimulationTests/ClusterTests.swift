@@ -29,7 +29,7 @@ import Testing
       if lane == 0 { _ = expectSound(only) }
       return
     }
-    let seeds = Self.environment["SIM_SEEDS"].flatMap(UInt64.init) ?? 300
+    let seeds = Self.environment["SIM_SEEDS"].flatMap(UInt64.init) ?? 160
     var total = SimulationCounters()
     for seed in 1...seeds where seed % Self.lanes == lane {
       let cluster = expectSound(seed)
@@ -45,11 +45,19 @@ import Testing
     #expect(total.authChanges > 0 && total.memberChanges > 0 && total.failedSyncs > 0)
   }
 
+  /// Seeds that found the faults last time, where it was not one of the first: asked first, so that nothing is run in vain.
+  private static let finders: [SimulationOptions.Mutant: UInt64] = [
+    .forgetsRenewals: 4, .repeatsProposals: 5, .losesCompactedDeletions: 5, .readsUnchecked: 8,
+    .repeatsAfterInstall: 4, .skipsCompacted: 5, .holdsWithoutKey: 4, .ranksByModification: 4,
+    .locksLocally: 5, .outlivesTheLease: 21,
+  ]
+
   /// A fault that is built in must be found within a few seeds; otherwise the checks are worth
   /// nothing.
   @Test(arguments: SimulationOptions.Mutant.allCases)
   func findsBuiltInFaults(mutant: SimulationOptions.Mutant) {
-    for seed: UInt64 in 1...150 {
+    let seeds = [Self.finders[mutant] ?? 1] + Array(1...150)
+    for seed in seeds {
       var options = SimulationOptions.varied(seed: seed, with: mutant)
       if !run(options).problems.isEmpty {
         print("\(mutant) found with seed \(seed)")

@@ -5,6 +5,10 @@
 /// Has this process get `signal` when the thread that started it ends; 0, or -1 with errno set.
 /// prctl(2) is variadic, which Swift cannot call.
 int devcluster_die_with_parent(int signal);
+
+/// Gives back the memory of programs and libraries that nobody writes to: what is used comes again from the files, what
+/// ran once stays out. Half of what a process holds after its start is code of the start.
+void devcluster_give_back_code(void);
 #endif
 
 /// Starts a process that kills process groups when this one is gone: it reads lines of process ids, each

@@ -125,6 +125,7 @@ public enum DevCluster {
 
   /// Ends the cluster and waits until its supervisor is gone; nothing running is fine.
   static func down(_ directory: RunDirectory) throws(DevClusterError) {
+    let supervisor = directory.lockOwner
     do throws(DevClusterError) {
       var client = try ControlClient(directory)
       _ = try client.ask(.down)
@@ -138,7 +139,8 @@ public enum DevCluster {
       System.print("no cluster is running in \(directory.path)")
       return
     }
-    while directory.isLocked { Program.sleep(milliseconds: 1) }
+    // Another may have begun there meanwhile.
+    while directory.isLocked, directory.lockOwner == supervisor { Program.sleep(milliseconds: 1) }
   }
 
   /// All clusters of this user.

@@ -39,6 +39,7 @@ struct Starter {
       try directory.checkAccess()
       registry = try Registry()
       try checkPrograms()
+      try checkOthers(registry)
       lock = try directory.lock()
       made = try plan(registry, config)
     } catch { return try refused(error) }
@@ -67,7 +68,8 @@ struct Starter {
     let made = try Planner(
       directory: directory, options: options, registry: registry, config: config
     ).make()
-    if made.isNew { try clearMemory(of: made.plan, registry) }
+    // Data in memory outlive the directory of their cluster, and would be those of other members.
+    if made.isNew, let memory = made.plan.memoryDirectory { try directory.removeTree(memory) }
     // Before the plan is kept: without the snapshot there is no cluster.
     if let file = options.snapshot ?? (made.isNew ? config?.snapshot : nil) {
       try SnapshotSeed(file: file, plan: made.plan, directory: directory).restore()
@@ -77,18 +79,15 @@ struct Starter {
     return made
   }
 
-  /// Data in memory outlive the directory of their cluster, and would be those of other members.
-  /// - Throws: `DevClusterError` when that cluster still runs.
-  private func clearMemory(
-    of plan: ClusterPlan, _ registry: Registry
-  ) throws(DevClusterError) {
-    guard let memory = plan.memoryDirectory, Paths.exists(memory) else { return }
-    if let other = registry.entries().first(where: { $0.directory == plan.directory }) {
-      throw DevClusterError(
-        "a cluster whose directory was \(plan.directory) still runs (process \(other.pid)); end it"
-          + " with devcluster down")
-    }
-    try directory.removeTree(memory)
+  /// A cluster outlives its directory when that is removed; commands here would be for either.
+  /// - Throws: `DevClusterError` when there is such a one.
+  private func checkOthers(_ registry: Registry) throws(DevClusterError) {
+    guard !directory.isLocked,
+      let other = registry.entries().first(where: { $0.directory == directory.path })
+    else { return }
+    throw DevClusterError(
+      "a cluster whose directory was \(directory.path) still runs (process \(other.pid)); end it"
+        + " with devcluster down")
   }
 
   private func refused(_ error: DevClusterError) throws(DevClusterError) -> Int32 {
