@@ -113,7 +113,7 @@ let package = Package(
       ]),
     // What a history of operations must be: for the simulation and for scenarios of devcluster.
     library("Checkers"),
-    tests("CheckersTests", ["Checkers"]),
+    tests("CheckersTests", ["Checkers", "TestSupport"]),
     // Disks, networks and clocks that fail on purpose, decided by a seed.
     library(
       "Simulation",

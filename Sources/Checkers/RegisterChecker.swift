@@ -32,6 +32,12 @@ public struct RegisterChecker {
       }
     }
 
+    /// Whether it is possible at this value, and does what it is meant for there.
+    func holds(at value: Int) -> Bool {
+      if case .compareAndPut(let expected, _, nil) = self { return value == expected }
+      return applied(to: value) != nil
+    }
+
     /// Whether it only looks, whatever it finds: it may then happen as soon as it is possible.
     var isLook: Bool {
       switch self {
@@ -199,16 +205,17 @@ public struct RegisterChecker {
   /// All that may happen next and changes something.
   private func successors(_ configuration: Configuration) -> [Configuration] {
     var found: [Configuration] = []
+    let place = nextOrder(configuration)
     for (slot, position) in open.enumerated() {
       guard let position, !configuration.done.contains(slot) else { continue }
       let step = steps[position]
       guard !step.action.isLook, let value = step.action.applied(to: configuration.value) else {
         continue
       }
-      if step.returned == nil && value == configuration.value { continue }
+      if step.returned == nil && !enables(value, configuration) { continue }
       var next = configuration
       if let order = step.order {
-        guard order > configuration.newest else { continue }
+        guard order > configuration.newest, order == place else { continue }
         next.newest = order
       }
       next.value = value
@@ -216,14 +223,14 @@ public struct RegisterChecker {
       look(&next)
       found.append(next)
     }
-    if configuration.spent.writes < available.writes, configuration.value != Self.unseen {
+    if configuration.spent.writes < available.writes, enables(Self.unseen, configuration) {
       var next = configuration
       next.value = Self.unseen
       next.spent.writes += 1  // checked: below a count
       look(&next)
       found.append(next)
     }
-    if configuration.spent.deletes < available.deletes, configuration.value != 0 {
+    if configuration.spent.deletes < available.deletes, enables(0, configuration) {
       var next = configuration
       next.value = 0
       next.spent.deletes += 1  // checked: below a count
@@ -231,6 +238,29 @@ public struct RegisterChecker {
       found.append(next)
     }
     return found
+  }
+
+  /// Whether something under way can happen at this value, and not at the one that is there. A change of unknown outcome
+  /// that enables nothing may as well happen later, or never.
+  private func enables(_ value: Int, _ configuration: Configuration) -> Bool {
+    for (slot, position) in open.enumerated() {
+      guard let position, !configuration.done.contains(slot) else { continue }
+      let action = steps[position].action
+      if action.holds(at: value) && !action.holds(at: configuration.value) { return true }
+    }
+    return false
+  }
+
+  /// The first of the places that changes under way have: what is behind it can only follow.
+  private func nextOrder(_ configuration: Configuration) -> Int64? {
+    var first: Int64?
+    for (slot, position) in open.enumerated() {
+      guard let position, let order = steps[position].order, order < first ?? .max,
+        !configuration.done.contains(slot)
+      else { continue }
+      first = order
+    }
+    return first
   }
 
   /// What only looks and sees this value has happened.

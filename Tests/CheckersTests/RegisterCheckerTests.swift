@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Checkers
@@ -139,6 +140,81 @@ import Testing
     let part = try #require(failure).part
     #expect(part.contains(steps.count - 1) && part.contains(old), "seed \(seed): \(part)")
     #expect(part.count < 40, "seed \(seed): \(part.count)")
+  }
+
+  /// All orders of a few steps, tried one by one.
+  private static func isPossible(
+    _ steps: [RegisterChecker.Step], value: Int = 0, newest: Int64 = 0, done: Set<Int> = []
+  ) -> Bool {
+    let left = steps.indices.filter { !done.contains($0) }
+    if left.allSatisfy({ steps[$0].returned == nil }) { return true }
+    return left.contains { at in
+      let step = steps[at]
+      // Nothing that returned before it was called comes after it.
+      guard left.allSatisfy({ (steps[$0].returned ?? .max) >= step.called }),
+        step.order ?? .max > newest, let next = step.action.applied(to: value)
+      else { return false }
+      return isPossible(
+        steps, value: next, newest: step.order ?? newest, done: done.union([at]))
+    }
+  }
+
+  /// Few steps of any kind with any result, judged as by trying all orders.
+  @Test func agreesWithAllOrdersOfFewSteps() {
+    var random = SeededGenerator.printed("few steps")
+    var (possible, impossible) = (0, 0)
+    for _ in 0..<3_000 {
+      let times = Array(0..<14).shuffled(using: &random)
+      let orders = (Int64(1)...7).shuffled(using: &random)
+      let steps = (0..<Int.random(in: 2...7, using: &random)).map { at in
+        let isKnown = Int.random(in: 0..<3, using: &random) > 0
+        let value = Int.random(in: 1...3, using: &random)
+        let (first, second) = (times[2 * at], times[2 * at + 1])
+        let succeeds = isKnown ? Bool.random(using: &random) : nil
+        let action: RegisterChecker.Action =
+          switch Int.random(in: 0..<6, using: &random) {
+          case 0, 1: .write(isKnown ? value : at + 10)
+          case 2: .write(value)
+          case 3:
+            .compareAndPut(
+              expected: Bool.random(using: &random) ? value : at + 9, new: at + 20,
+              succeeded: succeeds)
+          case 4: .delete(existed: succeeds)
+          default:
+            .read([0, 1, 2, 3, at + 9, at + 8, at + 19].randomElement(using: &random) ?? 0)
+          }
+        let isOrdered = !action.isLook && isKnown && Int.random(in: 0..<3, using: &random) > 0
+        return RegisterChecker.Step(
+          action: action, called: min(first, second), returned: isKnown ? max(first, second) : nil,
+          order: isOrdered ? orders[at] : nil)
+      }
+      let isPossible = Self.isPossible(steps)
+      if isPossible { possible += 1 } else { impossible += 1 }
+      #expect(verdict(steps) == (isPossible ? .linearizable : .violation), "\(steps)")
+      let (bounded, _) = RegisterChecker.verdict(on: steps)
+      #expect(bounded == (isPossible ? .linearizable : .violation), "\(steps)")
+    }
+    #expect(possible > 500 && impossible > 500, "\(possible) and \(impossible)")
+  }
+
+  /// A leader that dies: thirty clients wait, and all are answered at once, some never.
+  @Test func aCrowdThatWaitedIsDecided() {
+    var steps: [RegisterChecker.Step] = []
+    for client in 0..<30 {
+      steps.append(
+        .init(
+          action: .write(client + 1), called: client, returned: 1_000 + client * 7 % 30,
+          order: Int64(client + 1)))
+      steps.append(.init(action: .write(100 + client), called: client, returned: nil))
+      steps.append(
+        .init(
+          action: .compareAndPut(expected: client, new: 200 + client, succeeded: false),
+          called: 500 + client, returned: 1_100 + client))
+    }
+    steps.append(.init(action: .read(117), called: 1_200, returned: 1_201))
+    #expect(RegisterChecker.verdict(on: steps).verdict == .linearizable)
+    steps.append(.init(action: .read(4), called: 1_300, returned: 1_301))
+    #expect(RegisterChecker.verdict(on: steps).verdict == .violation)
   }
 
   @Test func theOrderThatWasToldCounts() {

@@ -81,9 +81,8 @@ struct ShippedScenarioTests {
     ]
   private static let isNight = ProcessInfo.processInfo.environment["SCENARIOS"] == "all"
   /// What the official etcd can run: the flag of one came with 3.5.15.
-  private static let official =
-    Harness.officialTakes("--experimental-snapshot-catchup-entries=10")
-    ? all : all.filter { $0 != "follower-behind" }
+  private static let official = isOlder ? all.filter { $0 != "follower-behind" } : all
+  private static let isOlder = !Harness.officialTakes("--experimental-snapshot-catchup-entries=10")
 
   @Test(arguments: isNight ? all : short)
   func oursHolds(_ name: String) throws { try run(name) }
@@ -94,11 +93,21 @@ struct ShippedScenarioTests {
     try run(name, "--binary", try #require(Harness.officialEtcd))
   }
 
+  /// Go's members until 3.5.15 renew leases as long as they take themselves for the leader.
+  private static func isKnown(_ output: String) -> Bool {
+    let lines = output.split(separator: "\n")
+    guard isOlder, let first = lines.firstIndex(where: { $0.contains("VIOLATED:") }),
+      let end = lines[first...].firstIndex(where: { $0.hasPrefix("in ") })
+    else { return false }
+    return lines[first..<end].allSatisfy { $0.contains(": renew ") }
+  }
+
   private func run(_ name: String, _ more: String...) throws {
     let harness = try Harness()
     let found = try harness.run(["scenario", "run", "\(ScenarioTests.folder)/\(name).yaml"] + more)
+    let isFine = found.status == 0 || (!more.isEmpty && Self.isKnown(found.output))
     // What was violated stays there to be looked at.
-    #expect(found.status == 0, "\(found.output) \(found.error)")
-    if found.status == 0 { try FileManager.default.removeItem(atPath: harness.directory) }
+    #expect(isFine, "\(found.output) \(found.error)")
+    if isFine { try FileManager.default.removeItem(atPath: harness.directory) }
   }
 }

@@ -119,7 +119,9 @@ extension HistoryOperation: ClientOperation {
       action = .read(seen.value)
     default: return nil
     }
-    return RegisterChecker.Step(action: action, called: called, returned: returned)
+    var order: Int64?
+    if case .wrote(let revision) = outcome { order = revision }
+    return RegisterChecker.Step(action: action, called: called, returned: returned, order: order)
   }
 
   /// Keys that it concerns as registers.
