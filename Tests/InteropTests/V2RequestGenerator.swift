@@ -6,6 +6,9 @@ struct V2RequestGenerator {
   /// The store's index, about.
   var index = 1
 
+  /// What is asked for.
+  var keys = Self.keys
+
   static let keys = [
     "/a", "/a/b", "/a/b/c", "/_h", "/_h/x", "/a/_s", "/a/_s/y", "/d", "/", "", "/d/e", "/%ff%fe",
     "/sp%20ce", "/%C3%A9", "/a/", "/0", "/1", "/q",
@@ -42,7 +45,7 @@ struct V2RequestGenerator {
     }
     if chance(60) { query.append(one(of: ["a=%zz", "%4"])) }
     request.target =
-      "/v2/keys" + one(of: Self.keys) + (query.isEmpty ? "" : "?" + query.joined(separator: "&"))
+      "/v2/keys" + one(of: keys) + (query.isEmpty ? "" : "?" + query.joined(separator: "&"))
     if ["PUT", "POST"].contains(request.method), !chance(7) {
       request.form = one(of: [
         "value=v1", "value=v2", "value=", "value=%3C%26%3E", "value=%C3%BC", "",
@@ -72,7 +75,7 @@ struct V2RequestGenerator {
     if chance(5) { query.append("stream=true") }
     if chance(20) { query.append("quorum=true") }
     return V2Request(
-      target: "/v2/keys" + one(of: Self.keys) + "?" + query.joined(separator: "&"))
+      target: "/v2/keys" + one(of: keys) + "?" + query.joined(separator: "&"))
   }
 
   /// What nobody, or somebody, asks while users are checked.
