@@ -175,6 +175,16 @@ final class V2Side: @unchecked Sendable {
   }
 }
 
+/// Clients of one server that runs.
+@MainActor func withV2Side(
+  _ member: Member, _ body: @MainActor (V2Side) async throws -> Void
+) async throws {
+  let loop = EventLoop(name: "v2")
+  loop.start()
+  defer { loop.stop() }
+  try await body(V2Side(member, loop))
+}
+
 /// A server of Go's and one of ours, at one index.
 @MainActor func withV2Servers(
   _ official: String?, extra: [String] = [],
