@@ -123,6 +123,7 @@ nightly: setup-tests
 	LOCK_SECONDS=120 LOCK_STEPS=10000 $(SWIFT) test --skip-build --filter 'LockKillTests|LockDiff'
 	PAIRS=20000 $(SWIFT) test --skip-build --filter RevocationTests
 	WATCHES=40000 $(SWIFT) test --skip-build --filter WatchDifferentialTests
+	V2_REQUESTS=50000 V2_AUTH_REQUESTS=3000 V2_RATIOS=all $(SWIFT) test --skip-build --filter 'V2(Auth)?Diff|V2Mixed'
 	FAULT_SECONDS=8 $(SWIFT) test --skip-build --filter 'DevClusterTests.FaultTests'
 	STARTS=1000 $(SWIFT) test --skip-build --filter 'DevClusterTests.StartTests'
 	SCENARIOS=all $(SWIFT) test --skip-build --filter 'DevClusterTests.(ShippedScenarioTests|DocumentTests)'

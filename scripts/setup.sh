@@ -167,4 +167,5 @@ install_clients() {
 install_clients gateway etcd3gw==2.7.0 etcd3-py==0.1.6
 install_clients etcd3 etcd3==0.12.0 protobuf==3.20.3
 install_clients otlp grpcio==1.66.2 opentelemetry-proto==1.27.0
+install_clients python-etcd python-etcd==0.4.5
 install_clients aetcd aetcd==1.0.0 etcd-client-py==0.5.1

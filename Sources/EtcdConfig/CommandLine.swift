@@ -138,7 +138,7 @@ public enum CommandLine: Sendable {
       case .noEffect(let reason):
         settings.notices.append(
           Notice(.warn, "flag has no effect", ("flag", "--\(name)"), ("reason", reason)))
-      case .notYet: throw ConfigFailure("--\(name) is not supported by this version yet")
+      case .refused(let advice): throw ConfigFailure("--\(name) is not supported: \(advice)")
       }
     }
     // What may become a proxy need not advertise anything.

@@ -101,14 +101,6 @@ struct ConfigFile {
       }
       return
     }
-    if name == "enable-v2" {
-      // The sample file of etcd 3.5 turns it on, whether anybody has clients for it or not.
-      if case .scalar(.bool(true)) = node.content {
-        return warn(
-          node.mark, "v2 requests are not served by this version yet; they are answered with 404",
-          key.path)
-      }
-    }
     guard let value = try value(key, flag, node) else { return }
     contents.given.append(
       FlagParser.Given(

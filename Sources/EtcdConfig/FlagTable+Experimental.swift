@@ -20,7 +20,10 @@ extension FlagTable {
     ) { $0.server.compactHashCheckInterval = $1.time },
     Flag(
       "experimental-enable-v2v3", .experimental, .text, "",
-      "Serve v2 requests through the v3 backend under a given prefix.", .notYet),
+      "Serve v2 requests through the v3 backend under a given prefix.",
+      .refused(
+        "etcd gave it up in 3.6; take the keys over with \"etcdctl migrate\" while the member is stopped,"
+          + " and use the v3 API, or serve the v2 API with --enable-v2")),
     Flag(
       "experimental-enable-lease-checkpoint", .experimental, .bool, "false",
       "Enables primary lessor to persist lease remainingTTL to prevent indefinite auto-renewal of"

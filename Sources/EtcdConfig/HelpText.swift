@@ -82,7 +82,7 @@ extension Flag {
   fileprivate var shownHelp: String {
     switch support {
     case .full: help
-    case .notYet: help + "\n(not supported by this version yet)"
+    case .refused(let advice): help + "\n(not supported: \(advice))"
     case .noEffect(let reason): help + "\n(no effect: \(reason))"
     }
   }

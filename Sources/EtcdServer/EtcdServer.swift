@@ -163,7 +163,7 @@ public final class EtcdServer: @unchecked Sendable {
       verifies: config.verifies)
     metrics.register(host: host, config: config)
     let onRemoved: @Sendable () -> Void = { [weak self] in self?.wasRemoved() }
-    let v2 = config.enableV2 ? V2Hub(loop: clientLoops[0]) : nil
+    let v2 = config.enableV2 ? V2Hub(loop: clientLoops[0], metrics: metrics.v2) : nil
     let peers = peerLoop.run {
       PeerAdapter(
         host, self.config, dial: policies.dial, loop: self.peerLoop, logger: self.logger,

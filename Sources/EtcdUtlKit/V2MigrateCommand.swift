@@ -106,7 +106,7 @@ extension EtcdUtl {
     }
     defer { for file in files { try? world.fileSystem.remove(file) } }
     var text = ByteWriter(capacity: 4096)
-    for node in nodes { node.writeJSON(now, to: &text) }
+    for node in nodes { node.writeJSON(now: now, to: &text) }
     do throws(FileError) {
       let input = text.finish()
       for (file, content) in zip(files, [input, Bytes()]) {

@@ -74,9 +74,11 @@ public struct HTTPForm: Sendable {
 
 extension HTTPExchange {
   /// Whether the body holds parameters.
-  public var hasForm: Bool {
-    guard ["POST", "PUT"].contains(request.method) else { return false }
-    let type = request.headers["content-type"]?.split(separator: ";").first
-    return type?.withoutOptionalSpace.lowercased() == "application/x-www-form-urlencoded"
+  /// - Throws: for a type of the body that is none.
+  public func hasForm() throws(HTTPForm.Failure) -> Bool {
+    guard ["POST", "PUT"].contains(request.method), let type = request.headers["content-type"],
+      !type.isEmpty
+    else { return false }
+    return try HTTPMediaType(type).name == "application/x-www-form-urlencoded"
   }
 }

@@ -1,9 +1,11 @@
 import EtcdAPI
 
-/// Hears how long it took to apply requests: the core has no clock. Called by whoever works at the core.
+/// Hears how long it took to apply requests, and lends its clocks: the core has none. Called by whoever works at the core.
 public protocol ApplyObserver: AnyObject, Sendable {
   /// Nanoseconds on a clock that only goes forward.
   var now: UInt64 { get }
+  /// Nanoseconds since 1970: what is left of the lives of v2 keys, as events of the v2 store tell it.
+  var timeOfDay: Int64 { get }
   func applied(_ operation: ApplyOperation, succeeded: Bool, nanoseconds: UInt64)
 }
 

@@ -52,18 +52,23 @@ public struct V2News: Sendable {
     public let index: UInt64
     /// Whether users of the v2 API are checked.
     public let hasAuth: Bool
+    /// What happened before.
+    public let history: V2History
   }
 
   public var replacement: Replacement?
   /// What came then.
   public var events: [V2Event] = []
+  /// What was asked and done, for metrics.
+  public var activity = V2Activity()
 
-  public var isEmpty: Bool { replacement == nil && events.isEmpty }
+  public var isEmpty: Bool { replacement == nil && events.isEmpty && activity.isEmpty }
 }
 
 extension V2News.Replacement {
   init(_ store: V2Store) {
     index = store.index
+    history = store.history
     hasAuth = store.value(at: V2News.authPath) == "true"
   }
 }
@@ -144,7 +149,8 @@ extension MemberCore {
     } else {
       do throws(V2Error) {
         // Whoever asks to end what is over hears of no single event.
-        outcome = try applied.v2.apply(request).first.map { .v2(.event($0)) } ?? .done
+        let now = config.applyObserver?.timeOfDay
+        outcome = try applied.v2.apply(request, now: now).first.map { .v2(.event($0)) } ?? .done
       } catch { outcome = .v2(.refused(error)) }
     }
     reply(RequestID(request.id), outcome, &out)

@@ -287,6 +287,7 @@ public struct MemberCore: Sendable {
       newV2Store = nil
     }
     out.v2.events = applied.v2.takeNews()
+    out.v2.activity = applied.v2.takeActivity()
     // 8. The batch holds everything that was applied above; a raft snapshot is of what is durable.
     maybeFreeze(&out)
     askForCommit(&out)

@@ -64,14 +64,13 @@ import Testing
       """
     let found = try accepted(["--config-file", "c.yml"], files: ["c.yml": text])
     #expect(found.server.name == "b" && found.server.autoCompaction == nil)
+    #expect(found.server.enableV2)
     #expect(
       warnings(found.notices) == [
         "skipped a key that no version of etcd in use has; did you mean name? key=nmae place=c.yml:1:1",
         "skipped a key that no version of etcd in use has; did you mean"
           + " peer-transport-security.cert-file? key=peer-transport-security.certfile place=c.yml:3:27",
         "a key comes again; what it says here counts, not line 2 key=name place=c.yml:4:1",
-        "v2 requests are not served by this version yet; they are answered with 404 key=enable-v2"
-          + " place=c.yml:5:12",
         "auto-compaction-retention does nothing without auto-compaction-mode"
           + " auto-compaction-retention=5",
       ])
@@ -97,7 +96,6 @@ import Testing
       case .text, .words, .retired:
         ConfigFileKey.lists.contains(path) ? ("[one, two]", "one,two") : ("'one'", "one")
       }
-    guard name != "enable-v2" else { return }
     let entry = "\(key.name): \(written)"
     let text = key.section.map { "\($0):\n  \(entry)" } ?? entry
     let contents = try ConfigFile.read(Array(text.utf8), path: "c")
@@ -182,16 +180,14 @@ import Testing
   @Test func theSampleFileLoads() throws {
     let found = try accepted(["--config-file", "s"], files: ["s": SampleFile.text])
     #expect(found.server.snapshotCount == 10_000 && !found.server.strictReconfigCheck)
-    #expect(found.server.enablePprof && found.log.level == "debug")
+    #expect(found.server.enablePprof && found.server.enableV2 && found.log.level == "debug")
     #expect(found.log.outputs == [.standardError])
     #expect(found.server.autoCompaction == .periodic(.seconds(3600)))
     #expect(found.server.corsOrigins == ["*"] && found.server.dataDirectory == "default.etcd")
     #expect(found.server.bootstrapProblem { _ in nil } == nil)
     #expect(
       warnings(found.notices) == [
-        "v2 requests are not served by this version yet; they are answered with 404 key=enable-v2"
-          + " place=s:23:12",
-        "'data-dir' was empty; using default data-dir=default.etcd",
+        "'data-dir' was empty; using default data-dir=default.etcd"
       ])
   }
 }

@@ -80,8 +80,9 @@ import Testing
     guard !Self.ending.contains(name), !Self.single.contains(name) else { return }
     let line = try Self.sample(flag)
     switch (flag.support, flag.kind) {
-    case (.notYet, _):
-      #expect(refusal(line)?.message == "--\(name) is not supported by this version yet")
+    case (.refused(let advice), _):
+      #expect(refusal(line)?.message == "--\(name) is not supported: \(advice)")
+      #expect(Self.help.contains("(not supported: \(advice))"))
     case (.noEffect(let reason), _):
       let shown = try #require(Self.help.range(of: "  --\(name) '"))
       let entry = Self.help[shown.lowerBound...].prefix(400)

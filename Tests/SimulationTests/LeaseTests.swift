@@ -171,6 +171,7 @@ import Testing
         return $0
       }
     }
+    var timeOfDay: Int64 { 0 }
     func applied(_ operation: ApplyOperation, succeeded: Bool, nanoseconds: UInt64) {
       heard.withLock { $0.append((operation, succeeded, nanoseconds)) }
     }

@@ -20,8 +20,15 @@ import Testing
     #expect(try broken { $0.root.children = nil }.hasPrefix("1: "))
     #expect(try broken { $0.root.children?[V2Name(text: "1")] = nil }.hasPrefix("1: "))
     #expect(try broken { $0.root.value = "x" }.hasPrefix("2: "))
-    #expect(try broken { $0.index = 1 }.hasPrefix("3: "))
+    #expect(
+      try broken { ($0.index, $0.history) = (1, V2History(emptyAt: 1)) }.hasPrefix("3: "))
     #expect(try broken { $0.expiries.live = 1 }.hasPrefix("4: "))
     #expect(try broken { $0.expiries.removeFirst() }.hasPrefix("4: 2: "))
+    #expect(try broken { $0.index += 1 }.hasPrefix("5: the last event"))
+    #expect(
+      try broken {
+        let last = $0.history.events.last!
+        $0.history.append(last)
+      }.hasPrefix("5: event 3 behind 3"))
   }
 }

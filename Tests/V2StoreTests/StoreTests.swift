@@ -59,6 +59,32 @@ import V2Store
     #expect(store.stats.setsFail == 5 && store.stats.createFail == 2)
   }
 
+  /// As by the members that are there: those of 3.4 renew directories, those of 3.5 do not.
+  @Test(arguments: ["3.4.0", "3.5.0", "3.10.0", "none"]) func directoriesAreRenewedAsByTheCluster(
+    version: String
+  ) throws {
+    var store = V2Store()
+    if version != "none" { _ = try store.set("/0/version", value: version) }
+    _ = try store.set("/1/d/k", value: "x")
+    let before = store.index
+    let request = Etcdserverpb.Request(
+      method: "PUT", path: "/1/d", dir: true, prevExist: true,
+      expiration: 1_900_000_000_000_000_000)
+    #expect(code { _ = try store.update("/1/d", value: "x") } == .notFile)
+    guard version == "3.4.0" else {
+      #expect(code { _ = try store.apply(request) } == .notFile)
+      #expect(store.index == before && !store.hasExpiringKeys)
+      return
+    }
+    let event = try store.apply(request)[0]
+    #expect(event.action == .update && event.node.isDirectory && event.node.value == nil)
+    #expect(event.node.modifiedIndex == before + 1 && event.node.createdIndex == before)
+    #expect(event.node.expiration == request.expiration && event.previous?.expiration == nil)
+    #expect(try store.get("/1/d").node.modifiedIndex == before)
+    #expect(store.checkInvariants() == nil)
+    #expect(store.deleteExpiredKeys(now: .max).map(\.node.key) == ["/1/d"])
+  }
+
   @Test func copiesDoNotSeeLaterWrites() throws {
     var store = V2Store()
     for n in 0..<100 { _ = try store.set("/1/d\(n % 10)/k\(n)", value: "\(n)") }

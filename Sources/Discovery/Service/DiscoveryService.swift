@@ -119,7 +119,9 @@ package final class DiscoveryService: @unchecked Sendable {
       return exchange.refuse(
         405, "Method Not Allowed", ["Allow": Self.methods.joined(separator: ",")])
     }
-    guard exchange.hasForm else { return parse(exchange, nil) }
+    do throws(HTTPForm.Failure) {
+      guard try exchange.hasForm() else { return parse(exchange, nil) }
+    } catch { return exchange.respond(status: 400, text: "\(error.message)\n") }
     exchange.collectBody(limit: Self.bodyBytesMax, budget: bodies) { [weak self] result in
       switch result {
       case .success(let body): self?.parse(exchange, body)

@@ -332,7 +332,10 @@ extension MemberHost: TurnSink {
 
   func tell(_ rows: NewRows, _ state: () -> StoreSnapshot) { delegate?.tell(rows, state) }
 
-  func v2Changed(_ news: V2News) { delegate?.v2Changed(news) }
+  func v2Changed(_ news: V2News) {
+    metrics.v2.record(news.activity)
+    if news.replacement != nil || !news.events.isEmpty { delegate?.v2Changed(news) }
+  }
 
   func membershipChanged(_ changes: [Membership.Change]) { delegate?.membershipChanged(changes) }
 

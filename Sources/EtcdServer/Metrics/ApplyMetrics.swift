@@ -18,6 +18,7 @@ final class ApplyMetrics: ApplyObserver, @unchecked Sendable {
   }
 
   var now: UInt64 { monotonicNanoseconds() }
+  var timeOfDay: Int64 { WallClock.nanoseconds }
 
   func applied(_ operation: ApplyOperation, succeeded: Bool, nanoseconds: UInt64) {
     let place = 2 * operation.rawValue + (succeeded ? 1 : 0)

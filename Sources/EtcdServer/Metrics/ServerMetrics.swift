@@ -18,6 +18,7 @@ final class ServerMetrics: Sendable {
   let leases: LeaseMetrics
   let requests: RequestMetrics
   let watches: WatchMetrics
+  let v2: V2Metrics
   let slowApplies: Counter
 
   init(_ registry: MetricsRegistry) {
@@ -36,6 +37,7 @@ final class ServerMetrics: Sendable {
     leases = LeaseMetrics(registry)
     requests = RequestMetrics(registry)
     watches = WatchMetrics(registry)
+    v2 = V2Metrics(registry)
     ProcessMetrics.register(in: registry)
     slowApplies = registry.counter(
       "etcd_server_slow_apply_total",

@@ -11,27 +11,6 @@ import V2Store
 final class V2Hub: @unchecked Sendable {
   // @unchecked: confined to `loop`, asserted.
 
-  /// An event as it is handed out: what happened, and the answer's line once somebody wants it.
-  final class Shown: @unchecked Sendable {
-    // @unchecked: confined to the hub's loop.
-    let event: V2Event
-    private let now: Int64
-    private var line: Bytes?
-
-    init(_ event: V2Event, now: Int64) {
-      self.event = event
-      self.now = now
-    }
-
-    /// The times to live are those of when it happened.
-    func encoded() -> Bytes {
-      if let line { return line }
-      let made = V2JSON.line(event, now: now)
-      line = made
-      return made
-    }
-  }
-
   /// What a watcher is told, on its own loop.
   enum News: Sendable {
     /// It waits, or is told at once; the store's index then.
@@ -48,12 +27,17 @@ final class V2Hub: @unchecked Sendable {
   let stats: V2ServerStats
   /// Whether users of the v2 API were switched on, by a member that serves `/v2/auth`. Any thread.
   let hasAuth = Atomic(false)
-  private var watchers = V2Watchers<Shown>()
+  private let metrics: V2Metrics
+  private var watchers = V2Watchers()
   private var handlers: [UInt64: (loop: EventLoop, tell: @Sendable (News) -> Void)] = [:]
   private var lastID: UInt64 = 0
 
-  init(loop: EventLoop, clock: @escaping @Sendable () -> Int64 = { WallClock.nanoseconds }) {
+  init(
+    loop: EventLoop, metrics: V2Metrics,
+    clock: @escaping @Sendable () -> Int64 = { WallClock.nanoseconds }
+  ) {
     self.loop = loop
+    self.metrics = metrics
     self.clock = clock
     stats = V2ServerStats(now: clock())
   }
@@ -63,20 +47,21 @@ final class V2Hub: @unchecked Sendable {
     loop.preconditionCurrent()
     if let replacement = news.replacement {
       hasAuth.store(replacement.hasAuth, ordering: .relaxed)
-      for id in watchers.reset(to: replacement.index) { end(id) }
+      for id in watchers.reset(to: replacement.index, replacement.history) { end(id) }
     }
-    guard !news.events.isEmpty else { return }
-    let now = clock()
     for event in news.events {
       if event.node.key == V2News.authPath {
         hasAuth.store(event.node.value == "true", ordering: .relaxed)
       }
-      let shown = Shown(event, now: now)
-      for id in watchers.take(event, shown) {
-        tell(id, .event(shown.encoded()))
+      let told = watchers.take(event)
+      guard !told.isEmpty else { continue }
+      let line = V2JSON.line(event, now: clock())
+      for id in told {
+        tell(id, .event(line))
         if !watchers.isWatching(id) { handlers[id] = nil }
       }
     }
+    metrics.watchers.set(watchers.count)
   }
 
   /// Begins to watch.
@@ -84,24 +69,26 @@ final class V2Hub: @unchecked Sendable {
   ///   - from: the loop on which `tell` is called.
   ///   - began: called on that loop first, with what ends the watch.
   func watch(
-    _ interest: V2Watchers<Shown>.Interest, from: EventLoop,
+    _ interest: V2Watchers.Interest, from: EventLoop,
     _ tell: @escaping @Sendable (News) -> Void
   ) -> Token {
     let token = Token(self)
     loop.execute { [self] in
       lastID += 1
       let id = lastID
+      metrics.watchRequests.add()
       do throws(V2Error) {
         let answer = try watchers.watch(id, interest)
         let index = watchers.index
         from.execute { tell(.began(index: index)) }
         switch answer {
-        case .event(let shown):
-          let line = shown.encoded()
+        case .event(let event):
+          let line = V2JSON.line(event, now: clock())
           from.execute { tell(.event(line)) }
         case .waits:
           handlers[id] = (from, tell)
           token.id = id
+          metrics.watchers.set(watchers.count)
           if token.isCancelled { remove(id) }
         }
       } catch {
@@ -138,6 +125,7 @@ final class V2Hub: @unchecked Sendable {
 
   private func remove(_ id: UInt64) {
     watchers.remove(id)
+    metrics.watchers.set(watchers.count)
     handlers[id] = nil
   }
 

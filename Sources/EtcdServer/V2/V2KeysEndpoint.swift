@@ -43,7 +43,9 @@ struct V2KeysEndpoint: Sendable {
     guard exchange.requireMethod("HEAD", "GET", "PUT", "POST", "DELETE") else { return }
     exchange.extraHeaders.set("X-Etcd-Cluster-Id", member.v2ClusterID)
     let path = String(path.dropFirst(Self.path.count))
-    guard exchange.hasForm else { return parse(exchange, path, nil) }
+    do throws(HTTPForm.Failure) {
+      guard try exchange.hasForm() else { return parse(exchange, path, nil) }
+    } catch { return exchange.refuse(V2Error(.invalidForm, error.message)) }
     exchange.collectBody(limit: Self.formBytesMax, budget: budget.value) { result in
       switch result {
       case .success(let body): parse(exchange, path, body)

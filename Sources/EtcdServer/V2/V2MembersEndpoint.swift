@@ -110,15 +110,36 @@ struct V2MembersEndpoint: Sendable {
 
   private static func urls(_ body: Bytes) throws(V2MemberError) -> [String] {
     let value: JSONValue
-    do { value = try JSONValue.parse(body) } catch { throw V2MemberError(description: "\(error)") }
-    guard value.object != nil else {
-      throw V2MemberError(description: "json: cannot unmarshal value into Go value of type struct")
+    do { value = try JSONValue.parse(body) } catch {
+      throw V2MemberError(description: error.detail)
     }
-    let urls = (value["peerURLs"]?.array ?? []).compactMap(\.string)
+    let urls = try Self.strings(value)
     guard !urls.isEmpty else { throw V2MemberError(description: "no valid URLs given") }
     do throws(EtcdURL.Failure) {
       return try EtcdURL.list(urls.joined(separator: ",")).map(\.description)
     } catch { throw V2MemberError(description: error.description) }
+  }
+
+  /// The texts in `peerURLs`, with the refusals of Go's encoding/json.
+  private static func strings(_ value: JSONValue) throws(V2MemberError) -> [String] {
+    func mismatch(_ value: JSONValue, _ type: String) -> V2MemberError {
+      V2MemberError(description: "json: cannot unmarshal \(value.kindName) into Go \(type)")
+    }
+    guard value.object != nil || value.isNull else {
+      throw mismatch(value, #"value of type struct { PeerURLs []string "json:\"peerURLs\"" }"#)
+    }
+    guard let list = value["peerURLs"], !list.isNull else { return [] }
+    guard let members = list.array else {
+      throw mismatch(list, "struct field .peerURLs of type []string")
+    }
+    var strings: [String] = []
+    for member in members {
+      guard let text = member.isNull ? "" : member.string else {
+        throw mismatch(member, "struct field .peerURLs of type string")
+      }
+      strings.append(text)
+    }
+    return strings
   }
 
   // MARK: Changes

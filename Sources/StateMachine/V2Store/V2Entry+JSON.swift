@@ -22,16 +22,23 @@ extension V2Entry {
     return left.partialValue % 1_000_000_000 > 0 ? seconds &+ 1 : seconds
   }
 
+  /// Keeps what is left of a lifetime now.
+  mutating func countTTL(_ now: Int64) {
+    if expiration != nil { ttl = secondsLeft(now) }
+  }
+
   /// Writes the node as the v2 API shows it, with the nodes that it has.
-  /// - Parameter now: nanoseconds since 1970, for times to live.
+  /// - Parameters:
+  ///   - now: nanoseconds since 1970, for times to live that are counted now; without it they are left out.
+  ///   - withRoot: whether the key is shown as the store knows it.
   /// - Source: etcd `v2store/node_extern.go`.
-  public func writeJSON(_ now: Int64, to out: inout ByteWriter) {
+  public func writeJSON(now: Int64?, withRoot: Bool = false, to out: inout ByteWriter) {
     var isFirst = true
     func name(_ text: String) {
       out.append(isFirst ? "{\"\(text)\":" : ",\"\(text)\":")
       isFirst = false
     }
-    let path = Self.withoutRoot(key)
+    let path = withRoot ? key : Self.withoutRoot(key)
     if !path.isEmpty {
       name("key")
       JSONWriter.write(path, to: &out, escapeHTML: true)
@@ -48,7 +55,7 @@ extension V2Entry {
       name("expiration")
       out.append(
         "\"\(CivilTime(nanosecondsSinceEpoch: expiration).rfc3339(fraction: .shortest))\"")
-      let seconds = secondsLeft(now)
+      let seconds = ttl ?? now.map(secondsLeft) ?? 0
       if seconds != 0 {
         name("ttl")
         out.append("\(seconds)")
@@ -59,7 +66,7 @@ extension V2Entry {
       out.append("[")
       for (position, child) in nodes.enumerated() {
         if position > 0 { out.append(",") }
-        child.writeJSON(now, to: &out)
+        child.writeJSON(now: now, withRoot: withRoot, to: &out)
       }
       out.append("]")
     }

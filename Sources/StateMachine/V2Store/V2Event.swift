@@ -9,15 +9,15 @@ public struct V2Event: Hashable, Sendable {
 
   public let action: Action
   /// The node as it is now; for one that is gone, its key and the index that removed it.
-  public let node: V2Entry
+  public internal(set) var node: V2Entry
   /// The node as it was.
-  public let previous: V2Entry?
+  public internal(set) var previous: V2Entry?
   /// The store's index behind the operation.
   public let index: UInt64
   /// The time to live was renewed and nothing else: watchers are not told.
   public let isRefresh: Bool
   /// What was taken out, for those who watched something in it.
-  let removed: V2Node?
+  var removed: V2Node?
 
   /// An answer that nothing was written for.
   public init(_ action: Action, _ node: V2Entry, index: UInt64) {
@@ -50,6 +50,25 @@ public struct V2Event: Hashable, Sendable {
       node = child
     }
     return true
+  }
+}
+
+/// What a store did since somebody asked last, for metrics. Refusals count.
+///
+/// - Source: etcd `v2store/metrics.go`.
+public struct V2Activity: Sendable {
+  /// Reads of a node with its children.
+  public var reads = 0
+  /// Reads of a node with everything below it.
+  public var recursiveReads = 0
+  public var writes: [V2Event.Action: Int] = [:]
+  /// Nodes whose time was over.
+  public var expired = 0
+
+  public init() {}
+
+  public var isEmpty: Bool {
+    reads == 0 && recursiveReads == 0 && expired == 0 && writes.isEmpty
   }
 }
 

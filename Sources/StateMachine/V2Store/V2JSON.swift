@@ -6,17 +6,17 @@ import JSON
 /// - Source: etcd `v2store/{event,node_extern}.go`, `v2error/error.go`.
 public enum V2JSON {
   /// - Parameters:
-  ///   - now: nanoseconds since 1970, for times to live.
+  ///   - now: nanoseconds since 1970, for times to live that are counted now.
   ///   - withNodes: whether the nodes are shown.
   public static func line(_ event: V2Event, now: Int64, withNodes: Bool = true) -> Bytes {
     var out = ByteWriter(capacity: 256)
     out.append("{\"action\":\"\(event.action.rawValue)\"")
     if withNodes {
       out.append(",\"node\":")
-      event.node.writeJSON(now, to: &out)
+      event.node.writeJSON(now: now, to: &out)
       if let previous = event.previous {
         out.append(",\"prevNode\":")
-        previous.writeJSON(now, to: &out)
+        previous.writeJSON(now: now, to: &out)
       }
     }
     out.append("}\n")

@@ -71,6 +71,8 @@ public struct V2Entry: Hashable, Sendable {
   public var isDirectory: Bool
   /// Nanoseconds since 1970.
   public var expiration: Int64?
+  /// Seconds that were left when the event happened; `nil` when they are counted as the node is shown.
+  public var ttl: Int64?
   /// What lies in a directory, if it was asked for; without hidden nodes, ordered by key.
   public var nodes: [V2Entry]?
   public var modifiedIndex: UInt64

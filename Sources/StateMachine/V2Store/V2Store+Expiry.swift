@@ -68,6 +68,7 @@ extension V2Store {
       guard let node = try? lookUp(item.path), node.expiration == item.time else { continue }
       events.append(takeOut(.expire, item.path, node))
       stats.expireCount &+= 1
+      local.activity.expired += 1
     }
     return events
   }

@@ -4,6 +4,7 @@ extension V2Store {
   /// 2. A directory has no value.
   /// 3. No node is changed before it was made, or after the newest write.
   /// 4. Those of `ExpiryQueue`; it counts the nodes that have a lifetime, and lists them all.
+  /// 5. The events of the history follow each other, up to the newest write.
   /// - Returns: the first one that does not hold.
   /// - Complexity: O(nodes).
   public func checkInvariants() -> String? {
@@ -11,6 +12,7 @@ extension V2Store {
       let node = name.map { root.children?[$0] } ?? root
       guard node?.isDirectory == true else { return "1: /\(name?.text ?? "") is no directory" }
     }
+    if let problem = history.checkInvariants(index) { return "5: \(problem)" }
     var lifetimes: Set<ExpiryQueue.Item> = []
     if let problem = check(root, [], &lifetimes) { return problem }
     guard lifetimes.count == expiries.live else {
@@ -31,6 +33,20 @@ extension V2Store {
     if let time = node.expiration { lifetimes.insert(.init(time: time, path: path)) }
     for (name, child) in node.children ?? [:] {
       if let problem = check(child, names + [name], &lifetimes) { return problem }
+    }
+    return nil
+  }
+}
+
+extension V2History {
+  /// - Returns: what does not follow what.
+  func checkInvariants(_ index: UInt64) -> String? {
+    guard let last = events.last else { return nil }
+    guard last.index == index else {
+      return "the last event is \(last.index), the store at \(index)"
+    }
+    for (event, next) in zip(events, events.dropFirst()) where next.index != event.index &+ 1 {
+      return "event \(next.index) behind \(event.index)"
     }
     return nil
   }

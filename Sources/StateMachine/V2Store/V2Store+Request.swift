@@ -2,11 +2,15 @@ import EtcdAPI
 
 extension V2Store {
   /// Applies a request as the log holds it.
+  /// - Parameter now: nanoseconds since 1970, from which events count what is left of times to live.
   /// - Returns: what happened: one event, or for SYNC one for every node that ended.
   /// - Throws: the refusal; `invalidField` for a method that is none.
   /// - Source: etcd `apply_v2.go`. Requests that publish attributes of members or the cluster version
   ///   are plain ones here; who keeps the membership looks at them first.
-  public mutating func apply(_ request: Etcdserverpb.Request) throws(V2Error) -> [V2Event] {
+  public mutating func apply(
+    _ request: Etcdserverpb.Request, now: Int64? = nil
+  ) throws(V2Error) -> [V2Event] {
+    local.now = now
     let lifetime = Lifetime(
       expiration: request.expiration == 0 ? nil : request.expiration,
       isRefresh: request.refresh ?? false)

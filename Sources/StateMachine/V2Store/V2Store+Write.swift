@@ -10,6 +10,7 @@ extension V2Store {
     _ path: String, value: String = "", isDirectory: Bool = false, isUnique: Bool = false,
     lifetime: Lifetime = .permanent
   ) throws(V2Error) -> V2Event {
+    local.activity.writes[.create, default: 0] += 1
     var path = V2Path(path)
     if isUnique {
       let number = String(index &+ 1)
@@ -34,6 +35,7 @@ extension V2Store {
     _ path: String, value: String = "", isDirectory: Bool = false,
     lifetime: Lifetime = .permanent
   ) throws(V2Error) -> V2Event {
+    local.activity.writes[.set, default: 0] += 1
     let path = V2Path(path)
     do throws(V2Error) {
       var value = value
@@ -53,17 +55,18 @@ extension V2Store {
     }
   }
 
-  /// Changes value and lifetime of a file.
+  /// Changes value and lifetime of a file, or the lifetime of a directory.
   /// - Throws: `keyNotFound`, `notFile`, `notDirectory`, `rootReadOnly`. A directory is refused even
-  ///   without a value, as by etcd 3.5.
+  ///   without a value while the cluster is of 3.5, as by its members.
   public mutating func update(
     _ path: String, value: String, lifetime: Lifetime = .permanent
   ) throws(V2Error) -> V2Event {
+    local.activity.writes[.update, default: 0] += 1
     let path = V2Path(path)
     do throws(V2Error) {
       try checkWritable(path)
       let old = try lookUp(path)
-      if old.isDirectory {
+      if old.isDirectory, !value.isEmpty || !renewsDirectories {
         throw V2Error(.notFile, value.isEmpty ? "" : path.text, index: index)
       }
       let event = write(.update, path, over: old, value: value, lifetime: lifetime)
@@ -89,6 +92,7 @@ extension V2Store {
     _ path: String, previousValue: String, previousIndex: UInt64, value: String,
     lifetime: Lifetime = .permanent
   ) throws(V2Error) -> V2Event {
+    local.activity.writes[.compareAndSwap, default: 0] += 1
     let path = V2Path(path)
     do throws(V2Error) {
       try checkWritable(path)
@@ -114,6 +118,7 @@ extension V2Store {
   public mutating func delete(
     _ path: String, isDirectory: Bool = false, isRecursive: Bool = false
   ) throws(V2Error) -> V2Event {
+    local.activity.writes[.delete, default: 0] += 1
     let path = V2Path(path)
     do throws(V2Error) {
       try checkWritable(path)
@@ -138,6 +143,7 @@ extension V2Store {
   public mutating func compareAndDelete(
     _ path: String, previousValue: String, previousIndex: UInt64
   ) throws(V2Error) -> V2Event {
+    local.activity.writes[.compareAndDelete, default: 0] += 1
     let path = V2Path(path)
     do throws(V2Error) {
       let old = try lookUp(path)
@@ -175,7 +181,11 @@ extension V2Store {
       previous = old.entry(at: path)
       remove(old, at: path)
     } catch {
-      if error.code == .notDirectory { stats.setsFail &+= 1 }
+      // Counted here, and again by whoever writes.
+      if error.code == .notDirectory {
+        stats.setsFail &+= 1
+        local.activity.writes[action, default: 0] += 1
+      }
       if error.code != .keyNotFound { throw error }
     }
     index &+= 1
@@ -191,19 +201,28 @@ extension V2Store {
         isRefresh: lifetime.isRefresh))
   }
 
-  /// Gives a file a new value and lifetime.
+  /// Whether the cluster has members of 3.4, which renew the lifetime of a directory and leave its index as it was.
+  /// Those of 3.5 fail to (500). Every member has to do the same.
+  private var renewsDirectories: Bool {
+    let version = value(at: "/0/version")?.split(separator: ".").compactMap { Int($0) } ?? []
+    return version.count > 1 && (version[0], version[1]) < (3, 5)
+  }
+
+  /// Gives a file a new value and lifetime, or a directory a lifetime.
   private mutating func write(
     _ action: V2Event.Action, _ path: V2Path, over old: V2Node, value: String, lifetime: Lifetime
   ) -> V2Event {
     index &+= 1
     var new = old
     if !lifetime.isRefresh { new.value = value }
-    new.modifiedIndex = index
+    if !old.isDirectory { new.modifiedIndex = index }
     new.expiration = lifetime.expiration
     change(path) { $0 = new }
+    var entry = new.entry(at: path)
+    entry.modifiedIndex = index
     return tell(
       V2Event(
-        action, new.entry(at: path), previous: old.entry(at: path), index: index,
+        action, entry, previous: old.entry(at: path), index: index,
         isRefresh: lifetime.isRefresh))
   }
 
@@ -221,7 +240,13 @@ extension V2Store {
   }
 
   private mutating func tell(_ event: V2Event) -> V2Event {
-    news.events.append(event)
+    var event = event
+    if let now = local.now {
+      event.node.countTTL(now)
+      event.previous?.countTTL(now)
+    }
+    local.events.append(event)
+    history.append(event)
     return event
   }
 

@@ -23,8 +23,6 @@ public struct V2Store: Hashable, Sendable {
     public static let permanent = Lifetime()
   }
 
-  /// Events that Go's store remembers for those who watch late, and `V2Watchers` do here.
-  static let historyMax = 1_000
   /// Members and versions lie below the first, the users' keys below the second.
   public static let namespaces = ["0", "1"]
 
@@ -32,16 +30,21 @@ public struct V2Store: Hashable, Sendable {
   /// Raised by every write.
   public internal(set) var index: UInt64 = 0
   public internal(set) var stats = V2Stats()
+  /// The last events, for those who begin to watch late.
+  public internal(set) var history = V2History()
   var expiries = ExpiryQueue()
-  /// What was not taken yet. It is on its way out, and makes no store another one.
-  struct News: Hashable, Sendable {
+  /// What belongs to this member alone, and makes no store another one.
+  struct Local: Hashable, Sendable {
+    /// Events of writes since somebody took them last.
     var events: [V2Event] = []
-    static func == (a: News, b: News) -> Bool { true }
+    var activity = V2Activity()
+    /// Nanoseconds since 1970: what is left of times to live is counted from it; `nil` while nobody says.
+    var now: Int64?
+    static func == (a: Local, b: Local) -> Bool { true }
     func hash(into hasher: inout Hasher) {}
   }
 
-  /// Events of writes since somebody took them last.
-  var news = News()
+  var local = Local()
 
   /// A store with the directories `/0` and `/1`.
   public init() {
@@ -67,9 +70,14 @@ public struct V2Store: Hashable, Sendable {
 
   /// Events of writes since the last call, in order: what those who watch are told.
   public mutating func takeNews() -> [V2Event] {
-    guard !news.events.isEmpty else { return [] }
-    defer { news = News() }
-    return news.events
+    guard !local.events.isEmpty else { return [] }
+    return exchange(&local.events, with: [])
+  }
+
+  /// What was done since the last call.
+  public mutating func takeActivity() -> V2Activity {
+    guard !local.activity.isEmpty else { return V2Activity() }
+    return exchange(&local.activity, with: V2Activity())
   }
 
   // MARK: Reading
@@ -94,6 +102,7 @@ public struct V2Store: Hashable, Sendable {
   /// - Throws: as `get`.
   public mutating func find(_ path: String, isRecursive: Bool) throws(V2Error) -> Found {
     let path = V2Path(path)
+    if isRecursive { local.activity.recursiveReads += 1 } else { local.activity.reads += 1 }
     do throws(V2Error) {
       let node = try lookUp(path)
       stats.getsSuccess &+= 1

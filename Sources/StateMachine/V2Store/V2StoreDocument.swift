@@ -18,18 +18,14 @@ public struct V2DocumentError: Error, Hashable, Sendable, CustomStringConvertibl
 extension V2Store {
   private static let version = 2
 
-  /// The document. Past events are not in it: a watcher that asks for one is told that it is cleared.
+  /// The document.
   public func document() -> Bytes {
     var out = ByteWriter(capacity: 4096)
     out.append("{\"Root\":")
     write(root, "/", to: &out)
-    let events = Array(repeating: "null", count: Self.historyMax).joined(separator: ",")
-    out.append(
-      ",\"WatcherHub\":{\"EventHistory\":{\"Queue\":{\"Events\":[\(events)],\"Size\":0,"
-        + "\"Front\":0,\"Back\":0,\"Capacity\":\(Self.historyMax)},"
-        // An index from the start up to the last one would be looked for in the empty queue.
-        + "\"StartIndex\":\(index &+ 1),\"LastIndex\":\(index)}},"
-        + "\"CurrentIndex\":\(index),\"Stats\":{")
+    out.append(",\"WatcherHub\":{\"EventHistory\":")
+    history.write(to: &out, index: index)
+    out.append("},\"CurrentIndex\":\(index),\"Stats\":{")
     let counts = V2Stats.fields.map { "\"\($0.name)\":\(stats[keyPath: $0.field])" }
     out.append("\(counts.joined(separator: ","))},\"CurrentVersion\":\(Self.version)}")
     return out.finish()
@@ -77,6 +73,7 @@ extension V2Store {
       addNamespaces()
     }
     index = try Self.integer(value, "CurrentIndex")
+    history = try V2History(value["WatcherHub"]?["EventHistory"], index: index)
     if let counts = value["Stats"] {
       for (name, field) in V2Stats.fields {
         stats[keyPath: field] = try Self.integer(counts, name)
@@ -117,7 +114,7 @@ extension V2Store {
   }
 
   /// A count that may be missing, as in documents of other releases.
-  private static func integer(
+  static func integer(
     _ value: JSONValue, _ name: String
   ) throws(V2DocumentError) -> UInt64 {
     guard let member = value[name], !member.isNull else { return 0 }

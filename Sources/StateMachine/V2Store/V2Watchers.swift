@@ -1,8 +1,8 @@
-/// Who is told of events of the v2 store, and the last thousand of them for those who come late: as a value, apart from
-/// the store, which only says what happened.
+/// Who is told of events of the v2 store, with the store's history for those who come late: as a value, apart from the
+/// store, which only says what happened.
 ///
 /// - Source: etcd `v2store/watcher_hub.go`, `event_history.go`.
-public struct V2Watchers<Event: Sendable>: Sendable {
+public struct V2Watchers: Sendable {
   /// What somebody waits for.
   public struct Interest: Sendable {
     let path: V2Path
@@ -21,9 +21,7 @@ public struct V2Watchers<Event: Sendable>: Sendable {
     }
   }
 
-  private var history: [(event: V2Event, shown: Event)] = []
-  /// Index of the first event that may be remembered.
-  private var start: UInt64 = 0
+  private var history = V2History()
   /// The store's index.
   public private(set) var index: UInt64 = 0
   private var interests: [UInt64: Interest] = [:]
@@ -41,7 +39,7 @@ public struct V2Watchers<Event: Sendable>: Sendable {
   /// What becomes of a new watcher.
   public enum Answer {
     /// It is told at once of what happened already.
-    case event(Event)
+    case event(V2Event)
     case waits
   }
 
@@ -50,20 +48,17 @@ public struct V2Watchers<Event: Sendable>: Sendable {
   /// - Throws: `eventCleared` when what was asked for is not remembered any more.
   public mutating func watch(_ id: UInt64, _ interest: Interest) throws(V2Error) -> Answer {
     let since = interest.since == 0 ? index &+ 1 : interest.since
-    if since < start {
+    if since < history.start {
       throw V2Error(
-        .eventCleared, "the requested history has been cleared [\(start)/\(since)]", index: index)
+        .eventCleared, "the requested history has been cleared [\(history.start)/\(since)]",
+        index: index)
     }
-    if let known = remembered(interest, since: since) { return .event(known) }
+    if let known = history.first(since: since, where: { interest.finds($0) }) {
+      return .event(known)
+    }
     interests[id] = Interest(interest, since: since)
     byPath[interest.path, default: []].append(id)
     return .waits
-  }
-
-  private func remembered(_ interest: Interest, since: UInt64) -> Event? {
-    guard since <= index, let first = history.first?.event.index, since >= first else { return nil }
-    // checked: an offset within the history, whose indexes follow each other
-    return history.dropFirst(Int(since &- first)).first { interest.finds($0.event) }?.shown
   }
 
   /// Ends a watcher.
@@ -76,13 +71,10 @@ public struct V2Watchers<Event: Sendable>: Sendable {
   // MARK: Events
 
   /// Takes an event of the store. Watchers that wanted one alone are gone then.
-  /// - Parameter shown: what is remembered and handed out.
   /// - Returns: who is told.
-  public mutating func take(_ event: V2Event, _ shown: Event) -> [UInt64] {
+  public mutating func take(_ event: V2Event) -> [UInt64] {
     index = event.index
-    if history.count >= 2 * V2Store.historyMax { history.removeFirst(V2Store.historyMax) }
-    history.append((event.forHistory, shown))
-    start = history[Swift.max(history.count - V2Store.historyMax, 0)].event.index
+    history.append(event)
     guard !event.isRefresh, !interests.isEmpty else { return [] }
     var told = below(event)
     for id in told where interests[id]?.isStream == false { remove(id) }
@@ -114,12 +106,12 @@ public struct V2Watchers<Event: Sendable>: Sendable {
       .keys.sorted()
   }
 
-  /// The store was replaced: nothing before is remembered.
+  /// The store was replaced by another, with its history.
   /// - Returns: everybody who watched; they would miss what happened in between.
-  public mutating func reset(to index: UInt64) -> [UInt64] {
-    defer { (history, interests, byPath) = ([], [:], [:]) }
+  public mutating func reset(to index: UInt64, _ history: V2History) -> [UInt64] {
+    defer { (interests, byPath) = ([:], [:]) }
     self.index = index
-    start = index &+ 1
+    self.history = history
     return interests.keys.sorted()
   }
 }
@@ -142,12 +134,5 @@ extension V2Watchers.Interest {
       previous.isDirectory
     else { return false }
     return path.text.utf8.starts(with: previous.key.utf8)
-  }
-}
-
-extension V2Event {
-  /// Without what was taken out.
-  fileprivate var forHistory: V2Event {
-    V2Event(action, node, previous: previous, index: index, isRefresh: isRefresh)
   }
 }
