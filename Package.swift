@@ -307,7 +307,7 @@ let package = Package(
       "EtcdCtlKit",
       [
         "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig",
-        "EventLoops", "HTTP", "Calls", "GRPC", "TLS", "DNS", "EtcdClient", "V2API",
+        "EventLoops", "HTTP", "Calls", "GRPC", "TLS", "DNS", "EtcdClient", "V2API", "Discovery",
         "CommandLineTool",
         "EtcdUtlKit",
       ]),
