@@ -208,7 +208,7 @@ let package = Package(
       dependencies: [
         "Bytes", "GoText", "JSON", "YAML", "Platform", "FileSystem", "EventLoops", "HTTP", "TLS",
         "FaultRelay", "DiskFaults", "CommandLineTool", "CUV", "CDevCluster", "Checkers",
-        "EtcdClient", "Protobuf", "MemberStorage", "Membership",
+        "EtcdClient", "Protobuf", "MemberStorage", "Membership", "Discovery",
       ],
       // The status page, in the program itself: nothing has to be found where it is installed.
       resources: [.embedInCode("UI/Files")], swiftSettings: settings),

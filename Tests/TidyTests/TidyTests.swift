@@ -105,7 +105,7 @@ import Testing
       "FileSystem",
       "EventLoops",
       "HTTP", "TLS", "CommandLineTool", "CUV", "CDevCluster", "Checkers", "EtcdClient",
-      "Protobuf", "MemberStorage", "Membership", "Synchronization")
+      "Protobuf", "MemberStorage", "Membership", "Discovery", "Synchronization")
     add(
       "Simulation", "Bytes", "Checkers", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
       "Watch",
