@@ -191,7 +191,10 @@ let package = Package(
       ]),
     tests(
       "DiscoveryTests",
-      ["TestSupport", "Discovery", "EventLoops", "HTTP", "Bytes", "EtcdAPI", "V2Store"]),
+      [
+        "TestSupport", "Discovery", "EventLoops", "HTTP", "Bytes", "EtcdAPI", "V2Store",
+        "EtcdClient",
+      ]),
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),
