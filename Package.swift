@@ -191,7 +191,10 @@ let package = Package(
       ]),
     tests(
       "DiscoveryTests",
-      ["TestSupport", "Discovery", "EventLoops", "HTTP", "Bytes", "EtcdAPI", "V2Store"]),
+      [
+        "TestSupport", "Discovery", "EventLoops", "HTTP", "Bytes", "EtcdAPI", "V2Store",
+        "EtcdClient",
+      ]),
     // Local clusters of real processes. The library's name differs from the executable's by more than
     // case, for file systems that ignore it.
     .target(name: "CDevCluster"),
@@ -208,7 +211,7 @@ let package = Package(
       dependencies: [
         "Bytes", "GoText", "JSON", "YAML", "Platform", "FileSystem", "EventLoops", "HTTP", "TLS",
         "FaultRelay", "DiskFaults", "CommandLineTool", "CUV", "CDevCluster", "Checkers",
-        "EtcdClient", "Protobuf", "MemberStorage", "Membership",
+        "EtcdClient", "Protobuf", "MemberStorage", "Membership", "Discovery",
       ],
       // The status page, in the program itself: nothing has to be found where it is installed.
       resources: [.embedInCode("UI/Files")], swiftSettings: settings),
@@ -307,7 +310,7 @@ let package = Package(
       "EtcdCtlKit",
       [
         "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "EtcdConfig",
-        "EventLoops", "HTTP", "Calls", "GRPC", "TLS", "DNS", "EtcdClient", "V2API",
+        "EventLoops", "HTTP", "Calls", "GRPC", "TLS", "DNS", "EtcdClient", "V2API", "Discovery",
         "CommandLineTool",
         "EtcdUtlKit",
       ]),

@@ -102,6 +102,8 @@ public struct UpOptions: Sendable, Equatable {
   public var watchesDisks: Bool?
   /// Data in memory where there is room, and writes that nobody waits for.
   public var isFast = false
+  /// Whether members find each other by a discovery service; `nil`: as it was, or not.
+  public var isDiscovered: Bool?
   /// A status page from the start; `nil`: as it was, or none.
   public var page: PagePlan?
   /// A snapshot that a new cluster begins with; `nil` for nothing.
@@ -144,6 +146,7 @@ extension UpOptions {
     if relay == .some(.none) { words.append("--direct") }
     if relay == .all { words.append("--client-relay") }
     if isFast { words.append("--fast") }
+    if let isDiscovered { words.append("--discovery=\(isDiscovered)") }
     if let snapshot { words.append("--snapshot=\(snapshot)") }
     if let watchesDisks { words.append("--disk-faults=\(watchesDisks)") }
     return words

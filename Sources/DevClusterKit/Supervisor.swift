@@ -34,6 +34,8 @@ final class Supervisor: @unchecked Sendable {
   private var view: ForegroundView?
   private var control: ControlServer?
   private var desk: PageDesk?
+  /// `nil` for members that are told about each other.
+  private var gathering: Gathering?
   private var shown: [String: [UInt8]] = [:]
   /// Whether somebody is waited for, whose end is the cluster's.
   private var isWatching = true
@@ -78,6 +80,7 @@ final class Supervisor: @unchecked Sendable {
       try registry.add(directory.path)
       for member in plan.members { try PortCheck.check(member) }
       try fleet.beginRelaying()
+      if plan.isDiscovered { gathering = try Gathering(plan) }
       if plan.page != .none { try desk.open(port: plan.page.port) }
       if plan.relay != .none && !Relay.knowsOwners {
         reporter.note(
@@ -188,9 +191,11 @@ final class Supervisor: @unchecked Sendable {
     _ work: FleetLife.FileWork, _ plan: ClusterPlan, _ done: @escaping @Sendable (String?) -> Void
   ) {
     let saves = Saves(directory: directory)
-    files.execute {
+    files.execute { [gathering] in
       do throws(DevClusterError) {
         try saves.perform(work, plan)
+        // All that are there make the cluster anew.
+        if work == .reset { gathering?.beginAnew(size: plan.members.count) }
         done(nil)
       } catch { done(error.description) }
     }
@@ -232,6 +237,7 @@ final class Supervisor: @unchecked Sendable {
     if let failure { reporter.failed(failure) }
     control?.close()
     desk?.close()
+    gathering?.end()
     registry.removeOwn()
     // One more turn, so that the answers leave.
     loop.schedule(after: .milliseconds(2)) { [onEnd] in onEnd(status) }

@@ -16,6 +16,8 @@ package struct Search {
 
   /// Members of a cluster; no registry is asked to found a larger one.
   static let sizeMax: UInt64 = 1024
+  /// Behind an answer that names nobody new.
+  private static let idlePause = Duration.seconds(1)
   /// Pauses grow until this many failures.
   private static let doublings = 8
 
@@ -104,7 +106,11 @@ package struct Search {
         let news = try registry.next(after: index)
         index = news.index
         guard let entry = news.entry, !view.entries.contains(where: { $0.id == entry.id })
-        else { continue }
+        else {
+          // A registry that says the same again and again is not asked as fast as it answers.
+          pause(Self.idlePause)
+          continue
+        }
         found(entry)
         view.entries.append(entry)
       } catch {

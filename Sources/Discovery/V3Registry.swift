@@ -17,7 +17,7 @@ package final class V3Registry: Registry {
   /// - Throws: what is wrong with the configuration.
   package init(_ configuration: EtcdClientConfiguration, token: String) throws(DiscoveryFailure) {
     name = configuration.endpoints.joined(separator: ",")
-    directory = "/_etcd/registry/\(token)"
+    directory = RegistryToken.root + token
     do throws(EtcdClientError) { client = try EtcdClient(configuration) } catch {
       throw .other(error.description)
     }

@@ -71,8 +71,8 @@ struct ConfigFile {
           full)
         contents.given.removeAll { $0.name == ConfigFileKey.byPath[full]?.flag }
       }
-      if section == nil, ConfigFileKey.sections.contains(where: { $0.key == name }) {
-        try read(section: name, entry.value)
+      if ConfigFileKey.sections.contains(where: { $0.key == full }) {
+        try read(section: full, entry.value)
       } else if let key = ConfigFileKey.byPath[full] {
         try read(key, entry.value)
       } else {
@@ -94,6 +94,13 @@ struct ConfigFile {
 
   private mutating func read(_ key: ConfigFileKey, _ node: YAMLNode) throws(ConfigFailure) {
     if node.content == .scalar(.null) { return }
+    if let reason = ConfigFileKey.idle[key.path] {
+      guard case .scalar(let scalar) = node.content, scalar.wholeNumber != nil else {
+        throw failure(
+          node.mark, "\(key.path): \(Flag.Kind.signed.expected) expected, found \(node.found)")
+      }
+      return warn(node.mark, reason, key.path)
+    }
     guard let name = key.flag, let flag = FlagTable.byName[name] else {
       let words = try texts(key, node)
       guard words.isEmpty else {

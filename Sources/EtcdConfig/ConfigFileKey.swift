@@ -1,9 +1,9 @@
 /// A key of a configuration file, and the flag with the same meaning.
 ///
-/// - Source: etcd `embed.Config`, `configJSON` and `securityConfig` (the names of their JSON members), and
-///   etcdmain's `configProxy`.
+/// - Source: etcd `embed.Config`, `configJSON` and `securityConfig` (the names of their JSON members), 3.6's
+///   `v3discovery.DiscoveryConfig` and `clientv3.ConfigSpec`, and etcdmain's `configProxy`.
 struct ConfigFileKey: Sendable {
-  /// The mapping that it stands in; `nil` at the top.
+  /// The mapping that it stands in, with dots between it and those around it; `nil` at the top.
   let section: String?
   let name: String
   /// The flag; `nil` for a key that has none, whose values no flag can take.
@@ -16,7 +16,15 @@ struct ConfigFileKey: Sendable {
   static let lists: Set<String> = [
     "log-outputs", "cipher-suites", "client-transport-security.allowed-cn",
     "client-transport-security.allowed-hostname", "peer-transport-security.allowed-cn",
-    "peer-transport-security.allowed-hostname",
+    "peer-transport-security.allowed-hostname", "discovery-config.client.endpoints",
+  ]
+
+  /// Keys with a whole number that bounds nothing here, and what is said of them.
+  static let idle: [String: String] = [
+    "discovery-config.client.max-request-bytes":
+      "what is sent to a discovery service is small, so this does nothing",
+    "discovery-config.client.max-recv-bytes":
+      "answers of a discovery service have a bound of their own, so this does nothing",
   ]
 
   /// All keys, in the order of the flags.
@@ -60,14 +68,32 @@ struct ConfigFileKey: Sendable {
       ("allowed-hostname", "peer-cert-allowed-hostname"),
       ("skip-client-san-verification", "experimental-peer-skip-client-san-verification"),
     ],
+    "discovery-config": [("token", "discovery-token")],
+    "discovery-config.client": [
+      ("endpoints", "discovery-endpoints"), ("dial-timeout", "discovery-dial-timeout"),
+      ("request-timeout", "discovery-request-timeout"),
+      ("keepalive-time", "discovery-keepalive-time"),
+      ("keepalive-timeout", "discovery-keepalive-timeout"), ("max-request-bytes", nil),
+      ("max-recv-bytes", nil),
+    ],
+    "discovery-config.client.secure": [
+      ("cert", "discovery-cert"), ("key", "discovery-key"), ("cacert", "discovery-cacert"),
+      ("server-name", "discovery-server-name"),
+      ("insecure-transport", "discovery-insecure-transport"),
+      ("insecure-skip-tls-verify", "discovery-insecure-skip-tls-verify"),
+    ],
+    "discovery-config.client.auth": [
+      ("username", "discovery-user"), ("password", "discovery-password"),
+    ],
   ]
 
-  /// The known key that a user most likely meant: the only one that is the same without its hyphens,
-  /// underscores and case, or that differs in one letter.
+  /// The known key that a user most likely meant: the one of the flag of that name, or the only one that is the
+  /// same without its hyphens, underscores and case, or that differs in one letter.
   static func like(_ path: String) -> String? {
     func bare(_ text: String) -> [UInt8] {
       text.lowercased().utf8.filter { $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "_") }
     }
+    if let moved = all.first(where: { $0.flag == path }) { return moved.path }
     let wanted = bare(path)
     if let same = all.first(where: { bare($0.path) == wanted }) { return same.path }
     let near = all.filter { areNear(bare($0.path), wanted) }

@@ -81,13 +81,20 @@ struct EnvironmentFile {
       else { continue }
       let line = "\(key.name): \(Self.written(variable.value, flag, key))"
       if let section = key.section {
-        sections[section, default: []].append("  " + line)
+        sections[section, default: []].append(line)
       } else {
         top.append(line)
       }
     }
+    var open: [Substring] = []
     for (section, lines) in sections.sorted(by: { $0.key < $1.key }) {
-      top += ["\(section):"] + lines
+      let parts = section.split(separator: ".")
+      func indentation(_ depth: Int) -> String { String(repeating: "  ", count: depth) }
+      for (depth, part) in parts.enumerated() where !open.starts(with: parts.prefix(depth + 1)) {
+        top.append("\(indentation(depth))\(part):")
+      }
+      top += lines.map { indentation(parts.count) + $0 }
+      open = parts
     }
     return top
   }

@@ -47,6 +47,11 @@ extension FlagTable {
       "V3 discovery: verify certificates of TLS-enabled secure servers using this CA bundle."
     ) { $0.server.registry.trustedCAFile = $1.text },
     Flag(
+      "discovery-server-name", .clustering, .text, "",
+      "V3 discovery: name that certificates of secure servers must have, instead of their host. Not in"
+        + " Go etcd, which has it in its configuration file alone."
+    ) { $0.server.registry.serverName = $1.text },
+    Flag(
       "discovery-user", .clustering, .text, "",
       "V3 discovery: username[:password] for authentication."
     ) { $0.server.registry.user = $1.text },

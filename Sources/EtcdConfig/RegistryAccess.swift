@@ -16,6 +16,8 @@ public struct RegistryAccess: Sendable, Equatable {
   public var certificateFile = ""
   public var keyFile = ""
   public var trustedCAFile = ""
+  /// What certificates must be valid for; empty for the host of the endpoint.
+  public var serverName = ""
   /// `name[:password]`.
   public var user = ""
   public var password = ""

@@ -64,7 +64,7 @@ public enum EtcdCtl {
       memberCommand(world), snapshotCommand(world), authCommand(world), userCommand(world),
       roleCommand(world), checkCommand(world), watchCommand(world), lockCommand(world),
       electCommand(world), makeMirrorCommand(world), migrateCommand(world), doctorCommand(world),
-      topCommand(world),
+      topCommand(world), discoveryCommand(world),
     ]
     var tool = Tool(root)
     tool.helpText = { HelpText.text($0) }

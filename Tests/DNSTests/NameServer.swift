@@ -146,5 +146,10 @@ enum DNSMessage {
     return owner + bytes(33) + bytes(1) + [0, 0, 0, 60] + bytes(UInt16(data.count)) + data
   }
 
+  /// A CNAME record.
+  static func alias(_ target: [UInt8], owner: [UInt8] = [0xc0, 0x0c]) -> [UInt8] {
+    owner + bytes(5) + bytes(1) + [0, 0, 0, 60] + bytes(UInt16(target.count)) + target
+  }
+
   static func bytes(_ number: UInt16) -> [UInt8] { [UInt8(number >> 8), UInt8(number & 255)] }
 }

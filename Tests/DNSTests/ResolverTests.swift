@@ -1,3 +1,4 @@
+import Synchronization
 import TestSupport
 import Testing
 
@@ -130,6 +131,65 @@ import Testing
     for (number, make) in broken.enumerated() {
       let outcome = Self.outcome { question, _ in [make(question)] }
       #expect(Self.reason(outcome) != nil, "\(number): \(outcome)")
+    }
+  }
+
+  /// Aliases that lead to each other, to themselves, or on and on, are no services; the question is asked twice at most.
+  @Test func aliasesThatLoop() throws {
+    let (one, two) = (DNSMessage.name("a.test"), DNSMessage.name("b.test"))
+    let own: [UInt8] = [0xc0, 0x0c]
+    let chain = (0..<200).map {
+      DNSMessage.alias(DNSMessage.name("n\($0 + 1).test"), owner: DNSMessage.name("n\($0).test"))
+    }
+    for records in [
+      [DNSMessage.alias(own)],
+      [
+        DNSMessage.alias(one), DNSMessage.alias(two, owner: one), DNSMessage.alias(one, owner: two),
+      ],
+      [DNSMessage.alias(DNSMessage.name("n0.test"))] + chain,
+    ] {
+      let asked = Atomic(0)
+      let outcome = Self.outcome(patience: .seconds(2)) { question, _ in
+        asked.add(1, ordering: .relaxed)
+        return [DNSMessage.answer(to: question, records: records)]
+      }
+      #expect(Self.reason(outcome) == .notFound, "\(outcome)")
+      #expect(asked.load(ordering: .relaxed) <= 2)
+    }
+    // An alias in front of records is what resolvers give for one.
+    let found = try Self.outcome { question, _ in
+      [
+        DNSMessage.answer(
+          to: question,
+          records: [
+            DNSMessage.alias(one),
+            DNSMessage.service(DNSMessage.name("etcd.test"), owner: one),
+          ])
+      ]
+    }.get()
+    #expect(found.map(\.target) == ["etcd.test"])
+  }
+
+  /// TCP that promises more than it sends, closes, says that even this is cut off, or sends another question's answer.
+  @Test func brokenStreamsAreGivenUp() {
+    let broken: [@Sendable ([UInt8]) -> [[UInt8]]] = [
+      { _ in [] },
+      { question in [Array(DNSMessage.answer(to: question, records: []).prefix(5))] },
+      { question in [DNSMessage.answer(to: question, flags: 0x8780, records: [])] },
+      { question in
+        let other = Array(question[..<12]) + DNSMessage.name("other.test") + [0, 33, 0, 1]
+        return [DNSMessage.answer(to: other, records: [])]
+      },
+      { question in Array(repeating: [UInt8](repeating: 0xff, count: 65_535), count: 20) },
+    ]
+    for (number, make) in broken.enumerated() {
+      let start = ContinuousClock.now
+      let outcome = Self.outcome(patience: .milliseconds(200), deadline: .seconds(2)) {
+        question, isTCP in
+        isTCP ? make(question) : [DNSMessage.answer(to: question, flags: 0x8780, records: [])]
+      }
+      #expect(Self.reason(outcome) != nil, "\(number): \(outcome)")
+      #expect(start.duration(to: .now) < .seconds(6), "\(number)")
     }
   }
 

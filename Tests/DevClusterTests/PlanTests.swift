@@ -47,6 +47,26 @@ import Testing
       ])
   }
 
+  /// Those that make the cluster ask the service; those that come later are told.
+  @Test func membersAreDiscovered() {
+    var plan = plan(3)
+    plan.isDiscovered = true
+    plan.members[2].joined = "m1=http://x"
+    let words = plan.arguments(of: plan.members[0])
+    #expect(
+      words[12...].starts(with: [
+        "--discovery", "http://127.0.0.1:12378/devcluster", "--discovery-fallback", "exit",
+      ]))
+    #expect(!words.contains("--initial-cluster-state") && plan.founders.count == 2)
+    #expect(plan.arguments(of: plan.members[2]).contains("existing"))
+    #expect(!plan.undiscovered().arguments(of: plan.members[0]).contains("--discovery"))
+    let block = self.plan(1, base: 20_000)
+    #expect(block.ports.discovery == 20_000 + PortPlan.blockSize - 1)
+    let last = block.ports.ports(ClusterPlan.membersMax).all.max() ?? 0
+    #expect(block.ports.discovery > last)
+    #expect(!self.plan(7).members.flatMap(\.ports.all).contains(plan.ports.discovery))
+  }
+
   @Test func nothingOfTheCallersEnvironmentLeaksIn() {
     let found = ClusterPlan.environment(from: [
       "PATH=/bin", "ETCD_NAME=x", "ETCDCTL_API=3", "ETCD_UNSUPPORTED_ARCH=arm64",
@@ -72,6 +92,7 @@ import Testing
     plan.isAuthReady = true
     plan.wasHealthy = true
     plan.watchesDisks = false
+    plan.isDiscovered = true
     let text = Bytes(ClusterFile.text(plan))
     #expect(ClusterFile.plan(text, directory: "/d") == plan)
     // It follows its directory.

@@ -66,4 +66,86 @@ import V2Store
       refused.body.string
         == "{\"errorCode\":100,\"message\":\"Key not found\",\"cause\":\"/ab\",\"index\":9}\n")
   }
+
+  @Test func tokensArePartsOfKeys() throws {
+    let token = try #require(RegistryToken("a-B_9"))
+    #expect(token.sizeKey == "/_etcd/registry/a-B_9/_config/size")
+    #expect(RegistryToken("x", root: "/r/")?.sizeKey == "/r/x/_config/size")
+    for odd in ["", "a/b", "a b", "..", "é", "a\0", String(repeating: "a", count: 65)] {
+      #expect(RegistryToken(odd) == nil, "\(odd)")
+    }
+    let made = (0..<100).map { _ in RegistryToken.random().text }
+    #expect(Set(made).count == 100 && made.allSatisfy { $0.utf8.count == 32 })
+    // Who is second changes nothing, and sees what is there.
+    let request = token.creation(size: 5, lease: 7)
+    #expect(request.compare.count == 1 && request.compare[0].targetUnion == .version(0))
+    guard case .requestPut(let put) = request.success.first?.request else {
+      Issue.record("no put: \(request)")
+      return
+    }
+    #expect(put.key == Bytes(token.sizeKey) && put.value == "5" && put.lease == 7)
+    guard case .requestRange(let range) = request.failure.first?.request else {
+      Issue.record("no range: \(request)")
+      return
+    }
+    #expect(range.key == put.key)
+  }
+
+  /// A service without an etcd behind it.
+  @Test func aServiceKeepsTokensItself() async throws {
+    let memory = RegistryMemory()
+    let token = try #require(RegistryToken("ab"))
+    memory.make(token, size: 2)
+    func ask(_ request: RegistryRequest) async throws -> RegistryAnswer {
+      try await memory.answer(request) { "http://here/\($0)" }
+    }
+    func refusal(_ request: RegistryRequest) async -> RegistryRefusal? {
+      do {
+        _ = try await ask(request)
+        return nil
+      } catch { return error as? RegistryRefusal }
+    }
+    #expect(try await ask(.size(token: "ab")).body.string.contains(#""value":"2""#))
+    let from = Int64(clamping: try await ask(.list(token: "ab")).index ?? 0) + 1
+    let first = try await ask(.enter(token: "ab", id: "1", value: "a=http://a"))
+    #expect(first.status == 201 && first.index == UInt64(clamping: from))
+    #expect(
+      await refusal(.enter(token: "ab", id: "1", value: "x"))
+        == .key(V2Error(.nodeExists, "/_etcd/registry/ab/1", index: UInt64(clamping: from))))
+    #expect(try await ask(.entry(token: "ab", id: "1")).body.string.contains("a=http://a"))
+    // One that is there is told at once; who waits is told of the next.
+    #expect(try await ask(.wait(token: "ab", from: from)).body.string.contains("/ab/1"))
+    async let next = ask(.wait(token: "ab", from: from + 1))
+    _ = try await ask(.enter(token: "ab", id: "2", value: "b=http://b"))
+    #expect(
+      try await next.body.string.contains(
+        #""action":"create","node":{"key":"/_etcd/registry/ab/2""#))
+    let list = try await ask(.list(token: "ab")).body.string
+    #expect(list.split(separator: "createdIndex").count == 3, "\(list)")
+    #expect(try await ask(.leave(token: "ab", id: "2")).body.string.contains("delete"))
+    #expect(await refusal(.entry(token: "ab", id: "2"))?.status == 404)
+    #expect(await refusal(.leave(token: "ab", id: "2"))?.status == 404)
+    // Begun anew: nobody is there, and whoever waited for the old one still hears of the next.
+    memory.make(token, size: 3)
+    #expect(await refusal(.entry(token: "ab", id: "1"))?.status == 404)
+    for request in [
+      RegistryRequest.size(token: "no"), .list(token: "no"), .wait(token: "no", from: 1),
+    ] {
+      #expect(await refusal(request)?.status == 404)
+    }
+    // What is kept is bounded.
+    for number in 0..<53 { _ = try await ask(.enter(token: "ab", id: "n\(number)", value: "v")) }
+    #expect(await refusal(.enter(token: "ab", id: "more", value: "v"))?.status == 403)
+    #expect(try await ask(.new(size: 3)).body.string.hasPrefix("http://here/"))
+    for _ in 0..<98 { _ = try await ask(.new(size: 3)) }
+    #expect(await refusal(.new(size: 3))?.status == 403)
+    // A wait ends with who waits, and with the service.
+    let waiting = Task { try await ask(.wait(token: "ab", from: 1 << 40)) }
+    waiting.cancel()
+    await #expect(throws: RegistryRefusal.self) { try await waiting.value }
+    let last = Task { try await ask(.wait(token: "ab", from: 1 << 40)) }
+    while !memory.isWaitedFor { await Task.yield() }
+    memory.close()
+    await #expect(throws: RegistryRefusal.self) { try await last.value }
+  }
 }

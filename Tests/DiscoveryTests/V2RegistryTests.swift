@@ -87,6 +87,38 @@ import Testing
     }
   }
 
+  /// One that takes the request and never answers has five seconds.
+  @Test func aSilentServerIsGivenUp() throws {
+    let start = ContinuousClock.now
+    let found = try Self.roll { _ in nil }
+    guard case .failure(.away) = found else {
+      Issue.record("\(found)")
+      return
+    }
+    #expect(start.duration(to: .now) < .seconds(15))
+  }
+
+  /// Waits that are answered at once with nothing, garbage or nobody new end, and say nobody.
+  @Test func waitsThatAreAnsweredWithNothing() throws {
+    for body in [
+      "", #"{"action":"get","node":{"key":"/t/ab","value":"m=http://h:1","modifiedIndex":9}}"#,
+      #"{"action":"create","node":{"key":"/t/_config","modifiedIndex":8}}"#,
+      #"{"action":"delete","node":{"key":"/t/ab","modifiedIndex":18446744073709551615}}"#,
+    ] {
+      let server = RawServer { _ in Self.answer(body) }
+      defer { server.close() }
+      let registry = try V2Registry(url: "http://127.0.0.1:\(server.port)/t", proxy: "")
+      let news = try registry.next(after: 7)
+      #expect(news.entry == nil && news.index >= 7, "\(body): \(news)")
+      // Whatever the index is, the next question can be asked.
+      _ = try? registry.next(after: news.index)
+    }
+    let server = RawServer { _ in Self.answer("<html>") }
+    defer { server.close() }
+    let registry = try V2Registry(url: "http://127.0.0.1:\(server.port)/t", proxy: "")
+    #expect(throws: RegistryProblem.self) { try registry.next(after: 7) }
+  }
+
   @Test func redirectsDoNotLoop() throws {
     let own = LockedPort()
     let server = RawServer { _ in

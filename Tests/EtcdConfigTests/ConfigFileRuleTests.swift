@@ -81,7 +81,8 @@ import Testing
   func everyKeyIsItsFlag(_ path: String) throws {
     let key = try #require(ConfigFileKey.byPath[path])
     guard let name = key.flag, let flag = FlagTable.byName[name] else {
-      #expect(path == "client-transport-security.allowed-cn")
+      #expect(
+        path == "client-transport-security.allowed-cn" || ConfigFileKey.idle[path] != nil)
       return
     }
     let (written, value): (String, String) =
@@ -97,13 +98,65 @@ import Testing
         ConfigFileKey.lists.contains(path) ? ("[one, two]", "one,two") : ("'one'", "one")
       }
     let entry = "\(key.name): \(written)"
-    let text = key.section.map { "\($0):\n  \(entry)" } ?? entry
+    let around = (key.section ?? "").split(separator: ".")
+    let text = (around.map { "\($0):" } + [entry]).enumerated().map { depth, line in
+      String(repeating: "  ", count: depth) + line
+    }.joined(separator: "\n")
     let contents = try ConfigFile.read(Array(text.utf8), path: "c")
     let given = try #require(contents.given.first)
     #expect(given.name == name)
     #expect(given.value == (try flag.read(value)))
-    #expect(given.origin == .file("c", line: key.section == nil ? 1 : 2))
+    #expect(given.origin == .file("c", line: around.count + 1))
     #expect(contents.notices.isEmpty)
+  }
+
+  /// The nested form of etcd 3.6.
+  @Test func discoveryHasASectionOfItsOwn() throws {
+    let text = """
+      data-dir: d
+      discovery-config:
+        token: t
+        client:
+          endpoints: ['a:1', 'https://b:2']
+          dial-timeout: 3000000000
+          keepalive-timeout:
+          max-recv-bytes: 77
+          secure: {cacert: /ca, server-name: registry, insecure-transport: false}
+          auth: {username: u, password: p}
+      """
+    let found = try accepted(["--config-file", "c.yml"], files: ["c.yml": text])
+    let registry = found.server.registry
+    #expect(registry.endpoints == ["a:1", "https://b:2"] && registry.token == "t")
+    #expect(registry.dialTimeout == .seconds(3) && registry.requestTimeout == .seconds(5))
+    #expect(registry.keepaliveTimeout == .seconds(6))
+    #expect(registry.trustedCAFile == "/ca" && registry.serverName == "registry")
+    #expect(!registry.isTransportInsecure && registry.user == "u" && registry.password == "p")
+    #expect(
+      warnings(found.notices) == [
+        "answers of a discovery service have a bound of their own, so this does nothing"
+          + " key=discovery-config.client.max-recv-bytes place=c.yml:8:21"
+      ])
+    for (text, words) in [
+      ("discovery-config: t", "discovery-config: a mapping of keys to values expected"),
+      ("discovery-config:\n  client: [a]", "discovery-config.client: a mapping of keys to values"),
+      ("discovery-config:\n  client:\n    endpoints: a:1", "endpoints: a list of texts expected"),
+      ("discovery-config:\n  client:\n    dial-timeout: 3s", "write 3000000000"),
+      ("discovery-config:\n  client:\n    max-recv-bytes: x", "a whole number from"),
+      ("discovery-config:\n  client:\n    secure: {insecure-transport: 'false'}", "true or false"),
+      ("discovery-config: {token: t}", "both --discovery-token and --discovery-endpoints must be"),
+    ] {
+      let refused = try #require(refusal(["--config-file=c.yml"], files: ["c.yml": text]))
+      #expect(refused.message.contains(words), "\(refused)")
+    }
+    let old = "discovery-endpoints: [a]\ndiscovery-config: {a: 1}\ndata-dir: d"
+    let flat = try accepted(["--config-file=c.yml"], files: ["c.yml": old])
+    #expect(flat.server.registry == RegistryAccess())
+    #expect(
+      warnings(flat.notices) == [
+        "skipped a key that no version of etcd in use has; did you mean"
+          + " discovery-config.client.endpoints? key=discovery-endpoints place=c.yml:1:1",
+        "skipped a key that no version of etcd in use has key=discovery-config.a place=c.yml:2:20",
+      ])
   }
 
   @Test func filesOfVariablesAreToldApart() throws {
@@ -115,6 +168,8 @@ import Testing
       ETCD_CERT_FILE='/c.pem'
       ETCD_LOG_OUTPUTS=stderr,/tmp/x
       ETCD_GRPC_KEEPALIVE_MIN_TIME=5s
+      ETCD_DISCOVERY_CERT=/d.pem
+      ETCD_DISCOVERY_TOKEN=t
       ETCD_UNKNOWN=1
       OTHER=2
       """
@@ -132,6 +187,11 @@ import Testing
           grpc-keepalive-min-time: 5000000000
           client-transport-security:
             cert-file: '/c.pem'
+          discovery-config:
+            token: 't'
+            client:
+              secure:
+                cert: '/d.pem'
           """)
     #expect(EnvironmentFile(Array("name: a\nETCD_NAME=b".utf8)) == nil)
     #expect(EnvironmentFile(Array("ETCD_lower=b".utf8)) == nil)

@@ -45,6 +45,40 @@ import Testing
         }.joined(), "\(done)")
   }
 
+  /// §1.5.4: the public service's name and protocol, served by `etcd discovery serve`; one member is told by the
+  /// variable. `ETCD_DISCOVERY_PROXY` is tried by `V2RegistryTests`.
+  @Test func thePublicService() throws {
+    let authority = try TestAuthority()
+    let pair = try authority.issue("discovery", names: "DNS:discovery.etcd.io")
+    let network = DNSNetwork(
+      ["--address=/discovery.etcd.io/10.0.0.100"], addresses: ["10.0.0.100"])
+    let curl = "curl --cacert '\(authority.certificate)' -s -f"
+    let byVariable = Self.machine(1, "X").replacing("--discovery X", with: "")
+      .replacing("etcd --name", with: "ETCD_DISCOVERY=$URL etcd --name")
+      .replacing(" \\\n >", with: " >")
+    let done = network.run(
+      """
+      etcd --name registry --data-dir registry --listen-client-urls http://127.0.0.1:2379 \\
+        --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 \\
+        --initial-advertise-peer-urls http://127.0.0.1:2380 --initial-cluster registry=http://127.0.0.1:2380 >registry.log 2>&1 &
+      etcd discovery serve --listen-addr 10.0.0.100:443 --endpoints http://127.0.0.1:2379 \\
+        --cert-file '\(pair.certificate)' --key-file '\(pair.key)' >service.log 2>&1 &
+      \(DNSNetwork.until("\(curl) 'https://discovery.etcd.io/new?size=3' >/dev/null"))
+      URL=$(\(curl) https://discovery.etcd.io/new?size=3)
+      echo "$URL" | sed 's/[0-9a-f]\\{32\\}$/TOKEN/'
+      \(Self.machine(0, "$URL"))\(byVariable)\(Self.machine(2, "$URL"))
+      export ETCDCTL_ENDPOINTS=http://127.0.0.1:12379,http://127.0.0.1:22379,http://127.0.0.1:32379
+      \(DNSNetwork.until("etcdctl endpoint health >/dev/null 2>&1"))
+      etcdctl member list | cut -d, -f2-4 | sort
+      """, variables: ["SSL_CERT_FILE": authority.certificate])
+    #expect(
+      done.output
+        == "https://discovery.etcd.io/TOKEN\n"
+        + (0...2).map {
+          " started, machine-\($0), http://127.0.0.1:\(($0 + 1) * 10_000 + 2_380)\n"
+        }.joined(), "\(done)")
+  }
+
   /// §1.5.5 to §1.5.7, with the records and addresses of §1.5.6.
   @Test func theDNS() throws {
     let network = DNSNetwork(

@@ -197,6 +197,58 @@ import Testing
     #expect(member.process.process.terminationReason == .uncaughtSignal)
   }
 
+  /// A token made by etcdctl, in etcds of both kinds: for those who ask the etcd, and by our service for those who do not.
+  @Test(arguments: [true, false]) func tokensAreMade(isOurs: Bool) throws {
+    let cluster = Cluster([isOurs ? Binaries.ours : try #require(Binaries.go35)])
+    try cluster.start()
+    defer { for member in cluster.members { member.stop() } }
+    let endpoint = cluster.members[0].endpoint
+    func new(_ words: String...) -> Finished {
+      run(Binaries.ourCtl, ["--endpoints", endpoint, "discovery", "new"] + words)
+    }
+    let made = new("--size", "2")
+    let lines = made.output.split(separator: "\n").map(String.init)
+    #expect(made.status == 0 && lines.count == 2 && lines[0].utf8.count == 32, "\(made)")
+    let flags = lines[1].split(separator: " ").map(String.init).drop {
+      $0 != "--discovery-endpoints"
+    }
+    #expect(flags.suffix(1) == [lines[0]])
+    try Self.expectOneCluster(try ["m1", "m2"].map { try Newcomer($0, Array(flags)) })
+    // The same for members that ask by HTTP.
+    let address = "127.0.0.1:\(freePorts(1)[0])"
+    let scratch = Scratch()
+    let service = try ServerProcess(
+      ["discovery", "serve", "--listen-addr", address, "--endpoints", endpoint],
+      log: scratch.path + "/log")
+    defer { service.end() }
+    try service.waitFor("serving discovery requests")
+    let own = new("--size", "2", "--token", "our-cluster", "--token-ttl", "2m", "-w", "json")
+    #expect(own.output.contains(#""token":"our-cluster","size":2,"lease":"#), "\(own)")
+    try Self.expectOneCluster(
+      try [Binaries.ours, try #require(Binaries.go35)].enumerated().map {
+        try Newcomer("m\($0)", "http://\(address)/our-cluster", $1)
+      })
+    // Who makes it again is told, and no lease is left behind.
+    let before = cluster.ctl(["lease", "list"]).output
+    let again = new("--token", "our-cluster")
+    #expect(again.status == 1 && again.output.isEmpty)
+    #expect(
+      again.error.hasPrefix("Error: the token our-cluster is there already, for 2 members; ")
+        && again.error.contains("etcdctl del --prefix /_etcd/registry/our-cluster/"), "\(again)")
+    #expect(cluster.ctl(["lease", "list"]).output == before)
+    #expect(new("--token", "stays", "--token-ttl", "0").status == 0)
+    #expect(cluster.ctl(["lease", "list"]).output == before)
+    for (words, part) in [
+      (["--size", "0"], "--size is how many members found the cluster, 1 to 100, not 0"),
+      (["--size", "101"], "not 101"), (["--size=-1"], "not -1"),
+      (["--token", "a/b"], #"not "a/b""#),
+      (["--token-ttl", "1s"], "--token-ttl is 0 or a minute at least, not 1s"),
+    ] {
+      let refused = run(Binaries.ourCtl, ["--endpoints", endpoint, "discovery", "new"] + words)
+      #expect(refused.status == 128 && refused.error.contains(part), "\(refused)")
+    }
+  }
+
   private static let publicService = "/usr/bin/discovery.etcd.io"
 
   /// etcd's public service, on an etcd of ours: `curl …/new?size=2`, as the guides have it.

@@ -192,7 +192,8 @@ import Testing
       ].map { $0.split(separator: " ").map(String.init) + ["--help"] }
     // What only one of the two has, and the version.
     let own = [
-      "\tcompletion ", "\tdoctor\t", "\ttop\t", "\tmigrate\t", "\telect\t", "\tlock\t",
+      "\tcompletion ", "\tdoctor\t", "\tdiscovery new\t", "\ttop\t", "\tmigrate\t", "\telect\t",
+      "\tlock\t",
       "\tmake-mirror\t",
       "\twatch\t", "\t3.5.",
     ]

@@ -112,6 +112,34 @@ import Testing
     }
   }
 
+  /// The same before `etcd grpc-proxy`: without one that is right it goes by `--endpoints`, where nobody is. Go's, of 3.5.1,
+  /// ends with `nil pointer dereference` when it is given `--discovery-srv`.
+  @Test func aGRPCProxyBelievesNoOthers() throws {
+    let authority = try TestAuthority()
+    let right = try authority.issue(
+      "server", commonName: "example.test", names: "DNS:example.test,DNS:etcd1.example.test")
+    let wrong = try authority.issue(
+      "other", commonName: "etcd1", names: "DNS:etcd1.example.test")
+    for (pair, isRight) in [(right, true), (wrong, false)] {
+      let network = DNSNetwork([
+        DNSNetwork.service("etcd-client-ssl", "etcd1.example.test", 20_179)
+      ])
+      let files = "--cert-file '\(pair.certificate)' --key-file '\(pair.key)'"
+      let done = network.run(
+        Self.member(files, "https") + """
+          until grep -q 'ready to serve' log1; do read -rt 0.05 <> <(:) || :; done
+          etcd grpc-proxy start --discovery-srv=example.test --cacert '\(authority.certificate)' \\
+            --listen-addr 127.0.0.1:23790 >proxy 2>&1 &
+          until grep -q 'started gRPC proxy' proxy; do read -rt 0.05 <> <(:) || :; done
+          etcdctl --endpoints 127.0.0.1:23790 --command-timeout=\(isRight ? 30 : 2)s put k v; echo $?
+          """)
+      #expect(done.output == (isRight ? "OK\n0\n" : "1\n"), "\(done)")
+      let log = Self.text(network, "proxy")
+      #expect(log.contains("using validated discovered SRV endpoints") == isRight, "\(log)")
+      #expect(log.contains("not example.test") == !isRight, "\(log)")
+    }
+  }
+
   @Test func aV2ProxyFindsMembers() throws {
     for program in Self.servers {
       let network = DNSNetwork([

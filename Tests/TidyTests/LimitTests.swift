@@ -16,7 +16,7 @@ import Testing
   /// `File.name` and its value as written.
   private static func declared() throws -> [String: String] {
     let pattern =
-      #/(?m)^\s*(?:public |private |fileprivate )*(?:static let|var|let) (?<name>\w+(?:Max|Limit|maxConcurrentStreams))(?:: \w+)? = (?<value>[^\n]+?)$/#
+      #/(?m)^\s*(?:public |package |private |fileprivate )*(?:static let|var|let) (?<name>\w+(?:Max|Limit|maxConcurrentStreams))(?:: \w+)? = (?<value>[^\n]+?)$/#
     var found: [String: String] = [:]
     for folder in folders {
       for (path, text) in TidyTests.sources("Sources/" + folder) {

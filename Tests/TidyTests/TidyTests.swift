@@ -65,7 +65,7 @@ import Testing
       "EtcdConfig",
       "EventLoops",
       "HTTP",
-      "Calls", "GRPC", "TLS", "DNS", "EtcdClient", "V2API", "CommandLineTool",
+      "Calls", "GRPC", "TLS", "DNS", "EtcdClient", "V2API", "Discovery", "CommandLineTool",
       "EtcdUtlKit",
       "Synchronization")
     add(
@@ -75,7 +75,7 @@ import Testing
     add("V2API", "Bytes", "GoText", "JSON", "EventLoops", "HTTP", "EtcdClient")
     add(
       "Discovery", "Bytes", "GoText", "JSON", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "TLS",
-      "EtcdClient", "V2API", "V2Store", "CommandLineTool")
+      "EtcdClient", "V2API", "V2Store", "CommandLineTool", "Synchronization")
     add("Platform", "Bytes", "Glibc", "Darwin", "Synchronization")
     add("Systemd", "CSystemd")
     add(
@@ -105,7 +105,7 @@ import Testing
       "FileSystem",
       "EventLoops",
       "HTTP", "TLS", "CommandLineTool", "CUV", "CDevCluster", "Checkers", "EtcdClient",
-      "Protobuf", "MemberStorage", "Membership", "Synchronization")
+      "Protobuf", "MemberStorage", "Membership", "Discovery", "Synchronization")
     add(
       "Simulation", "Bytes", "Checkers", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
       "Watch",

@@ -53,7 +53,7 @@ extension Bench {
     }
   }
 
-  private func record(_ work: Work, _ server: Server, _ sample: LoadSample, isLast: Bool) {
+  func record(_ work: Work, _ server: Server, _ sample: LoadSample, isLast: Bool) {
     let cpu = sample.cpuMicroseconds
     if work.notesLatency {
       results.add(
@@ -67,7 +67,7 @@ extension Bench {
     let ceiling = sample.perSecond / Swift.max(sample.busiestShare, 0.01)
     results.addLimit(
       "\(work.name), \(server.shortName): \(fixed(sample.perSecond, 0))/s with h2load at "
-        + "\(fixed(sample.loadShare * 100, 0)) % of a core and the member's busiest thread at "
+        + "\(fixed(sample.loadShare * 100, 0)) % of a core and the server's busiest thread at "
         + "\(fixed(sample.busiestShare * 100, 0)) %; that thread alone would allow "
         + "\(fixed(ceiling, 0))/s")
   }

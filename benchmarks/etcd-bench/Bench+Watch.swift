@@ -38,19 +38,37 @@ extension Bench {
     let cluster = try await cluster(server)
     let port = cluster.members[0].port
     let watchers = scaled(1_000)
+    let (perSecond, cpu) = try await events(
+      to: watchers, watching: Self.create("w", end: "x"), at: port, of: cluster.members[0].pid,
+      writing: port)
+    results.add(
+      ResultLine(
+        "Events to \(watchers) watchers of a prefix, puts of 256 B", .perSecond,
+        .throughput(5, cpuShare: 0.2)), server, perSecond, cpu: cpu)
+    cluster.stop()
+  }
+
+  /// What one watch of a single key asks for.
+  static func watch(_ key: Bytes) -> Bytes { create(key) }
+
+  /// Events a second that watchers get of puts to `w1`, and the processor time that one costs a process.
+  /// - Parameters:
+  ///   - port: where they watch.
+  ///   - writer: where is written.
+  func events(
+    to watchers: Int, watching watch: Bytes, at port: Int, of pid: Int32, writing writer: Int
+  ) async throws -> (perSecond: Double, cpu: Double) {
     let connections = Swift.min(50, watchers)
     let perConnection = watchers / connections
-    let watch = Self.create("w", end: "x")
     let seconds = options.seconds
-    let pid = cluster.members[0].pid
-    let (perSecond, cpu) = try await onThread {
+    return try await onThread {
       let readers = try WatchReaders(
         port: port, path: Self.path,
         requests: Array(
           repeating: Array(repeating: watch, count: perConnection), count: connections))
       let total = perConnection * connections
       try readers.wait("watchers") { readers.messages >= total }
-      let writer = try RawConnection(port: port, path: API.KVService.put.path)
+      let writer = try RawConnection(port: writer, path: API.KVService.put.path)
       let put = API.PutRequest(key: "w1", value: Bodies.value).encoded()
       var sent = 0
       func burst(_ count: Int) throws {
@@ -76,11 +94,6 @@ extension Bench {
       readers.stop()
       return (Double(events) / wall, spent * 1e6 / Double(events))
     }
-    results.add(
-      ResultLine(
-        "Events to \(watchers) watchers of a prefix, puts of 256 B", .perSecond,
-        .throughput(5, cpuShare: 0.2)), server, perSecond, cpu: cpu)
-    cluster.stop()
   }
 
   /// Watchers of keys that nobody writes must cost writers nothing.

@@ -57,6 +57,7 @@ final class Bench {
     case .watch: try await watches()
     case .lease: try await leases()
     case .tls: try await secure()
+    case .proxy: try await proxies()
     case .size: for server in everybody { try binarySize(server) }
     }
   }

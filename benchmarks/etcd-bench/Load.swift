@@ -47,7 +47,7 @@ struct Work {
 /// What one load gave.
 struct LoadSample {
   var perSecond = 0.0
-  /// User and system time of all members, per request.
+  /// User and system time of all members, or of the proxy, per request.
   var cpuMicroseconds = 0.0
   /// In seconds.
   var p50 = 0.0
@@ -63,6 +63,8 @@ struct Load {
   static let rangePath = Etcdserverpb.KVService.range.path
   let cluster: Cluster
   let scratch: String
+  /// Who stands in front of the one member, gets the load, and is measured instead of it.
+  var proxy: RunningServer?
 
   /// A load of about `seconds`, after a shorter one that warms up and tells how many requests fit.
   /// - Throws: `BenchError` when a request failed or a write is missing from the store.
@@ -79,9 +81,15 @@ struct Load {
     try await run(work, requests: work.connections)
   }
 
+  private func cpuSeconds() throws -> Double {
+    try proxy.map { proxy throws(BenchError) in try ProcessFacts.cpuSeconds(proxy.pid) }
+      ?? cluster.cpuSeconds()
+  }
+
   private func run(_ work: Work, requests: Int) async throws -> LoadSample {
     let member = cluster.leader
     let index = work.target == .leader ? member : (member + 1) % cluster.members.count
+    let front = proxy ?? cluster.members[index]
     let log = scratch + "/latency"
     var arguments = [
       "-n", "\(requests)", "-c", "\(work.connections)", "-m", "\(work.streams)", "-t", "1",
@@ -93,16 +101,16 @@ struct Load {
       try? FileManager.default.removeItem(atPath: log)
       arguments.append("--log-file=" + log)
     }
-    arguments.append(cluster.members[index].loadURL + work.path)
+    arguments.append(front.loadURL + work.path)
     let revision = try await cluster.clients[index].revision()
-    let cpu = try cluster.cpuSeconds()
-    let threads = ProcessFacts.threadSeconds(cluster.members[index].pid)
+    let cpu = try cpuSeconds()
+    let threads = ProcessFacts.threadSeconds(front.pid)
     let (begin, children) = (now(), ProcessFacts.childrenSeconds())
     let report = try H2LoadReport(runProgram("h2load", arguments))
     let wall = now() - begin
-    let spent = try cluster.cpuSeconds() - cpu
+    let spent = try cpuSeconds() - cpu
     let busiest =
-      ProcessFacts.threadSeconds(cluster.members[index].pid)
+      ProcessFacts.threadSeconds(front.pid)
       .map { $0.value - (threads[$0.key] ?? 0) }.max() ?? 0
     let load = ProcessFacts.childrenSeconds() - children
     let written = try await cluster.clients[index].revision() - revision

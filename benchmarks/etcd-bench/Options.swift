@@ -31,7 +31,7 @@ struct Options {
 
   enum Group: String, CaseIterable {
     case one, three, curve, keys, idle, large, connections, defrag, commits, recovery, watch, lease
-    case tls
+    case tls, proxy
     case size
   }
 

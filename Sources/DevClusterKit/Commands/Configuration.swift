@@ -25,8 +25,8 @@ struct Configuration {
   }
 
   func export(_ format: ExportFormat) throws(DevClusterError) -> String {
-    // There is no relay where it leads to.
-    let own = Configuration(plan: plan.relayed(.none))
+    // There is neither a relay nor a discovery service where it leads to.
+    let own = Configuration(plan: plan.relayed(.none).undiscovered())
     return switch format {
     case .procfile: try own.procfile()
     case .systemd: try own.systemd()

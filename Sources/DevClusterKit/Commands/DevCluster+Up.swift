@@ -77,6 +77,9 @@ extension DevCluster {
         "direct", .bool,
         "members reach each other and their disks with nothing between that makes faults"),
       CommandFlag("client-relay", .bool, "clients' connections go through the relay as well"),
+      CommandFlag(
+        "discovery", .bool,
+        "members find each other by a discovery service, which runs with the cluster"),
       CommandFlag("fast", .bool, "data in memory where there is room; nothing survives a crash"),
       CommandFlag("snapshot", .string, "begin a new cluster with the keys of this `FILE`"),
       CommandFlag(
@@ -142,6 +145,7 @@ extension DevCluster {
     }
     options.relay =
       call.bool("direct") ? ClusterPlan.Relaying.none : call.bool("client-relay") ? .all : nil
+    options.isDiscovered = call.isGiven("discovery") ? call.bool("discovery") : nil
     options.isFast = call.bool("fast")
     options.snapshot = call.isGiven("snapshot") ? call.string("snapshot") : nil
     options.watchesDisks = call.isGiven("disk-faults") ? call.bool("disk-faults") : nil

@@ -16,6 +16,8 @@ public struct ClusterConfig: Sendable, Equatable {
   public var wait: Int?
   public var isFast: Bool?
   public var watchesDisks: Bool?
+  /// Whether members find each other by a discovery service.
+  public var isDiscovered: Bool?
   public var auth: AuthPlan?
   /// A status page from the start.
   public var page: PagePlan?
@@ -49,6 +51,7 @@ public struct ClusterConfig: Sendable, Equatable {
       tls: false          # true: an authority of the cluster's own; auto: members make their own
       wait: 60            # seconds to become healthy
       fast: false         # data in memory
+      discovery: false    # members find each other by a discovery service
       disk-faults: true   # devcluster disk works (Linux); by default unless fast
 
     # binary: 3.5.30      # a path, or a version (DEVCLUSTER_VERSIONS, ~/.cache/devcluster); ours by default

@@ -14,6 +14,7 @@ enum ClusterFile {
       "wasHealthy": .bool(plan.wasHealthy),
       "skipsSync": .bool(plan.skipsSync), "watchesDisks": .bool(plan.watchesDisks),
     ]
+    if plan.isDiscovered { object["discovery"] = true }
     if plan.page != .none { object["ui"] = .string(plan.page.text) }
     object["binary"] = plan.binary.map(JSONValue.string)
     object["memoryDirectory"] = plan.memoryDirectory.map(JSONValue.string)
@@ -47,6 +48,7 @@ enum ClusterFile {
       .relayed(json["relay"]?.string.flatMap(ClusterPlan.Relaying.init(rawValue:)) ?? .none)
     plan.members = members.compactMap { member($0, plan) }
     guard plan.members.count == members.count else { return nil }
+    plan.isDiscovered = json["discovery"]?.bool ?? false
     plan.page = json["ui"]?.string.flatMap(PagePlan.init) ?? .none
     plan.binary = json["binary"]?.string
     plan.flags = texts(json["flags"])

@@ -37,6 +37,8 @@ public struct ClusterPlan: Sendable, Equatable {
   public var skipsSync = false
   /// Whether the supervisor is asked before members' disks, where faults are made.
   public var watchesDisks = true
+  /// Whether those that make the cluster find each other by a discovery service instead of being told.
+  public var isDiscovered = false
   /// Whether there is a status page from the start.
   public var page = PagePlan.none
   /// Where data are, when not in the directory.
@@ -109,10 +111,12 @@ public struct ClusterPlan: Sendable, Equatable {
     return plan
   }
 
+  /// Those that make the cluster.
+  var founders: [MemberPlan] { members.filter { $0.joined == nil && !$0.isLearner } }
+
   /// What those that make the cluster are told about each other.
   public var initialCluster: String {
-    members.filter { $0.joined == nil && !$0.isLearner }.map { "\($0.name)=\($0.peerURL)" }.joined(
-      separator: ",")
+    founders.map { "\($0.name)=\($0.peerURL)" }.joined(separator: ",")
   }
 
   /// Client URLs of all members, as clients take them.
@@ -127,11 +131,30 @@ public struct ClusterPlan: Sendable, Equatable {
       "--name", member.name, "--data-dir", member.dataDirectory,
       "--listen-client-urls", member.ownClientURL, "--advertise-client-urls", member.clientURL,
       "--listen-peer-urls", member.ownPeerURL, "--initial-advertise-peer-urls", member.peerURL,
+    ]
+    return own + bootstrap(of: member) + securityArguments + defaults(besides: flags + member.flags)
+      + flags + member.flags
+  }
+
+  private func bootstrap(of member: MemberPlan) -> [String] {
+    if isDiscovered && member.joined == nil && !member.isLearner {
+      return ["--discovery", discoveryURL, "--discovery-fallback", "exit"]
+    }
+    return [
       "--initial-cluster", member.joined ?? initialCluster,
       "--initial-cluster-state", member.joined == nil ? "new" : "existing",
       "--initial-cluster-token", Self.token,
     ]
-    return own + securityArguments + defaults(besides: flags + member.flags) + flags + member.flags
+  }
+
+  /// Where the supervisor serves discovery, and what names the cluster there.
+  var discoveryURL: String { "http://127.0.0.1:\(ports.discovery)/\(Self.token)" }
+
+  /// The plan with members that are told about each other, for who has no supervisor.
+  func undiscovered() -> ClusterPlan {
+    var plan = self
+    plan.isDiscovered = false
+    return plan
   }
 
   private var securityArguments: [String] {
@@ -160,6 +183,9 @@ public struct ClusterPlan: Sendable, Equatable {
     "initial-advertise-peer-urls", "initial-cluster", "initial-cluster-state",
     "initial-cluster-token", "config-file",
   ]
+  static let discoveryFlags: Set<String> = [
+    "discovery", "discovery-fallback", "discovery-srv", "discovery-endpoints", "discovery-token",
+  ]
   static let securityFlags: Set<String> = [
     "auto-tls", "peer-auto-tls", "cert-file", "key-file", "trusted-ca-file", "client-cert-auth",
     "peer-cert-file", "peer-key-file", "peer-trusted-ca-file", "peer-client-cert-auth",
@@ -171,6 +197,11 @@ public struct ClusterPlan: Sendable, Equatable {
       let name = String(word.drop { $0 == "-" }.prefix { $0 != "=" })
       if reservedFlags.contains(name) {
         throw DevClusterError.usage("--\(name) is set by devcluster, for each member its own")
+      }
+      if discoveryFlags.contains(name) {
+        throw DevClusterError.usage(
+          "--\(name) is a way to find members that devcluster names already; say devcluster up"
+            + " --discovery for a discovery service of the cluster's own")
       }
       if securityFlags.contains(name) {
         throw DevClusterError.usage(

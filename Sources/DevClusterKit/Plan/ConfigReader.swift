@@ -56,7 +56,7 @@ struct ConfigReader {
   }
 
   private mutating func readCluster(_ node: YAMLNode) throws(DevClusterError) {
-    let known = ["members", "ports", "tls", "wait", "fast", "disk-faults"]
+    let known = ["members", "ports", "tls", "wait", "fast", "discovery", "disk-faults"]
     for entry in try fields.entries(node, "cluster", known) {
       switch entry.name {
       case "members": config.size = try fields.number(entry.value, "members", ClusterPlan.sizes)
@@ -74,6 +74,7 @@ struct ConfigReader {
         }
       case "wait": config.wait = try fields.number(entry.value, "wait", 1...3600)
       case "disk-faults": config.watchesDisks = try fields.bool(entry.value, "disk-faults")
+      case "discovery": config.isDiscovered = try fields.bool(entry.value, "discovery")
       default: config.isFast = try fields.bool(entry.value, "fast")
       }
     }

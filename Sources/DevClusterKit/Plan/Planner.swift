@@ -22,6 +22,7 @@ struct Planner {
     options.binary = options.binary ?? config?.binary
     options.isFast = options.isFast || config?.isFast == true
     options.watchesDisks = options.watchesDisks ?? config?.watchesDisks
+    options.isDiscovered = options.isDiscovered ?? config?.isDiscovered
     options.page = options.page ?? config?.page
     if options.relay == nil && config?.needsClientRelay == true { options.relay = .all }
     options.auth = options.auth || config?.auth != nil
@@ -42,7 +43,9 @@ struct Planner {
   func make() throws(DevClusterError) -> Result {
     if let old = try directory.plan() {
       do throws(DevClusterError) {
-        return try locked(try changed(old))
+        let plan = try changed(old)
+        if plan.isDiscovered { try clearHalf(old) }
+        return try locked(plan)
       } catch {
         // Nobody has had anything from a cluster that never was healthy.
         guard !old.wasHealthy, isOtherShape(old) else { throw error }
@@ -56,6 +59,13 @@ struct Planner {
 
   private func isOtherShape(_ old: ClusterPlan) -> Bool {
     refusal(old) != nil
+  }
+
+  /// A cluster that never was healthy, and of which some members have data: those would not come to meet the others.
+  private func clearHalf(_ old: ClusterPlan) throws(DevClusterError) {
+    let hasData = old.founders.map { Paths.exists($0.dataDirectory + "/member/wal") }
+    guard !old.wasHealthy, hasData.contains(true), hasData.contains(false) else { return }
+    for member in old.members { try directory.removeTree(member.dataDirectory) }
   }
 
   private func clear(_ old: ClusterPlan) throws(DevClusterError) {
@@ -97,6 +107,7 @@ struct Planner {
     if options.auth { plan.auth = config?.auth ?? AuthPlan() }
     plan.flags = options.extra ?? []
     plan.page = options.page ?? .none
+    plan.isDiscovered = options.isDiscovered ?? false
     plan.seed = config?.seed ?? []
     for name in (config?.members.keys ?? [:].keys).sorted() where plan.member(name) == nil {
       guard let index = Int(name.dropFirst()), config?.members[name]?.isLearner == true else {
@@ -106,7 +117,17 @@ struct Planner {
     }
     plan = try withPrograms(plan)
     try ClusterPlan.check(flags: plan.flags)
+    try checkFounders(plan)
     return plan
+  }
+
+  /// - Throws: `DevClusterError` for members that would wait for one that does not come.
+  private func checkFounders(_ plan: ClusterPlan) throws(DevClusterError) {
+    guard plan.isDiscovered, let absent = plan.founders.first(where: { !$0.startsWithCluster })
+    else { return }
+    throw DevClusterError.usage(
+      "with discovery members wait for all others, and the file does not start \(absent.name);"
+        + " start it and devcluster stop it, or leave discovery out")
   }
 
   // MARK: one that is here
@@ -144,6 +165,8 @@ struct Planner {
       options.watchesDisks ?? (old.watchesDisks && options.relay != .some(.none))
     if options.auth && plan.auth == nil { plan.auth = config?.auth ?? AuthPlan() }
     plan.page = options.page ?? old.page
+    plan.isDiscovered = options.isDiscovered ?? old.isDiscovered
+    try checkFounders(plan)
     return plan
   }
 
@@ -192,7 +215,8 @@ struct Planner {
   }
 
   private func locked(_ plan: ClusterPlan) throws(DevClusterError) -> Result {
-    let ports = plan.members.flatMap(\.ports.all)
+    let ports =
+      plan.members.flatMap(\.ports.all) + (plan.isDiscovered ? [plan.ports.discovery] : [])
     do throws(Registry.PortConflict) {
       return Result(plan: plan, locks: try registry.lock(ports, for: plan.directory))
     } catch {

@@ -3,15 +3,15 @@
 /// None of them but those that were promised lies where the system takes ports for outgoing connections: there
 /// any connection of any program, even one in TIME_WAIT, may hold a port of ours.
 public enum PortPlan: Sendable, Equatable {
-  /// m1 12379 12380, m2 22379 22380, m3 32379 32380, then 12389 12390, 22389 22390, 12399 …
+  /// m1 12379 12380 (12378 for discovery), m2 22379 22380, m3 32379 32380, then 12389 12390, 22389 22390, 12399 …
   case standard
   /// A block from this port on.
   case base(Int)
   /// A block that was free when the cluster was made: its first port.
   case found(Int)
 
-  /// Ports of a block: two public ones a member, then two behind the relay.
-  public static let blockSize = 4 * ClusterPlan.membersMax
+  /// Ports of a block: two public ones a member, then two behind the relay, and one to find members by.
+  public static let blockSize = 4 * ClusterPlan.membersMax + 1
   /// Where blocks are looked for: below what Linux and macOS take for outgoing connections.
   public static let searchRange = 10_000...32_700
   /// What Linux takes for outgoing connections unless it is told otherwise.
@@ -24,6 +24,9 @@ public enum PortPlan: Sendable, Equatable {
     case .base(let port), .found(let port): port
     }
   }
+
+  /// Where the supervisor serves discovery, for a cluster with that.
+  var discovery: Int { base.map { $0 + 4 * ClusterPlan.membersMax } ?? 12_378 }
 
   /// Ports of member `index`, counted from 1. What the relay hides stands apart, so that public ports are one
   /// row.

@@ -10,28 +10,25 @@ struct SnapshotSeed {
   let plan: ClusterPlan
   let directory: RunDirectory
 
-  /// Those that found the cluster.
-  private var founders: [MemberPlan] { plan.members.filter { $0.joined == nil && !$0.isLearner } }
-
   /// Makes the data directories of all founders, or none.
   /// - Throws: `DevClusterError` when a member has data already, or the snapshot cannot be had.
   func restore() throws(DevClusterError) {
     guard Paths.exists(file) else { throw DevClusterError.usage("there is no snapshot \(file)") }
-    for member in founders where Paths.exists(member.dataDirectory) {
+    for member in plan.founders where Paths.exists(member.dataDirectory) {
       throw DevClusterError(
         "\(member.dataDirectory) is there already, and a snapshot is for a new cluster; remove the"
           + " data with devcluster clean")
     }
     do throws(DevClusterError) {
-      for member in founders { try restore(member) }
+      for member in plan.founders { try restore(member) }
     } catch {
-      for member in founders { try directory.removeTree(member.dataDirectory) }
+      for member in plan.founders { try directory.removeTree(member.dataDirectory) }
       throw error
     }
   }
 
   private func restore(_ member: MemberPlan) throws(DevClusterError) {
-    let members = founders.map { founder in
+    let members = plan.founders.map { founder in
       MemberInfo(
         id: Identity.memberID(peerURLs: [founder.peerURL], token: ClusterPlan.token),
         peerURLs: [founder.peerURL], name: founder.name)

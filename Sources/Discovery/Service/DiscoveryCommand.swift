@@ -79,11 +79,11 @@ package enum DiscoveryCommand {
       throw CommandFailure("--prefix begins and ends with a slash, not '\(options.prefix)'")
     }
     // The flag's kind has read it before.
-    let life = (try? GoDuration.parse(call.string("token-ttl"))) ?? 0
-    guard life == 0 || life >= 60_000_000_000 else {
+    let life = ((try? GoDuration.parse(call.string("token-ttl"))) ?? 0) / 1_000_000_000
+    guard life == 0 || life >= RegistryToken.lifeMin else {
       throw CommandFailure("--token-ttl is 0 or a minute at least, not \(call.string("token-ttl"))")
     }
-    options.life = life / 1_000_000_000
+    options.life = life
     let user = call.string("user").split(
       separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     if user.count == 2 {

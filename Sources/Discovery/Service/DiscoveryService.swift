@@ -4,6 +4,17 @@ import EventLoops
 import GoText
 import HTTP
 
+/// Where a discovery service keeps its tokens.
+protocol RegistryStore: Sendable {
+  /// - Parameter url: that of a token.
+  /// - Throws: the refusal that is the answer.
+  func answer(
+    _ request: RegistryRequest, url: (String) -> String
+  ) async throws(RegistryRefusal) -> RegistryAnswer
+  /// Ends what waits. Once.
+  func close()
+}
+
 /// Serves the protocol by which new members find each other, over any etcd that speaks v3: for those who cannot, or do not
 /// want to, use a public service. It keeps nothing itself; several may stand before one etcd.
 ///
@@ -19,9 +30,9 @@ package final class DiscoveryService: @unchecked Sendable {
     /// What URLs of tokens begin with; empty for what clients call this service.
     package var url = ""
     /// Keys of tokens lie below it.
-    package var prefix = "/_etcd/registry/"
+    package var prefix = RegistryToken.root
     /// Seconds; 0 for ever.
-    package var life: Int64 = 7 * 24 * 3600
+    package var life = RegistryToken.lifeByDefault
     package var clientTLS: EtcdClientConfiguration.TLS?
     /// Whether connections have TLS.
     package var isSecure = false
@@ -45,7 +56,7 @@ package final class DiscoveryService: @unchecked Sendable {
 
   private let options: Options
   private let logger: Logger
-  private let keys: RegistryKeys
+  private let store: any RegistryStore
   private let loop = EventLoop(name: "etcd-discovery")
   private let connections = HTTPConnections()
   private let bodies = HTTPBodyBudget(bytesMax: bodiesBytesMax)
@@ -55,17 +66,31 @@ package final class DiscoveryService: @unchecked Sendable {
 
   /// - Parameter policy: what connections have to be.
   /// - Throws: `EtcdClientError` for endpoints that are none.
-  package init(
+  package convenience init(
     _ options: Options, policy: ChannelPolicy = .plain, logger: Logger
   ) throws(EtcdClientError) {
-    self.options = options
-    self.policy = policy
-    self.logger = logger
     let client = try EtcdClient(
       EtcdClientConfiguration(
         endpoints: options.endpoints, tls: options.clientTLS, credentials: options.credentials,
         requestTimeout: Self.requestTimeout))
-    keys = RegistryKeys(client: client, root: options.prefix, life: options.life)
+    self.init(
+      options, store: RegistryKeys(client: client, root: options.prefix, life: options.life),
+      policy: policy, logger: logger)
+  }
+
+  /// A service without an etcd behind it.
+  /// - Parameter memory: keeps the tokens; of the options, endpoints, prefix and life are an etcd's alone.
+  package convenience init(_ options: Options, memory: RegistryMemory, logger: Logger) {
+    self.init(options, store: memory, policy: .plain, logger: logger)
+  }
+
+  private init(
+    _ options: Options, store: any RegistryStore, policy: ChannelPolicy, logger: Logger
+  ) {
+    self.options = options
+    self.store = store
+    self.policy = policy
+    self.logger = logger
   }
 
   /// Binds and serves.
@@ -108,7 +133,7 @@ package final class DiscoveryService: @unchecked Sendable {
   package func stop() async {
     if let listener { loop.run { listener.close() } }
     await connections.shutDown(grace: Self.stopGrace)
-    keys.client.close()
+    store.close()
     loop.stop()
   }
 
@@ -164,12 +189,12 @@ package final class DiscoveryService: @unchecked Sendable {
     }
     let base = options.url.isEmpty ? own(exchange) : options.url
     let confined = LoopConfined(exchange)
-    let task = Task(executorPreference: loop) { [keys] in
+    let task = Task(executorPreference: loop) { [store] in
       let exchange = confined.value
       let answer: RegistryAnswer
       do throws(RegistryRefusal) {
-        answer = try await keys.answer(
-          request, token: { Self.token() }, url: { "\(base)/\($0)" })
+        answer = try await store.answer(
+          request, url: { "\(base)/\($0)" })
       } catch { answer = RegistryAnswer(error) }
       if isWait { self.waits -= 1 }
       self.answer(exchange, answer)
@@ -185,11 +210,6 @@ package final class DiscoveryService: @unchecked Sendable {
     let host = exchange.request.headers["host"] ?? options.address
     let isHost = host.utf8.allSatisfy { $0 > 32 && $0 < 127 && !"/?#\\\"<>".utf8.contains($0) }
     return "\(scheme)://\(isHost ? host : options.address)"
-  }
-
-  private static func token() -> String {
-    var random = SystemRandomNumberGenerator()
-    return (0..<2).map { _ in random.next().hex16 }.joined()
   }
 
   private func answer(_ exchange: HTTPExchange, _ answer: RegistryAnswer) {

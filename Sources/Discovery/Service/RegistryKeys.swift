@@ -5,26 +5,22 @@ import V2Store
 
 /// Tokens and their members as v3 keys of an etcd, which may be any: `ROOT/TOKEN/_config/size` and `ROOT/TOKEN/ID`.
 /// All keys of a token end with its lease.
-struct RegistryKeys: Sendable {
+struct RegistryKeys: RegistryStore {
   let client: EtcdClient
   /// With a slash at its end.
   let root: String
   /// Seconds that a token lives; 0 for ever.
   let life: Int64
 
-  /// Who may come beyond the size of a cluster: those who find it full do not enter, but may do so at the same time.
-  private static let surplusMax = 50
-
-  /// - Parameter token: what nobody can guess.
   /// - Throws: the refusal that is the answer.
   func answer(
-    _ request: RegistryRequest, token fresh: () -> String, url: (String) -> String
+    _ request: RegistryRequest, url: (String) -> String
   ) async throws(RegistryRefusal) -> RegistryAnswer {
     switch request {
     case .new(let size):
-      let token = fresh()
+      let token = RegistryToken.random(root: root)
       try await make(token, size)
-      return RegistryAnswer(text: url(token))
+      return RegistryAnswer(text: url(token.text))
     case .size(let token): return try await get("\(token)/_config/size")
     case .entry(let token, let id): return try await get("\(token)/\(id)")
     case .list(let token): return try await list(token)
@@ -34,12 +30,17 @@ struct RegistryKeys: Sendable {
     }
   }
 
+  func close() { client.close() }
+
   private func key(_ name: String) -> Bytes { Bytes(root + name) }
 
-  private func make(_ token: String, _ size: Int) async throws(RegistryRefusal) {
-    try await asking(token) { () async throws(EtcdClientError) in
+  private func make(_ token: RegistryToken, _ size: Int) async throws(RegistryRefusal) {
+    let made = try await asking(token.text) { () async throws(EtcdClientError) in
       let lease = life > 0 ? try await client.leases.grant(ttl: life).id : 0
-      try await client.kv.put(key("\(token)/_config/size"), Bytes("\(size)"), lease: lease)
+      return try await client.kv.txn(token.creation(size: size, lease: lease))
+    }
+    guard made.succeeded else {
+      throw .text(500, "a random token is there already; ask again")
     }
   }
 
@@ -58,7 +59,8 @@ struct RegistryKeys: Sendable {
   ) async throws(RegistryRefusal) -> (size: Mvccpb.KeyValue, kvs: [Mvccpb.KeyValue], index: Int64) {
     let found = try await asking(token) { () async throws(EtcdClientError) in
       try await client.kv.get(
-        .prefix(key(token + "/")), limit: Int64(RegistryRequest.sizeMax + Self.surplusMax + 2))
+        .prefix(key(token + "/")),
+        limit: Int64(RegistryToken.sizeMax + RegistryToken.surplusMax + 2))
     }
     let index = found.header?.revision ?? 0
     let size = key("\(token)/_config/size")
@@ -77,8 +79,8 @@ struct RegistryKeys: Sendable {
     _ token: String, _ id: String, _ value: String
   ) async throws(RegistryRefusal) -> RegistryAnswer {
     let found = try await members(token)
-    let size = min(Int(found.size.value.string) ?? 0, RegistryRequest.sizeMax)
-    guard found.kvs.count < size + Self.surplusMax else {
+    let size = min(Int(found.size.value.string) ?? 0, RegistryToken.sizeMax)
+    guard found.kvs.count < size + RegistryToken.surplusMax else {
       throw RegistryRefusal.text(
         403, "\(found.kvs.count) members have come for a cluster of \(size)")
     }

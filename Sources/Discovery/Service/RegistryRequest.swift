@@ -22,10 +22,7 @@ enum RegistryRequest: Equatable, Sendable {
   case leave(token: String, id: String)
 
   static let sizeByDefault = 3
-  /// Far more than a cluster has members.
-  static let sizeMax = 100
-  /// Characters of a token or an ID, and bytes of an entry: `name=url,name=url`.
-  static let nameMax = 64
+  /// Of an entry: `name=url,name=url`.
   static let valueBytesMax = 4096
 
   /// - Parameters:
@@ -35,15 +32,17 @@ enum RegistryRequest: Equatable, Sendable {
   init(_ method: String, _ path: String, _ form: HTTPForm) throws(RegistryRefusal) {
     let parts = path.split(separator: "/").map(String.init)
     let cause = "/" + parts.joined(separator: "/")
-    guard parts.allSatisfy(Self.isName), let token = parts.first else { throw .notFound(cause, 0) }
+    guard parts.allSatisfy(RegistryToken.isName), let token = parts.first else {
+      throw .notFound(cause, 0)
+    }
     switch (method, parts.count) {
     case ("GET", 1) where token == "new", ("PUT", 1) where token == "new",
       ("POST", 1) where token == "new":
       let size =
         form.has("size") ? form.number("size").flatMap { Int(exactly: $0) } : Self.sizeByDefault
-      guard let size, (1...Self.sizeMax).contains(size) else {
+      guard let size, (1...RegistryToken.sizeMax).contains(size) else {
         throw RegistryRefusal.text(
-          400, "size is a number from 1 to \(Self.sizeMax), not '\(form.first("size"))'")
+          400, "size is a number from 1 to \(RegistryToken.sizeMax), not '\(form.first("size"))'")
       }
       self = .new(size: size)
     case ("GET", 1):
@@ -67,14 +66,6 @@ enum RegistryRequest: Equatable, Sendable {
     case ("DELETE", 2) where parts[1] != "_config": self = .leave(token: token, id: parts[1])
     default: throw .notFound(cause, 0)
     }
-  }
-
-  private static func isName(_ text: String) -> Bool {
-    text.utf8.count <= nameMax
-      && text.utf8.allSatisfy {
-        (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 95
-          || $0 == 45
-      }
   }
 }
 

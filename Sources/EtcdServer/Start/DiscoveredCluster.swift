@@ -82,13 +82,16 @@ enum DiscoveredCluster {
       endpoints: access.endpoints, dialTimeout: access.dialTimeout,
       requestTimeout: access.requestTimeout, keepaliveInterval: access.keepaliveTime,
       keepaliveTimeout: access.keepaliveTimeout)
-    let files = [access.certificateFile, access.keyFile, access.trustedCAFile]
+    let files = [
+      access.certificateFile, access.keyFile, access.trustedCAFile, access.serverName,
+    ]
     if !access.isTransportInsecure || access.skipsVerification
       || files.contains(where: { !$0.isEmpty })
     {
       configuration.tls = .init(
         certificateFile: access.certificateFile, keyFile: access.keyFile,
-        trustedCAFile: access.trustedCAFile, insecureSkipVerify: access.skipsVerification)
+        trustedCAFile: access.trustedCAFile, serverName: access.serverName,
+        insecureSkipVerify: access.skipsVerification)
     }
     guard !access.user.isEmpty else { return configuration }
     let parts = access.user.split(separator: ":", maxSplits: 1).map(String.init)
