@@ -173,7 +173,7 @@ import Testing
       "up --tls=odd",
       "invalid argument \"odd\" for \"--tls\" flag: must be own, auto or none (see devcluster up --help)"
     ),
-    ("up --ports 80", "--ports is standard, auto or a number from 1024 to 65499, not '80'"),
+    ("up --ports 80", "--ports is standard, auto or a number from 1024 to 65498, not '80'"),
     ("run", "devcluster run needs a command behind --"),
     ("disk slow 20ms", "devcluster disk needs members and slow 20ms, full, fail or ok"),
     ("disk m1 slow", "devcluster disk WHO slow needs a time, such as 20ms"),

@@ -1,4 +1,5 @@
 import EtcdClient
+import Foundation
 import TestSupport
 import Testing
 
@@ -13,7 +14,22 @@ import Testing
       + [0, 0, 0, 0] + payload
   }
 
-  @Test(.timeLimit(.minutes(5))) func serversThatAreNone() throws {
+  /// Why there is no roll; on a thread of its own, for whoever asks a registry waits and needs those that tests run on.
+  private func problem(of port: Int) async -> RegistryProblem? {
+    await withCheckedContinuation { done in
+      Thread {
+        let configuration = EtcdClientConfiguration(
+          endpoints: ["http://127.0.0.1:\(port)"], dialTimeout: .milliseconds(300),
+          requestTimeout: .milliseconds(300))
+        do {
+          _ = try V3Registry(configuration, token: "t").roll()
+          done.resume(returning: nil)
+        } catch { done.resume(returning: error as? RegistryProblem) }
+      }.start()
+    }
+  }
+
+  @Test(.timeLimit(.minutes(5))) func serversThatAreNone() async {
     let settings = frame(4, [])
     let answers: [(name: String, answer: [UInt8]?)] = [
       ("silent", nil), ("closed", []), ("plain HTTP", Array("HTTP/1.1 400 Bad\r\n\r\n".utf8)),
@@ -27,11 +43,7 @@ import Testing
     for (name, answer) in answers {
       let server = RawServer { _ in answer }
       defer { server.close() }
-      let registry = try V3Registry(
-        EtcdClientConfiguration(
-          endpoints: ["http://127.0.0.1:\(server.port)"], dialTimeout: .milliseconds(300),
-          requestTimeout: .milliseconds(300)), token: "t")
-      let problem = #expect(throws: RegistryProblem.self, "\(name)") { try registry.roll() }
+      let problem = await problem(of: server.port)
       guard case .away(let path, let error, _)? = problem else {
         Issue.record("\(name): \(String(describing: problem))")
         continue
