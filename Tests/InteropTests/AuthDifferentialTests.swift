@@ -12,7 +12,7 @@ import Testing
 /// The same random requests of several users to the real server and to ours, while roles and
 /// passwords change: every answer is equal.
 @Suite(.serialized) struct AuthDifferentialTests {
-  static let requests = Int(ProcessInfo.processInfo.environment["REQUESTS"] ?? "") ?? 3000
+  static let requests = Int(ProcessInfo.processInfo.environment["REQUESTS"] ?? "") ?? 1500
 
   /// A request and who makes it.
   struct Step {

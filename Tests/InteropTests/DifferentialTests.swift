@@ -16,7 +16,7 @@ import Testing
       ?? UInt64.random(in: 0...UInt64.max)
   }
 
-  static let requests = Int(ProcessInfo.processInfo.environment["REQUESTS"] ?? "") ?? 40_000
+  static let requests = Int(ProcessInfo.processInfo.environment["REQUESTS"] ?? "") ?? 15_000
 
   /// Random requests of all key-value methods over few keys, valid or not.
   struct Generator {

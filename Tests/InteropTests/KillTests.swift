@@ -11,7 +11,7 @@ import Testing
 
 /// Members are killed again and again while clients write: no acknowledged write may be lost.
 @Suite(.serialized) struct KillTests {
-  static let kills = Int(ProcessInfo.processInfo.environment["KILLS"] ?? "") ?? 60
+  static let kills = Int(ProcessInfo.processInfo.environment["KILLS"] ?? "") ?? 40
 
   @Test func noAcknowledgedWriteIsLost() async throws {
     let seed = UInt64.random(in: 0...UInt64.max)
