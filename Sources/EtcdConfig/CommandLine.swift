@@ -111,6 +111,10 @@ public enum CommandLine: Sendable {
     .failure(message: message, usage: false, exitCode: 1)
   }
 
+  private static func deprecation(_ name: String) -> String {
+    "--\(name) is deprecated in 3.5 and will be decommissioned in 3.6."
+  }
+
   private static func apply(
     _ given: [FlagParser.Given], to settings: inout Settings
   ) throws(ConfigFailure) {
@@ -126,7 +130,7 @@ public enum CommandLine: Sendable {
     let outside = given.filter { $0.origin == .line || $0.origin == .variable }.map(\.name)
     for name in Set(outside).intersection(FlagTable.deprecated).sorted() {
       settings.notices.append(
-        Notice(.warn, "--\(name) is deprecated in 3.5 and will be decommissioned in 3.6."))
+        Notice(.warn, Self.deprecation(name)))
     }
     // The last value counts, so that a refused one may be taken back.
     for (name, value) in Dictionary(given.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 })
@@ -138,7 +142,9 @@ public enum CommandLine: Sendable {
       case .noEffect(let reason):
         settings.notices.append(
           Notice(.warn, "flag has no effect", ("flag", "--\(name)"), ("reason", reason)))
-      case .refused(let advice): throw ConfigFailure("--\(name) is not supported: \(advice)")
+      case .refused(let advice):
+        let more = FlagTable.deprecated.contains(name) ? " (\(Self.deprecation(name)))" : ""
+        throw ConfigFailure("--\(name) is not supported: \(advice)\(more)")
       }
     }
     // What may become a proxy need not advertise anything.

@@ -37,6 +37,7 @@ struct Validation {
     try validation.checkCompaction()
     try validation.checkTracing()
     try validation.checkTLS()
+    try validation.checkV2()
     validation.completeNames()
     validation.adviseOnSizes()
     return (validation.settings.server, validation.log, validation.settings.notices)

@@ -89,6 +89,8 @@ struct WALReader {
     fileprivate var sawMetadata = false
     /// Term of the entry at the snapshot's index, as far as it was read.
     fileprivate var termAtStart: UInt64?
+    /// Whether entries up to the snapshot's were there.
+    fileprivate var beganBefore = false
   }
 
   /// Reads all records from `snapshot` on.
@@ -165,9 +167,11 @@ struct WALReader {
 
   /// A snapshot that came from another member replaced the log: what was written before it is void,
   /// the entries behind its index too. One that the member made itself leaves the log as it is; its
-  /// last entry is in the log, with its term.
+  /// last entry is in the log, with its term. So does that of a backup, whose log begins behind it.
   private func dropReplaced(by snapshot: Walpb.Snapshot, _ outcome: inout Outcome) {
-    guard snapshot.index > 0, outcome.termAtStart != snapshot.term else { return }
+    guard snapshot.index > 0, outcome.beganBefore, outcome.termAtStart != snapshot.term else {
+      return
+    }
     outcome.contents.entries.removeAll()
   }
 
@@ -188,6 +192,7 @@ struct WALReader {
       outcome.contents.entries.append(entry)
     } else {
       outcome.contents.entries.removeAll()
+      outcome.beganBefore = true
       outcome.termAtStart = entry.index == start ? entry.term : nil
     }
     outcome.lastIndex = entry.index

@@ -65,7 +65,8 @@ import Testing
     case .text, .words, .retired: other = "other"
     }
     let found = try #require(refusal(["--\(name)=\(other)"]))
-    #expect(found.message == "--\(name) is not supported: \(advice)")
+    let more = FlagTable.deprecated.contains(name) ? " (--\(name) is deprecated in 3.5" : ""
+    #expect(found.message.hasPrefix("--\(name) is not supported: \(advice)\(more)"))
     #expect(found.exitCode == 1)
     #expect(refusal([], [flag.environmentName: other])?.message == found.message)
     #expect(refusal(["--\(name)=\(flag.fallback)"]) == nil)
@@ -267,5 +268,13 @@ import Testing
     var joining = config
     joining.isNewCluster = false
     #expect(joining.bootstrapProblem { _ in nil } == nil)
+  }
+
+  @Test(arguments: V2Deprecation.allCases) func theV2APIEndsWithItsStages(_ stage: V2Deprecation) {
+    let found = refusal(["--enable-v2", "--v2-deprecation=\(stage.rawValue)"])
+    let message =
+      "--enable-v2 and --v2-deprecation=\(stage.rawValue) are mutually exclusive"
+    #expect(found?.message == (stage == .notYet ? nil : message))
+    #expect(refusal(["--v2-deprecation=\(stage.rawValue)"]) == nil)
   }
 }

@@ -78,6 +78,59 @@ import Testing
     #expect(logs[0] == logs[2] && logs[1] == logs[3], "\(logs)")
   }
 
+  /// A backup of what stands behind the newest snapshot alone: its log has the record of the snapshot last.
+  @Test func whatFollowsTheSnapshotIsThereAtOurs() throws {
+    let scratch = Scratch()
+    let source = member(
+      Binaries.ours, scratch.path + "/source", extra: ["--enable-v2", "--snapshot-count", "1"])
+    source.start()
+    try source.waitHealthy()
+    func set(_ member: Member, _ value: String) {
+      let set = run(
+        "/usr/bin/curl",
+        ["-s", "-X", "PUT", member.endpoint + "/v2/keys/last", "-d", "value=\(value)"])
+      #expect(set.output.contains(value), "\(set)")
+    }
+    for n in 0..<5 { set(source, "value\(n)") }
+    // At once: the snapshot of the last entry is not written yet, most often.
+    source.kill()
+    let check = run(Binaries.ourUtl, ["check", "v2store", "--data-dir", source.directory])
+    #expect(check.status == 1 && check.error == "Error: detected custom content in v2store\n")
+    let tools = [Binaries.ourUtl] + [Binaries.utl35].compactMap { $0 }
+    for (number, tool) in tools.enumerated() {
+      let target = scratch.path + "/target\(number)"
+      let made = run(tool, ["backup", "--data-dir", source.directory, "--backup-dir", target])
+      #expect(made.status == 0, "\(made)")
+      let restored = member(
+        Binaries.ours, target, extra: ["--enable-v2", "--force-new-cluster"])
+      restored.start()
+      try restored.waitHealthy()
+      let read = httpGet(restored.endpoint + "/v2/keys/last") ?? "no answer"
+      #expect(read.contains("value4"), "\(tool): \(read)")
+      restored.stop()
+    }
+  }
+
+  @Test func keysOfTheV2APIAreFoundOffline() throws {
+    let scratch = Scratch()
+    let plain = member(Binaries.ours, scratch.path + "/plain", extra: ["--snapshot-count", "1"])
+    plain.start()
+    try plain.waitHealthy()
+    #expect(run(Binaries.ourCtl, ["--endpoints", plain.endpoint, "put", "a", "b"]).status == 0)
+    plain.stop()
+    func check(_ words: String...) -> (status: Int32, output: String, error: String) {
+      let found = run(Binaries.ourUtl, ["check", "v2store"] + words)
+      return (found.status, found.output, found.error)
+    }
+    let none = check("--data-dir", plain.directory)
+    #expect(none.status == 0 && none.output == "No custom content found in v2store.\n", "\(none)")
+    let missing = check("--data-dir", scratch.path)
+    #expect(missing.status == 1)
+    #expect(
+      missing.error == "Error: open \(scratch.path)/member/wal: no such file or directory\n")
+    #expect(check().error.contains("required flag(s) \"data-dir\" not set"))
+  }
+
   @Test(.enabled(if: Binaries.go35 != nil && Binaries.utl35 != nil)) func refusalsAreGos() throws {
     let go = try #require(Binaries.go35)
     let utl = try #require(Binaries.utl35)

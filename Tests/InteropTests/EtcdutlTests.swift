@@ -9,7 +9,7 @@ import Testing
 struct EtcdutlTests {
   /// Lines of a usage that 3.5.1 does not have, or we do not.
   private static let ownLines = [
-    "  completion ", "  hashkv ", "  migrate ", "      --bump-revision",
+    "  check ", "  completion ", "  hashkv ", "  migrate ", "      --bump-revision",
     "      --initial-memory-map-size", "      --mark-compacted",
   ]
 

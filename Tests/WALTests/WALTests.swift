@@ -67,6 +67,8 @@ import Testing
     // The member's own snapshot of what is in its log voids nothing.
     let own = makeEntries(4...8, term: 2, seed: 3)
     #expect(try read(Array(old[..<3]) + own, []) == Array(own[3...]))
+    // The log of a backup begins behind its snapshot, and has the record last.
+    #expect(try read(behind, []) == behind)
     // What a later leader overwrote from before the snapshot on is gone whatever follows.
     #expect(try read(old + makeEntries(4...6, term: 2, seed: 3), []) == [])
     #expect(try read(old + makeEntries(4...6, term: 2, seed: 3), behind) == behind)

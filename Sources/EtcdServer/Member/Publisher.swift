@@ -58,7 +58,10 @@ final class Publisher: @unchecked Sendable {
   func clusterChanged() {
     guard !isStopped else { return }
     let leadership = leadership
-    if leadership.leader != .none, leadership != publishedBy, !isPublished { publish() }
+    if leadership.leader != .none, leadership != publishedBy, !isPublished {
+      // What left before there was a leader waits for the first.
+      if publishedBy.leader == .none { publishedBy = leadership } else { publish() }
+    }
     decideVersion(mayAssume: false)
     announceReady()
   }

@@ -61,10 +61,16 @@ public struct V2Store: Hashable, Sendable {
   /// Whether any node has a lifetime: someone should then propose SYNC requests.
   public var hasExpiringKeys: Bool { expiries.live > 0 }
 
-  /// Whether nothing was written by users of the v2 API.
+  /// Whether there is nothing of users of the v2 API: no key, no user, no role.
+  /// - Source: etcd 3.5.30 `membership.IsMetaStoreOnly`.
   public var holdsOnlyMembership: Bool {
     root.sortedChildren.allSatisfy { name, node in
-      name.text == "0" || (name.text == "1" && node.children?.isEmpty == true)
+      switch name.text {
+      case "0": true
+      // Directories stay behind the last user and role.
+      case "2": node.sortedChildren.allSatisfy { $0.1.children?.isEmpty ?? true }
+      default: node.children?.isEmpty ?? true
+      }
     }
   }
 
