@@ -199,7 +199,10 @@ import Testing
       let first = try await go.index()
       run.generator.index = first
       while run.generator.index < first + 1_100 {
-        await run.ask(run.generator.chance(4) ? run.generator.next() : run.generator.nextWrite())
+        let request = run.generator.chance(4) ? run.generator.next() : run.generator.nextWrite()
+        // Of bytes that are no UTF-8 Go makes others when it writes a snapshot: what it then replays succeeds where it
+        // failed before, and its index is another after the start.
+        if !request.target.contains("%ff") { await run.ask(request) }
       }
       let last = run.generator.index
       for isHard in [false, true] {
@@ -208,7 +211,6 @@ import Testing
           side.member.start()
           try side.member.waitHealthy()
         }
-        // Of bytes that are no UTF-8 Go makes others when it writes a snapshot.
         for key in V2RequestGenerator.keys where !key.contains("%ff") {
           let known = Int.random(in: (last - 900)...last, using: &run.generator.random)
           for index in [known, first] {
