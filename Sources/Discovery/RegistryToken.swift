@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import GoText
 
 /// What names a cluster that is to be, in a registry of v3 keys: `/_etcd/registry/TOKEN/…`. Pure.
 ///
@@ -9,8 +10,8 @@ package struct RegistryToken: Equatable, Sendable {
   package static let root = "/_etcd/registry/"
   /// Seconds: a week.
   package static let lifeByDefault: Int64 = 7 * 24 * 3600
-  /// Seconds that one lives at least, unless for ever.
-  package static let lifeMin: Int64 = 60
+  /// Nanoseconds that one lives at least, unless for ever.
+  private static let lifeMin: Int64 = 60_000_000_000
   /// Far more than a cluster has members.
   package static let sizeMax = 100
   /// Who may come beyond the size of a cluster: those who find it full do not enter, but may do so at the same time.
@@ -27,6 +28,15 @@ package struct RegistryToken: Equatable, Sendable {
     guard Self.isName(text) else { return nil }
     self.text = text
     self.root = root
+  }
+
+  /// Seconds of a life as Go writes durations; 0 for ever.
+  /// - Returns: `nil` for what is no duration, or shorter than a minute.
+  package static func life(_ duration: String) -> Int64? {
+    guard let life = try? GoDuration.parse(duration), life == 0 || life >= lifeMin else {
+      return nil
+    }
+    return life / 1_000_000_000
   }
 
   /// One that nobody can guess.

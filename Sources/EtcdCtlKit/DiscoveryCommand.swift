@@ -43,9 +43,7 @@ extension EtcdCtl {
         "--token has letters, digits, '-' and '_', \(RegistryToken.nameMax) at most, not "
           + GoQuote.text(given))
     }
-    // The flag's kind has read it before.
-    let life = ((try? GoDuration.parse(invocation.string("token-ttl"))) ?? 0) / 1_000_000_000
-    guard life == 0 || life >= RegistryToken.lifeMin else {
+    guard let life = RegistryToken.life(invocation.string("token-ttl")) else {
       throw misuse(
         "--token-ttl is 0 or a minute at least, not \(invocation.string("token-ttl"))")
     }

@@ -4,7 +4,7 @@ import FileSystem
 
 /// The commands of `etcdutl`: tools for the files of a member that does not run.
 ///
-/// - Source: etcd 3.5 `etcdutl/ctl.go`; `check` came with 3.5.22, `hashkv` and `migrate` are those of 3.6.
+/// - Source: etcd 3.5 `etcdutl/ctl.go`; `check` came with 3.5.18, `hashkv` and `migrate` are those of 3.6.
 public enum EtcdUtl {
   /// What the commands need from the machine.
   public struct World: Sendable {

@@ -243,6 +243,8 @@ import Testing
       (["--size", "101"], "not 101"), (["--size=-1"], "not -1"),
       (["--token", "a/b"], #"not "a/b""#),
       (["--token-ttl", "1s"], "--token-ttl is 0 or a minute at least, not 1s"),
+      // Less than a second is not for ever.
+      (["--token-ttl", "500ms"], "--token-ttl is 0 or a minute at least, not 500ms"),
     ] {
       let refused = run(Binaries.ourCtl, ["--endpoints", endpoint, "discovery", "new"] + words)
       #expect(refused.status == 128 && refused.error.contains(part), "\(refused)")

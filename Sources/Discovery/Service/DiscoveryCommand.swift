@@ -78,9 +78,7 @@ package enum DiscoveryCommand {
     guard options.prefix.hasPrefix("/"), options.prefix.hasSuffix("/") else {
       throw CommandFailure("--prefix begins and ends with a slash, not '\(options.prefix)'")
     }
-    // The flag's kind has read it before.
-    let life = ((try? GoDuration.parse(call.string("token-ttl"))) ?? 0) / 1_000_000_000
-    guard life == 0 || life >= RegistryToken.lifeMin else {
+    guard let life = RegistryToken.life(call.string("token-ttl")) else {
       throw CommandFailure("--token-ttl is 0 or a minute at least, not \(call.string("token-ttl"))")
     }
     options.life = life
