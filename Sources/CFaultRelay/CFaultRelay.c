@@ -48,19 +48,19 @@ unsigned long fault_relay_inode(unsigned short port, unsigned short remote_port)
   return ((struct inet_diag_msg *)NLMSG_DATA(header))->idiag_inode;
 }
 
-int fault_relay_has_socket(int process, unsigned long inode) {
+int fault_relay_sockets(int process, unsigned long *inodes, int limit) {
   char path[64];
-  char wanted[64];
   snprintf(path, sizeof path, "/proc/%d/fd", process);
-  int length = snprintf(wanted, sizeof wanted, "socket:[%lu]", inode);
   DIR *directory = opendir(path);
   if (directory == NULL) return 0;
   int found = 0;
   struct dirent *entry;
-  while (!found && (entry = readdir(directory)) != NULL) {
+  while (found < limit && (entry = readdir(directory)) != NULL) {
     char target[64];
-    ssize_t count = readlinkat(dirfd(directory), entry->d_name, target, sizeof target);
-    found = count == length && memcmp(target, wanted, (size_t)length) == 0;
+    ssize_t count = readlinkat(dirfd(directory), entry->d_name, target, sizeof target - 1);
+    if (count < 0) continue;
+    target[count] = 0;
+    if (sscanf(target, "socket:[%lu]", &inodes[found]) == 1) found++;
   }
   closedir(directory);
   return found;
@@ -72,9 +72,10 @@ unsigned long fault_relay_inode(unsigned short port, unsigned short remote_port)
   (void)remote_port;
   return 0;
 }
-int fault_relay_has_socket(int process, unsigned long inode) {
+int fault_relay_sockets(int process, unsigned long *inodes, int limit) {
   (void)process;
-  (void)inode;
+  (void)inodes;
+  (void)limit;
   return 0;
 }
 #endif

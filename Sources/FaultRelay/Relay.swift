@@ -19,6 +19,7 @@ public final class Relay: @unchecked Sendable {
   private var silent: [ObjectIdentifier: SilentConnection] = [:]
   /// Processes of the members, by name.
   public var processes: [String: Int32] = [:]
+  private var owners = SocketOwners()
   /// Connections whose dialler was known, and others.
   public private(set) var accepted = (members: 0, others: 0)
 
@@ -111,8 +112,7 @@ public final class Relay: @unchecked Sendable {
     else { return .clients }
     let inode = fault_relay_inode(from, to)
     guard inode != 0 else { return .clients }
-    let found = processes.first { fault_relay_has_socket($0.value, inode) == 1 }
-    return found.map { .member($0.key) } ?? .clients
+    return owners.owner(of: inode, among: processes).map { .member($0) } ?? .clients
   }
 }
 

@@ -18,6 +18,8 @@ public protocol PeerTransportDelegate: AnyObject, Sendable {
   func localMemberWasRemoved()
   /// A member told its URLs with a request.
   func memberURLsSeen(_ id: MemberID, _ urls: [String])
+  /// A member told the version of its server with a stream.
+  func serverVersionSeen(_ id: MemberID, _ version: String)
   /// Where the database that follows `message` goes.
   /// - Parameter resume: called after the sink was full, from any thread.
   /// - Throws: the database cannot be taken.

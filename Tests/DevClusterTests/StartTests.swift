@@ -84,4 +84,14 @@ import Testing
       "\(starts) starts beside \(Self.waiting) sockets in TIME_WAIT: median \(sorted[sorted.count / 2]) s,"
         + " 95th percentile \(sorted[sorted.count * 95 / 100]) s")
   }
+
+  /// Who founds a cluster knows its members before it is asked: nobody is turned away, to dial once more.
+  @Test func foundersKnowEachOther() throws {
+    let harness = try Harness()
+    defer { harness.cleanUp() }
+    #expect(try harness.run("up", "5", "-d", "--ports", "auto").status == 0)
+    let strangers = try harness.run("logs", "--grep", "failed to find remote peer in cluster")
+    #expect(strangers.status == 0 && strangers.output.isEmpty, "\(strangers)")
+    #expect(try harness.run("down").status == 0)
+  }
 }

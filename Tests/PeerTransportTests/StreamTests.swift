@@ -62,6 +62,7 @@ extension TestNode {
       #expect(batches < Int(count))
       #expect(node.state.withLock { $0.unreachable }.isEmpty)
       #expect(node.transport.activeSince(other.id) != nil)
+      #expect(node.state.withLock { $0.versions[other.id] } == "3.5.1")
       #expect(node.has(log: "set message encoder"))
       #expect(node.has(log: "peer became active"))
       let text = node.metrics.exposition().string

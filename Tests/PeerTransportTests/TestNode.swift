@@ -19,6 +19,7 @@ final class TestNode: PeerTransportDelegate {
     var removed: Set<MemberID> = []
     var wasRemoved = 0
     var seen: [MemberID: [String]] = [:]
+    var versions: [MemberID: String] = [:]
     var logs: [String] = []
     var sinks: [TestSink] = []
     var sinkPauses = false
@@ -99,6 +100,9 @@ final class TestNode: PeerTransportDelegate {
   func isRemoved(_ id: MemberID) -> Bool { state.withLock { $0.removed.contains(id) } }
   func localMemberWasRemoved() { state.withLock { $0.wasRemoved += 1 } }
   func memberURLsSeen(_ id: MemberID, _ urls: [String]) { state.withLock { $0.seen[id] = urls } }
+  func serverVersionSeen(_ id: MemberID, _ version: String) {
+    state.withLock { $0.versions[id] = version }
+  }
   func makeSnapshotSink(
     for message: Raftpb.Message, resume: @escaping @Sendable () -> Void
   ) throws(SnapshotError) -> any SnapshotSink {

@@ -8,7 +8,8 @@ int fault_relay_knows_owners(void);
 /// 0 when there is none, or nobody may know.
 unsigned long fault_relay_inode(unsigned short port, unsigned short remote_port);
 
-/// Whether a process has a socket with this inode open.
-int fault_relay_has_socket(int process, unsigned long inode);
+/// The inodes of the sockets that a process has open, at most `limit`, into `inodes`.
+/// Returns how many; 0 when there is no such process, or nobody may know.
+int fault_relay_sockets(int process, unsigned long *inodes, int limit);
 
 #endif

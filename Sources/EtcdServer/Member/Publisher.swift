@@ -63,8 +63,29 @@ final class Publisher: @unchecked Sendable {
       if publishedBy.leader == .none { publishedBy = leadership } else { publish() }
     }
     decideVersion(mayAssume: false)
+    hearVersions()
     announceReady()
   }
+
+  /// Between looks at the versions of which the leader of a new cluster makes the cluster's.
+  private static let hearingPause: Duration = .milliseconds(20)
+  private var isHearing = false
+
+  /// Who leads a new cluster may have been elected before it heard of all, and clients wait for a version: the timer is
+  /// slow.
+  private func hearVersions() {
+    guard !isHearing, !isStopped, isLeader, proposedVersion == nil,
+      member.host.membership.clusterVersion == nil
+    else { return }
+    isHearing = true
+    member.loop.schedule(after: Self.hearingPause) { [weak self] in
+      self?.isHearing = false
+      self?.decideVersion(mayAssume: false)
+      self?.hearVersions()
+    }
+  }
+
+  private var isLeader: Bool { member.host.status.leader == member.host.memberID }
 
   private func announceReady() {
     guard isPublished, let onReady else { return }
@@ -135,8 +156,7 @@ final class Publisher: @unchecked Sendable {
   /// a rise back.
   /// - Parameter mayAssume: whether the lowest version is taken while others were not heard yet.
   private func decideVersion(mayAssume: Bool) {
-    let status = member.host.status
-    guard status.leader == member.host.memberID, proposedVersion == nil else { return }
+    guard !isStopped, isLeader, proposedVersion == nil else { return }
     var lowest = ServerVersion.etcd
     let known = member.peers.versions
     let current = member.host.membership.clusterVersion

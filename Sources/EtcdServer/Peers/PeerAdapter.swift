@@ -19,7 +19,7 @@ import Synchronization
 /// Confined to the peers' loop, on which nothing of a client's is done, so that no client delays a
 /// heartbeat.
 final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
-  // @unchecked: `round` and `timer` are confined to `loop`; `known` has a lock; the rest is
+  // @unchecked: `round`, `asked` and `timer` are confined to `loop`; `known` has a lock; the rest is
   // immutable.
 
   private let config: ServerConfig
@@ -39,12 +39,16 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
   /// What a member says about versions: its own, and that of its cluster.
   private struct Versions: Sendable {
     let server: String
-    let cluster: String
+    /// `nil` as long as it only came with a stream.
+    let cluster: String?
   }
-  /// Versions of the other members, as of the last round of questions; of members alone.
+  /// Versions of the other members, as of their last stream or the last round of questions; of members alone.
   private let known = Mutex<[MemberID: Versions]>([:])
   var versions: [MemberID: String] { known.withLock { $0.mapValues(\.server) } }
-  var clusterVersions: [MemberID: String] { known.withLock { $0.mapValues(\.cluster) } }
+  var clusterVersions: [MemberID: String] { known.withLock { $0.compactMapValues(\.cluster) } }
+
+  /// Members that have not answered yet: a question more would cost them another handshake.
+  private var asked: Set<MemberID> = []
 
   /// Between two rounds of questions for versions.
   private static let versionInterval: Duration = .milliseconds(500)
@@ -84,11 +88,12 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
     transport.delegate = self
   }
 
-  /// Connects to the members known at start.
-  /// - Parameter others: members that a joining member was told of.
+  /// Connects to the members known at start, so that who dials before the log is applied is not turned away.
+  /// - Parameter others: members that a joining member was told of, or with whom the cluster is founded.
   func start(_ others: [MemberInfo]) {
     apply((host.membership.sorted + others).map { .add($0) })
-    timer = loop.schedule(after: .zero, repeating: Self.versionInterval) { [unowned self] in
+    timer = loop.schedule(after: Self.versionInterval, repeating: Self.versionInterval) {
+      [unowned self] in
       nextRound()
     }
   }
@@ -255,21 +260,31 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
 
   // MARK: Versions
 
+  func serverVersionSeen(_ id: MemberID, _ version: String) {
+    known.withLock { $0[id] = Versions(server: version, cluster: $0[id]?.cluster) }
+  }
+
+  /// Streams tell what a server is. The leader asks besides: it needs to know who is gone, and of which version a
+  /// member takes its cluster to be.
   private func nextRound() {
+    guard host.status.leader == host.memberID else { return }
     round += 1
     askVersions(again: round % Self.roundsForKnown == 0)
   }
 
   /// Asks every other member for its version; a member that does not answer has none. On `loop`.
   /// - Parameter again: also those that are known, which rarely change.
-  func askVersions(again: Bool = false) {
+  private func askVersions(again: Bool) {
     for info in host.membership.sorted where info.id != host.memberID {
-      guard again || known.withLock({ $0[info.id] == nil }) else { continue }
+      let isKnown = known.withLock { $0[info.id]?.cluster != nil }
+      guard again || !isKnown, asked.insert(info.id).inserted else { continue }
       let urls = info.peerURLs.compactMap { PeerURL($0) }
       let deadline = loop.now &+ Self.versionPatience.nanoseconds
       ask(urls[...], "GET", "/version", until: deadline) { [weak self] answer in
+        guard let self else { return }
+        asked.remove(info.id)
         // It may have been removed meanwhile.
-        guard let self, host.membership.members[info.id] != nil else { return }
+        guard host.membership.members[info.id] != nil else { return }
         var versions: Versions?
         if let answer, answer.head.status == 200 { versions = Self.versions(in: answer.body) }
         known.withLock { $0[info.id] = versions }

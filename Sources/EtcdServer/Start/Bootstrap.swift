@@ -79,7 +79,8 @@ enum Bootstrap {
     let core = try core(
       origin, config, logger: logger, metrics: metrics, milliseconds: milliseconds, seed: seed)
     return Result(
-      core: core, opened: origin.opened, isNew: isNew, others: origin.others,
+      core: core, opened: origin.opened, isNew: isNew,
+      others: origin.others + origin.founders,
       snapDirectory: directory.snapDirectory)
   }
 

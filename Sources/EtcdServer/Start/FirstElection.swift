@@ -14,8 +14,6 @@ final class FirstElection {
   private static let interval = Duration.milliseconds(5)
   /// After which raft's own timeouts have elected somebody, or nobody can be.
   private static let tries = 1_000
-  /// Between questions for versions, in tries.
-  private static let triesForVersions = 10
   /// Behind the moment at which a quorum is there, for the others, in tries.
   private static let triesForAll = 60
 
@@ -57,10 +55,6 @@ final class FirstElection {
     let known = peers.versions
     let isEverythingKnown = others.allSatisfy { known[$0] != nil }
     // checked: both count the tries
-    if isEverythingKnown || tried - since > Self.triesForAll {
-      host.post([.campaign])
-    } else if tried % Self.triesForVersions == 1 {
-      peers.askVersions()
-    }
+    if isEverythingKnown || tried - since > Self.triesForAll { host.post([.campaign]) }
   }
 }

@@ -134,6 +134,9 @@ final class StreamReader: HTTPResponseHandler {
       return failed(.clusterMismatch)
     }
     phase = .open
+    if let text = head.headers["X-Server-Version"] {
+      context.delegate?.serverVersionSeen(peer.id, text)
+    }
     peer.status.activate()
     context.logger.info("established TCP streaming connection with remote peer", names)
   }
