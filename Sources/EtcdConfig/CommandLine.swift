@@ -132,7 +132,7 @@ public enum CommandLine: Sendable {
       settings.notices.append(
         Notice(.warn, Self.deprecation(name)))
     }
-    // The last value counts, so that a refused one may be taken back.
+    // The last value counts.
     for (name, value) in Dictionary(given.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 })
       .sorted(by: { $0.key < $1.key })
     {
@@ -142,9 +142,6 @@ public enum CommandLine: Sendable {
       case .noEffect(let reason):
         settings.notices.append(
           Notice(.warn, "flag has no effect", ("flag", "--\(name)"), ("reason", reason)))
-      case .refused(let advice):
-        let more = FlagTable.deprecated.contains(name) ? " (\(Self.deprecation(name)))" : ""
-        throw ConfigFailure("--\(name) is not supported: \(advice)\(more)")
       }
     }
     // What may become a proxy need not advertise anything.

@@ -44,8 +44,6 @@ struct Flag: Sendable {
     case full
     /// Understood, but has nothing to act on here; a note says so.
     case noEffect(String)
-    /// Any value but the default ends the start with an error that says what to do instead.
-    case refused(String)
   }
 
   let name: String

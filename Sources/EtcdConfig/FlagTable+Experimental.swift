@@ -21,9 +21,8 @@ extension FlagTable {
     Flag(
       "experimental-enable-v2v3", .experimental, .text, "",
       "Serve v2 requests through the v3 backend under a given prefix.",
-      .refused(
-        "etcd gave it up in 3.6; take the keys over with \"etcdctl migrate\" while the member is stopped,"
-          + " and use the v3 API, or serve the v2 API with --enable-v2")),
+      .noEffect("without --enable-v2 it asks for nothing, and with it the start is refused")
+    ) { $0.v2v3Prefix = $1.text },
     Flag(
       "experimental-enable-lease-checkpoint", .experimental, .bool, "false",
       "Enables primary lessor to persist lease remainingTTL to prevent indefinite auto-renewal of"

@@ -82,7 +82,6 @@ extension Flag {
   fileprivate var shownHelp: String {
     switch support {
     case .full: help
-    case .refused(let advice): help + "\n(not supported: \(advice))"
     case .noEffect(let reason): help + "\n(no effect: \(reason))"
     }
   }

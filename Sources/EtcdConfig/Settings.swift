@@ -18,6 +18,8 @@ struct Settings {
   var compactionBatchLimit: Int64 = 1000
   var compactionRetention = "0"
   var compactionMode = "periodic"
+  /// Where v2 keys would be kept among those of v3.
+  var v2v3Prefix = ""
   var logger = "zap"
   var logOutputs: [String] = []
   var logLevel = "info"

@@ -3,7 +3,7 @@ import Testing
 
 @testable import EtcdConfig
 
-/// No flag may be taken and forgotten: each does something, is refused, or says that it does nothing.
+/// No flag may be taken and forgotten: each does something, or says that it does nothing.
 @Suite struct FlagWalkTests {
   /// Command lines for flags whose value cannot be any of their kind, or that need others beside them.
   private static let samples: [String: [String]] = [
@@ -80,10 +80,6 @@ import Testing
     guard !Self.ending.contains(name), !Self.single.contains(name) else { return }
     let line = try Self.sample(flag)
     switch (flag.support, flag.kind) {
-    case (.refused(let advice), _):
-      let message = refusal(line)?.message ?? ""
-      #expect(message.hasPrefix("--\(name) is not supported: \(advice)"))
-      #expect(Self.help.contains("(not supported: \(advice))"))
     case (.noEffect(let reason), _):
       let shown = try #require(Self.help.range(of: "  --\(name) '"))
       let entry = Self.help[shown.lowerBound...].prefix(400)

