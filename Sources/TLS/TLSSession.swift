@@ -43,7 +43,8 @@ final class TLSSession: @unchecked Sendable {
   private let now: Int64
   /// The certificate of the other side, once it was verified or taken without.
   private(set) var peer: CertificateFacts?
-  private var peerSerials: [String] = []
+  /// Of that certificate, and of every one that was shown.
+  private(set) var peerSerials: [String] = []
 
   /// - Parameter now: seconds since 1970.
   /// - Throws: `TLSFailure` when a server has no certificate, or memory is short.

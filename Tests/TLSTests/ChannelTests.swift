@@ -22,6 +22,25 @@ import Testing
     #expect(texts == ["hello server", "hello client"])
   }
 
+  /// As in Go: the root that both trust is known to both.
+  @Test func whatIsShownIsWhatTheFilesHold() async throws {
+    let (byServer, byClient) = try await withLoop { loop in
+      let all = try Fixture.all.get()
+      let server = try Fixture.server {
+        $0.trustedCAFile = all.authority.certificate
+        $0.clientCertificateAuth = true
+      }
+      let hands = try Handshakes(loop, server, try Fixture.client(all.client))
+      await hands.run()
+      return (
+        try #require(hands.clientChannel as? TLSChannel).session.peerSerials,
+        try #require(hands.serverChannel as? TLSChannel).session.peerSerials
+      )
+    }
+    #expect(Set(byServer).count == 1)
+    #expect(Set(byClient).count == 1)
+  }
+
   @Test func oneSideTakesItsTimeAndTheOtherWaits() async throws {
     let (delivered, atMost, whole, isWritable) = try await withLoop { loop in
       let hands = try Handshakes(loop, try Fixture.server(), try Fixture.client())
