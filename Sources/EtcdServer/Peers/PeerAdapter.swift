@@ -264,19 +264,22 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
     known.withLock { $0[id] = Versions(server: version, cluster: $0[id]?.cluster) }
   }
 
-  /// Streams tell what a server is. The leader asks besides: it needs to know who is gone, and of which version a
-  /// member takes its cluster to be.
+  /// Streams tell what a server is; who has none is asked. The leader asks all: it needs to know who is gone, and of
+  /// which version a member takes its cluster to be.
   private func nextRound() {
-    guard host.status.leader == host.memberID else { return }
     round += 1
-    askVersions(again: round % Self.roundsForKnown == 0)
+    let leads = host.status.leader == host.memberID
+    askVersions(ofClusters: leads, again: leads && round % Self.roundsForKnown == 0)
   }
 
   /// Asks every other member for its version; a member that does not answer has none. On `loop`.
-  /// - Parameter again: also those that are known, which rarely change.
-  private func askVersions(again: Bool) {
+  /// - Parameters:
+  ///   - ofClusters: also those of which only the server's is known.
+  ///   - again: also those that are known, which rarely change.
+  private func askVersions(ofClusters: Bool, again: Bool) {
     for info in host.membership.sorted where info.id != host.memberID {
-      let isKnown = known.withLock { $0[info.id]?.cluster != nil }
+      let versions = known.withLock { $0[info.id] }
+      let isKnown = versions != nil && (!ofClusters || versions?.cluster != nil)
       guard again || !isKnown, asked.insert(info.id).inserted else { continue }
       let urls = info.peerURLs.compactMap { PeerURL($0) }
       let deadline = loop.now &+ Self.versionPatience.nanoseconds
