@@ -32,6 +32,16 @@ func example(_ name: String) -> Target {
     name: name, dependencies: ["EtcdClient"], path: "Examples/\(name)", swiftSettings: settings)
 }
 
+/// Fuzzing alone builds the program that libFuzzer drives: it has no `main` of its own (`make fuzz`).
+let fuzzing: [Target] =
+  Context.environment["ETCD_FUZZ"] == nil
+  ? []
+  : [
+    .executableTarget(
+      name: "etcd-fuzz", dependencies: ["FuzzTargets", "Bytes"], path: "Tests/etcd-fuzz",
+      swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])])
+  ]
+
 let package = Package(
   name: "etcd",
   products: [.library(name: "EtcdClient", targets: ["EtcdClient"])],
@@ -361,12 +371,24 @@ let package = Package(
       name: "etcd-bench",
       dependencies: ["GRPC", "HTTP", "TLS", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"],
       path: "benchmarks/etcd-bench", swiftSettings: settings),
-  ]
+    // Every decoder of foreign bytes, as tests and a fuzzer drive it.
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "Bytes", "GoText", "JSON", "YAML", "Protobuf", "EtcdAPI", "MVCC", "Membership", "V2Store",
+        "Auth", "FileSystem", "Bolt", "WAL", "Snap", "Simulation", "EventLoops", "HTTP", "TLS",
+        "Calls", "GRPC", "PeerTransport", "Discovery", "EtcdConfig", "EtcdServer", "EtcdCtlKit",
+        "CommandLineTool", "DevClusterKit",
+      ], path: "Tests/FuzzTargets", swiftSettings: settings),
+    .testTarget(
+      name: "FuzzTests", dependencies: ["FuzzTargets", "TestSupport", "Bytes", "Raft"],
+      exclude: ["Corpus"], swiftSettings: settings),
+  ] + fuzzing
 )
 
 // What lies beside the two folders of InteropTests belongs to other targets.
 for target in package.targets where target.name == "InteropTests" {
   target.exclude =
     package.targets.filter { $0.type == .test && $0.name != target.name }.map(\.name)
-    + ["TestSupport"]
+    + ["TestSupport", "FuzzTargets", "etcd-fuzz"]
 }
