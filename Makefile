@@ -84,12 +84,12 @@ test-packages: setup-tests release
 
 test: setup-tests check unit cost
 
-# Simulations take every processor for a minute, and the interop suites block the few threads that tests
+# Simulations and changed inputs take every processor for a minute, and the interop suites block the few threads that tests
 # run on while they wait for processes: both come after the others, the latter one by one in three lanes.
 unit:
 	$(if $(TESTDATA),RAFT_TESTDATA='$(abspath $(TESTDATA))') $(SWIFT) test \
-	  --skip '^InteropTests' --skip '^SimulationTests' --skip '^(DevClusterTests|EtcdCtlKitTests|EtcdClientTests|ProxiesTests)'
-	$(SWIFT) test --skip-build --filter '^SimulationTests'
+	  --skip '^InteropTests' --skip '^(Simulation|Fuzz)Tests' --skip '^(DevClusterTests|EtcdCtlKitTests|EtcdClientTests|ProxiesTests)'
+	$(SWIFT) test --skip-build --filter '^(Simulation|Fuzz)Tests'
 	@scripts/test-lanes.sh $(SWIFT)
 
 check: lint proto-check

@@ -118,7 +118,7 @@ final class Handshakes {
 
   func turn() async {
     await withCheckedContinuation { done in
-      loop.schedule(after: .milliseconds(1)) { done.resume() }
+      loop.schedule(after: .zero) { done.resume() }
     }
   }
 }
