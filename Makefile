@@ -15,7 +15,7 @@ TESTDATA := $(firstword $(wildcard ../shared/raft-testdata))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-tests setup-nightly up down status build programs release install deb image test test-packages unit proto \
-  proto-check format lint bench cost sim nightly check clean
+  proto-check format lint bench cost sim fuzz nightly check clean
 
 help:
 	@echo 'make up [N=3]      install what is missing, build, start a local cluster of N members'
@@ -32,6 +32,7 @@ help:
 	@echo 'make format        rewrite the sources in the house style'
 	@echo 'make proto         generate Sources/EtcdAPI/Generated from proto/'
 	@echo 'make sim SEED=7    cluster simulation of one seed; without SEED, FROM=1 SEEDS=200'
+	@echo 'make fuzz [TARGET=wal] [SECONDS=60]  libFuzzer on the decoders of foreign bytes, each for so long'
 	@echo 'make nightly       every crash image, more kills, random requests and seeds; most of an hour'
 	@echo 'make bench         ours and Go etcd side by side into benchmarks/RESULTS.md; QUICK=1 prints'
 	@echo 'make cost          instructions and allocations of a request against the accepted; ACCEPT=1'
@@ -134,6 +135,10 @@ nightly: setup-nightly
 	PACKAGE=1 $(SWIFT) test --skip-build --filter PackageTests
 	$(MAKE) test-packages
 	$(MAKE) sim FROM=$$(date +%s) SEEDS=2000
+	$(MAKE) fuzz SECONDS=30
+
+fuzz: setup
+	scripts/fuzz.sh $(SWIFT) $(or $(SECONDS),60) $(TARGET)
 
 sim: setup
 	$(SWIFT) run $(RELEASE) etcd-sim $(if $(SEED),--seed $(SEED),--from $(FROM) --seeds $(SEEDS))
