@@ -26,15 +26,10 @@ public final class CallCounters: Sendable {
     ]
     started = registry.counter(
       "grpc_server_started_total", "Total number of RPCs started on the server.", labels)
-    handled = GRPCCode.allCases.map { code in
-      registry.counter(
-        "grpc_server_handled_total",
-        "Total number of RPCs completed on the server, regardless of success or failure.",
-        [
-          "grpc_type": type, "grpc_service": service, "grpc_method": method,
-          "grpc_code": code.description,
-        ])
-    }
+    handled = registry.counters(
+      "grpc_server_handled_total",
+      "Total number of RPCs completed on the server, regardless of success or failure.", labels,
+      by: "grpc_code", GRPCCode.allCases.map(\.description))
     received = registry.counter(
       "grpc_server_msg_received_total",
       "Total number of RPC stream messages received on the server.", labels)

@@ -72,6 +72,10 @@ import Testing
     let registry = MetricsRegistry()
     registry.counter("b_total", "B.", ["z": "1", "a": "q\"\\\n"]).add(3)
     #expect(registry.counter("b_total", "B.", ["a": "q\"\\\n", "z": "1"]).value == 3)
+    let others = registry.counters("b_total", "B.", ["z": "1"], by: "a", ["q\"\\\n", "r"])
+    #expect(others.map(\.value) == [3, 0])
+    let more = registry.counters("b_total", "B.", ["a": "r"], by: "z", ["1", "2"])
+    #expect(more[0] === others[1] && more[1] !== others[1])
     registry.gauge("c", "C.") { 1.5 }
     registry.gauge("d", "Absent.") { nil }
     let histogram = registry.histogram("a_seconds", "A.", bounds: [0.1, 1])
@@ -88,6 +92,8 @@ import Testing
         # HELP b_total B.
         # TYPE b_total counter
         b_total{a="q\\"\\\\\\n",z="1"} 3
+        b_total{a="r",z="1"} 0
+        b_total{a="r",z="2"} 0
         # HELP c C.
         # TYPE c gauge
         c 1.5

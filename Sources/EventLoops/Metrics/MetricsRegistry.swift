@@ -42,6 +42,22 @@ public final class MetricsRegistry: Sendable {
     return counter
   }
 
+  /// Counters with this name and these labels, and one label more that is another for each.
+  /// - Returns: one for each value.
+  public func counters(
+    _ name: String, _ help: String, _ labels: Labels, by label: String, _ values: [String]
+  ) -> [Counter] {
+    let sorted = labels.sorted { $0.key < $1.key }
+    let before = sorted.filter { $0.key < label }.map { Self.text($0) + "," }.joined()
+    let after = sorted.filter { $0.key > label }.map { "," + Self.text($0) }.joined()
+    return values.map { value in
+      let key = before + Self.text((label, value)) + after
+      let found = register(name, help, .counter, key: key) { .counter(Counter()) }
+      guard case .counter(let counter) = found else { Self.mixed(name) }
+      return counter
+    }
+  }
+
   /// The gauge with this name and these labels.
   public func gauge(_ name: String, _ help: String, _ labels: Labels = [:]) -> Gauge {
     let found = register(name, help, .gauge, labels) { .gauge(Gauge()) }
@@ -84,8 +100,15 @@ public final class MetricsRegistry: Sendable {
     _ name: String, _ help: String, _ kind: Kind, _ labels: Labels,
     _ make: () -> Instrument
   ) -> Instrument {
-    let key = Self.labelText(labels)
-    return families.withLock { families in
+    let key = labels.sorted { $0.key < $1.key }.map(Self.text).joined(separator: ",")
+    return register(name, help, kind, key: key, make)
+  }
+
+  /// - Parameter key: `a="x",b="y"` with the names sorted, values escaped.
+  private func register(
+    _ name: String, _ help: String, _ kind: Kind, key: String, _ make: () -> Instrument
+  ) -> Instrument {
+    families.withLock { families in
       if let known = families[name]?.kind, known != kind { Self.mixed(name) }
       if let found = families[name]?.children[key] { return found }
       let made = make()
@@ -95,11 +118,8 @@ public final class MetricsRegistry: Sendable {
     }
   }
 
-  /// `a="x",b="y"` with the names sorted, values escaped.
-  private static func labelText(_ labels: Labels) -> String {
-    labels.sorted { $0.key < $1.key }
-      .map { label in "\(label.key)=\"\(escape(label.value, quotes: true))\"" }
-      .joined(separator: ",")
+  private static func text(_ label: (key: String, value: String)) -> String {
+    label.key + "=\"" + escape(label.value, quotes: true) + "\""
   }
 
   private static func escape(_ text: String, quotes: Bool) -> String {
