@@ -120,7 +120,6 @@ public final class EtcdServer: @unchecked Sendable {
       supervised.withLock { $0 = Supervised(host: running.shared.host, replay: replay) }
       for loop in loops { LoopWatch.start(loop, logger, registry) }
       peerLoop.run {
-        running.peers.start(boot.others)
         running.corruption.start()
         running.downgrade.start()
         running.certificates?.start(on: self.peerLoop)
@@ -195,6 +194,8 @@ public final class EtcdServer: @unchecked Sendable {
     var grpcConfiguration = grpcConfiguration
     if let traces { grpcConfiguration.endedCallObserver = { traces.ended($0) } }
     var calls: [GRPCServer] = []
+    // Members that dial from now on are known.
+    peerLoop.run { peers.start(boot.others) }
     listeners.open(
       members.map { member in
         let services = member.loop === peerLoop ? nil : Self.services(of: member)
