@@ -15,7 +15,7 @@ TESTDATA := $(firstword $(wildcard ../shared/raft-testdata))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-tests setup-nightly up down status build programs release install deb image test test-packages unit proto \
-  proto-check format lint bench cost sim fuzz nightly check clean
+  proto-check format lint bench cost sim fuzz nightly check darwin-check clean
 
 help:
 	@echo 'make up [N=3]      install what is missing, build, start a local cluster of N members'
@@ -83,7 +83,7 @@ test-packages: setup-tests release
 	scripts/test-deb.sh $(BIN)
 	scripts/test-image.sh $(BIN)
 
-test: setup-tests check unit cost
+test: setup-tests check unit darwin-check cost
 
 # Simulations and changed inputs take every processor for a minute, and the interop suites block the few threads that tests
 # run on while they wait for processes: both come after the others, the latter one by one in three lanes.
@@ -94,6 +94,10 @@ unit:
 	@scripts/test-lanes.sh $(SWIFT)
 
 check: lint proto-check
+
+# After the tests, whose modules it reads.
+darwin-check:
+	@scripts/check-darwin.sh $(SWIFT)
 
 lint:
 	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Examples benchmarks Package.swift

@@ -7,7 +7,7 @@ import Testing
 /// What fuzzers found, and a little of what they do: changes of the corpus's inputs, from a seed that is printed.
 /// `FUZZ_INPUTS` says how many a target, `FUZZ_SEED` which. A trap ends the process; the seed brings it back.
 @Suite struct ReplayTests {
-  private static let inputs = environment("FUZZ_INPUTS").flatMap { Int($0) } ?? 1_000
+  private static let inputs = environment("FUZZ_INPUTS").flatMap { Int($0) } ?? 500
   private static let seed =
     environment("FUZZ_SEED").flatMap { UInt64($0) } ?? .random(in: 1 ... .max)
 
