@@ -7,7 +7,9 @@
 # alone. It does not find what a Mac's C library declares otherwise than the stand-in, and links and runs nothing.
 set -eu
 swift=$1
-swiftc=$(dirname "$swift")/swiftc
+# Beside the program itself, wherever a link to it stands.
+tools=$(dirname "$(readlink -f "$(command -v "$swift")")")
+swiftc=$tools/swiftc
 modules=.build/debug/Modules
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -88,7 +90,7 @@ done
 
 # The other branch of C, as on any system that is not Linux.
 for file in Sources/*/*.c; do
-  "$(dirname "$swift")/clang" -fsyntax-only -isystem scripts/darwin/include -U__linux__ -U__linux -Ulinux -Wall -I "$(dirname "$file")/include" "$file" ||
+  "$tools/clang" -fsyntax-only -isystem scripts/darwin/include -U__linux__ -U__linux -Ulinux -Wall -I "$(dirname "$file")/include" "$file" ||
     failed=yes
 done
 [ -z "$failed" ] || { echo 'check-darwin: the code for macOS does not compile' >&2 && exit 1; }
