@@ -111,10 +111,6 @@ public enum CommandLine: Sendable {
     .failure(message: message, usage: false, exitCode: 1)
   }
 
-  private static func deprecation(_ name: String) -> String {
-    "--\(name) is deprecated in 3.5 and will be decommissioned in 3.6."
-  }
-
   private static func apply(
     _ given: [FlagParser.Given], to settings: inout Settings
   ) throws(ConfigFailure) {
@@ -130,7 +126,7 @@ public enum CommandLine: Sendable {
     let outside = given.filter { $0.origin == .line || $0.origin == .variable }.map(\.name)
     for name in Set(outside).intersection(FlagTable.deprecated).sorted() {
       settings.notices.append(
-        Notice(.warn, Self.deprecation(name)))
+        Notice(.warn, "--\(name) is deprecated in 3.5 and will be decommissioned in 3.6."))
     }
     // The last value counts.
     for (name, value) in Dictionary(given.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 })

@@ -1,7 +1,7 @@
 import Bytes
 import Foundation
 import FuzzTargets
-import Raft
+import TestSupport
 import Testing
 
 /// What fuzzers found, and a little of what they do: changes of the corpus's inputs, from a seed that is printed.
@@ -30,7 +30,7 @@ import Testing
     print("\(name): FUZZ_SEED=\(Self.seed)")
     let known = target.seeds + Self.corpus(name)
     for input in known + [Bytes()] { target.run(input) }
-    var changes = Changes(random: SplitMix64(seed: Self.seed), known: known)
+    var changes = Changes(random: SeededGenerator(state: Self.seed), known: known)
     for _ in 0..<Self.inputs { target.run(changes.next()) }
   }
 
@@ -52,7 +52,7 @@ import Testing
 
 /// Changes of known inputs, as libFuzzer makes them, without what it learns from coverage. Pure.
 private struct Changes {
-  var random: SplitMix64
+  var random: SeededGenerator
   let known: [Bytes]
 
   private static let bytesMax = 4_096

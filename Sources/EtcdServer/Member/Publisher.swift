@@ -145,8 +145,7 @@ final class Publisher: @unchecked Sendable {
 
   /// The leader's clock ends keys of the v2 store.
   private func expireV2Keys() {
-    let status = member.host.status
-    guard status.hasExpiringV2Keys, status.leader == member.host.memberID else { return }
+    guard member.host.status.hasExpiringV2Keys, isLeader else { return }
     let id = member.requests.makeID()
     let data = RaftRequest.sync(now: WallClock.nanoseconds, id: id)
     member.requests.propose(id: id, data) { _, _ in }

@@ -27,7 +27,7 @@ enum Bootstrap {
     let core: MemberCore
     let opened: MemberDirectory.Opened
     let isNew: Bool
-    /// Members of the cluster that this one joins.
+    /// Members of the cluster that this one joins, or with whom it is founded.
     let others: [MemberInfo]
     let snapDirectory: String
   }
