@@ -131,11 +131,14 @@ import Testing
       #expect(try await holder.lock("l").revision == lock.revision, "a session has a lock once")
       try await client.withSession(ttl: 20) { other in
         #expect(try await other.tryLock("l") == nil)
-        let waiting = Task { try await other.lock("l") }
-        while try await client.kv.get(.prefix("l/")).count < 2 {}
-        waiting.cancel()
-        await #expect(throws: EtcdClientError.cancelled) { try await waiting.value }
-        #expect(try await client.kv.get(.prefix("l/")).count == 1)
+        // Often, for it is given up in the middle of a look at the line, which must not end etcd 3.5.1.
+        for _ in 0..<50 {
+          let waiting = Task { try await other.lock("l") }
+          while try await client.kv.get(.prefix("l/")).count < 2 {}
+          waiting.cancel()
+          await #expect(throws: EtcdClientError.cancelled) { try await waiting.value }
+          #expect(try await client.kv.get(.prefix("l/")).count == 1)
+        }
         // A place that somebody takes away is no lock, though everybody in front leaves.
         let robbed = Task { try await other.lock("l") }
         while try await client.kv.get(.prefix("l/")).count < 2 {}

@@ -42,7 +42,7 @@ struct Place: Sendable {
   /// - Throws: `sessionLost` when it is not.
   mutating func wait() async throws(EtcdClientError) {
     while true {
-      let answer = try await session.ask(contender.look)
+      let answer = try await look()
       let standing: Contender.Standing
       do throws(Contender.OddAnswer) { standing = try contender.standing(answer) } catch {
         throw .badAnswer("\(error): \(answer)")
@@ -55,6 +55,14 @@ struct Place: Sendable {
       case .behind(let older, let revision): try await deletion(of: older, after: revision)
       }
     }
+  }
+
+  /// Asks who is in front, to the end though the task may be cancelled: etcd before 3.5.5 panics when a
+  /// transaction that only reads is given up while it runs.
+  private func look() async throws(EtcdClientError) -> Etcdserverpb.TxnResponse {
+    let answer = try await finished(contender.look)
+    if Task.isCancelled { throw .cancelled }
+    return answer
   }
 
   private func deletion(of key: Bytes, after revision: Int64) async throws(EtcdClientError) {
@@ -71,14 +79,18 @@ struct Place: Sendable {
 
   /// Leaves the line, though the task may be cancelled.
   func leave() async throws(EtcdClientError) {
-    let (session, withdrawal) = (session, contender.withdrawal)
-    let failure = await uncancelled { () -> EtcdClientError? in
-      do throws(EtcdClientError) {
-        _ = try await session.ask(withdrawal)
-        return nil
-      } catch { return error }
-    }
-    if let failure { throw failure }
+    _ = try await finished(contender.withdrawal)
+  }
+
+  /// Asks, whether the task is cancelled or not.
+  private func finished(
+    _ request: Etcdserverpb.TxnRequest
+  ) async throws(EtcdClientError) -> Etcdserverpb.TxnResponse {
+    try await uncancelled { [session] () -> Result<_, EtcdClientError> in
+      do throws(EtcdClientError) { return .success(try await session.ask(request)) } catch {
+        return .failure(error)
+      }
+    }.get()
   }
 }
 
