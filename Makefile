@@ -3,6 +3,7 @@
 N ?= 3
 FROM ?= 1
 SEEDS ?= 200
+SIM_MINUTES ?= 60
 SWIFT := $(shell scripts/find-swift.sh)
 BIN := .build/release
 PREFIX ?= /usr/local
@@ -15,7 +16,7 @@ TESTDATA := $(firstword $(wildcard ../shared/raft-testdata))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-tests setup-nightly up down status build programs release install deb image test test-packages unit proto \
-  proto-check format lint bench cost sim fuzz nightly check darwin-check clean
+  proto-check format lint bench cost sim lives proof failpoints mutants fuzz sanitize nightly check darwin-check clean
 
 help:
 	@echo 'make up [N=3]      install what is missing, build, start a local cluster of N members'
@@ -33,8 +34,13 @@ help:
 	@echo 'make format        rewrite the sources in the house style'
 	@echo 'make proto         generate Sources/EtcdAPI/Generated from proto/'
 	@echo 'make sim SEED=7    cluster simulation of one seed; without SEED, FROM=1 SEEDS=200'
+	@echo 'make lives [LIVES=4] [DAYS=91] [FROM=1]  clusters that are simulated for months, mostly quiet ones'
 	@echo 'make fuzz [TARGET=wal] [SECONDS=60]  libFuzzer on the decoders of foreign bytes, each for so long'
-	@echo 'make nightly       every crash image, more kills, random requests and seeds, and fuzzing; hours'
+	@echo 'make sanitize [NAME=thread]  tests and simulation with the address, thread and undefined-behaviour sanitizers'
+	@echo 'make failpoints    members that die at each of etcd'"'"'s failpoints, in a build of their own'
+	@echo 'make proof [SIM_MINUTES=60]  as many new seeds as the time allows, then lives, added to docs/PROOF.md'
+	@echo 'make mutants [NAME="A B"]  faults that are built in on purpose are found: docs/MUTANTS.md'
+	@echo 'make nightly       every crash image, more kills, random requests, seeds and faults, and fuzzing; hours'
 	@echo 'make bench         ours and Go etcd side by side into benchmarks/RESULTS.md; QUICK=1 prints'
 	@echo 'make cost          instructions and allocations of a request against the accepted; ACCEPT=1'
 	@echo 'make clean         remove build products'
@@ -128,25 +134,50 @@ cost: setup-tests
 # What a night has time for: crash images at every disk operation, long differential and kill runs.
 nightly: setup-nightly
 	CRASH_POINTS=all $(SWIFT) test --filter 'SimulationTests.*Crash'
+	LIVENESS_PATTERNS=50000 $(SWIFT) test --skip-build --filter LivenessTests
 	KILLS=400 REQUESTS=500000 $(SWIFT) test --skip-build --filter 'KillTests|DifferentialTests'
 	LOCK_SECONDS=120 LOCK_STEPS=10000 $(SWIFT) test --skip-build --filter 'LockKillTests|LockDiff'
+	DIRECTORIES=300 $(SWIFT) test --skip-build --filter DirectoryExchangeTests
 	PAIRS=20000 $(SWIFT) test --skip-build --filter RevocationTests
 	WATCHES=40000 $(SWIFT) test --skip-build --filter WatchDifferentialTests
-	V2_REQUESTS=50000 V2_AUTH_REQUESTS=3000 V2_RATIOS=all $(SWIFT) test --skip-build --filter 'V2(Auth)?Diff|V2Mixed'
+	SERVICE_REQUESTS=200000 RIGHTS=all $(SWIFT) test --skip-build --filter 'ServicesDifferentialTests|RightsMatrixTests'
+	V2_REQUESTS=50000 V2_AUTH_REQUESTS=3000 RATIOS=all $(SWIFT) test --skip-build --filter 'V2(Auth)?Diff|MixedCluster|TLSCluster'
 	FAULT_SECONDS=8 $(SWIFT) test --skip-build --filter 'DevClusterTests.FaultTests'
 	STARTS=1000 $(SWIFT) test --skip-build --filter 'DevClusterTests.StartTests'
 	SCENARIOS=all $(SWIFT) test --skip-build --filter 'DevClusterTests.(ShippedScenarioTests|DocumentTests)'
 	PATRONI=1 $(SWIFT) test --skip-build --filter PatroniTests
 	PACKAGE=1 $(SWIFT) test --skip-build --filter PackageTests
 	$(MAKE) test-packages
-	$(MAKE) sim FROM=$$(date +%s) SEEDS=2000
+	$(MAKE) proof
+	$(MAKE) failpoints
+	$(MAKE) mutants
 	$(MAKE) fuzz SECONDS=30
+	$(MAKE) sanitize
+
+# Members that die at each of etcd's failpoints, which only a build of their own has.
+failpoints: setup-tests
+	ETCD_FAILPOINTS=1 $(SWIFT) build --scratch-path .build/failpoints --product etcd
+	FAILPOINTS_BINARY='$(CURDIR)/.build/failpoints/debug/etcd' $(SWIFT) test --filter FailpointTests
+
+mutants: setup-tests
+	@scripts/mutants.sh $(SWIFT) $(NAME)
 
 fuzz: setup
 	scripts/fuzz.sh $(SWIFT) $(or $(SECONDS),60) $(TARGET)
 
+sanitize: setup-tests
+	scripts/sanitize.sh $(SWIFT) $(NAME)
+
 sim: setup
 	$(SWIFT) run $(RELEASE) etcd-sim $(if $(SEED),--seed $(SEED),--from $(FROM) --seeds $(SEEDS))
+
+lives: setup
+	$(SWIFT) run $(RELEASE) etcd-sim --lives $(or $(LIVES),4) --days $(or $(DAYS),91) --from $(FROM)
+
+# As many seeds and lives as the time allows, behind those that the page knows; it adds to its totals.
+proof: setup
+	$(SWIFT) run $(RELEASE) etcd-sim --minutes $(SIM_MINUTES) --proof docs/PROOF.md
+	$(SWIFT) run $(RELEASE) etcd-sim --minutes $(SIM_MINUTES) --days $(or $(DAYS),91) --proof docs/PROOF.md
 
 clean:
 	rm -rf .build

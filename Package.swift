@@ -4,12 +4,13 @@ import PackageDescription
 /// One list of settings for every Swift target: warnings are errors, and `any` is spelled out. No unsafe
 /// flags: they would go along into the programs of those who depend on `EtcdClient`, and tools that allow
 /// none would refuse it. The Makefile gives release builds theirs.
-let settings: [SwiftSetting] = [
-  .swiftLanguageMode(.v6),
-  .enableUpcomingFeature("ExistentialAny"),
-  .enableUpcomingFeature("MemberImportVisibility"),
-  .treatAllWarnings(as: .error),
-]
+let settings: [SwiftSetting] =
+  [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+  ] + (Context.environment["ETCD_FAILPOINTS"] == nil ? [] : [.define("FAILPOINTS")])
 
 /// A Swift library target of this package.
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -106,9 +107,12 @@ let package = Package(
     // Formats over a FileSystem protocol.
     .target(name: "CDisk"),
     library("FileSystem", ["Bytes", "CDisk"]),
+    // Nothing, unless the build has ETCD_FAILPOINTS.
+    library("Failpoints", ["GoText", "Platform"]),
+    tests("FailpointsTests", ["Failpoints"]),
     library("Bolt", ["Bytes", "FileSystem"]),
     tests("BoltTests", ["TestSupport", "Bolt", "Bytes", "FileSystem"]),
-    library("WAL", ["Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
+    library("WAL", ["Bytes", "FileSystem", "Failpoints", "EtcdAPI", "Protobuf"]),
     library("Snap", ["Bytes", "FileSystem", "EtcdAPI", "Protobuf"]),
     tests(
       "WALTests",
@@ -118,8 +122,8 @@ let package = Package(
     library(
       "MemberStorage",
       [
-        "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership", "V2Store",
-        "Member", "Bolt", "WAL", "Snap", "COpenSSL",
+        "Bytes", "FileSystem", "Failpoints", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
+        "V2Store", "Member", "Bolt", "WAL", "Snap", "COpenSSL",
       ]),
     // What a history of operations must be: for the simulation and for scenarios of devcluster.
     library("Checkers"),
@@ -129,7 +133,7 @@ let package = Package(
       "Simulation",
       [
         "Auth", "Bytes", "Checkers", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
-        "Membership", "Watch", "Member", "MemberStorage", "Bolt", "Snap", "Concurrency",
+        "Membership", "V2Store", "Watch", "Member", "MemberStorage", "Bolt", "Snap", "Concurrency",
       ]),
     tests(
       "SimulationTests",
@@ -138,7 +142,8 @@ let package = Package(
         "Membership", "Member", "MemberStorage", "Bolt",
       ]),
     .executableTarget(
-      name: "etcd-sim", dependencies: ["Simulation", "Platform"], swiftSettings: settings),
+      name: "etcd-sim", dependencies: ["Simulation", "Platform", "Bytes", "FileSystem"],
+      swiftSettings: settings),
     system("CYAML", "yaml-0.1", "libyaml-dev"),
     library("YAML", ["GoText", "CYAML"]),
     tests("YAMLTests", ["YAML"]),
@@ -170,10 +175,17 @@ let package = Package(
     tests("CallsTests", ["TestSupport", "Calls", "Protobuf", "EventLoops", "Bytes"]),
     library("GRPC", ["Bytes", "Protobuf", "EventLoops", "Calls", "HTTP", "CNghttp2", "CZlib"]),
     library(
-      "PeerTransport", ["Bytes", "Platform", "GoText", "EtcdAPI", "Protobuf", "EventLoops", "HTTP"]),
+      "PeerTransport",
+      [
+        "Bytes", "Platform", "GoText", "Failpoints", "EtcdAPI", "Protobuf", "Member", "EventLoops",
+        "HTTP",
+      ]),
     tests(
       "PeerTransportTests",
-      ["TestSupport", "PeerTransport", "HTTP", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"]),
+      [
+        "TestSupport", "PeerTransport", "Member", "HTTP", "EventLoops", "EtcdAPI", "Protobuf",
+        "Bytes",
+      ]),
     // The client, as a product: what it stands on may have no unsafe flags.
     library(
       "EtcdClient",
@@ -239,8 +251,8 @@ let package = Package(
     library(
       "EtcdServer",
       [
-        "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
-        "Membership",
+        "Bytes", "Platform", "GoText", "JSON", "FileSystem", "Failpoints", "EtcdAPI", "Protobuf",
+        "Raft", "MVCC", "Membership",
         "Watch", "Member", "V2Store",
         "MemberStorage", "Bolt", "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC",
         "PeerTransport",
@@ -293,7 +305,7 @@ let package = Package(
       name: "etcd",
       dependencies: [
         "EtcdServer", "EtcdConfig", "Proxies", "GRPCProxy", "Discovery", "EtcdClient",
-        "CommandLineTool", "EventLoops", "Platform", "Systemd",
+        "CommandLineTool", "EventLoops", "HTTP", "Platform", "Systemd", "Failpoints",
         "Bytes", "GoText",
       ],
       swiftSettings: settings),
@@ -349,7 +361,7 @@ let package = Package(
       path: "Tests/TestSupport",
       swiftSettings: settings),
     .testTarget(
-      name: "TidyTests", exclude: ["known-arithmetic.txt", "known-conversions.txt"],
+      name: "TidyTests", exclude: ["Mutants", "known-arithmetic.txt", "known-conversions.txt"],
       swiftSettings: settings),
     // The guides' tests have a folder of their own and share what starts members.
     .testTarget(
@@ -360,7 +372,7 @@ let package = Package(
         "leader-election", "distributed-lock", "EtcdClient", "Calls", "GRPC", "EventLoops",
         "EtcdAPI",
         "Protobuf",
-        "Bytes", "Bolt", "FileSystem", "MVCC", "MemberStorage", "V2Store",
+        "Bytes", "Bolt", "FileSystem", "Failpoints", "MVCC", "MemberStorage", "V2Store",
       ], path: "Tests", sources: ["InteropTests", "GuideTests"], swiftSettings: settings),
     example("config-reload"), example("service-registry"), example("leader-election"),
     example("distributed-lock"),
@@ -369,15 +381,17 @@ let package = Package(
       path: "benchmarks/grpc-echo-bench", swiftSettings: settings),
     .executableTarget(
       name: "etcd-bench",
-      dependencies: ["GRPC", "HTTP", "TLS", "EventLoops", "EtcdAPI", "Protobuf", "Bytes"],
-      path: "benchmarks/etcd-bench", swiftSettings: settings),
+      dependencies: [
+        "GRPC", "HTTP", "TLS", "EventLoops", "EtcdAPI", "Protobuf", "Bytes", "COpenSSL",
+      ], path: "benchmarks/etcd-bench", swiftSettings: settings),
     // Decoders of foreign bytes, as tests and a fuzzer drive them.
     .target(
       name: "FuzzTargets",
       dependencies: [
         "Bytes", "GoText", "JSON", "YAML", "Protobuf", "EtcdAPI", "MVCC", "Membership", "V2Store",
         "Auth", "FileSystem", "Bolt", "WAL", "Snap", "Simulation", "EventLoops", "HTTP", "TLS",
-        "Calls", "GRPC", "PeerTransport", "Discovery", "EtcdConfig", "EtcdServer", "EtcdCtlKit",
+        "Calls", "GRPC", "Member", "PeerTransport", "Discovery", "EtcdConfig", "EtcdServer",
+        "EtcdCtlKit",
         "CommandLineTool", "DevClusterKit",
       ], path: "Tests/FuzzTargets", swiftSettings: settings),
     .testTarget(

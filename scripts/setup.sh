@@ -56,6 +56,7 @@ test debootstrap: a Debian to try the packages in
 test iproute2: networks of their own for members of packages
 test groff: reads the manual pages
 test chromium: shows the status page of devcluster
+test patch: builds faults in (scripts/mutants.sh)
 nightly patroni: keeps databases by etcd
 nightly postgresql: what Patroni keeps
 "

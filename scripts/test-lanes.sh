@@ -13,7 +13,7 @@ trap 'kill $lanes 2>/dev/null; exit 130' INT TERM
 run() { exec "$swift" test --skip-build --ignore-lock --no-parallel --filter "$1" --skip "${2:-^$}"; }
 
 # Some long suites stand beside those of devcluster, so that the lanes end at about the same time.
-long='^InteropTests\.(Mixed|GRPCProxy|DifferentialTests)'
+long='^InteropTests\.(Mixed|GRPCProxy|DifferentialTests|TLSCluster|DirectoryExchange|ForceNewCluster|MembershipTests|OurEtcdctlTests)'
 (run '^InteropTests\.[L-Z]' "$long") >"$outputs/1" 2>&1 &
 first=$!
 (run "^DevClusterTests|$long") >"$outputs/2" 2>&1 &

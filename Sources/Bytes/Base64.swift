@@ -7,7 +7,7 @@ public struct Base64: Sendable {
   /// The alphabet for URLs and names of files, without padding.
   public static let rawURL = Base64(.url, isPadded: false)
 
-  private enum Alphabet { case standard, url, either }
+  private enum Alphabet { case standard, url }
 
   private let alphabet: Alphabet
   private let isPadded: Bool
@@ -74,18 +74,55 @@ public struct Base64: Sendable {
     return out.finish()
   }
 
-  /// Reads the usual alphabet or that for URLs, padded or not.
-  /// - Returns: `nil` for other characters or an impossible length.
-  public static func decodeAny(_ text: Bytes) -> Bytes? {
-    Base64(.either, isPadded: text.count % 4 == 0).decode(text)
+  /// What is wrong with a text: where.
+  public struct IllegalByte: Error, Equatable {
+    public let offset: Int
+    public init(offset: Int) { self.offset = offset }
   }
 
-  /// Where a text that `decodeAny` does not read goes wrong: its first character of no alphabet, or the
-  /// beginning of the group that is not complete.
-  public static func illegalByte(_ text: Bytes) -> Int {
-    let either = Base64(.either, isPadded: false)
-    return text.firstIndex { either.value($0) == nil } ?? text.count / 4 * 4
+  /// Reads a padded text of the usual alphabet, in which lines may break anywhere.
+  /// - Throws: where it goes wrong, as Go says it.
+  /// - Source: Go `encoding/base64`, `StdEncoding.decodeQuantum`.
+  public static func decodeLines(_ text: Bytes) throws(IllegalByte) -> Bytes {
+    var out = ByteWriter(capacity: text.count / 4 * 3 + 3)
+    var group: UInt32 = 0
+    var inGroup = 0
+    var at = 0
+    func isLineBreak(_ at: Int) -> Bool {
+      text[at] == UInt8(ascii: "\n") || text[at] == UInt8(ascii: "\r")
+    }
+    while at < text.count {
+      if let value = standard.value(text[at]) {
+        group = group << 6 | value
+        inGroup += 1
+        if inGroup == 4 {
+          for shift: UInt32 in [16, 8, 0] { out.append(UInt8(truncatingIfNeeded: group >> shift)) }
+          (group, inGroup) = (0, 0)
+        }
+      } else if !isLineBreak(at) {
+        guard text[at] == padding, inGroup > 1 else { throw IllegalByte(offset: at) }
+        break
+      }
+      at += 1
+    }
+    if inGroup == 0 { return out.finish() }
+    guard at < text.count else { throw IllegalByte(offset: at - inGroup) }
+    // Behind two characters a second `=` has to follow.
+    at += 1
+    if inGroup == 2 {
+      while at < text.count, isLineBreak(at) { at += 1 }
+      guard at < text.count else { throw IllegalByte(offset: text.count) }
+      guard text[at] == padding else { throw IllegalByte(offset: at - 1) }
+      at += 1
+    }
+    while at < text.count, isLineBreak(at) { at += 1 }
+    guard at == text.count else { throw IllegalByte(offset: at) }
+    out.append(UInt8(truncatingIfNeeded: group >> (inGroup == 2 ? 4 : 10)))
+    if inGroup == 3 { out.append(UInt8(truncatingIfNeeded: group >> 2)) }
+    return out.finish()
   }
+
+  private static let padding = UInt8(ascii: "=")
 
   private func digit(_ bits: UInt32) -> UInt8 {
     let value = UInt8(truncatingIfNeeded: bits & 0x3f)

@@ -49,13 +49,12 @@ static void kill_groups(const char *line) {
   }
 }
 
-/// Closes all from 4 on, in one call where there is one.
-static void close_others(void) {
+void devcluster_close_from(int first) {
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-  if (close_range(4, ~0U, 0) == 0) return;
+  if (close_range((unsigned)first, ~0U, 0) == 0) return;
 #endif
   long limit = sysconf(_SC_OPEN_MAX);
-  for (int descriptor = 4; descriptor < (limit < 65536 ? limit : 65536); descriptor++)
+  for (int descriptor = first; descriptor < (limit < 65536 ? limit : 65536); descriptor++)
     close(descriptor);
 }
 
@@ -101,7 +100,7 @@ int devcluster_start_guardian(void) {
   int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT};
   for (size_t at = 0; at < sizeof ignored / sizeof *ignored; at++) signal(ignored[at], SIG_IGN);
   dup2(ends[1], 3);
-  close_others();
+  devcluster_close_from(4);
   int nothing = open("/dev/null", O_RDWR);
   for (int descriptor = 0; descriptor < 3; descriptor++)
     if (nothing >= 0 && nothing != descriptor) dup2(nothing, descriptor);

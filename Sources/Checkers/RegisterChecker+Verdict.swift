@@ -187,6 +187,12 @@ extension RegisterChecker.Action {
     }
   }
 
+  /// The value on which it depends, whether it found it, did not find it, or nobody knows.
+  var tests: Int? {
+    if case .compareAndPut(let expected, _, _) = self { return expected }
+    return sees
+  }
+
   /// The value that was there just before or after it, where its result tells that.
   var shows: Int? {
     switch self {

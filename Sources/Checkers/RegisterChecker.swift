@@ -89,7 +89,7 @@ public struct RegisterChecker {
     func isAtMost(_ other: Spent) -> Bool { writes <= other.writes && deletes <= other.deletes }
   }
 
-  /// What all values are that were written by nobody knows whom and that nobody saw.
+  /// What all values are that were written by nobody knows whom and that nobody saw or asked for.
   static let unseen = Int.min
 
   private let steps: [Step]
@@ -100,7 +100,8 @@ public struct RegisterChecker {
   private var knownOpen = 0
   /// Writes and deletes of unknown outcome that were called: of those nobody saw, one is like another.
   private var available = Spent()
-  private let seenValues: Set<Int>
+  /// What a step may need to find, or must not find.
+  private let testedValues: Set<Int>
   /// The last moment at which nothing of known outcome was under way, and which values there could be.
   private(set) var quiet: (time: Int, values: Set<Int>)
   /// The step that no order gives its result.
@@ -111,7 +112,7 @@ public struct RegisterChecker {
   /// - Parameter values: what may be there at the beginning.
   public init(_ steps: [Step], from values: Set<Int> = [0]) {
     self.steps = steps
-    seenValues = Set(steps.compactMap(\.action.sees))
+    testedValues = Set(steps.compactMap(\.action.tests))
     configurations = Set(values.map { Configuration(value: $0) })
     quiet = (Int.min, values)
   }
@@ -153,7 +154,7 @@ public struct RegisterChecker {
   private mutating func call(_ position: Int) {
     if steps[position].returned == nil {
       switch steps[position].action {
-      case .write(let value) where value != 0 && !seenValues.contains(value):
+      case .write(let value) where value != 0 && !testedValues.contains(value):
         available.writes += 1
         return  // checked: counts steps
       case .delete:

@@ -94,6 +94,9 @@ public struct RevisionChecker<Entry: ClientOperation> {
         report("\(key) has the value \(seen.value), which nobody wrote there", position)
         continue
       }
+      if case .refused = history[writer].result {
+        report("\(key) shows \(history[writer]), which was refused", position, writer)
+      }
       if seen.modified > revision {
         report(
           "\(key) was modified after the revision of the read: \(history[position])", position)

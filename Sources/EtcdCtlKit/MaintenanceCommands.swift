@@ -53,23 +53,17 @@ extension EtcdCtl {
   private static func show(
     _ reply: Etcdserverpb.AlarmResponse, _ raw: Bytes, _ context: Context
   ) throws(CommandFailure) {
-    func name(_ alarm: Etcdserverpb.AlarmMember) -> String {
-      alarm.alarm.protoName ?? "\(alarm.alarm.rawValue)"
-    }
     try context.printer.show(
       Views(
         simple: { out in
-          for alarm in reply.alarms {
-            let member = alarm.memberID == 0 ? "" : "memberID:\(alarm.memberID) "
-            out.append(member + (alarm.alarm == .none ? "" : "alarm:\(name(alarm)) ") + "\n")
-          }
+          for alarm in reply.alarms { out.append(alarm.text + "\n") }
         },
         json: { reply.goJSON },
         fields: { text in
           text.header(reply.header)
           for alarm in reply.alarms {
             text.plain("MemberID", alarm.memberID)
-            text.plain("AlarmType", name(alarm))
+            text.plain("AlarmType", alarm.alarmName)
             text.line()
           }
         }, raw: raw))

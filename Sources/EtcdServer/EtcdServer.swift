@@ -91,9 +91,9 @@ public final class EtcdServer: @unchecked Sendable {
   private var loops: [EventLoop] { clientLoops + [peerLoop] }
 
   /// Binds the listeners, reads the disk, starts raft and serves.
-  /// - Parameter milliseconds: time since 1970.
+  /// - Parameter firstRequest: where request ids begin: a number drawn by chance.
   /// - Throws: `StartError` with etcd's words; nothing is left running.
-  public func start(milliseconds: UInt64, seed: UInt64) throws(StartError) {
+  public func start(firstRequest: UInt64, seed: UInt64) throws(StartError) {
     let lines = StartLines(config: config, logger: logger)
     let tokens = try TokenProvider(config, logger)
     for loop in loops { loop.start() }
@@ -107,7 +107,7 @@ public final class EtcdServer: @unchecked Sendable {
       let dialler = ExistingCluster.Dialler(loop: peerLoop, dial: policies.dial)
       lines.settings()
       let boot = try Bootstrap.start(
-        config, dialler, logger: logger, metrics: metrics, milliseconds: milliseconds, seed: seed)
+        config, dialler, logger: logger, metrics: metrics, firstRequest: firstRequest, seed: seed)
       try checkV2Keys(boot)
       lines.identity(boot)
       VersionCheck.enforce(
@@ -115,7 +115,8 @@ public final class EtcdServer: @unchecked Sendable {
       try InitialCheck.run(boot, config, dialler, logger)
       let replay = PhaseWatch(
         first: boot.core.appliedIndex.rawValue, last: boot.opened.storage.hardState.commit)
-      let running = assemble(boot, policies, tokens, milliseconds: milliseconds)
+      let haste = ElectionHaste(config, boot)
+      let running = assemble(boot, policies, tokens, haste, firstRequest: firstRequest)
       self.running = running
       supervised.withLock { $0 = Supervised(host: running.shared.host, replay: replay) }
       for loop in loops { LoopWatch.start(loop, logger, registry) }
@@ -125,7 +126,7 @@ public final class EtcdServer: @unchecked Sendable {
         running.certificates?.start(on: self.peerLoop)
       }
       running.shared.host.start(
-        delegate: running.router, skipTicks: skipTicks(boot), skipTicksAlone: skipTicksAlone)
+        delegate: running.router, skipTicks: haste.ticks, skipTicksAlone: haste.ticksAlone)
       peerLoop.run { running.firstElection?.start(on: self.peerLoop) }
       clientLoops[0].run {
         running.publisher.start()
@@ -153,13 +154,15 @@ public final class EtcdServer: @unchecked Sendable {
 
   /// Puts the parts together; the peers are dialled, and nothing else moves yet.
   private func assemble(
-    _ boot: Bootstrap.Result, _ policies: ServerPolicies, _ tokens: TokenProvider,
-    milliseconds: UInt64
+    _ boot: consuming Bootstrap.Result, _ policies: ServerPolicies, _ tokens: TokenProvider,
+    _ haste: ElectionHaste, firstRequest: UInt64
   ) -> Running {
+    let (snapDirectory, known) = (boot.snapDirectory, boot.others + boot.founders)
+    let pace = MemberHost.Pace(config, boot.core)
+    let opened = boot.opened
     let host = MemberHost(
-      core: boot.core, opened: boot.opened, tickInterval: .milliseconds(config.heartbeatInterval),
-      logger: logger, metrics: metrics, pace: MemberHost.Pace(config, boot.core),
-      verifies: config.verifies)
+      core: boot.core, opened: opened, tickInterval: .milliseconds(config.heartbeatInterval),
+      logger: logger, metrics: metrics, pace: pace, verifies: config.verifies)
     metrics.register(host: host, config: config)
     let onRemoved: @Sendable () -> Void = { [weak self] in self?.wasRemoved() }
     let v2 = config.enableV2 ? V2Hub(loop: clientLoops[0], metrics: metrics.v2) : nil
@@ -167,7 +170,7 @@ public final class EtcdServer: @unchecked Sendable {
       PeerAdapter(
         host, self.config, dial: policies.dial, loop: self.peerLoop, logger: self.logger,
         metrics: self.metrics,
-        snapDirectory: boot.snapDirectory, stats: v2?.stats, onRemoved: onRemoved)
+        snapDirectory: snapDirectory, stats: v2?.stats, onRemoved: onRemoved)
     }
     let shared = SharedMember(
       config: config, policies: policies, logger: logger, metrics: metrics, host: host,
@@ -175,7 +178,7 @@ public final class EtcdServer: @unchecked Sendable {
       v2: v2)
     let members = ([peerLoop] + clientLoops).enumerated().map { number, loop in
       loop.run {
-        RunningMember(shared, loop: loop, lane: number + 1, milliseconds: milliseconds)
+        RunningMember(shared, loop: loop, lane: number + 1, requests: firstRequest)
       }
     }
     let first = members[1]
@@ -195,7 +198,7 @@ public final class EtcdServer: @unchecked Sendable {
     if let traces { grpcConfiguration.endedCallObserver = { traces.ended($0) } }
     var calls: [GRPCServer] = []
     // Members that dial from now on are known.
-    peerLoop.run { peers.start(boot.others) }
+    peerLoop.run { peers.start(known, opening: haste.opening) }
     listeners.open(
       members.map { member in
         let services = member.loop === peerLoop ? nil : Self.services(of: member)
@@ -213,8 +216,7 @@ public final class EtcdServer: @unchecked Sendable {
       corruption: CorruptionMonitor(member: members[0]),
       downgrade: DowngradeMonitor(member: members[0]),
       certificates: CertificateKeeper(policies.materials, tokens, logger, registry),
-      firstElection: boot.isNew && config.isNewCluster && config.initialElectionTickAdvance
-        ? FirstElection(host, peers) : nil,
+      firstElection: haste.campaignsAtOnce ? FirstElection(host, peers) : nil,
       traces: traces)
   }
 
@@ -240,19 +242,6 @@ public final class EtcdServer: @unchecked Sendable {
     logger.warn(
       "detected custom v2store content. Etcd v3.5 is the last version allowing to access it using API"
         + " v2. Please remove the content.")
-  }
-
-  /// Ticks to skip so that the first election can start soon: all but one of a timeout, unless the raft
-  /// snapshot names other members: they may have a leader, whom an early vote would disturb.
-  private func skipTicks(_ boot: Bootstrap.Result) -> Int {
-    let election = config.electionTimeout / config.heartbeatInterval
-    guard config.initialElectionTickAdvance else { return 0 }
-    return boot.core.membership.members.count > 1 ? 0 : election - 1
-  }
-
-  /// A random election timeout is always below twice the configured one.
-  private var skipTicksAlone: Int {
-    config.initialElectionTickAdvance ? 2 * config.electionTimeout / config.heartbeatInterval : 0
   }
 
   // MARK: Services
@@ -325,7 +314,7 @@ public final class EtcdServer: @unchecked Sendable {
       running.space?.stop()
       running.traces?.stop()
     }
-    await transferLeadership(running.shared)
+    await LeadershipTransfer(running.shared, config, on: clientLoops[0], logger).run()
     await withTaskGroup { group in
       for grpc in running.calls {
         group.addTask {
@@ -366,72 +355,5 @@ public final class EtcdServer: @unchecked Sendable {
       LogField("advertise-peer-urls", .strings(config.initialAdvertisePeerURLs)),
       LogField("advertise-client-urls", .strings(config.advertiseClientURLs)),
     ]
-  }
-
-  /// A leader of several members names a successor, so that writes go on without an election.
-  private func transferLeadership(_ shared: SharedMember) async {
-    let host = shared.host
-    let (own, leader) = (LogValue.string(host.memberID.hex), host.status.leader)
-    let fields = [
-      LogField("local-member-id", own),
-      LogField("current-leader-member-id", .string(leader.hex)),
-    ]
-    guard leader == host.memberID else {
-      return logger.info("skipped leadership transfer; local server is not leader", fields)
-    }
-    // The member connected longest is the least likely to be busy catching up.
-    let best = host.membership.voters.filter { $0.id != host.memberID }
-      .compactMap { info in shared.peers.activeSince(info.id).map { (since: $0, id: info.id) } }
-      .min { $0.since < $1.since }
-    guard let best else {
-      return logger.info(
-        host.membership.voters.count == 1
-          ? "skipped leadership transfer for single voting member cluster"
-          : "skipped leadership transfer; no other member is connected", fields)
-    }
-    let start = ContinuousClock.now
-    let transferee = LogField("transferee-member-id", .string(best.id.hex))
-    // checked: lists are joined
-    logger.info("leadership transfer starting", fields + [transferee])
-    host.post(.transferLeader(best.id))
-    await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
-      // Looks ten times a heartbeat: a transfer takes a round trip or two.
-      // checked: both are validated, at most 50,000 and above 0
-      let rounds = 10 * (config.electionTimeout / config.heartbeatInterval + 1)
-      clientLoops[0].execute { self.awaitTransfer(host, rounds, done) }
-    }
-    let result = [
-      LogField("local-member-id", own), transferee,
-      LogField("took", .duration(ContinuousClock.now - start)),
-    ]
-    if host.status.leader == host.memberID {
-      logger.warn("leadership transfer failed", result)
-    } else {
-      logger.info("leadership transfer finished", result)
-    }
-  }
-
-  private func awaitTransfer(
-    _ host: MemberHost, _ rounds: Int, _ done: CheckedContinuation<Void, Never>
-  ) {
-    let leader = host.status.leader
-    guard rounds > 0, leader == host.memberID || leader == .none else { return done.resume() }
-    clientLoops[0].schedule(after: .milliseconds(config.heartbeatInterval) / 10) {
-      self.awaitTransfer(host, rounds - 1, done)
-    }
-  }
-}
-
-/// Why a member could not start: one line for the log.
-public struct StartError: Error, Sendable, CustomStringConvertible {
-  /// What the discovery service has to do with it.
-  public enum Discovery: Sendable { case full, duplicateID, duplicateName, noSize, other }
-
-  public let description: String
-  public let discovery: Discovery?
-
-  public init(_ description: String, discovery: Discovery? = nil) {
-    self.description = description
-    self.discovery = discovery
   }
 }

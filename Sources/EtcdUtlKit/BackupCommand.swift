@@ -58,7 +58,7 @@ extension EtcdUtl {
     _ world: World, _ console: Console, _ paths: BackupPaths, withV3: Bool
   ) throws(CommandFailure) {
     let log = UtilityLog(console: console, now: world.now)
-    var ids = RequestIDs(milliseconds: UInt64(clamping: world.now()) &* 1000)
+    var ids = RequestIDs(start: world.random())
     let backup = MemberBackup(
       world.fileSystem, dataDirectory: paths.dataDirectory, walDirectory: paths.walDirectory,
       backupDirectory: paths.backupDirectory, backupWALDirectory: paths.backupWALDirectory,

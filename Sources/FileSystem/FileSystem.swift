@@ -88,7 +88,26 @@ extension FileMapping {
 extension StorageFile {
   public func tryLockShared() throws(FileError) -> Bool { try tryLock() }
   public func writeBack() throws(FileError) {}
+
+  /// Writes zeros over blocks that were only reserved, which read as zeros already.
+  ///
+  /// Block by block: Linux keeps a long write in one large folio of its cache, and every later fdatasync of a part of
+  /// it takes longer.
+  public func writeZeros(_ range: Range<Int>) throws(FileError) {
+    var offset = range.lowerBound
+    while offset < range.upperBound {
+      let count = Swift.min(zeros.count - offset % zeros.count, range.upperBound - offset)
+      try zeros.withUnsafeBufferPointer { (memory) throws(FileError) in
+        let block = UnsafeRawBufferPointer(memory)
+        try write(UnsafeRawBufferPointer(rebasing: block[..<count]), at: offset)
+      }
+      offset += count
+    }
+  }
 }
+
+/// A block.
+private let zeros = [UInt8](repeating: 0, count: 4096)
 
 extension FileSystem {
   /// The whole file.

@@ -101,10 +101,10 @@ extension Duration {
 
   /// `value / unit` in decimal without trailing zeros; `unit` is a power of ten.
   private static func decimal(_ value: UInt64, _ unit: UInt64) -> String {
-    guard value % unit != 0 else { return String(value / unit) }
-    let digits = String(value % unit)
-    let zeros = String(repeating: "0", count: String(unit).count - 1 - digits.count)
-    let fraction = String((zeros + digits).reversed().drop { $0 == "0" }.reversed())
-    return "\(value / unit).\(fraction)"
+    var (fraction, scale) = (value % unit, unit)
+    guard fraction != 0 else { return String(value / unit) }
+    while fraction % 10 == 0 { (fraction, scale) = (fraction / 10, scale / 10) }
+    // A one in front keeps the zeros that come first.
+    return "\(value / unit)." + String(scale + fraction).dropFirst()
   }
 }

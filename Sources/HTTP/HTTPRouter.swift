@@ -1,4 +1,5 @@
 import Bytes
+import GoText
 
 /// Which handler serves which method and path. Fill it, then give `handle` to a server connection.
 ///
@@ -154,24 +155,9 @@ extension HTTPExchange {
     guard request.method == "GET" || request.method == "HEAD" else {
       return respond(status: 301, headers: ["Location": target])
     }
-    let page = "<a href=\"\(Self.escaped(target))\">Moved Permanently</a>.\n\n"
+    let page = "<a href=\"\(GoHTML.escaped(target))\">Moved Permanently</a>.\n\n"
     respond(
       status: 301, headers: ["Location": target, "Content-Type": "text/html; charset=utf-8"],
       body: Bytes(page))
-  }
-
-  private static func escaped(_ text: String) -> String {
-    var out = ""
-    for character in text {
-      switch character {
-      case "&": out += "&amp;"
-      case "<": out += "&lt;"
-      case ">": out += "&gt;"
-      case "\"": out += "&#34;"
-      case "'": out += "&#39;"
-      default: out.append(character)
-      }
-    }
-    return out
   }
 }

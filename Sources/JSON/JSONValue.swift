@@ -96,7 +96,7 @@ extension JSONValue {
     if case .object(let value) = self { value } else { nil }
   }
 
-  /// The number as an integer when it is one and fits; `1.0` and `1e3` are integers.
+  /// The number when it is written as an integer and fits; `1.0` and `1e3` are none, as in Go.
   public func integer<T: FixedWidthInteger>(as: T.Type = T.self) -> T? {
     if case .number(let text) = self { JSONNumber.integer(text) } else { nil }
   }

@@ -16,11 +16,13 @@ extension EtcdError {
     }
   }
 
+  /// - Source: etcd `api/v3rpc/util.go` toGRPCErrorMap.
   public init(_ error: MembershipError) {
     switch error {
-    case .idRemoved, .malformed: self.init(.unknown, error.description)
+    case .malformed: self.init(.unknown, error.description)
     case .idExists: self = .memberExists
-    case .idNotFound: self = .memberNotFound
+    // A member that is added again within the second of its first time has the ID of before.
+    case .idNotFound, .idRemoved: self = .memberNotFound
     case .peerURLExists: self = .peerURLExists
     case .memberNotLearner: self = .memberNotLearner
     case .tooManyLearners: self = .tooManyLearners

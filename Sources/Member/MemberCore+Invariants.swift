@@ -80,6 +80,27 @@ public struct MemberState: Sendable {
   }
 }
 
+extension MemberState {
+  /// What the buckets of members and of alarms hold, against what is in memory: the truth that others are told.
+  /// Says nothing while a start applies again what the buckets hold already.
+  /// - Returns: the first difference.
+  public func checkBuckets(alarms: [Etcdserverpb.AlarmMember]) -> String? {
+    guard isReplayed else { return nil }
+    do {
+      let stored = try store.rows(.members).map { try MemberInfo(json: $0.value) }
+        .sorted { $0.id < $1.id }.map { "\($0.hexID) \($0.peerURLs) \($0.isLearner)" }
+      let known = applied.membership.sorted.map { "\($0.hexID) \($0.peerURLs) \($0.isLearner)" }
+      guard stored == known else { return "the bucket of members has \(stored), not \(known)" }
+      let removed = try store.rows(.membersRemoved).map(\.key.string)
+      let gone = applied.membership.removed.map(\.hex).sorted()
+      guard removed == gone else { return "the bucket of removed has \(removed), not \(gone)" }
+      var raised = AlarmSet()
+      try raised.restore(from: store)
+      return raised.all == alarms ? nil : "the bucket of alarms has \(raised.all), not \(alarms)"
+    } catch { return "a bucket cannot be read: \(error)" }
+  }
+}
+
 extension MemberCore.Position {
   /// Guarantees:
   /// 1. An entry has an index and a term, or neither.

@@ -99,6 +99,9 @@ extension MemberCore {
     } catch { return .refused(error) }
   }
 
+  /// The index of the v2 store in the state applied so far: the same on every member.
+  public var v2Index: UInt64 { applied.v2.index }
+
   /// Whether users of the v2 API wrote something that is there in the state applied so far.
   public var holdsV2Keys: Bool { !applied.v2.holdsOnlyMembership }
 }

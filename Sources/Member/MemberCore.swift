@@ -11,7 +11,7 @@ import V2Store
 ///
 /// One owner calls `handle` for each event and then `advance` once a turn, so that everything that
 /// came in one turn shares one log write, one read round and one reply batch.
-public struct MemberCore: Sendable {
+public struct MemberCore: ~Copyable, Sendable {
   public struct Config: Sendable {
     public var raft: RaftConfig
     /// Applied entries between two raft snapshots.
@@ -94,11 +94,11 @@ public struct MemberCore: Sendable {
   var disk = DiskWatch()
   var isDiskStuck = false
   var reads = ReadQueue()
-  var alarms = AlarmSet()
+  var alarms: AlarmSet
   /// Whether the cluster is on its way to an older version.
-  public internal(set) var downgrade = Downgrade.none
+  public internal(set) var downgrade: Downgrade
   /// Users and roles.
-  public internal(set) var auth = AuthStore()
+  public internal(set) var auth: AuthStore
   /// Callers that wait until an index is applied.
   var appliedWaits: [(id: RequestID, index: LogIndex)] = []
   /// Whether the next step of a compaction waits for its event.
@@ -138,23 +138,40 @@ public struct MemberCore: Sendable {
   ) throws(RaftError) {
     var config = config
     config.raft.applied = snapshot.metadata.index
-    self.config = config
-    lessor = Lessor(config.lessor)
-    node = try RawNode(config.raft, storage: storage)
-    self.store = store
+    let node = try RawNode(config.raft, storage: storage)
+    let applied: Position
     do throws(V2SnapshotError) { applied = try Position(snapshot) } catch {
       throw .invalidState(error.description)
     }
-    newV2Store = V2News.Replacement(applied.v2)
-    backend = BackendProgress(
-      applied, rows, snapshotIndex: LogIndex(snapshot.metadata.index))
-    replayUntil = consistentIndex
-    readContexts = requestIDs
     do throws(StoreError) {
+      var alarms = AlarmSet()
       try alarms.restore(from: store)
-      downgrade = try Self.downgrade(in: store)
-      auth = try AuthStore(restoring: store)
+      self.init(
+        config, node, store, applied, requestIDs,
+        backend: BackendProgress(applied, rows, snapshotIndex: LogIndex(snapshot.metadata.index)),
+        replayUntil: consistentIndex, alarms: alarms, downgrade: try Self.downgrade(in: store),
+        auth: try AuthStore(restoring: store))
     } catch { throw .invalidState("\(error)") }
+  }
+
+  /// A value that is not copied takes all it is made of at once, or is none.
+  private init(
+    _ config: Config, _ node: RawNode<MemoryStorage>, _ store: MVCCStore, _ applied: Position,
+    _ requestIDs: RequestIDs, backend: BackendProgress, replayUntil: LogIndex, alarms: AlarmSet,
+    downgrade: Downgrade, auth: AuthStore
+  ) {
+    self.config = config
+    self.node = node
+    self.store = store
+    self.applied = applied
+    self.backend = backend
+    self.replayUntil = replayUntil
+    self.alarms = alarms
+    self.downgrade = downgrade
+    self.auth = auth
+    lessor = Lessor(config.lessor)
+    newV2Store = V2News.Replacement(applied.v2)
+    readContexts = requestIDs
   }
 
   /// Puts the first members into the log of a new cluster.

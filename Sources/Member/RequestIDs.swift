@@ -19,9 +19,11 @@ public struct RequestID: NumericID {
 
 /// Makes ids that are unique over members and restarts, and that tell who asked.
 ///
-/// - Shape: 2 bytes of the member id, 4 bits of the lane, 36 bits of the start time in milliseconds
-///   (two years), 1 byte counter; the low 44 bits count up from there.
-/// - Source: etcd `pkg/idutil`, which has no lanes and a longer time.
+/// - Shape: 2 bytes of the member id, 4 bits of the lane, 44 bits that count up from a number drawn by chance at
+///   each start.
+/// - Source: etcd `pkg/idutil`, which has no lanes, and begins at the time of day. A clock that stands still or goes
+///   back begins twice at the same one; a request of the life before, still on its way in some log or message, is
+///   then taken for one of this life, and its answer or its read round with it.
 public struct RequestIDs: Sendable {
   /// Lanes that can be told apart: loops that ask, each with ids of its own.
   public static let lanesMax = 16
@@ -34,11 +36,11 @@ public struct RequestIDs: Sendable {
   /// - Parameters:
   ///   - member: that makes them; none where they need not differ from those of others.
   ///   - lane: below `lanesMax`; answers find their way back by it.
-  ///   - milliseconds: time since 1970.
-  public init(member: MemberID = .none, lane: Int = 0, milliseconds: UInt64) {
+  ///   - start: drawn by chance; another one at each start of the process.
+  public init(member: MemberID = .none, lane: Int = 0, start: UInt64) {
     precondition(lane >= 0 && lane < Self.lanesMax, "lane \(lane) of \(Self.lanesMax)")
     prefix = member.rawValue << 48 | UInt64(lane) << Self.countBits
-    suffix = milliseconds << 8
+    suffix = start
   }
 
   public mutating func next() -> RequestID {

@@ -1,6 +1,7 @@
 import Bolt
 import Bytes
 import EtcdAPI
+import Failpoints
 import FileSystem
 import MVCC
 import Snap
@@ -91,7 +92,10 @@ public final class BackendStore: Sendable {
 
   /// Makes a batch durable: data, applied index and term in one commit.
   public func commit(_ batch: FrozenBatch) throws(BoltError) -> BoltRows {
-    let changes = batch.changes().map { share in
+    Failpoint.hit(.commitBeforePreCommitHook)
+    let shares = batch.changes()
+    Failpoint.hit(.commitAfterPreCommitHook)
+    let changes = shares.map { share in
       BoltChange(
         bucket: share.bucket.name,
         operations: share.operations.map { BoltOperation(key: $0.key, value: $0.value) },
@@ -99,7 +103,11 @@ public final class BackendStore: Sendable {
         fillPercent: share.bucket == .key ? 0.9 : 0.5)
     }
     let database = current
+    Self.hitBeforeCommit(shares)
     try database.commit(changes)
+    Self.hitAfterCommit(shares)
+    Failpoint.hit(.beforeStartDBTxn)
+    defer { Failpoint.hit(.afterStartDBTxn) }
     return try BoltRows(database.read())
   }
 
@@ -108,10 +116,14 @@ public final class BackendStore: Sendable {
   /// Readers of the present one keep it. After a crash in between, `open` finishes the move.
   public func install(databaseAt received: String) throws(BoltError) -> BoltRows {
     let old = current
+    Failpoint.hit(.raftBeforeApplySnap)
+    defer { Failpoint.hit(.raftAfterApplySnap) }
     try Self.disk { () throws(FileError) in
       try fileSystem.rename(received, to: path)
       try fileSystem.syncDirectory(directory)
     }
+    Failpoint.hit(.applyBeforeOpenSnapshot)
+    defer { Failpoint.hit(.applyAfterOpenSnapshot) }
     return try reopen(retiring: old)
   }
 
@@ -133,7 +145,9 @@ public final class BackendStore: Sendable {
     shouldStop: @escaping @Sendable () -> Bool = { false }
   ) throws(BoltError) -> Defragmentation {
     let source = current
+    try Self.fail(.defragOpenFileError)
     try Self.removeLeftover(copyPath, fileSystem)
+    Failpoint.hit(.defragBeforeCopy)
     let copy = try BoltCopy(
       of: source.read(), to: copyPath, on: fileSystem, options: options, shouldStop: shouldStop)
     do throws(BoltError) {
@@ -166,6 +180,7 @@ public final class BackendStore: Sendable {
       return false
     }
     do throws(BoltError) {
+      try Self.fail(.defragdbFail)
       _ = try defragmentation.copy.follow(source.read())
       try defragmentation.copy.finish()
       // While the old one is still in its place.
@@ -184,6 +199,7 @@ public final class BackendStore: Sendable {
   ///   so the member must end, as etcd does (`backend.defrag`).
   public func replace(by defragmentation: Defragmentation) throws(BoltError) -> BoltRows {
     precondition(defragmentation.source === current, "a copy of another database is put in place")
+    Failpoint.hit(.defragBeforeRename)
     try Self.move(copyPath, directory, fileSystem)
     return try reopen(retiring: defragmentation.source)
   }

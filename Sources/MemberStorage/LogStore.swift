@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import Failpoints
 import FileSystem
 import Member
 import Snap
@@ -26,9 +27,12 @@ public final class LogStore {
   public func write(_ appends: [LogAppend]) throws(StorageError) {
     do {
       var durably = false
+      Failpoint.hit(.raftBeforeSave)
       for append in appends {
         if let snapshot = append.snapshot {
+          Failpoint.hit(.raftBeforeSaveSnap)
           try snapshotter.save(snapshot)
+          Failpoint.hit(.raftAfterSaveSnap)
           // The hard state commits what only the snapshot holds: torn in between, the log must not
           // have it without the snapshot.
           wal.append(snapshot: Self.record(of: snapshot))
@@ -37,6 +41,7 @@ public final class LogStore {
         durably = durably || append.mustSync
       }
       try wal.flush(durably: durably)
+      Failpoint.hit(.raftAfterSave)
     } catch { throw StorageError("\(error)") }
   }
 
@@ -52,9 +57,11 @@ public final class LogStore {
   public func save(_ snapshot: Raftpb.Snapshot) throws(StorageError) {
     do {
       try snapshotter.save(snapshot)
+      Failpoint.hit(.raftBeforeWALSaveSnaphot)
       wal.append(snapshot: Self.record(of: snapshot))
       try wal.flush()
       _ = try wal.purge(upTo: snapshot.metadata.index, keep: segmentsKept)
+      Failpoint.hit(.raftAfterWALRelease)
       try snapshotter.clean(keep: snapshotsKept, newestIndex: snapshot.metadata.index)
     } catch { throw StorageError("\(error)") }
   }

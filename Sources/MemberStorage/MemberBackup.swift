@@ -39,8 +39,7 @@ public struct MemberBackup: Sendable {
   ) {
     self.fileSystem = fileSystem
     self.dataDirectory = RestoreStaging.normalised(dataDirectory)
-    self.walDirectory =
-      walDirectory.isEmpty ? self.dataDirectory + "/member/wal" : walDirectory
+    self.walDirectory = MemberDirectory.walDirectory(walDirectory, self.dataDirectory)
     self.backupDirectory = backupDirectory
     self.backupWALDirectory = backupWALDirectory
     self.withV3 = withV3

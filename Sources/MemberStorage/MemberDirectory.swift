@@ -33,7 +33,13 @@ public struct MemberDirectory: Sendable {
   public init(_ fileSystem: any FileSystem, dataDirectory: String, walDirectory: String = "") {
     self.fileSystem = fileSystem
     self.dataDirectory = dataDirectory
-    self.walDirectory = walDirectory.isEmpty ? dataDirectory + "/member/wal" : walDirectory
+    self.walDirectory = Self.walDirectory(walDirectory, dataDirectory)
+  }
+
+  /// Where the log is.
+  /// - Parameter given: empty for the place inside of the data directory.
+  static func walDirectory(_ given: String, _ dataDirectory: String) -> String {
+    given.isEmpty ? dataDirectory + "/member/wal" : given
   }
 
   /// What was read from disk, ready to run.

@@ -32,7 +32,7 @@ struct RestoreStaging {
   ) {
     self.fileSystem = fileSystem
     data = Self.normalised(dataDirectory)
-    finalWAL = walDirectory.isEmpty ? data + "/member/wal" : Self.normalised(walDirectory)
+    finalWAL = Self.normalised(MemberDirectory.walDirectory(walDirectory, data))
     self.tag = "restoring-" + String(tag, radix: 16)
   }
 

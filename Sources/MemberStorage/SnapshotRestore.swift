@@ -35,6 +35,7 @@ public struct SnapshotRestore: Sendable {
   /// go on with the revision of the snapshot.
   public var revisionBump: Int64 = 0
   public var bolt = BoltOptions()
+  public var segmentBytes = WAL.segmentBytes
 
   public init(
     _ fileSystem: any FileSystem, snapshotPath: String, dataDirectory: String,
@@ -238,7 +239,8 @@ public struct SnapshotRestore: Sendable {
       throw StorageError("no member is called \(name)")
     }
     let metadata = Etcdserverpb.Metadata(nodeID: own.id.rawValue, clusterID: clusterID).encoded()
-    let wal = try WAL.create(fileSystem, directory: staging.wal, metadata: metadata)
+    let wal = try WAL.create(
+      fileSystem, directory: staging.wal, metadata: metadata, segmentBytes: segmentBytes)
     do {
       try write(to: wal, staging)
     } catch {

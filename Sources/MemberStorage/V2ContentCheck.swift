@@ -14,12 +14,13 @@ public enum V2ContentCheck {
   public static func holdsContent(
     _ fileSystem: any FileSystem, dataDirectory: String, walDirectory: String
   ) throws(StorageError) -> Bool {
-    let directory = RestoreStaging.normalised(dataDirectory)
-    let log = walDirectory.isEmpty ? directory + "/member/wal" : walDirectory
+    let member = MemberDirectory(
+      fileSystem, dataDirectory: RestoreStaging.normalised(dataDirectory),
+      walDirectory: walDirectory)
     do {
-      _ = try fileSystem.list(log)
-      let recorded = try WAL.validSnapshots(fileSystem, directory: log)
-      let snapshots = Snapshotter(fileSystem, directory: directory + "/member/snap")
+      _ = try fileSystem.list(member.walDirectory)
+      let recorded = try WAL.validSnapshots(fileSystem, directory: member.walDirectory)
+      let snapshots = Snapshotter(fileSystem, directory: member.snapDirectory)
       guard let newest = try snapshots.loadNewest(recorded: recorded) else { return false }
       return try !V2Store(document: newest.0.data).holdsOnlyMembership
     } catch let error as FileError {

@@ -27,7 +27,7 @@ public struct V2Migration: Sendable {
   public init(_ fileSystem: any FileSystem, dataDirectory: String, walDirectory: String) {
     self.fileSystem = fileSystem
     self.dataDirectory = RestoreStaging.normalised(dataDirectory)
-    self.walDirectory = walDirectory.isEmpty ? self.dataDirectory + "/member/wal" : walDirectory
+    self.walDirectory = MemberDirectory.walDirectory(walDirectory, self.dataDirectory)
   }
 
   /// What members have unless told otherwise.

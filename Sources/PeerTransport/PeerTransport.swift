@@ -48,7 +48,8 @@ public final class PeerTransport: @unchecked Sendable {
 
   /// Starts streams to a member of the cluster; a known one gets the URLs, as by `updatePeer`, when they are
   /// others. URLs that cannot be used are logged and ignored.
-  public func addPeer(id: MemberID, urls: [String]) {
+  /// - Parameter delays: when a member that is new to the transport is dialled.
+  public func addPeer(id: MemberID, urls: [String], delays: StreamDelays = StreamDelays()) {
     onLoop { [self] in
       guard !stopped, id != .none, id != context.localID, let parsed = parse(id, urls) else {
         return
@@ -58,7 +59,7 @@ public final class PeerTransport: @unchecked Sendable {
         return
       }
       remotes.removeValue(forKey: id)?.stop()
-      peers[id] = Peer(id: id, urls: parsed, context: context)
+      peers[id] = Peer(id: id, urls: parsed, delays: delays, context: context)
       context.logger.info(
         "added remote peer",
         [

@@ -90,12 +90,6 @@ public enum Descriptor {
     _ = fcntl(descriptor, F_SETFD, isInherited ? 0 : FD_CLOEXEC)
   }
 
-  /// Closes all from a number on.
-  public static func closeAll(from first: Int32) {
-    let limit = min(sysconf(Int32(_SC_OPEN_MAX)), 65_536)
-    for descriptor in first..<Int32(max(limit, 256)) { close(descriptor) }
-  }
-
   /// Whether it leads to a terminal.
   public static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }
 

@@ -21,6 +21,9 @@ public enum Program {
     #endif
   }
 
+  /// Ends the process with a status; nothing that waits for the end is done.
+  public static func exitAtOnce(_ status: Int32) -> Never { _exit(status) }
+
   /// Ends the process as the signal would have, so that who started it sees the cause; process 1,
   /// which a signal cannot end, ends with status 0.
   public static func end(by number: Int32) -> Never {
@@ -123,6 +126,35 @@ public enum Program {
     }
     guard result == 0 else { throw SystemError(result) }
     onStart(pid)
+    return try wait(for: pid)
+  }
+
+  /// Starts a program, found through PATH when the first word has no slash, that reads one descriptor of ours and writes
+  /// to another; its errors are ours.
+  /// - Returns: its number, for `wait`.
+  /// - Throws: the system's reason why it did not start.
+  public static func start(
+    _ words: [String], reading input: Int32, writing output: Int32
+  ) throws(SystemError) -> Int32 {
+    guard let path = words.first else { throw .notFound }
+    #if canImport(Glibc)
+      var actions = posix_spawn_file_actions_t()
+    #else
+      var actions: posix_spawn_file_actions_t?
+    #endif
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_adddup2(&actions, input, 0)
+    posix_spawn_file_actions_adddup2(&actions, output, 1)
+    var pid: pid_t = 0
+    let result = withWords(words) { posix_spawnp(&pid, path, &actions, nil, $0, environ) }
+    guard result == 0 else { throw SystemError(result) }
+    return pid
+  }
+
+  /// Waits for the end of a program that was started.
+  /// - Returns: its exit status, or 128 and the signal that ended it.
+  public static func wait(for pid: Int32) throws(SystemError) -> Int32 {
     var status: Int32 = 0
     while waitpid(pid, &status, 0) < 0 { guard errno == EINTR else { throw .last } }
     let signal = status & 0x7f

@@ -55,10 +55,11 @@ extension FixedWidthInteger where Self: Sendable {
         self = integer
         return
       }
-      // What is between the quotes is a text of its own.
+      // What is between the quotes is a text of its own. Go looks one space beyond its end, and tells of that when a
+      // number or a word is not complete.
       let inner: JSONValue
       do throws(JSONError) {
-        inner = try JSONParser.parse(Bytes(text), limits: .init(depth: 8))
+        inner = try JSONParser.parse(Bytes(text + " "), limits: .init(depth: 8))
       } catch {
         throw JSONError(.mismatch, error.detail)
       }
@@ -126,14 +127,9 @@ extension Bytes: JSONField {
     switch value {
     case .null: self = Bytes()
     case .string(let text):
-      let text = Bytes(text)
-      let plain =
-        text.contains(where: Self.isLineBreak) ? Bytes(text.filter { !Self.isLineBreak($0) }) : text
-      guard let bytes = Base64.decodeAny(plain) else {
-        throw JSONError(
-          .mismatch, "illegal base64 data at input byte \(Base64.illegalByte(plain))")
+      do throws(Base64.IllegalByte) { self = try Base64.decodeLines(Bytes(text)) } catch {
+        throw JSONError(.mismatch, "illegal base64 data at input byte \(error.offset)")
       }
-      self = bytes
     case .array(let values):
       // As any list of numbers, too.
       var bytes: [UInt8] = []
@@ -146,8 +142,6 @@ extension Bytes: JSONField {
     default: throw JSONError.mismatch(value, "[]uint8")
     }
   }
-
-  private static func isLineBreak(_ byte: UInt8) -> Bool { byte == 0x0a || byte == 0x0d }
 
   public func writeJSONField(to json: inout MessageJSONWriter) { json.write(base64: self) }
   public var isJSONDefault: Bool { isEmpty }

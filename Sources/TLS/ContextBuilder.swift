@@ -4,38 +4,37 @@ import COpenSSL
 /// Makes OpenSSL's contexts of settings and files. Unsafe: the pointers go to `TLSContext`.
 struct ContextBuilder {
   private let settings: TLSSettings
-  private let files: TLSFiles
   private let protocols: [String]
+  /// What a server shows, and a client that has no other.
+  let own: Credential?
+  /// What a client shows, when that is another.
+  let clientOwn: Credential?
+  let authorities: Authorities?
 
   init(_ settings: TLSSettings, _ files: TLSFiles, _ protocols: [String]) {
     self.settings = settings
-    self.files = files
     self.protocols = protocols
+    own = Credential(files.certificate, files.key)
+    clientOwn = Credential(files.clientCertificate, files.clientKey)
+    authorities = files.authorities.map(Authorities.init)
   }
 
   /// - Returns: `nil` without a certificate.
   func server() throws(TLSFailure) -> OpaquePointer? {
-    guard let certificate = files.certificate, let key = files.key else { return nil }
+    guard let own else { return nil }
     return try make(TLS_server_method()) { context throws(TLSFailure) in
-      try Self.show(certificate, key, context)
+      try Self.show(own, context)
       SSL_CTX_set_alpn_select_cb(context, Self.choosesProtocol, nil)
       guard settings.demandsCertificate else { return }
       SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
       SSL_CTX_set_cert_verify_callback(context, TLSSession.verifies, nil)
-      for authority in files.authorities.map(PEMReader.certificates) ?? [] {
-        SSL_CTX_add_client_CA(context, authority)
-        X509_free(authority)
-      }
+      for authority in authorities?.certificates ?? [] { SSL_CTX_add_client_CA(context, authority) }
     }
   }
 
   func client() throws(TLSFailure) -> OpaquePointer {
     try make(TLS_client_method()) { context throws(TLSFailure) in
-      if let certificate = files.clientCertificate ?? files.certificate,
-        let key = files.clientCertificate == nil ? files.key : files.clientKey
-      {
-        try Self.show(certificate, key, context)
-      }
+      if let shown = clientOwn ?? own { try Self.show(shown, context) }
       SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
       SSL_CTX_set_cert_verify_callback(context, TLSSession.verifies, nil)
       guard !protocols.isEmpty else { return }
@@ -92,16 +91,12 @@ struct ContextBuilder {
   private func trust(_ context: OpaquePointer) throws(TLSFailure) {
     guard let store = SSL_CTX_get_cert_store(context) else { return }
     X509_STORE_set_flags(store, UInt(X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST))
-    guard let authorities = files.authorities else {
+    guard let authorities else {
       SSL_CTX_set_default_verify_paths(context)
       return
     }
-    let found = PEMReader.certificates(authorities)
-    for authority in found {
-      X509_STORE_add_cert(store, authority)
-      X509_free(authority)
-    }
-    guard !found.isEmpty else {
+    for authority in authorities.certificates { X509_STORE_add_cert(store, authority) }
+    guard !authorities.certificates.isEmpty else {
       throw TLSFailure("no certificate found in the CA file \(settings.trustedCAFile)")
     }
     ERR_clear_error()
@@ -109,20 +104,15 @@ struct ContextBuilder {
 
   /// What the other side gets to see: a certificate, those between it and a root, and the key's signature.
   private static func show(
-    _ certificate: Bytes, _ key: Bytes, _ context: OpaquePointer
+    _ credential: Credential, _ context: OpaquePointer
   ) throws(TLSFailure) {
-    let chain = PEMReader.certificates(certificate)
-    defer { for one in chain { X509_free(one) } }
+    let chain = credential.chain
     guard let leaf = chain.first else {
       throw TLSFailure("tls: failed to find any PEM data in certificate input")
     }
-    let secret = PEMReader.withInput(key) {
-      PEM_read_bio_PrivateKey($0, nil, noPassword, nil)
-    }
-    guard let secret else {
+    guard let secret = credential.key else {
       throw TLSFailure("tls: failed to find any PEM data in key input")
     }
-    defer { EVP_PKEY_free(secret) }
     guard X509_check_private_key(leaf, secret) == 1 else {
       let isOther = EVP_PKEY_get_base_id(X509_get0_pubkey(leaf)) != EVP_PKEY_get_base_id(secret)
       ERR_clear_error()

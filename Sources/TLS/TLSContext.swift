@@ -28,9 +28,9 @@ public final class TLSContext: @unchecked Sendable {
   ) throws(TLSFailure) {
     let builder = ContextBuilder(settings, files, protocols)
     self.settings = settings
-    leaf = files.certificate.flatMap { CertificateFacts(pem: $0) }
-    clientLeaf = files.clientCertificate.flatMap { CertificateFacts(pem: $0) }
-    authority = files.authorities.flatMap { CertificateFacts(pem: $0) }
+    leaf = builder.own?.chain.first.map(CertificateFacts.init)
+    clientLeaf = builder.clientOwn?.chain.first.map(CertificateFacts.init)
+    authority = builder.authorities?.certificates.first.map(CertificateFacts.init)
     revoked =
       try files.revoked.map { list throws(TLSFailure) in try RevocationList.serials(list) }
       ?? []

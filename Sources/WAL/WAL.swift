@@ -1,5 +1,6 @@
 import Bytes
 import EtcdAPI
+import Failpoints
 import FileSystem
 import Protobuf
 
@@ -23,6 +24,7 @@ public final class WAL {
   /// Segments that still exist, oldest first; the last one is written to.
   private var segments: [SegmentName]
   private var offset: Int
+  private var zeroed: ZeroedExtent
   private var crc: UInt32
   private var state: Raftpb.HardState
   private var lastIndex: UInt64
@@ -43,6 +45,7 @@ public final class WAL {
     self.file = file
     self.segments = segments
     self.offset = offset
+    zeroed = ZeroedExtent(end: offset)
     self.crc = crc
     self.state = state
     self.lastIndex = lastIndex
@@ -268,10 +271,20 @@ public final class WAL {
           try buffer.withUnsafeBytes { (memory) throws(FileError) in
             try file.write(memory, at: offset)
           }
-          offset += buffer.count
+          let flushed = offset..<(offset + buffer.count)
+          offset = flushed.upperBound
           buffer.clear()
+          if durably && !noSync,
+            let zeros = zeroed.ahead(of: flushed, segmentBytes: segmentBytes)
+          {
+            try file.writeZeros(zeros)
+          }
         }
-        if durably && !noSync { try file.syncData() }
+        if durably && !noSync {
+          Failpoint.hit(.walBeforeSync)
+          try file.syncData()
+          Failpoint.hit(.walAfterSync)
+        }
       }
       if offset > segmentBytes { try cut() }
     } catch {
@@ -303,6 +316,7 @@ public final class WAL {
     try reader.disk { () throws(FileError) in
       try buffer.withUnsafeBytes { (memory) throws(FileError) in try file.write(memory, at: 0) }
       offset = buffer.count
+      zeroed = ZeroedExtent(end: offset)
       buffer.clear()
       if !noSync { try file.sync() }
       try fileSystem.rename(temporary, to: path)

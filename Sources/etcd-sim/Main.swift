@@ -1,66 +1,75 @@
 import Platform
 import Simulation
 
-/// `etcd-sim [--seed N] [--seeds COUNT] [--from N] [--verbose] [--mutant NAME]`: runs the cluster
-/// simulation.
+/// `etcd-sim`, see `Arguments.usage`: runs the cluster simulation.
 @main
 enum Main {
-  struct Arguments {
-    var from: UInt64 = 1
-    var count: UInt64 = 1
-    var isVerbose = false
-    var mutant: SimulationOptions.Mutant?
-  }
-
   static func main() {
-    guard let arguments = parse(Array(CommandLine.arguments.dropFirst())) else {
-      print(
-        "usage: etcd-sim [--seed N | --from N --seeds COUNT] [--verbose] [--mutant "
-          + SimulationOptions.Mutant.allCases.map(\.rawValue).joined(separator: "|") + "]")
+    guard let arguments = Arguments(CommandLine.arguments.dropFirst()) else {
+      print(Arguments.usage)
       Program.exit(2)
     }
-    var total = SimulationCounters()
-    var failed = 0
-    for seed in arguments.from..<(arguments.from + arguments.count) {
-      let options = SimulationOptions.varied(seed: seed, with: arguments.mutant)
-      let cluster = Cluster(options, log: arguments.isVerbose ? { print($0) } : nil)
-      cluster.run()
-      total += cluster.counters
-      defer { Program.flushOutput() }
-      if arguments.count <= 20 {
-        print("seed \(seed) digest \(String(cluster.digest, radix: 16))")
-      }
-      guard let first = cluster.problems.first else { continue }
-      failed += 1
-      print("FAILED \(options)\n  \(first)\n  repeat with: make sim SEED=\(seed)")
+    if arguments.isWorker { return Workers.work(arguments) }
+    do {
+      let failed = try run(arguments)
+      Program.flushOutput()
+      Program.exit(failed > 0 ? 1 : 0)
+    } catch {
+      print("etcd-sim: \(error)")
+      Program.exit(2)
     }
-    print("\(arguments.count) seeds, \(failed) failed: \(total)")
-    if failed > 0 { Program.exit(1) }
   }
 
-  /// - Returns: `nil` when the arguments are not understood.
-  private static func parse(_ words: [String]) -> Arguments? {
-    var arguments = Arguments()
-    var rest = words[...]
-    while let word = rest.popFirst() {
-      if word == "--verbose" {
-        arguments.isVerbose = true
-        continue
-      }
-      guard let value = rest.popFirst() else { return nil }
-      switch word {
-      case "--seed", "--from":
-        guard let number = UInt64(value) else { return nil }
-        arguments.from = number
-      case "--seeds":
-        guard let number = UInt64(value), number > 0 else { return nil }
-        arguments.count = number
-      case "--mutant":
-        guard let mutant = SimulationOptions.Mutant(rawValue: value) else { return nil }
-        arguments.mutant = mutant
-      default: return nil
-      }
+  /// - Returns: seeds that failed.
+  private static func run(_ arguments: Arguments) throws -> Int {
+    var record = try arguments.proof.map(ProofFile.read)
+    let from =
+      arguments.from ?? record?[keyPath: arguments.tally].last.map { $0.upperBound + 1 } ?? 1
+    // What failed last time comes first: it is open until it passes.
+    for seed in record?[keyPath: arguments.tally].open.sorted() ?? [] {
+      let result = SeedResult(arguments.options(seed))
+      print("seed \(seed), which failed, \(result.problem == nil ? "passes" : "still fails")")
+      record?[keyPath: arguments.tally].add(result)
     }
-    return arguments
+    var total = SimulationCounters()
+    var (count, failed) = (0, 0)
+    let take: (SeedResult) -> Void = { result in
+      count += 1
+      total += result.counters
+      record?[keyPath: arguments.tally].add(result)
+      if arguments.count ?? .max <= 20 {
+        print("seed \(result.seed) digest \(String(result.digest, radix: 16))")
+      }
+      if let problem = result.problem {
+        failed += 1
+        print("FAILED \(problem)\n  repeat with: \(arguments.repetition(of: result.seed))")
+      }
+      Program.flushOutput()
+      // A night may be cut short.
+      if count % arguments.resultsBetweenSaves == 0 { save(&record, from, count, arguments) }
+    }
+    if arguments.isVerbose || arguments.jobs == 1 && arguments.minutes == nil {
+      for seed in from..<(from + (arguments.count ?? 1)) {
+        take(
+          SeedResult(
+            arguments.options(seed),
+            log: arguments.isVerbose ? { print($0) } : nil))
+      }
+    } else {
+      try Workers(arguments).run(from: from, take)
+    }
+    save(&record, from, count, arguments)
+    print("\(count) \(arguments.days == nil ? "seeds" : "lives"), \(failed) failed: \(total)")
+    return failed
+  }
+
+  private static func save(
+    _ record: inout ProofRecord?, _ from: UInt64, _ count: Int, _ arguments: Arguments
+  ) {
+    guard let path = arguments.proof, count > 0 else { return }
+    record?[keyPath: arguments.tally].finish(from...(from + UInt64(count) - 1))
+    do { try record.map { try ProofFile.write($0, to: path) } } catch {
+      print("etcd-sim: the proof is not written: \(error)")
+    }
   }
 }

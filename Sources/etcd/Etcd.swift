@@ -41,6 +41,9 @@ struct Etcd {
       Program.exit(1)
     }
     for notice in notices { logger.log(notice) }
+    #if FAILPOINTS
+      FailpointServer.start(logger)
+    #endif
     logger.info("Running: ", [LogField("args", .strings(ProcessEnvironment.words))])
     if config.memoryLock, let problem = Process.lockMemory() {
       logger.panic(
@@ -64,7 +67,7 @@ struct Etcd {
     }
     do throws(StartError) {
       try server.start(
-        milliseconds: UInt64(WallClock.nanoseconds / 1_000_000), seed: Process.seed())
+        firstRequest: Process.seed(), seed: Process.seed())
     } catch {
       if error.discovery != .full {
         logger.warn("failed to start etcd", [LogField("error", .string(error.description))])

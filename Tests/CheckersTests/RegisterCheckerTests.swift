@@ -159,6 +159,37 @@ import Testing
     }
   }
 
+  /// A write of unknown outcome that only an exchange of unknown outcome found.
+  @Test func whatNobodyIsKnownToHaveFoundMayHaveBeenFound() {
+    typealias Step = RegisterChecker.Step
+    let steps = [
+      Step(action: .compareAndPut(expected: 12, new: 23, succeeded: nil), called: 0, returned: nil),
+      Step(action: .write(12), called: 2, returned: nil),
+      Step(action: .read(23), called: 8, returned: 9),
+    ]
+    #expect(verdict(steps) == .linearizable)
+    // Two may have left the value: neither is bounded by the read.
+    let other = Step(
+      action: .compareAndPut(expected: 13, new: 23, succeeded: nil), called: 1, returned: nil)
+    #expect(RegisterChecker.verdict(on: steps + [other]).verdict == .linearizable)
+    #expect(verdict([steps[0], steps[2]]) == .violation)
+  }
+
+  /// A write of unknown outcome is no other value than the one that an exchange did not find.
+  @Test func whatAnExchangeDidNotFindWasNotWritten() {
+    typealias Step = RegisterChecker.Step
+    let steps = [
+      Step(action: .write(2), called: 1, returned: 2),
+      Step(action: .write(2), called: 3, returned: nil),
+      Step(
+        action: .compareAndPut(expected: 2, new: 20, succeeded: false), called: 4, returned: 5),
+    ]
+    #expect(verdict(steps) == .violation)
+    #expect(RegisterChecker.verdict(on: steps).verdict == .violation)
+    let other = Step(action: .write(3), called: 3, returned: nil)
+    #expect(verdict(steps + [other]) == .linearizable)
+  }
+
   /// Few steps of any kind with any result, judged as by trying all orders.
   @Test func agreesWithAllOrdersOfFewSteps() {
     var random = SeededGenerator.printed("few steps")

@@ -64,7 +64,7 @@ import Testing
   @Test func aGoodHistoryShowsAllThatHappened() throws {
     let history = Self.history(30)
     let page = HistoryPage(history: history, verdict: Verdict(history)).text
-    #expect(page.contains("<title>ok: a &lt;b&gt; &amp; &quot;c&quot;</title>"))
+    #expect(page.contains("<title>ok: a &lt;b&gt; &amp; &#34;c&#34;</title>"))
     #expect(!page.contains("<b>") && !page.contains("What may not be"))
     let marks = try marks(page)
     #expect(marks.count { $0 == "fault" } == 1 && marks.count { $0 == "down" } == 1)

@@ -40,9 +40,9 @@ import Testing
   }
 
   @Test(arguments: [
-    #"{"key":"Zm9v","range_end":"-_8","limit":5,"sort_order":"DESCEND","keys_only":true}"#,
+    #"{"key":"Zm9v","range_end":"+/8=","limit":5,"sort_order":"DESCEND","keys_only":true}"#,
     #" { "key" : "Zm9v" , "rangeEnd" : "+/8=", "limit": "5", "sortOrder": 2, "keysOnly": true } "#,
-    #"{"nope":{"x":[1]},"key":"Zm9v","range_end":"-_8=","limit":5.0,"sort_order":2,"#
+    #"{"nope":{"x":[1]},"key":"Zm9v","range_end":"+\/8\n=","limit":5,"sort_order":2,"#
       + #""keys_only":true,"revision":null}"#,
   ])
   func input(text: String) throws {
@@ -60,7 +60,9 @@ import Testing
   }
 
   @Test(arguments: [
-    #"{"key":5}"#, #"{"key":"*"}"#, #"{"limit":"x"}"#, #"{"limit":1.5}"#,
+    #"{"key":5}"#, #"{"key":"*"}"#, #"{"key":"-_8="}"#, #"{"key":"Zm8"}"#, #"{"limit":"x"}"#,
+    #"{"limit":1.5}"#, #"{"limit":5.0}"#, #"{"limit":"5.0"}"#, #"{"limit":"9e0"}"#,
+    #"{"limit":1e1}"#,
     #"{"limit":9223372036854775808}"#, #"{"limit":true}"#, #"{"sort_order":"UP"}"#,
     #"{"keys_only":"true"}"#, "[]", "5", "", "{", #"{"key":}"#, #"{} {}"#, #"{"sort_order":1e10}"#,
   ])

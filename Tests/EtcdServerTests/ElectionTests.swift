@@ -154,24 +154,21 @@ import Testing
     config.bcryptCost = 4
     try await withServer(config) { server in
       typealias Auth = Etcdserverpb.AuthService
-      func alter(_ method: MethodDescriptor, _ request: some ProtobufMessage) async throws {
-        _ = try await server.unary(method.path, request.encoded())
-      }
       for user in ["root", "alice", "bob"] {
-        try await alter(
+        try await server.alter(
           Auth.userAdd, Etcdserverpb.AuthUserAddRequest(name: user, password: "x"))
-        try await alter(Auth.roleAdd, Etcdserverpb.AuthRoleAddRequest(name: user))
-        try await alter(
+        try await server.alter(Auth.roleAdd, Etcdserverpb.AuthRoleAddRequest(name: user))
+        try await server.alter(
           Auth.userGrantRole, Etcdserverpb.AuthUserGrantRoleRequest(user: user, role: user))
       }
-      try await alter(
+      try await server.alter(
         Auth.roleGrantPermission,
         Etcdserverpb.AuthRoleGrantPermissionRequest(
           name: "alice", perm: .init(permType: .readwrite, key: "l/", rangeEnd: "l0")))
       for id in 1...2 as ClosedRange<Int64> {
-        try await alter(Lease.leaseGrant, Etcdserverpb.LeaseGrantRequest(ttl: 1_000, id: id))
+        try await server.alter(Lease.leaseGrant, Etcdserverpb.LeaseGrantRequest(ttl: 1_000, id: id))
       }
-      try await alter(Auth.authEnable, Etcdserverpb.AuthEnableRequest())
+      try await server.alter(Auth.authEnable, Etcdserverpb.AuthEnableRequest())
       func caller(_ user: String) async throws -> Caller {
         let signedIn: Etcdserverpb.AuthenticateResponse = try await server.ask(
           Auth.authenticate, Etcdserverpb.AuthenticateRequest(name: user, password: "x"))

@@ -77,6 +77,15 @@ import Testing
     #expect(answer == expected)
   }
 
+  /// - Source: etcd issue 22147.
+  @Test func aQuestionAboutALeaseIsShort() async throws {
+    try await withServer { server in
+      let body = String(repeating: "x", count: 70_000)
+      let answer = try await server.ask("POST", "/leases", at: "peer", body: body)
+      #expect(answer.status == 400 && answer.text.contains("error reading body"))
+    }
+  }
+
   @Test func strangersAreRefused() async throws {
     try await withServer { server in
       let post = try await server.ask("POST", "/members/hashkv", at: "peer", body: "{}")

@@ -38,6 +38,10 @@ import Testing
       let statuses = try await server.unary(API.KVService.put.path, put, times: 300)
       #expect(statuses.allSatisfy { $0.message == EtcdError.noSpace.message })
       #expect(statuses.count == 300)
+      // Refused means not applied.
+      let range = try await server.unary(
+        API.KVService.range.path, API.RangeRequest(key: "k").encoded())
+      #expect(try API.RangeResponse.decode(range).count == 0)
       #expect(raised(server) == 1)
       // Until it is there, and from then on, none is proposed again.
       var alarms: [API.AlarmMember] = []

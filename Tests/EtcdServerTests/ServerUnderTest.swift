@@ -48,13 +48,24 @@ final class ServerUnderTest: Sendable {
     let logger = Logger(
       targets: [.sink { sink.append($0.string) }], encoding: .json, level: .info)
     server = EtcdServer(config: config, logger: logger)
-    try server.start(milliseconds: 1, seed: 1)
+    try server.start(firstRequest: 1, seed: 1)
   }
 
   func stop() async { await server.stop() }
 
   /// Versions that the other members gave.
   var peerVersions: [String] { server.firstMember.map { Array($0.peers.versions.values) } ?? [] }
+
+  /// Lines of the log so far.
+  var log: [String] { lines.all }
+
+  /// Files of the data directory as they are now, with their names.
+  func files() throws -> [(name: String, contents: Data)] {
+    let data = scratch.path + "/data"
+    return try FileManager.default.subpathsOfDirectory(atPath: data).compactMap { name in
+      FileManager.default.contents(atPath: "\(data)/\(name)").map { (name, $0) }
+    }
+  }
 
   /// Messages of the log so far.
   var messages: [String] {
@@ -183,6 +194,11 @@ final class ServerUnderTest: Sendable {
       defer { call.cancel() }
       return try await body(call)
     }
+  }
+
+  /// Makes a call whose answer says nothing more.
+  func alter(_ method: MethodDescriptor, _ request: some ProtobufMessage) async throws {
+    _ = try await unary(method.path, request.encoded())
   }
 
   /// Makes a call and decodes its answer.

@@ -126,7 +126,7 @@ private final class Answers: MemberHostDelegate {
     var core = try MemberCore(
       config, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,
       rows: opened.rows, consistentIndex: opened.consistentIndex,
-      requestIDs: RequestIDs(member: own.id, milliseconds: 1))
+      requestIDs: RequestIDs(member: own.id, start: 1))
     try core.bootstrap([own])
     return MemberHost(
       core: core, opened: opened, tickInterval: .milliseconds(10),

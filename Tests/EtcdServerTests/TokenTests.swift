@@ -101,6 +101,24 @@ import Testing
     }
   }
 
+  /// A token of ours whose claims are missing, or of another kind, names nobody.
+  /// - Source: etcd issue 15676.
+  @Test(arguments: [
+    "{}", #"{"username":"a"}"#, #"{"revision":1}"#, #"{"username":1,"revision":1}"#,
+    #"{"username":"a","revision":"1"}"#, #"{"username":"a","revision":-1}"#,
+    #"{"username":null,"revision":null}"#, "[]", "1",
+  ]) func refusesTokensWithoutClaims(claims: String) throws {
+    let key = try SigningKey(
+      try #require(SigningMethod("HS256")), publicKey: nil, privateKey: "0123456789abcdef")
+    let parts = [#"{"alg":"HS256","typ":"JWT"}"#, claims].map {
+      Base64.rawURL.encode(Bytes($0)).string
+    }
+    let content = parts.joined(separator: ".")
+    let signature = Base64.rawURL.encode(try #require(key.sign(Bytes(content)))).string
+    let tokens = JSONWebTokens(key: key, lifetime: 300)
+    #expect(tokens.read("\(content).\(signature)", now: 1000) == nil)
+  }
+
   /// What Go's library refuses: times that are no Int64, and the alphabet of another coding.
   @Test func refusesOddTimesAndAlphabets() throws {
     let key = try SigningKey(

@@ -193,6 +193,31 @@ import Testing
     #expect(sum.withLock { $0 } == 500_500)
   }
 
+  /// What is due later comes in its order, after what waits, and holds nobody up who ends the thread.
+  @Test func workersDoThingsLater() async {
+    let worker = WorkerThread(name: "worker")
+    let start = ContinuousClock.now
+    let done = Mutex<[String]>([])
+    let note: @Sendable (String) -> Void = { name in done.withLock { $0.append(name) } }
+    await withCheckedContinuation { (all: CheckedContinuation<Void, Never>) in
+      worker.execute(after: .seconds(600)) { note("never") }
+      worker.execute(after: .milliseconds(30)) {
+        note("late")
+        // From the thread itself.
+        worker.execute(after: .milliseconds(5)) {
+          note("last")
+          all.resume()
+        }
+      }
+      worker.execute(after: .milliseconds(10)) { note("soon") }
+      worker.execute { note("now") }
+    }
+    #expect(done.withLock { $0 } == ["now", "soon", "late", "last"])
+    #expect(ContinuousClock.now - start >= .milliseconds(35))
+    worker.stop()
+    #expect(ContinuousClock.now - start < .seconds(300))
+  }
+
   @Test func linesAreCut() {
     var splitter = LineSplitter(lineBytesMax: 4)
     var lines: [String] = []

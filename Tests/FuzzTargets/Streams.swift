@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import HTTP
+import Member
 
 @testable import GRPC
 @testable import PeerTransport

@@ -423,7 +423,8 @@ import Testing
       Guarded(API.LeaseService.leaseLeases),
       Guarded(API.ClusterService.memberList, alice: ""),
       Guarded(
-        API.ClusterService.memberAdd, API.MemberAddRequest(peerURLs: ["x"]).encoded()),
+        API.ClusterService.memberAdd,
+        API.MemberAddRequest(peerURLs: ["http://127.0.0.1:9"], isLearner: true).encoded()),
       Guarded(API.ClusterService.memberRemove, API.MemberRemoveRequest(id: 1).encoded()),
       Guarded(API.ClusterService.memberUpdate, API.MemberUpdateRequest(id: 1).encoded()),
       Guarded(API.ClusterService.memberPromote, API.MemberPromoteRequest(id: 1).encoded()),

@@ -16,6 +16,20 @@ import Testing
     #expect(ContinuousClock.now - begin < .seconds(2))
   }
 
+  /// Streams that the first election does not need come behind it.
+  @Test func allAreConnectedInTheEnd() throws {
+    let cluster = Cluster(Array(repeating: Binaries.ours, count: 5))
+    try cluster.start()
+    for member in cluster.members {
+      func streams() -> Int {
+        member.log.split(separator: "\n").count {
+          $0.contains("established TCP streaming connection") && $0.contains("stream-reader-type")
+        }
+      }
+      try eventually("\(member.name) has two streams of each other member") { streams() == 8 }
+    }
+  }
+
   /// Members of Go's kind vote for a founder in haste, and found without one.
   @Test(.enabled(if: Binaries.go35 != nil)) func beforeMembersOfGo() throws {
     let go = try #require(Binaries.go35)

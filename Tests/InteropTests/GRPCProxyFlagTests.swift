@@ -199,7 +199,7 @@ import Testing
     let (process, address) = try Process.proxy(
       three.scratch, three.endpoints, ["--dial-keepalive-time=10s", "--dial-keepalive-timeout=1s"])
     kill(three.members[0].pid, SIGSTOP)
-    try eventually("no call meets it any more", seconds: 60) {
+    try eventually("no call meets it any more", seconds: 150) {
       (0..<4).allSatisfy { _ in
         run(
           Binaries.ourCtl,

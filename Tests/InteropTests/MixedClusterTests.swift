@@ -8,11 +8,13 @@ import Testing
 
 /// Members of both kinds in one cluster.
 @Suite(.serialized) struct MixedClusterTests {
-  static let ratios: [[Bool]] = [
-    [true, false, false], [false, true, true], [true, false, false, false, false],
-    [false, false, false, true, true], [true, true, true, false, false],
-    [false, true, true, true, true],
-  ]
+  static let ratios: [[Bool]] =
+    [[true, false, false], [false, true, true], [false, false, false, true, true]]
+    + (Ratios.all
+      ? [
+        [true, false, false, false, false], [true, true, true, false, false],
+        [false, true, true, true, true],
+      ] : [])
 
   /// Leadership goes to a member of each kind, everybody takes writes and answers linearizable reads,
   /// the leader dies, and at the end all have the same history.

@@ -272,6 +272,11 @@ func httpGet(_ url: String, _ more: [String] = []) -> String? {
   return done.status == 0 ? done.output : nil
 }
 
+/// Shares of ours and of Go's members in a cluster: `RATIOS=all` tries more of them.
+enum Ratios {
+  static let all = ProcessInfo.processInfo.environment["RATIOS"] == "all"
+}
+
 /// Members that know each other, in a directory of their own.
 final class Cluster {
   let scratch = Scratch()

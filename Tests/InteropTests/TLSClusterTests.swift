@@ -29,7 +29,8 @@ import Testing
   /// them, a member that joins, is promoted, and gets a snapshot, and equal histories at the end.
   @Test(
     .enabled(if: Binaries.go35 != nil),
-    arguments: [[true, false, false], [true, true, false]], [true, false])
+    arguments: [([true, false, false], true), ([true, true, false], false)]
+      + (Ratios.all ? [([true, false, false], false), ([true, true, false], true)] : []))
   func membersOfBothKindsTalk(_ ours: [Bool], _ isAutomatic: Bool) throws {
     let official = try #require(Binaries.go35)
     let authority = try TestAuthority()

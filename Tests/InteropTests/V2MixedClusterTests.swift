@@ -6,9 +6,8 @@ import Testing
 /// Clusters of both kinds with the v2 API in use: keys, lifetimes, users, restarts, and snapshots for members that come
 /// late. At the end every member has the same store, in memory and in its snapshots.
 @Suite(.serialized) @MainActor struct V2MixedClusterTests {
-  /// `V2_RATIOS=all` for more.
   nonisolated static let ratios =
-    ProcessInfo.processInfo.environment["V2_RATIOS"] == "all"
+    Ratios.all
     ? [[false, true, true], [true, false, false], [true, true, false, false, true]]
     : [[false, true, true]]
 

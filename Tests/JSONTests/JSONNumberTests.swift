@@ -3,17 +3,17 @@ import Testing
 
 @Suite struct JSONNumberTests {
   @Test(arguments: [
-    ("0", 0), ("-0", 0), ("7", 7), ("-7", -7), ("1.0", 1), ("1e3", 1000), ("1.5e1", 15),
-    ("100e-2", 1), ("9223372036854775807", Int64.max), ("-9223372036854775808", Int64.min),
-    ("-9.223372036854775808e18", Int64.min), ("0e999999999999", 0), ("0.0", 0),
+    ("0", 0), ("-0", 0), ("7", 7), ("-7", -7), ("9223372036854775807", Int64.max),
+    ("-9223372036854775808", Int64.min),
   ])
   func integers(text: String, value: Int64) {
     #expect(JSONNumber.integer(text) == value)
   }
 
   @Test(arguments: [
-    "9223372036854775808", "-9223372036854775809", "1.5", "1e-1", "1e19", "1e999999999999999999",
-    "1e-999999999999999999", "", "-", "+1", "01", "-01", ".5", "1.", "1e", " 1", "1 ", "0x1", "Inf",
+    "9223372036854775808", "-9223372036854775809", "1.5", "1.0", "1e3", "0e0", "1e-1", "",
+    "-", "+1",
+    "-+1", "--1", "01", "-01", ".5", "1.", "1e", " 1", "1 ", "0x1", "Inf",
   ])
   func others(text: String) {
     #expect(JSONNumber.integer(text) as Int64? == nil)
@@ -22,6 +22,7 @@ import Testing
   @Test func widths() {
     #expect(JSONNumber.integer("18446744073709551615") == UInt64.max)
     #expect(JSONNumber.integer("-1") as UInt64? == nil)
+    #expect(JSONNumber.integer("-0") as UInt64? == nil)
     #expect(JSONNumber.integer("4294967295") == UInt32.max)
     #expect(JSONNumber.integer("4294967296") as UInt32? == nil)
     #expect(JSONNumber.integer("-2147483648") == Int32.min)

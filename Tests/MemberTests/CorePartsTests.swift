@@ -172,6 +172,20 @@ import Testing
     expect(backend.committed(MemoryRows()) && backend.durable.index == 91)
   }
 
+  /// Nothing is frozen until the last of several snapshots is in place.
+  /// - Source: etcd issue 18055.
+  @Test func snapshotsThatComeTogetherAreCounted() {
+    var backend = BackendProgress(position(3), MemoryRows(), snapshotIndex: 2)
+    backend.beginsInstallation()
+    backend.beginsInstallation()
+    backend.installed(position(90), MemoryRows())
+    backend.endsInstallation()
+    #expect(backend.isInstalling, "the second is on its way")
+    backend.installed(position(95), MemoryRows())
+    backend.endsInstallation()
+    #expect(!backend.isInstalling && backend.durable.index == 95)
+  }
+
   @Test func anIntervalIsAskedForOnce() {
     var backend = BackendProgress(position(3), MemoryRows(), snapshotIndex: 2)
     let (quiet, first) = (

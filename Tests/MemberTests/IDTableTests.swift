@@ -10,7 +10,7 @@ import Testing
     var table = IDTable<Int>()
     var model: [RequestID: Int] = [:]
     var makers = (1...3).map {
-      RequestIDs(member: MemberID($0 << 40), milliseconds: 1_700_000_000_000)
+      RequestIDs(member: MemberID($0 << 40), start: $0 << 20)
     }
     var ids: [RequestID] = []
     for step in 0..<20_000 {
@@ -36,6 +36,25 @@ import Testing
     for (id, value) in model { #expect(table[id] == value) }
     #expect(table.removeAll().sorted() == model.values.sorted())
     #expect(table.isEmpty)
+  }
+
+  /// Ids of two lives of a member begin at different numbers and do not meet, wherever they begin; the clock has no part
+  /// in it.
+  @Test func livesShareNoIDs() {
+    var random = SeededGenerator.printed("RequestIDs")
+    for lane in 0..<RequestIDs.lanesMax {
+      var seen: Set<RequestID> = []
+      for start: UInt64 in [0, .random(in: .min ... .max, using: &random), .max - 500] {
+        var ids = RequestIDs(member: 0x1234, lane: lane, start: start)
+        for _ in 0..<1_000 {
+          let id = ids.next()
+          #expect(id.lane == lane)
+          seen.insert(id)
+        }
+      }
+      // The last life goes on behind the greatest number, where the first one was.
+      #expect(seen.count == 3_000 - 499)
+    }
   }
 
   @Test func holdsZeroAndEqualValues() {

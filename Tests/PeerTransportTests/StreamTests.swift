@@ -271,6 +271,24 @@ extension TestNode {
     await b.stop()
   }
 
+  /// What waits is dialled later, and is not in the way of the rest.
+  @Test func streamsMayWait() async throws {
+    let a = try await TestNode(0xa1)
+    let b = try await TestNode(0xb1)
+    a.transport.addPeer(id: b.id, urls: [b.url], delays: StreamDelays(msgApp: .seconds(1)))
+    b.transport.addPeer(id: a.id, urls: [a.url], delays: StreamDelays(msgApp: .seconds(1)))
+    let open = "\"stream-writer-type\":\"stream MsgApp v2\""
+    try await eventually("the streams of messages") {
+      a.state.withLock { $0.streams[b.id] == true } && b.state.withLock { $0.streams[a.id] == true }
+    }
+    a.transport.send([Raftpb.Message(type: .app, to: b.id.rawValue, from: a.id.rawValue, term: 1)])
+    try await eventually("entries on it") { b.state.withLock { $0.received.count == 1 } }
+    #expect(!a.has(log: open), "the other came first")
+    try await eventually("the stream of entries") { a.has(log: open) }
+    await a.stop()
+    await b.stop()
+  }
+
   @Test func probesMeasureAndWarn() async throws {
     let nodes = try await startCluster(2) {
       $0.probeInterval = .milliseconds(10)

@@ -17,12 +17,12 @@ import Testing
     options.commitRows = commitRows
     let member = try SimulatedMember(
       SimulatedFileSystem(), founders: [Self.info], own: Self.info, options: options,
-      milliseconds: 1, seed: 1)
+      firstRequest: 1, seed: 1)
     for _ in 0..<30 {
       member.tick()
       _ = try member.settle()
     }
-    #expect(member.core.isLeader)
+    #expect(member.isLeader)
     return member
   }
 

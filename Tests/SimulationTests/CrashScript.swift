@@ -66,7 +66,7 @@ struct CrashScript {
 
   func open(_ fileSystem: SimulatedFileSystem) throws -> SimulatedMember {
     try SimulatedMember(
-      fileSystem, founders: [Self.own], own: Self.own, options: options, milliseconds: 1, seed: 7)
+      fileSystem, founders: [Self.own], own: Self.own, options: options, firstRequest: 1, seed: 7)
   }
 
   /// Ticks until the member leads.

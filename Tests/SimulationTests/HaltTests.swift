@@ -18,12 +18,12 @@ import Testing
     options.snapshotCount = 5
     options.catchUpEntries = 0
     let member = try SimulatedMember(
-      disk, founders: [info], own: info, options: options, milliseconds: 1, seed: 1)
+      disk, founders: [info], own: info, options: options, firstRequest: 1, seed: 1)
     for _ in 0..<30 {
       member.tick()
       _ = try member.settle()
     }
-    #expect(member.core.isLeader)
+    #expect(member.isLeader)
     return member
   }
 
@@ -215,7 +215,7 @@ import Testing
         try work()
       }
     }
-    try #require(third.core.isLeader)
+    try #require(third.isLeader)
     let newTerm = third.core.status.term.rawValue
     third.post(
       .receive([

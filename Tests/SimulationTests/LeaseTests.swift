@@ -23,9 +23,9 @@ import Testing
     options.leaseCheckpointPersist = persist
     options.applyObserver = observer
     let member = try SimulatedMember(
-      disk, founders: [info], own: info, options: options, milliseconds: 1, seed: 1)
+      disk, founders: [info], own: info, options: options, firstRequest: 1, seed: 1)
     for _ in 0..<30 { try tick(member) }
-    #expect(member.core.isLeader)
+    #expect(member.isLeader)
     return member
   }
 

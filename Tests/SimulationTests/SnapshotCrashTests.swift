@@ -39,7 +39,7 @@ import Testing
       options.snapshotsKept = 1
       members[id] = try SimulatedMember(
         disk, founders: Self.infos, own: Self.infos[Int(id.rawValue) - 1], options: options,
-        milliseconds: 1, seed: id.rawValue)
+        firstRequest: 1, seed: id.rawValue)
     }
 
     func tick() throws {
@@ -130,7 +130,7 @@ import Testing
     func catchUp() throws {
       for _ in 0..<200 {
         try tick()
-        let applied = members.values.map(\.core.status.appliedIndex)
+        let applied = members.values.map { $0.core.status.appliedIndex }
         if Set(applied).count == 1 { return }
       }
       throw ScriptFailure(

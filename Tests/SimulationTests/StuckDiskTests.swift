@@ -9,72 +9,6 @@ import Testing
 
 /// A member whose log's disk takes nothing any more, among members whose disks work.
 @Suite struct StuckDiskTests {
-  /// Three members, connected by a network that loses nothing.
-  private final class Trio {
-    var members: [UInt64: SimulatedMember] = [:]
-    /// Members whose log thread is not run.
-    var stuck: Set<UInt64> = []
-    /// Answers, by request.
-    var done: Set<RequestID> = []
-
-    init() throws {
-      let founders = (1...3 as ClosedRange<UInt64>).map {
-        MemberInfo(id: MemberID($0), peerURLs: ["http://10.0.0.\($0):2380"], name: "m\($0)")
-      }
-      for info in founders {
-        members[info.id.rawValue] = try SimulatedMember(
-          SimulatedFileSystem(), founders: founders, own: info, options: .init(), milliseconds: 1,
-          seed: info.id.rawValue)
-      }
-    }
-
-    var leader: UInt64? {
-      // Of the newest term: one that was cut off may not know yet.
-      members.filter { $0.value.core.isLeader }
-        .max { $0.value.core.status.term < $1.value.core.status.term }?.key
-    }
-
-    /// One tick for each, and everything that follows from it.
-    func tick() throws {
-      for (_, member) in members.sorted(by: { $0.key < $1.key }) { member.tick() }
-      var isQuiet = false
-      while !isQuiet {
-        isQuiet = true
-        for (id, member) in members.sorted(by: { $0.key < $1.key }) {
-          while member.hasEvents || member.hasLoopWork || member.hasStorageWork
-            || (member.hasLogWork && !stuck.contains(id))
-          {
-            isQuiet = false
-            if member.hasEvents { _ = try member.turn() }
-            if member.hasLogWork, !stuck.contains(id) { try member.runLog() }
-            if member.hasStorageWork { try member.runStorage() }
-            for news in member.runLoop() { deliver(news) }
-          }
-        }
-      }
-    }
-
-    private func deliver(_ news: TurnNews) {
-      switch news {
-      case .messages(let messages):
-        for message in messages { members[message.to]?.post(.receive([message])) }
-      case .answers(let replies, _): done.formUnion(replies.map(\.id))
-      default: break
-      }
-    }
-
-    func put(at id: UInt64) throws -> RequestID {
-      guard let member = members[id] else { throw Missing() }
-      let request = member.makeRequestID()
-      let data = Etcdserverpb.InternalRaftRequest(
-        put: Etcdserverpb.PutRequest(key: "k", value: "v"),
-        header: Etcdserverpb.RequestHeader(id: request.rawValue))
-      member.post(.propose([Proposal(id: request, data: data.encoded())]))
-      return request
-    }
-    struct Missing: Error {}
-  }
-
   @Test func aStuckLeaderGivesLeadershipAwayAndDoesNotComeBack() throws {
     let trio = try Trio()
     for _ in 0..<60 where trio.leader == nil { try trio.tick() }
@@ -116,7 +50,7 @@ import Testing
   @Test func aLoneMemberWaits() throws {
     let info = MemberInfo(id: 1, peerURLs: ["http://10.0.0.1:2380"], name: "m1")
     let member = try SimulatedMember(
-      SimulatedFileSystem(), founders: [info], own: info, options: .init(), milliseconds: 1, seed: 1
+      SimulatedFileSystem(), founders: [info], own: info, options: .init(), firstRequest: 1, seed: 1
     )
     for _ in 0..<30 {
       member.tick()

@@ -135,6 +135,31 @@ import Testing
     #expect(rejection?.reason == "EOF" && rejection?.isQuiet == true)
   }
 
+  /// - Source: etcd GHSA-6vch-q96h-7gc3.
+  @Test func aSilentClientIsGivenUp() async throws {
+    let failure = try await withLoop { loop in
+      let session = try TLSSession(
+        try TLSMaterial(try Fixture.server()).current, .server, now: 0)
+      let failure: TLSHandshake.Failure? = await withCheckedContinuation { continuation in
+        var isOver = false
+        func end(_ failure: TLSHandshake.Failure?) {
+          if !isOver { continuation.resume(returning: failure) }
+          isOver = true
+        }
+        let handshake = TLSHandshake(MemoryChannel(loop), session, timeout: .milliseconds(20)) {
+          if case .failure(let error) = $0 { end(error.failure) }
+        }
+        handshake.begin()
+        loop.schedule(after: .seconds(20)) {
+          _ = handshake
+          end(nil)
+        }
+      }
+      return failure
+    }
+    #expect(failure == .timedOut)
+  }
+
   @Test func aSilentClientLosesItsPlaceToALaterOne() async throws {
     let (count, isFirstClosed) = try await withLoop { loop in
       let desk = HandshakeDesk(loop: loop)

@@ -96,7 +96,7 @@ final class Handshakes {
     }
     guard let client else { return }
     TLSLayer(try TLSMaterial(client, protocols: protocols)).dial(
-      over: clientEnd, host: host, timeout: .seconds(5)
+      over: clientEnd, host: host, timeout: .seconds(60)
     ) { [self] result in
       clientResult = result
       guard let channel = try? result.get() else { return }

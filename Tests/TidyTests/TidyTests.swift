@@ -49,11 +49,13 @@ import Testing
       "Auth")
     add("FileSystem", "Bytes", "CDisk", "Glibc", "Darwin")
     add("Bolt", "Bytes", "FileSystem", "Synchronization")
-    add("WAL", "Bytes", "FileSystem", "EtcdAPI", "Protobuf")
+    // Only where tests drive it.
+    add("Failpoints", "GoText", "Platform", "Synchronization")
+    add("WAL", "Bytes", "FileSystem", "Failpoints", "EtcdAPI", "Protobuf")
     add("Snap", "Bytes", "FileSystem", "EtcdAPI", "Protobuf")
     add(
       "MemberStorage", "Bytes", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC", "Membership",
-      "V2Store", "Member", "Bolt", "WAL", "Snap", "COpenSSL", "Synchronization")
+      "V2Store", "Member", "Bolt", "WAL", "Snap", "Failpoints", "COpenSSL", "Synchronization")
     add("YAML", "GoText", "CYAML")
     add("EtcdConfig", "Bytes", "GoText", "JSON", "YAML")
     add("CommandLineTool", "GoText")
@@ -91,10 +93,11 @@ import Testing
       "Glibc",
       "Darwin")
     add(
-      "PeerTransport", "Bytes", "Platform", "GoText", "EtcdAPI", "Protobuf", "EventLoops", "HTTP",
-      "Synchronization")
+      "PeerTransport", "Bytes", "Platform", "GoText", "Failpoints", "EtcdAPI", "Protobuf", "Member",
+      "EventLoops", "HTTP", "Synchronization")
     add(
-      "EtcdServer", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI", "Protobuf",
+      "EtcdServer", "Failpoints", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "EtcdAPI",
+      "Protobuf",
       "Raft", "MVCC", "Watch", "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap",
       "EtcdConfig", "EventLoops", "HTTP", "Calls", "GRPC", "PeerTransport", "CCrypt", "COpenSSL",
       "TLS", "DNS", "Discovery", "EtcdClient", "Concurrency", "V2Store", "Synchronization")
@@ -109,8 +112,8 @@ import Testing
     add(
       "Simulation", "Bytes", "Checkers", "FileSystem", "EtcdAPI", "Protobuf", "Raft", "MVCC",
       "Watch",
-      "Membership", "Auth", "Member", "MemberStorage", "Bolt", "Snap", "Concurrency", "Glibc",
-      "Darwin")
+      "Membership", "V2Store", "Auth", "Member", "MemberStorage", "Bolt", "Snap", "Concurrency",
+      "Glibc", "Darwin")
     add(
       "Proxies", "Bytes", "Platform", "GoText", "JSON", "FileSystem", "Membership", "EventLoops",
       "HTTP", "TLS", "DNS", "PeerTransport", "EtcdConfig", "EtcdServer", "CommandLineTool",
@@ -120,7 +123,8 @@ import Testing
       "HTTP", "TLS", "Calls", "GRPC", "EtcdClient", "EtcdServer", "Proxies", "CommandLineTool",
       "Synchronization")
     add(
-      "etcd", "Bytes", "Platform", "Systemd", "Discovery", "EtcdClient", "GoText", "EtcdConfig",
+      "etcd", "Failpoints", "HTTP", "Bytes", "Platform", "Systemd", "Discovery", "EtcdClient",
+      "GoText", "EtcdConfig",
       "EventLoops", "EtcdServer", "Proxies", "GRPCProxy", "CommandLineTool", "Synchronization")
     add(
       "etcdctl", "Platform", "FileSystem", "EventLoops", "CommandLineTool", "EtcdUtlKit",
@@ -131,7 +135,7 @@ import Testing
       "EtcdUtlKit", "EtcdCtlKit")
     add("etcdutl", "Platform", "FileSystem", "CommandLineTool", "EtcdUtlKit")
     add("devcluster", "Platform", "DevClusterKit")
-    add("etcd-sim", "Platform", "Simulation")
+    add("etcd-sim", "Platform", "Bytes", "FileSystem", "Simulation")
     add("protoc-gen-etcd-swift", "Bytes", "Platform", "Protobuf")
     return allowed
   }()

@@ -62,7 +62,7 @@ extension Bench {
     let perConnection = watchers / connections
     let seconds = options.seconds
     return try await onThread {
-      let readers = try WatchReaders(
+      let readers = try StreamReaders(
         port: port, path: Self.path,
         requests: Array(
           repeating: Array(repeating: watch, count: perConnection), count: connections))
@@ -117,9 +117,9 @@ extension Bench {
   /// Watches keys that differ. - Returns: once all are acknowledged.
   private static func watchKeys(
     _ count: Int, port: Int, connections: Int
-  ) throws -> WatchReaders {
+  ) throws -> StreamReaders {
     let perConnection = count / connections
-    let readers = try WatchReaders(
+    let readers = try StreamReaders(
       port: port, path: path,
       requests: (0..<connections).map { connection in
         (0..<perConnection).map { create(key("idle", connection * perConnection + $0)) }
@@ -236,7 +236,7 @@ extension Bench {
     try await cluster.clients[0].fill(0..<count, perTransaction: 100, parallel: 32)
     let megabytes = try await onThread {
       let begin = now()
-      let readers = try WatchReaders(
+      let readers = try StreamReaders(
         port: port, path: Self.path,
         requests: [[Self.create(Bytes([0]), end: Bytes([0]), from: 1)]])
       try readers.wait("history") { readers.events >= count }

@@ -4,8 +4,9 @@ import EventLoops
 import Foundation
 import Protobuf
 
-/// Counts the instructions and allocations of a Put and a Range in a release build of the server,
-/// and fails when they have grown.
+/// Counts the instructions and allocations of requests on the hot paths of a release build of the
+/// server, and fails when they have grown: puts, linearizable ranges, transactions, renewals of leases,
+/// puts that ten watchers see, and ranges over TLS.
 ///
 /// The server runs under valgrind's callgrind, which counts every instruction of the process and
 /// every call of the allocator: no clock, no hardware counter. Requests come in batches on one
@@ -21,7 +22,7 @@ struct CostGuard {
   /// Requests in a write; together less than what the server reads at once.
   private static let batch = 50
   private static let batches = 20
-  private static let rounds = 12
+  private static let rounds = 6
   /// Growth that fails.
   private static let tolerance = 0.10
 
@@ -60,23 +61,61 @@ struct CostGuard {
   /// Costs of one request by its kind.
   private func measure(_ loop: EventLoop) async throws -> [String: Cost] {
     let scratch = try Scratch(in: NSTemporaryDirectory())
-    let ports = try freePorts(2)
+    let ports = try freePorts(3)
     let out = scratch.path + "/callgrind"
     let member = try start(scratch, ports, out: out)
-    try await member.waitHealthy(loop).close()
-    let (pid, port) = (member.pid, ports[0])
+    let client = try await member.waitHealthy(loop)
+    _ = try await client.call(
+      Etcdserverpb.LeaseService.leaseGrant,
+      Etcdserverpb.LeaseGrantRequest(ttl: 36_000, id: Self.lease),
+      Etcdserverpb.LeaseGrantResponse.self)
+    // The transaction finds its key.
+    _ = try await client.call(
+      Etcdserverpb.KVService.put, Etcdserverpb.PutRequest(key: Bodies.key, value: Bodies.value),
+      Etcdserverpb.PutResponse.self)
+    client.close()
+    let (pid, plain, tls) = (member.pid, ports[0], ports[2])
     let costs = try await onThread {
       let counter = Callgrind(pid: pid, out: out)
-      let put = try Self.least(
-        Etcdserverpb.KVService.put.path, port, counter, replyBytesMin: 5
-      ) { Etcdserverpb.PutRequest(key: Bodies.key($0), value: Bodies.value).encoded() }
-      let range = try Self.least(
-        Etcdserverpb.KVService.range.path, port, counter, replyBytesMin: 272
-      ) { Etcdserverpb.RangeRequest(key: Bodies.key($0)).encoded() }
-      return ["put": put, "range": range]
+      var costs: [String: Cost] = [:]
+      for (name, load) in Self.loads(plain: plain, tls: tls) {
+        costs[name] = try Self.least(name, counter, load)
+      }
+      return costs
     }
     member.end(SIGTERM)
     return costs
+  }
+
+  private static let lease: Int64 = 7
+
+  /// Loads by name, each to be made anew for a round, in the order in which they run: puts fill the store.
+  private static func loads(
+    plain: Int, tls: Int
+  ) -> [(name: String, load: () throws -> any CostLoad)] {
+    typealias KV = Etcdserverpb.KVService
+    let keys = (0..<(batch * batches)).map(Bodies.key)
+    let puts = keys.map { Etcdserverpb.PutRequest(key: $0, value: Bodies.value).encoded() }
+    let ranges = keys.map { Etcdserverpb.RangeRequest(key: $0).encoded() }
+    let put = { try UnaryCost(KV.put.path, port: plain, replyBytesMin: 5, puts) }
+    return [
+      ("put", put),
+      ("range", { try UnaryCost(KV.range.path, port: plain, replyBytesMin: 272, ranges) }),
+      (
+        "range-tls",
+        { try UnaryCost(KV.range.path, port: tls, usesTLS: true, replyBytesMin: 272, ranges) }
+      ),
+      (
+        "txn",
+        {
+          try UnaryCost(
+            KV.txn.path, port: plain, replyBytesMin: 272,
+            Array(repeating: Bodies.txn, count: batch * batches))
+        }
+      ),
+      ("keep-alive", { try RenewalCost(port: plain, lease: lease) }),
+      ("put-10-watchers", { try WatchedPutCost(port: plain, watchers: 10, put()) }),
+    ]
   }
 
   private func start(
@@ -86,13 +125,15 @@ struct CostGuard {
     let program = scratch.path + "/etcd"
     try runProgram("strip", ["-g", "-o", program, server])
     let (client, peer) = ("http://127.0.0.1:\(ports[0])", "http://127.0.0.1:\(ports[1])")
+    let secure = "https://127.0.0.1:\(ports[2])"
     // Dictionaries place their keys alike in every run, and so does the kernel what it maps, where
     // it may be asked to.
     let isFixed = (try? runProgram("setarch", ["-R", "true"])) != nil
     let arguments =
       ["SWIFT_DETERMINISTIC_HASHING=1"] + (isFixed ? ["setarch", "-R"] : []) + [
         "valgrind", "--tool=callgrind", "--callgrind-out-file=\(out)", "--", program, "--name", "m",
-        "--data-dir", scratch.path + "/data", "--listen-client-urls", client,
+        "--data-dir", scratch.path + "/data", "--listen-client-urls",
+        "\(client),\(secure)", "--auto-tls",
         "--advertise-client-urls", client, "--listen-peer-urls", peer,
         "--initial-advertise-peer-urls", peer, "--initial-cluster", "m=\(peer)",
         // Ticks are rare, and the backend is not committed: ranges read the same rows in every run.
@@ -103,30 +144,25 @@ struct CostGuard {
       "/usr/bin/env", arguments, port: ports[0], log: scratch.path + "/log")
   }
 
-  /// Measures rounds of batches, each round on a connection of its own.
+  /// Measures rounds of batches, each round on connections of its own.
   private static func least(
-    _ path: String, _ port: Int, _ counter: Callgrind, replyBytesMin: Int,
-    _ message: (Int) -> Bytes
+    _ name: String, _ counter: Callgrind, _ make: () throws -> any CostLoad
   ) throws -> Cost {
     var least: Cost?
-    let messages = (0..<(batch * batches)).map(message)
     for round in 0...rounds {
-      let connection = try RawConnection(port: port, path: path)
-      try connection.send(Array(messages[0..<batch]))
-      try connection.receive(until: batch)
+      let load = try make()
+      try load.run(batch: 0..<batch)
       try counter.zero()
       for index in 0..<batches {
-        try connection.send(Array(messages[(index * batch)..<((index + 1) * batch)]))
-        try connection.receive(until: (index + 2) * batch)
+        try load.run(batch: (index * batch)..<((index + 1) * batch))
       }
-      let cost = try counter.read().divided(by: Double(messages.count))
-      guard connection.dataBytes >= messages.count * replyBytesMin else {
-        throw BenchError("\(path): replies of \(connection.dataBytes) bytes are too short")
-      }
+      let count = batch * batches
+      let cost = try counter.read().divided(by: Double(count))
+      try load.check(count)
       // The first round fills the store.
       if round > 0 { least = least.map { $0.least(cost) } ?? cost }
     }
-    guard let least else { throw BenchError("no round was measured") }
+    guard let least else { throw BenchError("no round of \(name) was measured") }
     return least
   }
 }

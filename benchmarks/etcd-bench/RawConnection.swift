@@ -13,13 +13,19 @@ final class RawConnection {
 
   var dataBytes: Int { scanner.dataBytes }
 
+  private var tls: BlockingTLS?
+
   /// Bytes of data that are not given back to the server's windows.
   private var ungiven = 0
 
   /// Connects and sends the preface, SETTINGS and a window for the connection.
-  /// - Parameter hasLargeWindows: false leaves the windows at 64 KiB, for connections that never read.
+  /// - Parameters:
+  ///   - hasLargeWindows: false leaves the windows at 64 KiB, for connections that never read.
+  ///   - usesTLS: whoever answers is trusted.
   /// - Throws: `BenchError` when the server does not take the connection.
-  init(port: Int, path: String, hasLargeWindows: Bool = true) throws(BenchError) {
+  init(
+    port: Int, path: String, hasLargeWindows: Bool = true, usesTLS: Bool = false
+  ) throws(BenchError) {
     self.path = path
     authority = "127.0.0.1:\(port)"
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -40,6 +46,7 @@ final class RawConnection {
     var timeout = timeval(tv_sec: 60, tv_usec: 0)
     setsockopt(
       descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+    if usesTLS { tls = try BlockingTLS(descriptor) }
     let most = Self.windowBytes
     var out = ByteWriter()
     out.append("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
@@ -108,7 +115,7 @@ final class RawConnection {
   /// Reads once, waiting when there is nothing.
   /// - Throws: `BenchError` when the server closed or said that it fails.
   func readOnce(into buffer: UnsafeMutableRawBufferPointer) throws(BenchError) {
-    let size = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+    let size = tls?.read(into: buffer) ?? recv(descriptor, buffer.baseAddress, buffer.count, 0)
     guard size > 0 else {
       let why = size == 0 ? "closed" : String(cString: strerror(errno))
       throw BenchError("read after \(scanner.dataBytes) bytes of \(path): \(why)")
@@ -212,8 +219,10 @@ final class RawConnection {
     let isWritten = bytes.withUnsafeBytes { memory in
       var sent = 0
       while sent < memory.count {
-        let size = Foundation.send(
-          descriptor, memory.baseAddress! + sent, memory.count - sent, Int32(MSG_NOSIGNAL))
+        let rest = UnsafeRawBufferPointer(rebasing: memory[sent...])
+        let size =
+          tls?.write(rest)
+          ?? Foundation.send(descriptor, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
         guard size > 0 else { return false }
         sent += size
       }

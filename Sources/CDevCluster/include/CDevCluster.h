@@ -11,6 +11,9 @@ int devcluster_die_with_parent(int signal);
 void devcluster_give_back_code(void);
 #endif
 
+/// Closes all descriptors from a number on, in one call where there is one: there may be a million of them.
+void devcluster_close_from(int first);
+
 /// Starts a process that kills process groups when this one is gone: it reads lines of process ids, each
 /// replacing the one before, and at the end of its input kills the groups of the last. It is a fork that runs
 /// nothing of Swift, so that it costs next to no memory, and has to be made before there are threads.

@@ -1,3 +1,4 @@
+import CDevCluster
 import Platform
 
 /// Starts a supervisor that outlives this process and its terminal.
@@ -44,7 +45,7 @@ enum Detach {
   /// Closes what the new process inherited besides its report: nothing of whoever called us may be
   /// held open for as long as the cluster lives. To be called before anything is opened.
   static func closeInherited() {
-    Descriptor.closeAll(from: reportDescriptor + 1)
+    devcluster_close_from(reportDescriptor + 1)
   }
 
   /// The same command line with a place to report to; what stands behind `--` stays there.

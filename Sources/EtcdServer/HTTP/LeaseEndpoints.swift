@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import EventLoops
+import Failpoints
 import HTTP
 import MVCC
 import Member
@@ -51,6 +52,11 @@ struct LeaseEndpoints: Sendable {
   }
 
   private func ask(_ question: LeaseQuestion.Kind, _ exchange: HTTPExchange) {
+    if case .renew = question {
+      Failpoint.hit(.beforeServeHTTPLeaseRenew)
+    } else {
+      Failpoint.hit(.beforeLookupWhenForwardLeaseTimeToLive)
+    }
     var isAnswered = false
     let timer = member.loop.schedule(after: Self.patience) {
       guard !isAnswered else { return }

@@ -1,6 +1,7 @@
 import Bolt
 import EtcdAPI
 import EventLoops
+import Failpoints
 import MVCC
 import Member
 import MemberStorage
@@ -34,7 +35,9 @@ final class BackendWorker: @unchecked Sendable {
     storageThread.execute {
       do {
         let rows = try self.metrics.disk.observeCommit { try self.store.commit(batch) }
+        Failpoint.hit(.beforeWritebackBuf)
         core.post([.committed(rows)])
+        Failpoint.hit(.afterWritebackBuf)
         self.store.releaseReplaced()
         self.releaseMemory(after: batch.bytes)
       } catch { self.logger.halt("failed to commit to the backend: \(error)") }

@@ -55,6 +55,11 @@ final class LogWorker: @unchecked Sendable {
     thread.execute { self.work(for: core) }
   }
 
+  /// Does something later, between two writes.
+  func later(_ delay: Duration, _ body: @escaping @Sendable () -> Void) {
+    thread.execute(after: delay, body)
+  }
+
   /// Does something once the thread has come to it, behind what it has begun.
   func whenReached(_ body: @escaping @Sendable () -> Void) { thread.execute(body) }
 

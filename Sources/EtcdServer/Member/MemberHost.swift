@@ -3,6 +3,7 @@ import Bolt
 import Bytes
 import EtcdAPI
 import EventLoops
+import Failpoints
 import MVCC
 import Member
 import MemberStorage
@@ -218,7 +219,11 @@ final class MemberHost: @unchecked Sendable {
       compactions.note(out, took: took, metrics.requests)
     }
     verify(events, &out)
+    // Nothing of the turn has left yet: to others none of it was done.
+    Failpoint.hit(.beforeApplyOneConfChange, if: !out.memberChanges.isEmpty)
+    Failpoint.hit(.beforeApplyOneEntryNormal, if: core.appliedIndex != before)
     carryOut(out)
+    Failpoint.hit(.raftBeforeAdvance)
     if took > pace.slowTurn {
       warn(
         .nanoseconds(Int64(clamping: took)), events,
@@ -361,7 +366,8 @@ extension MemberHost: TurnSink {
     case .none: return post(event)
     case .compactionPause: time = pace.compaction
     case .commitInterval: time = pace.commit
-    case .logPause: time = pace.log
+    // The log's thread is at it as a rule: the loop would be woken only to wait.
+    case .logPause: return log.later(pace.log) { self.post(event) }
     }
     loop.execute { self.loop.schedule(after: time) { self.post(event) } }
   }

@@ -10,7 +10,8 @@ extension MemberHost {
     /// Longest time that an applied change waits for a commit to the backend.
     /// - Source: etcd `backend.defaultBatchInterval`.
     var commit = Duration.milliseconds(100)
-    /// How long the log waits for something to write before it is told what is committed.
+    /// How long the log waits for something to write before it is told what is committed. Shortly: entries behind the
+    /// commit index that the log knows are thrown away by `--force-new-cluster`, though they were acknowledged.
     var log = Duration.milliseconds(1)
     /// Nanoseconds after which a turn of the core is worth a line in the log.
     var slowTurn: UInt64 = 100_000_000

@@ -2,6 +2,7 @@ import Bytes
 import EtcdAPI
 import EtcdConfig
 import EventLoops
+import Failpoints
 import JSON
 import Member
 import Membership
@@ -108,6 +109,7 @@ final class Publisher: @unchecked Sendable {
   /// word, and a member that joins would wait for a request's whole time.
   private func publish() {
     guard !isStopped, !isPublished else { return }
+    Failpoint.hit(.beforePublishing)
     publishedBy = leadership
     publication += 1
     let number = publication

@@ -44,15 +44,15 @@ final class RunningMember: @unchecked Sendable {
   /// On `loop`.
   /// - Parameters:
   ///   - lane: 1 and up; 0 is the core's own.
-  ///   - milliseconds: time since 1970, for request ids.
-  init(_ shared: SharedMember, loop: EventLoop, lane: Int, milliseconds: UInt64) {
+  ///   - requests: where its request ids begin: a number drawn by chance.
+  init(_ shared: SharedMember, loop: EventLoop, lane: Int, requests firstRequest: UInt64) {
     loop.preconditionCurrent()
     self.shared = shared
     self.loop = loop
     self.lane = lane
     requests = RequestTable(
       loop: loop, host: shared.host,
-      ids: RequestIDs(member: shared.host.memberID, lane: lane, milliseconds: milliseconds))
+      ids: RequestIDs(member: shared.host.memberID, lane: lane, start: firstRequest))
     leases = LeaseQuestions(shared, requests)
     watches = WatchDesk(shared, requests)
   }

@@ -2,6 +2,7 @@ import Auth
 import EtcdAPI
 import EtcdConfig
 import EventLoops
+import Failpoints
 import MVCC
 import Member
 import Membership
@@ -68,7 +69,11 @@ final class TurnRouter: MemberHostDelegate {
     }
   }
 
-  func send(_ messages: [Raftpb.Message]) { peers.leave(.messages(messages)) }
+  func send(_ messages: [Raftpb.Message]) {
+    let leads = Failpoint.areThere && shared.host.status.role == .leader
+    Failpoint.hit(leads ? .raftBeforeLeaderSend : .raftBeforeFollowerSend)
+    peers.leave(.messages(messages))
+  }
   func send(_ snapshots: [SnapshotSend]) { peers.leave(.snapshots(snapshots)) }
   func membershipChanged(_ changes: [Membership.Change]) { peers.leave(.changes(changes)) }
 

@@ -89,10 +89,18 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
   }
 
   /// Connects to the members known at start, so that who dials before the log is applied is not turned away.
-  /// - Parameter others: members that a joining member was told of, or with whom the cluster is founded.
-  func start(_ others: [MemberInfo]) {
-    apply((host.membership.sorted + others).map { .add($0) })
-    timer = loop.schedule(after: Self.versionInterval, repeating: Self.versionInterval) {
+  /// - Parameters:
+  ///   - others: members that a joining member was told of, or with whom the cluster is founded.
+  ///   - opening: in which order a cluster's founders dial each other; `nil` for all at once.
+  func start(_ others: [MemberInfo], opening: FirstElection.Opening?) {
+    for info in host.membership.sorted + others where info.id != host.memberID {
+      transport.addPeer(
+        id: info.id, urls: info.peerURLs,
+        delays: opening?.delays(from: host.memberID, to: info.id) ?? StreamDelays())
+    }
+    // Streams tell versions: they come first.
+    let delay = Self.versionInterval + (opening?.delay ?? .zero)
+    timer = loop.schedule(after: delay, repeating: Self.versionInterval) {
       [unowned self] in
       nextRound()
     }

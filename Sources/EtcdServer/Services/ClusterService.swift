@@ -27,7 +27,9 @@ struct ClusterService: Sendable {
       }
     }
     serve(Cluster.memberList, .user) { list($0, $1) }
-    serve(Cluster.memberAdd, .admin) { add($0, $1) }
+    router.unary(
+      Cluster.memberAdd.path, counters: member.counters(Cluster.memberAdd)
+    ) { add($0, $1) }
     serve(Cluster.memberRemove, .admin) { remove($0, $1) }
     serve(Cluster.memberUpdate, .admin) { update($0, $1) }
     serve(Cluster.memberPromote, .admin) { promote($0, $1) }
@@ -52,13 +54,22 @@ struct ClusterService: Sendable {
 
   private func add(_ call: UnaryCall, _ bytes: Bytes) {
     guard let request = call.decode(Etcdserverpb.MemberAddRequest.self, bytes) else { return }
-    let urls = request.peerURLs.sorted()
-    guard EtcdURL.areValid(urls) else { return call.fail(GRPCStatus(.badMemberURLs)) }
+    // Without blanks around them; and looked at before who calls is asked, as by etcd.
+    let urls = request.peerURLs.compactMap { try? EtcdURL($0) }.sorted().map(\.description)
+    guard !urls.isEmpty, urls.count == request.peerURLs.count else {
+      return call.fail(GRPCStatus(.badMemberURLs))
+    }
+    member.whenPermitted(.admin, call) {
+      add(urls, isLearner: request.isLearner, call)
+    }
+  }
+
+  private func add(_ urls: [String], isLearner: Bool, _ call: UnaryCall) {
     let info = MemberInfo(
       id: Identity.memberID(
         peerURLs: urls, token: member.config.initialClusterToken,
         seconds: Int(WallClock.seconds)),
-      peerURLs: urls, isLearner: request.isLearner)
+      peerURLs: urls, isLearner: isLearner)
     member.addMember(info) { result, term in
       switch result {
       case .failure(let error): call.fail(error)

@@ -4,6 +4,7 @@ import Calls
 import EtcdAPI
 import EtcdConfig
 import EventLoops
+import Failpoints
 import MVCC
 import Member
 import Protobuf
@@ -104,6 +105,7 @@ struct LeaseService: Sendable {
   private func askTimeToLive(
     _ request: Etcdserverpb.LeaseTimeToLiveRequest, _ call: UnaryCall, _ authRevision: UInt64
   ) {
+    Failpoint.hit(.beforeLookupWhenLeaseTimeToLive)
     member.leases.ask(.timeToLive(LeaseID(request.id), keys: request.keys)) { result in
       var response = Etcdserverpb.LeaseTimeToLiveResponse(header: member.header(), id: request.id)
       var keys = LeaseReply.Keys.encoded(Bytes())

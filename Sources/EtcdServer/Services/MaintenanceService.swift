@@ -69,9 +69,7 @@ struct MaintenanceService: Sendable {
       raftAppliedIndex: status.appliedIndex.rawValue, dbSizeInUse: Int64(sizes.inUse),
       isLearner: status.isLearner)
     if status.leader == .none { response.errors.append(EtcdError.noLeader.message) }
-    for alarm in status.alarms {
-      response.errors.append("memberID:\(alarm.memberID) alarm:\(alarm.alarm.protoName ?? "") ")
-    }
+    response.errors += status.alarms.map(\.text)
     call.respond(response)
   }
 
@@ -106,7 +104,8 @@ struct MaintenanceService: Sendable {
         case .success:
           member.logger.info(
             "finished defragment", [LogField("took", .duration(ContinuousClock.now - start))])
-          call.respond(Etcdserverpb.DefragmentResponse(header: member.header()))
+          // Without a header, as etcd.
+          call.respond(Etcdserverpb.DefragmentResponse())
         case .failure(let error):
           member.logger.error("failed to defragment", [LogField("error", .error(error))])
           call.fail(GRPCStatus(.unknown, error.description))

@@ -140,7 +140,7 @@ struct RequestTrace {
   /// Writes it, unless the request was quick.
   /// - Parameter now: nanoseconds since 1970.
   func write(to logger: Logger, end: UInt64, now: Int64) {
-    guard end &- started > Self.thresholdNanoseconds else { return }
+    guard end &- started > Self.thresholdNanoseconds, logger.isEnabled(.info) else { return }
     let number = Int32.random(in: 0...Int32.max)
     // Steps that took less than their share are left out.
     let share = Duration.nanoseconds(Int64(Self.thresholdNanoseconds)) / (steps.count + 1)

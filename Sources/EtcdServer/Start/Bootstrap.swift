@@ -23,12 +23,14 @@ enum Bootstrap {
   static let raftMessageBytes: UInt64 = 1 << 20
   static let raftInflightMessages = 512
 
-  struct Result {
+  struct Result: ~Copyable {
     let core: MemberCore
     let opened: MemberDirectory.Opened
     let isNew: Bool
-    /// Members of the cluster that this one joins, or with whom it is founded.
+    /// Members of the cluster that this one joins.
     let others: [MemberInfo]
+    /// Members with whom the cluster is founded.
+    let founders: [MemberInfo]
     let snapDirectory: String
   }
 
@@ -40,12 +42,12 @@ enum Bootstrap {
     ).holdsMember()
   }
 
-  /// - Parameter milliseconds: time since 1970, for request ids.
+  /// - Parameter firstRequest: where request ids begin: a number drawn by chance.
   /// - Throws: `StorageError` with what was tried and why it failed.
   static func start(
     _ config: ServerConfig, _ dialler: ExistingCluster.Dialler, logger: Logger,
     metrics: ServerMetrics,
-    milliseconds: UInt64,
+    firstRequest: UInt64,
     seed: UInt64
   ) throws(StorageError) -> Result {
     let directory = directory(config, metrics)
@@ -77,10 +79,10 @@ enum Bootstrap {
     for note in origin.opened.notes { logger.warn(note) }
     try defragment(&origin.opened, directory, config, logger)
     let core = try core(
-      origin, config, logger: logger, metrics: metrics, milliseconds: milliseconds, seed: seed)
+      origin, config, logger: logger, metrics: metrics, firstRequest: firstRequest, seed: seed)
     return Result(
       core: core, opened: origin.opened, isNew: isNew,
-      others: origin.others + origin.founders,
+      others: origin.others, founders: origin.founders,
       snapDirectory: directory.snapDirectory)
   }
 
@@ -150,7 +152,7 @@ enum Bootstrap {
 
   private static func core(
     _ origin: Origin, _ config: ServerConfig, logger: Logger, metrics: ServerMetrics,
-    milliseconds: UInt64, seed: UInt64
+    firstRequest: UInt64, seed: UInt64
   ) throws(StorageError) -> MemberCore {
     let opened = origin.opened
     var raft = RaftConfig(id: opened.memberID.rawValue)
@@ -168,7 +170,7 @@ enum Bootstrap {
       var core = try MemberCore(
         coreConfig, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,
         rows: opened.rows, consistentIndex: opened.consistentIndex,
-        requestIDs: RequestIDs(member: opened.memberID, milliseconds: milliseconds))
+        requestIDs: RequestIDs(member: opened.memberID, start: firstRequest))
       if !origin.founders.isEmpty { try core.bootstrap(origin.founders) }
       return core
     } catch { throw StorageError("raft cannot start: \(error.description)") }

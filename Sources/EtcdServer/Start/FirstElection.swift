@@ -2,6 +2,7 @@ import EtcdAPI
 import EventLoops
 import Member
 import Membership
+import PeerTransport
 import Raft
 
 /// The first election of a new cluster. Nobody has led yet, so nobody is disturbed: the founder with the smallest id
@@ -11,6 +12,28 @@ import Raft
 ///
 /// Confined to the peers' loop.
 final class FirstElection {
+  /// In which order founders dial each other: what the founder who campaigns needs to be elected comes at once, the rest
+  /// a moment later. Seven members have 84 streams between them and are a cluster with 12.
+  struct Opening {
+    /// Who campaigns.
+    let first: MemberID
+    /// After which the others are dialled: before anybody's election timeout is over.
+    let delay: Duration
+
+    private static let usualDelay = 500
+
+    /// - Returns: `nil` without founders.
+    init?(_ founders: [MemberInfo], electionTimeout milliseconds: Int) {
+      guard let first = founders.map(\.id).min() else { return nil }
+      self.first = first
+      delay = .milliseconds(min(milliseconds / 2, Self.usualDelay))
+    }
+
+    func delays(from local: MemberID, to peer: MemberID) -> StreamDelays {
+      StreamDelays(msgApp: delay, message: local == first || peer == first ? .zero : delay)
+    }
+  }
+
   private static let interval = Duration.milliseconds(5)
   /// After which raft's own timeouts have elected somebody, or nobody can be.
   private static let tries = 1_000

@@ -37,7 +37,7 @@ struct StartLines {
       ])
   }
 
-  func identity(_ boot: Bootstrap.Result) {
+  func identity(_ boot: borrowing Bootstrap.Result) {
     let member = boot.opened.memberID.hex
     if !boot.isNew {
       logger.info(

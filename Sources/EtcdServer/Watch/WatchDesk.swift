@@ -3,6 +3,7 @@ import Calls
 import EtcdAPI
 import EtcdConfig
 import EventLoops
+import Failpoints
 import MVCC
 import Member
 import Synchronization
@@ -157,6 +158,7 @@ final class WatchDesk: @unchecked Sendable {
       guard let stream = streams[message.stream] else { continue }
       header.revision = message.revision
       if case .events(_, let count, _) = message.content { events += count }
+      Failpoint.hit(.beforeSendWatchResponse)
       // A stream that is over is closed by its task.
       try? stream.enqueue(message.body(header: header))
       if seen.insert(message.stream).inserted { touched.append(message.stream) }

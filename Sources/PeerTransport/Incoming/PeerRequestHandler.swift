@@ -2,6 +2,7 @@ import Bytes
 import EtcdAPI
 import EventLoops
 import HTTP
+import Member
 import Platform
 import Protobuf
 

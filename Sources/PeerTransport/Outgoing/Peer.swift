@@ -16,14 +16,14 @@ final class Peer: PeerLink {
   private var probers: [Prober] = []
   private var snapshots: [ObjectIdentifier: SnapshotSender] = [:]
 
-  init(id: MemberID, urls: [PeerURL], context: PeerContext) {
+  init(id: MemberID, urls: [PeerURL], delays: StreamDelays, context: PeerContext) {
     context.logger.info("starting remote peer", [.id("remote-peer-id", id)])
     super.init(id: id, urls: urls, context: context, active: context.active)
     let streams = Streams(
       appWriter: StreamWriter(.msgAppV2, self), messageWriter: StreamWriter(.message, self),
       readers: [StreamReader(.msgAppV2, self), StreamReader(.message, self)])
     self.streams = streams
-    for reader in streams.readers { reader.start() }
+    for reader in streams.readers { reader.start(after: delays[reader.kind]) }
     startProbers(urls)
     context.logger.info("started remote peer", [.id("remote-peer-id", id)])
   }

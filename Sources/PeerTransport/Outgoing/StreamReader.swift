@@ -1,7 +1,9 @@
 import Bytes
 import EtcdAPI
 import EventLoops
+import Failpoints
 import HTTP
+import Member
 
 /// The reading end of one stream: asks the peer for it, again and again, and reads messages.
 /// Confined to the transport's loop.
@@ -15,7 +17,7 @@ final class StreamReader: HTTPResponseHandler {
     case stopped
   }
 
-  private let kind: StreamKind
+  let kind: StreamKind
   private let peer: Peer
   private var phase = Phase.waiting
   private var call: HTTPClientCall?
@@ -39,9 +41,9 @@ final class StreamReader: HTTPResponseHandler {
     [LogField("stream-reader-type", .string(kind.name))] + peer.bothIDs
   }
 
-  func start() {
+  func start(after delay: Duration) {
     peer.context.logger.info("started stream reader with remote peer", names)
-    dial()
+    if delay > .zero { dial(after: delay) } else { dial() }
   }
 
   func stop() {
@@ -91,7 +93,11 @@ final class StreamReader: HTTPResponseHandler {
     let interval = peer.context.configuration.redialInterval.wholeNanoseconds
     let passed = peer.context.loop.now &- dialedAt
     let delay = passed >= interval ? 0 : interval - passed
-    redial = peer.context.loop.schedule(after: .nanoseconds(Int64(delay))) { [weak self] in
+    dial(after: .nanoseconds(Int64(delay)))
+  }
+
+  private func dial(after delay: Duration) {
+    redial = peer.context.loop.schedule(after: delay) { [weak self] in
       guard let self, case .waiting = phase else { return }
       dial()
     }
@@ -205,7 +211,9 @@ final class StreamReader: HTTPResponseHandler {
     var input = bytes
     do throws(StreamDecodeError) {
       while let message = try decoder.next(&input) {
-        guard !peer.isPaused, !message.isLinkHeartbeat else { continue }
+        guard !peer.isPaused, !message.isLinkHeartbeat, !Failpoint.isOn(.raftDropHeartbeat) else {
+          continue
+        }
         accept(message)
       }
     } catch {

@@ -178,7 +178,10 @@ extension Operation {
 
   /// Revision at which it was served as something that needs rights; `nil` when it was not.
   fileprivate var servedRevision: Int64? {
-    if case .compact = request { return nil }
+    switch request {
+    case .compact, .past: return nil
+    default: break
+    }
     guard isLinearizable else { return nil }
     switch result {
     case .wrote(let revision), .unchanged(let revision), .read(let revision, _): return revision

@@ -15,6 +15,8 @@ struct ChangeWorld {
   /// Members that never ran.
   var spares: [MemberID] = []
   var learner: MemberID?
+  /// Whether it comes in the place of a voter.
+  var isReplacement = false
   /// What is asked for until its outcome is known.
   var change: Change?
   /// Whether the change may be in some log already.
@@ -28,13 +30,16 @@ extension Cluster {
   /// A removed member stops this long after it knows, as etcd does.
   private static let farewell = 10 * tickUnits
 
-  /// Whether no change is under way.
-  var isMembershipSettled: Bool { changeWorld.change == nil }
+  /// Whether no change is under way, and nobody waits for one.
+  var isMembershipSettled: Bool { changeWorld.change == nil && damageWorld.dead == nil }
 
   func stepChange() {
-    if !callsAllowed, !changeWorld.isProposed {
+    if !callsAllowed, !changeWorld.isProposed, damageWorld.dead == nil {
       changeWorld.change = nil
       changeWorld.call = nil
+      if options.life != nil {
+        queue.add(.changeStep, at: now + LifeOptions.restTicks * Self.tickUnits)
+      }
       return
     }
     queue.add(.changeStep, at: now + 1 + random.below(15 * Self.tickUnits))
@@ -60,11 +65,21 @@ extension Cluster {
   }
 
   private func chooseChange() -> ChangeWorld.Change? {
-    if let learner = changeWorld.learner {
-      return chance(oneIn: 5) ? .remove(learner) : .promote(learner)
+    if let dead = damageWorld.dead { return .remove(dead) }
+    // Nobody takes a member away while the disk of another one may hold less than it said.
+    if damageWorld.victim != nil { return nil }
+    if let successor = damageWorld.successor {
+      damageWorld.successor = nil
+      changeWorld.isReplacement = true
+      return .add(successor)
     }
-    let canRemove = ids.count >= Self.leastVoters
+    if let learner = changeWorld.learner {
+      if has(.removeMember), chance(oneIn: 5) { return .remove(learner) }
+      return has(.promoteLearner) || changeWorld.isReplacement ? .promote(learner) : nil
+    }
+    let canRemove = has(.removeMember) && ids.count >= Self.leastVoters
     if !changeWorld.spares.isEmpty, !canRemove || chance(oneIn: 2) {
+      changeWorld.isReplacement = false
       return .add(changeWorld.spares.removeFirst())
     }
     return canRemove ? .remove(ids[random.below(ids.count)]) : nil
@@ -119,11 +134,18 @@ extension Cluster {
     changeWorld.isProposed = false
     switch change {
     case .add(let id):
+      if !changeWorld.isReplacement { hit(.addLearner) }
       changeWorld.learner = id
       ids.append(id)
       start(id)
-    case .promote: changeWorld.learner = nil
+    case .promote:
+      hit(.promoteLearner)
+      changeWorld.learner = nil
+    case .remove(let id) where id == damageWorld.victim:
+      ids.removeAll { $0 == id }
+      replace(id)
     case .remove(let id):
+      hit(.removeMember)
       if changeWorld.learner == id { changeWorld.learner = nil }
       ids.removeAll { $0 == id }
     }
@@ -156,9 +178,17 @@ extension Cluster {
     }
   }
 
-  /// Who was removed has no part in the configuration.
+  /// Members, and who of them learns, are those of raft's configuration; who was removed has no part in it.
   func verifyMembership(_ id: MemberID, _ member: SimulatedMember) {
     let state = member.core.confState
+    let members = member.core.membership.members.values
+    let learners = Set(members.filter(\.isLearner).map(\.id.rawValue))
+    let known = Set(members.map(\.id.rawValue))
+    if learners != Set(state.learners + state.learnersNext)
+      || known.subtracting(learners) != Set(state.voters)
+    {
+      problems.append("\(name(id)) knows the members \(known), learners \(learners), raft \(state)")
+    }
     for gone in member.core.membership.removed where state.counts(gone) {
       problems.append("\(name(id)) counts on \(name(gone)), which was removed")
     }

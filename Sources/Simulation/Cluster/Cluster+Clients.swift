@@ -50,11 +50,19 @@ extension Cluster {
     return operation
   }
 
+  /// The revision that was heard of last.
+  private var newestRevision: Int64 {
+    history.reversed().lazy.compactMap { $0.result?.revision }.first ?? 1
+  }
+
   private func chooseRequest(_ client: Int) -> ClientRequest {
     let key = keys[random.below(keys.count)]
     nextValue += 1
     switch random.below(100) {
-    case 0..<29: return .put(key: key, value: nextValue)
+    case 0..<25: return .put(key: key, value: nextValue)
+    case 25..<29:
+      return .putAndLook(
+        key: key, value: nextValue, at: max(newestRevision - Int64(random.below(8)), 1))
     case 29: return .keepOnly(key, value: nextValue, others: keys.filter { $0 != key })
     case 30..<38: return .delete(key: key)
     case 38..<55:
@@ -64,11 +72,12 @@ extension Cluster {
       let other = keys[(keys.firstIndex(of: key)! + 1) % keys.count]
       return .putBoth(key, other, value: nextValue)
     case 60..<62:
-      let newest = history.reversed().lazy.compactMap { $0.result?.revision }.first ?? 1
-      return .compact(max(newest - Int64(random.below(5)), 1))
+      return .compact(max(newestRevision - Int64(random.below(5)), 1))
     case 62..<68: return .range(key: "k", toEnd: true, serializable: false)
     case 68..<72: return .range(key: "k", toEnd: true, serializable: true)
-    case 72..<78: return .range(key: key, toEnd: false, serializable: true)
+    case 72..<75:
+      return .past(max(newestRevision - Int64(random.below(8)), lifeWorld.firstRevision))
+    case 75..<78: return .range(key: key, toEnd: false, serializable: true)
     default: return .range(key: key, toEnd: false, serializable: false)
     }
   }
@@ -99,7 +108,8 @@ extension Cluster {
   func answer(_ replies: [Reply], _ reads: [ReadBatch], from id: MemberID) {
     for reply in replies {
       if answerLease(reply) || answerLock(reply) || answerAuth(reply)
-        || answerChange(reply, from: id)
+        || answerChange(reply, from: id) || answerAlarm(reply) || answerV2(reply)
+        || answerBackup(reply, from: id)
       {
         continue
       }
@@ -109,6 +119,7 @@ extension Cluster {
     for batch in reads {
       for number in batch.ids {
         if answerLock(number, try? batch.result.get().snapshot) { continue }
+        if answerBackup(number, isRead: (try? batch.result.get()) != nil) { continue }
         guard let operation = waiting[id]?.removeValue(forKey: number) else { continue }
         guard case .success(let state) = batch.result,
           let range = history[operation].request.range
@@ -123,8 +134,16 @@ extension Cluster {
           continue
         }
         do throws(StoreError) {
-          finish(operation, try OperationResult(range, keys: keys, in: state.snapshot))
-        } catch { problems.append("\(name(id)) cannot read: \(error)") }
+          let result = try OperationResult(range, keys: keys, in: state.snapshot)
+          finish(operation, isForgotten(result, range) ? nil : result)
+        } catch {
+          // Compacted, or not there yet.
+          guard case .past = history[operation].request, EtcdError(error).isOfRevision else {
+            problems.append("\(name(id)) cannot read: \(error)")
+            continue
+          }
+          finish(operation, .refused)
+        }
       }
     }
   }
@@ -146,7 +165,10 @@ extension Cluster {
     } else {
       counters.unknown += 1
     }
-    queue.add(.call(client: client), at: now + 1 + random.below(4 * Self.tickUnits))
+    guard options.life == nil || client != inspector else { return }
+    // In a life a member may be away for a day, and each try without an answer is one more possibility to check.
+    let pace = options.life != nil && result == nil ? LifeOptions.restPace : options.pace
+    queue.add(.call(client: client), at: now + 1 + random.below(4 * pace * Self.tickUnits))
   }
 
   func giveUp(_ operation: Int) {
@@ -168,4 +190,9 @@ extension AuthStore {
       return true
     } catch { return false }
   }
+}
+
+extension EtcdError {
+  /// Whether what was asked for is compacted, or still to come.
+  fileprivate var isOfRevision: Bool { self == .compacted || self == .futureRevision }
 }

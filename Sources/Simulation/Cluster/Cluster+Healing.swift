@@ -10,22 +10,23 @@ extension Cluster {
     trace("faults end")
     faultsAllowed = false
     cut = []
-    for id in nodes.keys {
-      nodes[id]!.fileSystem.stopBefore = nil
-      nodes[id]!.fileSystem.failsNextSync = false
-    }
+    for id in nodes.keys { mend(id) }
+    hasten()
+    if let victim = damageWorld.victim, !damageWorld.isDead { makeHonest(victim) }
+    restoreWorld.isUnderWay = false
     callsAllowed = false
     let deadline = now + options.healTicks * Self.tickUnits
     var asked: [Int] = []
     let start = history.count
     work(until: deadline) {
-      if asked.isEmpty, self.hasSettledLeader, self.isMembershipSettled {
+      if asked.isEmpty, self.hasSettledLeader, self.isMembershipSettled, self.alarmsAreGone {
         asked = self.askEveryone()
       }
       self.retry(&asked)
       return !asked.isEmpty && asked.allSatisfy { self.history[$0].isServed }
-        && self.isConverged && self.leasesAreGone
+        && self.isConverged && (self.leasesAreGone || self.options.life != nil)
     }
+    if options.life != nil { outlastLeases() }
     guard problems.isEmpty else { return }
     guard !asked.isEmpty, asked.allSatisfy({ history[$0].isServed }), isConverged,
       leasesAreGone
@@ -37,6 +38,17 @@ extension Cluster {
     }
     for id in ids { if let member = nodes[id]!.member { checkHash(id, member) } }
     for id in ids { checkNoLeasedKeys(id) }
+    checkV2()
+  }
+
+  private func mend(_ id: MemberID) {
+    let fileSystem = nodes[id]!.fileSystem
+    fileSystem.stopBefore = nil
+    fileSystem.failsNextSync = false
+    fileSystem.isFull = false
+    (fileSystem.writeFailsIn, fileSystem.readFailsIn) = (nil, nil)
+    nodes[id]!.slowUntil = now
+    nodes[id]!.diskIsSlowUntil = now
   }
 
   private var hasSettledLeader: Bool {
@@ -49,8 +61,8 @@ extension Cluster {
     ids.flatMap { id in
       nextValue += 1
       return [
-        call(.put(key: keys[0], value: nextValue), client: 0, at: id),
-        call(.range(key: "k", toEnd: true, serializable: false), client: 0, at: id),
+        call(.put(key: keys[0], value: nextValue), client: inspector, at: id),
+        call(.range(key: "k", toEnd: true, serializable: false), client: inspector, at: id),
       ]
     }
   }
@@ -68,12 +80,12 @@ extension Cluster {
         nextValue += 1
         request = .put(key: key, value: nextValue)
       }
-      asked[position] = call(request, client: 0, at: operation.member)
+      asked[position] = call(request, client: inspector, at: operation.member)
     }
   }
 
   /// All members applied the same entries, and all have the same backend behind them.
-  private var isConverged: Bool {
+  var isConverged: Bool {
     guard isMembershipSettled else { return false }
     let states = ids.map { nodes[$0]!.member?.core.status }
     guard let first = states[0], states.allSatisfy({ $0 != nil }) else { return false }

@@ -25,6 +25,8 @@ struct LeaseWorld {
   struct Fact {
     /// It is gone when a member was first seen without it after it had it.
     var promise = LeasePromise()
+    /// Seconds that it was granted.
+    var ttl: Int64 = 0
     /// Revision of the transaction that put its keys, once acknowledged.
     var attachedAt: Int64?
   }
@@ -40,8 +42,11 @@ struct LeaseWorld {
 /// Keys whose lease was acknowledged as alive within its time are never gone, and every lease that
 /// nobody renews goes, with its keys: in steps when they are several.
 extension Cluster {
-  /// Units that a second of a lease has at least: clocks run up to 20% fast.
-  private static let leaseSecond = 10 * tickUnits * 80 / 100
+  /// Units that a number of seconds has at least: clocks run up to 20% fast.
+  private func leaseUnits(_ seconds: Int64) -> Int {
+    let units = options.units(milliseconds: Int(seconds) * 1_000)
+    return options.life == nil || has(.clockDrift) ? units * 80 / 100 : units
+  }
   private static let leasePatience = 30 * tickUnits
   /// Sorts before the keys that other clients read.
   private static func leaseKey(_ lease: LeaseID, _ end: String) -> Bytes {
@@ -66,7 +71,7 @@ extension Cluster {
       leaseWorld.made += 1
       leaseWorld.holders[number].lease = LeaseID(leaseWorld.made)
       let request = Etcdserverpb.LeaseGrantRequest(
-        ttl: Int64(random.below(12)), id: leaseWorld.made)
+        ttl: options.life.map { $0.ttl(&random) } ?? Int64(random.below(12)), id: leaseWorld.made)
       propose(number) { $0.leaseGrant = request }
     case .granted:
       let puts = (0..<Self.leaseKeys(holder.lease)).map { part in
@@ -87,7 +92,7 @@ extension Cluster {
   private func leaseDelay(_ number: Int) -> Int {
     let holder = leaseWorld.holders[number]
     let left = (leaseWorld.facts[holder.lease]?.promise.aliveUntil ?? 0) - now
-    guard case .held = holder.phase, left > 0, chance(oneIn: 2) else {
+    guard case .held = holder.phase, left > 0, options.life != nil || chance(oneIn: 2) else {
       return random.below(6 * Self.tickUnits)
     }
     return random.below(left)
@@ -151,7 +156,8 @@ extension Cluster {
 
   func promise(_ lease: LeaseID, _ ttl: Int64, from start: Int) {
     guard var fact = leaseWorld.facts[lease] else { return }
-    let gone = fact.promise.extend(to: start + Int(ttl) * Self.leaseSecond)
+    fact.ttl = ttl
+    let gone = fact.promise.extend(to: start + leaseUnits(ttl))
     leaseWorld.facts[lease] = fact
     trace("lease \(lease) lives until \(fact.promise.aliveUntil)")
     if let gone {

@@ -62,7 +62,7 @@ extension Cluster {
       leaseWorld.made += 1
       lockWorld.clients[number].contender = Contender(Self.lockName, lease: leaseWorld.made)
       let grant = Etcdserverpb.LeaseGrantRequest(
-        ttl: 1 + Int64(random.below(8)), id: leaseWorld.made)
+        ttl: 1 + Int64(random.below(options.life?.lockSeconds ?? 8)), id: leaseWorld.made)
       proposeLock(number) { $0.leaseGrant = grant }
     case .outside: proposeLock(number) { $0.txn = contender.entry("1") }
     case .looking, .behind:

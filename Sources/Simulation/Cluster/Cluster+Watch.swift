@@ -55,8 +55,9 @@ struct WatchWorld {
     var heard: Etcdserverpb.WatchResponse?
     /// What it was told of what was there before, where it asked for that.
     var previous: [Previous] = []
-    /// Whether it reads nothing for a while.
+    /// Whether it reads nothing for a while, and until when at least.
     var isStalled = false
+    var stalledUntil = 0
 
     /// It has seen everything before a revision that it could see.
     mutating func begin(at revision: Int64) {
@@ -97,13 +98,17 @@ extension Cluster {
   // MARK: Clients
 
   func stepWatch(_ number: Int) {
-    defer { queue.add(.watch(client: number), at: now + random.below(8 * Self.tickUnits)) }
+    defer {
+      let pace = lifeWorld.isResting && faultsAllowed ? LifeOptions.restPace : 1
+      queue.add(.watch(client: number), at: now + random.below(8 * pace * Self.tickUnits))
+    }
     let client = watchWorld.clients[number]
     guard let connection = client.connection else { return connect(number) }
     // A member that was removed hears of nothing more.
     guard ids.contains(connection.member) else { return disconnect(number) }
-    if faultsAllowed, chance(oneIn: 8) { return disconnect(number) }
+    if faultsAllowed, chance(oneIn: 8), !watchesForLife(number) { return disconnect(number) }
     if faultsAllowed, chance(oneIn: 4) { watchWorld.clients[number].isStalled.toggle() }
+    if now < watchWorld.clients[number].stalledUntil { watchWorld.clients[number].isStalled = true }
     if !faultsAllowed { watchWorld.clients[number].isStalled = false }
     if chance(oneIn: 5) {
       if options.mutant == .hastensProgress { hastenProgress(number, connection) }

@@ -113,7 +113,9 @@ extension Cluster {
 
   func checkWatchers() {
     let revision = ids.compactMap { nodes[$0]!.member?.core.status.revision }.max() ?? 0
-    work(until: now + options.healTicks * Self.tickUnits) { self.haveSeenAll(revision) }
+    // Who watches in a life may have gone away for long.
+    let ticks = options.healTicks + (options.life == nil ? 0 : 8 * LifeOptions.restPace)
+    work(until: now + ticks * Self.tickUnits) { self.haveSeenAll(revision) }
     guard problems.isEmpty else { return }
     guard haveSeenAll(revision) else {
       let late = watchWorld.clients.map { "\($0.key ?? "all"): \($0.next)" }
@@ -135,7 +137,7 @@ extension Cluster {
 
   /// What events say of what was there before must be what earlier ones have told.
   private func checkContents() {
-    // What was there before each revision, as far as the events before it tell.
+    // What was there before each revision under the keys that it changes, as far as the events before it tell.
     var before: [Int64: [String: Bytes?]] = [:]
     var known: [String: Bytes?] = [:]
     var last: Int64 = 0
@@ -143,7 +145,7 @@ extension Cluster {
       // Behind a gap nothing is known.
       if revision != last + 1 { known = [:] }
       last = revision
-      before[revision] = known
+      for event in events { before[revision, default: [:]][event.key] = known[event.key] }
       for event in events {
         if let there = known[event.key], event.isCreation != (event.value != nil && there == nil) {
           problems.append("revision \(revision) says \(event), and before it was \(there as Any)")

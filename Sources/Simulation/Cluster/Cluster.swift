@@ -10,7 +10,7 @@ import Raft
 /// seed: the same options give the same run.
 public final class Cluster {
   /// A place for a member: its disk outlives the process.
-  struct Node {
+  final class Node {
     let info: MemberInfo
     var fileSystem: SimulatedFileSystem
     var member: SimulatedMember?
@@ -24,12 +24,36 @@ public final class Cluster {
     var pausedUntil = 0
     /// Writes of the log hang before this time.
     var diskHangsUntil = 0
+    /// Every operation of the disk takes ten times as long before this time, and every message.
+    var diskIsSlowUntil = 0
+    var slowUntil = 0
     /// Units between two ticks of this clock.
     var tickUnits = Cluster.tickUnits
+    /// The time of day that the process reads when it starts.
+    var wallClock = WallClock.right
+    /// When the process started.
+    var started = 0
     /// What a crash under way leaves.
     var crashMode = CrashMode.clean
+    /// Crashes so far that took away what was not synced, removals of files among it.
+    var lossyCrashes = 0
     /// Members that the transport sends to.
     var peers: Set<MemberID> = []
+    /// Who is at the address now that the member has left for good.
+    var successor: MemberID?
+
+    init(info: MemberInfo, fileSystem: SimulatedFileSystem) {
+      self.info = info
+      self.fileSystem = fileSystem
+    }
+  }
+
+  /// How the time of day goes at a member.
+  enum WallClock {
+    case right
+    case ahead(Int)
+    /// It begins at the same time after each start.
+    case stopped
   }
 
   static let tickUnits = 1000
@@ -41,14 +65,16 @@ public final class Cluster {
   var nodes: [MemberID: Node] = [:]
   /// Members, learners included, as far as the operator knows.
   var ids: [MemberID]
-  let founders: [MemberInfo]
+  /// The first members, or those that the cluster began anew with.
+  var founders: [MemberInfo]
   let keys: [String]
   var faultsAllowed = true
 
   // Network.
   var cut: Set<Link> = []
   var lastDelivery: [Link: Int] = [:]
-  var transfers: [Transfer] = []
+  /// Those under way, by number.
+  var transfers: [Int: Transfer] = [:]
 
   // Clients.
   var history: [Operation] = []
@@ -62,6 +88,11 @@ public final class Cluster {
   var authWorld = AuthWorld()
   var changeWorld = ChangeWorld()
   var watchWorld = WatchWorld()
+  var alarmWorld = AlarmWorld()
+  var damageWorld = DamageWorld()
+  var restoreWorld = RestoreWorld()
+  var v2World = V2World()
+  var lifeWorld = LifeWorld()
 
   // Facts that must agree between members.
   var facts = SharedFacts()
@@ -93,7 +124,7 @@ public final class Cluster {
     changeWorld.spares = infos.dropFirst(options.members).map(\.id)
     leaseWorld.holders = (0..<options.leaseHolders).map { _ in LeaseWorld.Holder() }
     lockWorld.clients = (0..<options.lockers).map { _ in LockWorld.Client() }
-    clients = (0..<options.clients).map { _ in Client() }
+    clients = (0..<max(options.clients, inspector + 1)).map { _ in Client() }
     for info in infos {
       let fileSystem = SimulatedFileSystem()
       fileSystem.ignoresSync = options.mutant == .ignoresSync
@@ -104,8 +135,21 @@ public final class Cluster {
   /// Runs faults and load, then mends everything and checks that the cluster recovers and that what
   /// clients saw is consistent.
   public func run() {
+    begin()
+    if let life = options.life {
+      live(life)
+    } else {
+      work(until: options.faultTicks * options.pace * Self.tickUnits) { false }
+      if problems.isEmpty { heal() }
+      judge()
+    }
+    counters.milliseconds = milliseconds(now)
+    note(UInt64(history.count))
+  }
+
+  private func begin() {
     for id in ids { start(id) }
-    for client in clients.indices { queue.add(.call(client: client), at: random.below(5000)) }
+    for client in 0..<options.clients { queue.add(.call(client: client), at: random.below(5000)) }
     for holder in leaseWorld.holders.indices {
       queue.add(.lease(holder: holder), at: random.below(5000))
     }
@@ -117,16 +161,22 @@ public final class Cluster {
       queue.add(.watch(client: client), at: random.below(5000))
     }
     if options.auth { queue.add(.authStep, at: random.below(50 * Self.tickUnits)) }
-    if options.spares > 0 { queue.add(.changeStep, at: 20 * Self.tickUnits) }
+    if options.spares > 0 || !FaultKind.changing.isDisjoint(with: options.faults) {
+      queue.add(.changeStep, at: 20 * Self.tickUnits)
+    }
+    for client in 0..<options.v2Clients { queue.add(.v2(client: client), at: random.below(5000)) }
+    if has(.quotaAlarm) { queue.add(.alarm, at: 20 * Self.tickUnits) }
     queue.add(.fault, at: 20 * Self.tickUnits)
-    work(until: options.faultTicks * Self.tickUnits) { false }
-    if problems.isEmpty { heal() }
+  }
+
+  /// Checks what can be checked when all is whole.
+  func judge() {
     if problems.isEmpty { checkRevocations() }
+    if problems.isEmpty { checkRefusals() }
     if problems.isEmpty { checkWatchers() }
     if problems.isEmpty {
       problems += HistoryCheck.problems(of: history, keys: keys).map(\.text)
     }
-    note(UInt64(history.count))
   }
 
   /// Lets things happen until a time, a condition, or a violation.
@@ -146,6 +196,8 @@ public final class Cluster {
 
   private func handle(_ action: EventQueue.Action) {
     note(UInt64(now))
+    if mustWait(action) { return queue.add(action, at: now + Self.tickUnits) }
+    if let time = rest(before: action) { return queue.add(action, at: time) }
     switch action {
     case .tick(let id, let life): if nodes[id]!.life == life { tick(id) }
     case .commit(let id, let life): if nodes[id]!.life == life { commit(id) }
@@ -153,7 +205,7 @@ public final class Cluster {
     case .log(let id, let life): if nodes[id]!.life == life { runLog(id) }
     case .loop(let id, let life): if nodes[id]!.life == life { runLoop(id) }
     case .storage(let id, let life): if nodes[id]!.life == life { runStorage(id) }
-    case .deliver(let message): deliver(message)
+    case .deliver(let message, let id): deliver(message, to: id)
     case .transfer(let number): continueTransfer(number)
     case .call(let client): call(client)
     case .giveUp(let operation): giveUp(operation)
@@ -168,6 +220,14 @@ public final class Cluster {
     case .fault: fault()
     case .restart(let id, let life): if nodes[id]!.life == life { start(id) }
     case .mend: cut = []
+    case .freeSpace(let id): freeSpace(id)
+    case .expose(let id): expose(id)
+    case .alarm: stepAlarm()
+    case .restore: stepRestore()
+    case .v2(let client): stepV2(client)
+    case .burst(let chapter): if lifeWorld.chapter == chapter { beginBurst() }
+    case .calm(let chapter): if lifeWorld.chapter == chapter { endBurst() }
+    case .strike: strike()
     }
   }
 
@@ -181,51 +241,4 @@ public final class Cluster {
   func note(_ value: UInt64) { digest = (digest ^ value) &* 0x100_0000_01b3 }
 
   func chance(oneIn n: Int) -> Bool { n > 0 && random.below(n) == 0 }
-}
-
-/// How often things happened in a run.
-public struct SimulationCounters: Sendable {
-  public var events = 0
-  public var crashes = 0
-  public var snapshotsSent = 0
-  public var snapshotsInstalled = 0
-  public var repairs = 0
-  public var elections = 0
-  public var acknowledged = 0
-  public var unknown = 0
-  public var defragmentations = 0
-  public var compactions = 0
-  public var leasesRenewed = 0
-  public var leasesExpired = 0
-  public var locksHeld = 0
-  public var authChanges = 0
-  public var memberChanges = 0
-  public var failedSyncs = 0
-  /// Events that clients were sent, and how often one had to begin anew behind a compaction.
-  public var watchEvents = 0
-  public var watchesCompacted = 0
-
-  public init() {}
-
-  /// Sums up runs.
-  public static func += (a: inout SimulationCounters, b: SimulationCounters) {
-    a.events += b.events
-    a.crashes += b.crashes
-    a.snapshotsSent += b.snapshotsSent
-    a.snapshotsInstalled += b.snapshotsInstalled
-    a.repairs += b.repairs
-    a.elections += b.elections
-    a.acknowledged += b.acknowledged
-    a.unknown += b.unknown
-    a.defragmentations += b.defragmentations
-    a.compactions += b.compactions
-    a.leasesRenewed += b.leasesRenewed
-    a.leasesExpired += b.leasesExpired
-    a.locksHeld += b.locksHeld
-    a.authChanges += b.authChanges
-    a.memberChanges += b.memberChanges
-    a.failedSyncs += b.failedSyncs
-    a.watchEvents += b.watchEvents
-    a.watchesCompacted += b.watchesCompacted
-  }
 }

@@ -12,7 +12,7 @@ struct EventQueue {
     case storage(MemberID, life: Int)
     /// The loop of clients and peers sees what turns gave.
     case loop(MemberID, life: Int)
-    case deliver(Raftpb.Message)
+    case deliver(Raftpb.Message, to: MemberID)
     /// The next piece of a snapshot on its way.
     case transfer(Int)
     case call(client: Int)
@@ -34,12 +34,25 @@ struct EventQueue {
     case fault
     case restart(MemberID, life: Int)
     case mend
+    case freeSpace(MemberID)
+    /// What a disk did wrong shows.
+    case expose(MemberID)
+    /// The next steps of whoever looks after alarms, and after backups.
+    case alarm
+    case restore
+    /// The next step of a client of the v2 API.
+    case v2(client: Int)
+    /// Clients of a life come, and go, and something goes wrong.
+    case burst(chapter: Int)
+    case calm(chapter: Int)
+    case strike
   }
 
+  /// What is moved to keep the order is small; actions stay where they are.
   private struct Item {
     let time: Int
     let order: Int
-    let action: Action
+    let slot: Int
 
     static func < (a: Item, b: Item) -> Bool {
       a.time != b.time ? a.time < b.time : a.order < b.order
@@ -47,11 +60,13 @@ struct EventQueue {
   }
 
   private var heap: [Item] = []
+  private var actions: [Action?] = []
+  private var freeSlots: [Int] = []
   private var planned = 0
 
   mutating func add(_ action: Action, at time: Int) {
     planned += 1
-    heap.append(Item(time: time, order: planned, action: action))
+    heap.append(Item(time: time, order: planned, slot: keep(action)))
     var child = heap.count - 1
     while child > 0, heap[child] < heap[(child - 1) / 2] {
       heap.swapAt(child, (child - 1) / 2)
@@ -59,15 +74,25 @@ struct EventQueue {
     }
   }
 
+  private mutating func keep(_ action: Action) -> Int {
+    guard let slot = freeSlots.popLast() else {
+      actions.append(action)
+      return actions.count - 1
+    }
+    actions[slot] = action
+    return slot
+  }
+
   mutating func next() -> (time: Int, action: Action)? {
-    guard let first = heap.first else { return nil }
+    guard let first = heap.first, let action = actions[first.slot].take() else { return nil }
+    freeSlots.append(first.slot)
     let last = heap.removeLast()
     if !heap.isEmpty {
       heap[0] = last
       var parent = 0
       while true {
         var least = parent
-        for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count {
+        for child in (2 * parent + 1)..<(2 * parent + 3) where child < heap.count {
           if heap[child] < heap[least] { least = child }
         }
         if least == parent { break }
@@ -75,6 +100,6 @@ struct EventQueue {
         parent = least
       }
     }
-    return (first.time, first.action)
+    return (first.time, action)
   }
 }

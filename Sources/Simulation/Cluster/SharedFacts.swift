@@ -12,6 +12,8 @@ struct SharedFacts {
     let compactRevision: Int64
     let keys: Int
     let auth: AuthStore
+    let alarms: [Etcdserverpb.AlarmMember]
+    let v2Index: UInt64
   }
 
   private struct ConfigurationFact: Equatable {
@@ -37,7 +39,8 @@ struct SharedFacts {
   /// Safety).
   /// - Parameter isReplaying: the state is ahead of the applied index.
   mutating func check(
-    _ status: MemberStatus, _ auth: AuthStore, of id: MemberID, isReplaying: Bool
+    _ status: MemberStatus, _ auth: AuthStore, v2Index: UInt64, of id: MemberID,
+    isReplaying: Bool
   ) -> String? {
     if status.role == .leader {
       if let other = leaders[status.term], other != id { return "two leaders in \(status.term)" }
@@ -46,7 +49,7 @@ struct SharedFacts {
     if isReplaying { return nil }
     let fact = StateFact(
       revision: status.revision, compactRevision: status.compactRevision, keys: status.keys,
-      auth: auth)
+      auth: auth, alarms: status.alarms, v2Index: v2Index)
     if let other = states[status.appliedIndex], other != fact {
       return "states differ after index \(status.appliedIndex): \(other) and \(fact)"
     }
@@ -65,6 +68,19 @@ struct SharedFacts {
     }
     configurations[status.appliedIndex] = fact
     return nil
+  }
+
+  /// The cluster begins anew from a backup: its log and its terms begin anew, its history goes on.
+  mutating func beginAnew() {
+    (leaders, states, configurations) = ([:], [:], [:])
+  }
+
+  /// All members are of one mind at an index: what was before is not asked for again.
+  mutating func turnPage(at index: LogIndex, term: Term) {
+    leaders = leaders.filter { $0.key >= term }
+    states = states.filter { $0.key >= index }
+    configurations = configurations.filter { $0.key >= index }
+    hashes = [:]
   }
 
   /// Members that hold the same history have the same hash of it.

@@ -83,16 +83,26 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
   public var lossOneIn = 20
   /// Messages are repeated once in so many; 0 = never.
   public var repeatOneIn = 20
-  /// Whether messages between two members keep their order.
-  public var isOrdered = false
   /// Units that a message usually takes, at most.
   public var delay = 400
   /// Units that a write to the disk usually takes, at most.
   public var diskLatency = 500
   /// Units until the loop of clients and peers sees what a turn gave, at most.
   public var loopDelay = 50
+  /// How much rarer than usual faults and requests come, in so much more time: what comes of hours that are quiet.
+  public var pace = 1
   /// A fault of some kind happens once in so many ticks.
   public var faultEvery = 12
+  /// Units until a member does a turn for which there is something to do, at most.
+  public var turnDelay = 50
+  /// What makes the run a life; `nil` = it is a seed, busy all the time.
+  public var life: LifeOptions?
+  /// Messages take longer than usual once in so many; 0 = never.
+  public var delayOneIn = 30
+  /// Clients of the v2 API.
+  public var v2Clients = 0
+  /// Kinds of faults, those that hold all the time and those of which one happens at a time.
+  public var faults: [FaultKind] = []
   public var mutant: Mutant?
 
   public init(seed: UInt64) { self.seed = seed }
@@ -105,9 +115,8 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     options.members = one(of: [1, 3, 3, 3, 5])
     options.clients = one(of: [3, 5, 8])
     options.keys = one(of: [1, 3, 4])
-    options.lossOneIn = one(of: [0, 5, 20, 50])
-    options.repeatOneIn = one(of: [0, 10, 50])
-    options.isOrdered = one(of: [true, false])
+    options.lossOneIn = one(of: [5, 20, 50])
+    options.repeatOneIn = one(of: [10, 50])
     options.delay = one(of: [100, 400, 2000])
     options.diskLatency = one(of: [100, 500, 3000])
     options.loopDelay = one(of: [20, 50, 300])
@@ -122,21 +131,33 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
     options.member.leaseCheckpointInterval = one(of: [nil, 1000, 3000])
     options.member.leaseCheckpointPersist = one(of: [true, false])
     options.auth = one(of: [true, false])
-    options.spares = one(of: [0, 1, 3])
+    options.v2Clients = one(of: [0, 0, 2])
+    options.faults = FaultKind.chosen(members: options.members, &random)
+    let grows = options.faults.contains { $0 == .addLearner || $0 == .promoteLearner }
+    options.spares = grows ? one(of: [1, 3]) : 0
     options.watchers = one(of: [1, 3, 6])
     options.lockers = one(of: [0, 3, 6])
     // Without pre-vote a member that missed changes of the cluster may ask those who have gone for votes, for ever
     // and in terms ahead of whoever could lead: its vote is not asked in an older term. Seed 22 did.
-    if options.spares > 0 { options.member.preVote = true }
+    if options.spares > 0 || !FaultKind.changing.isDisjoint(with: options.faults) {
+      options.member.preVote = true
+    }
     options.faultTicks = one(of: [100, 150, 200])
     if options.members == 5 { options.faultTicks = 100 }
+    options.pace = one(of: [1, 1, 1, 8])
     return options
+  }
+
+  /// Units of a number of milliseconds.
+  func units(milliseconds: Int) -> Int {
+    milliseconds * Cluster.tickUnits / member.tickMilliseconds
   }
 
   /// The options of a seed with a built-in fault, so that there is something to see of it.
   public static func varied(seed: UInt64, with mutant: Mutant?) -> SimulationOptions {
     var options = varied(seed: seed)
     options.mutant = mutant
+    if mutant != nil { options.pace = 1 }
     switch mutant {
     // Raft traps when a follower's log lost what it acknowledged, which would end the process.
     case .acknowledgesEarly, .ignoresSync: options.members = 1
@@ -150,11 +171,12 @@ public struct SimulationOptions: Sendable, CustomStringConvertible {
   }
 
   public var description: String {
-    "seed \(seed): members \(members)+\(spares), auth \(auth), clients \(clients), keys \(keys), loss 1/\(lossOneIn), "
-      + "repeat 1/\(repeatOneIn), ordered \(isOrdered), delay \(delay), disk \(diskLatency), loop \(loopDelay), "
+    "\(life.map { "life \(seed) of \($0.days) days: tick \(member.tickMilliseconds) ms" } ?? "seed \(seed): pace \(pace)"), members \(members)+\(spares), auth \(auth), clients \(clients), keys \(keys), loss 1/\(lossOneIn), "
+      + "repeat 1/\(repeatOneIn), delay \(delay), disk \(diskLatency), loop \(loopDelay), "
       + "fault every \(faultEvery), pre-vote \(member.preVote), snapshot count "
       + "\(member.snapshotCount), catch-up \(member.catchUpEntries), segment "
       + "\(member.segmentBytes) B, lease holders \(leaseHolders), lockers \(lockers), checkpoints "
-      + "\(member.leaseCheckpointInterval.map { "\($0) ms" } ?? "off"), mutant \(mutant?.rawValue ?? "none")"
+      + "\(member.leaseCheckpointInterval.map { "\($0) ms" } ?? "off"), v2 clients \(v2Clients), faults \(faults.map(\.rawValue)), "
+      + "mutant \(mutant?.rawValue ?? "none")"
   }
 }

@@ -28,6 +28,13 @@ final class SimulatedFile: StorageFile, @unchecked Sendable {
     try fileSystem.count(operation, path)
   }
 
+  private func checkWrite(_ operation: String, _ partly: () -> Void) throws(FileError) {
+    do { try fileSystem.checkWrite(operation, path) } catch {
+      partly()
+      throw error
+    }
+  }
+
   func size() throws(FileError) -> Int {
     try check("fstat")
     return inode.size
@@ -35,6 +42,7 @@ final class SimulatedFile: StorageFile, @unchecked Sendable {
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError) -> Int {
     try check("read")
+    try fileSystem.checkRead(path)
     let count = min(buffer.count, max(inode.size - offset, 0))
     if count > 0 {
       buffer.baseAddress!.copyMemory(from: inode.memory.base + offset, byteCount: count)
@@ -44,6 +52,13 @@ final class SimulatedFile: StorageFile, @unchecked Sendable {
 
   func write(_ memory: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
     try change("write at \(offset)", upTo: offset + memory.count)
+    try checkWrite("write at \(offset)") {
+      // What the kernel has taken until then: it takes whole pages, here whole sectors.
+      let end =
+        (offset + memory.count / 2) / SimulatedInode.sectorBytes * SimulatedInode.sectorBytes
+      guard end > offset else { return }
+      inode.write(UnsafeRawBufferPointer(rebasing: memory[..<(end - offset)]), at: offset)
+    }
     inode.write(memory, at: offset)
   }
 
@@ -54,6 +69,7 @@ final class SimulatedFile: StorageFile, @unchecked Sendable {
 
   func allocate(to size: Int) throws(FileError) {
     try change("allocate \(size)", upTo: size)
+    if inode.size < size { try checkWrite("allocate \(size)") {} }
     if inode.size < size { inode.resize(to: size) }
   }
 
@@ -65,7 +81,9 @@ final class SimulatedFile: StorageFile, @unchecked Sendable {
       inode.forget()
       throw fileSystem.error("fsync", path, 5, "I/O error")
     }
-    if !fileSystem.ignoresSync { inode.sync() }
+    if fileSystem.ignoresSync { return }
+    if fileSystem.misdirectsNextSync, inode.misdirect() { fileSystem.misdirectsNextSync = false }
+    inode.sync()
   }
 
   func tryLock() throws(FileError) -> Bool {

@@ -18,6 +18,9 @@ extension SimulatedFileSystem {
     random = copier.random
     let next = SimulatedFileSystem(root: copy)
     next.ignoresSync = ignoresSync
+    next.misdirectsNextSync = misdirectsNextSync
+    next.isFull = isFull
+    next.readFailsIn = readFailsIn
     return next
   }
 

@@ -22,7 +22,23 @@ public final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
   /// Whether the next fsync of a file fails, and leaves what it should have written to nobody: the
   /// kernel takes the pages for clean, and later fsyncs succeed.
   public var failsNextSync = false
-  private var hasFailedSync = false
+  /// Writes of files that succeed before one fails with EIO; `nil` = all.
+  public var writeFailsIn: Int?
+  /// Reads of files that succeed before one fails with EIO; `nil` = all.
+  public var readFailsIn: Int?
+  /// Whether nothing fits on the disk any more.
+  public var isFull = false
+  /// Whether the next sync of a file puts one of its writes elsewhere.
+  var misdirectsNextSync = false
+  private var failure: Failure?
+
+  /// A fault that somebody was told of.
+  enum Failure {
+    /// An fsync: what was to be synced is in nobody's hands.
+    case sync
+    /// A call that did nothing.
+    case call
+  }
   private var faults: [Int: Int32] = [:]
 
   public convenience init() { self.init(root: SimulatedDirectory()) }
@@ -44,10 +60,10 @@ public final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     inode.flipBit(at: offset, bit: bit)
   }
 
-  /// Whether an fsync failed since the last call.
-  func takeSyncFailure() -> Bool {
-    defer { hasFailedSync = false }
-    return hasFailedSync && !isDead
+  /// The last call that failed by a fault since this was asked.
+  func takeFailure() -> Failure? {
+    defer { failure = nil }
+    return isDead ? nil : failure
   }
 
   // MARK: Bookkeeping
@@ -55,9 +71,36 @@ public final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
   func failSync() -> Bool {
     guard failsNextSync else { return false }
     failsNextSync = false
-    hasFailedSync = true
+    failure = .sync
     return true
   }
+
+  /// Counts a read, which may be the one that fails.
+  func checkRead(_ path: String) throws(FileError) {
+    guard strikes(&readFailsIn) else { return }
+    failure = .call
+    throw error("read", path, 5, "I/O error")
+  }
+
+  /// Counts a write, which may be the one that fails.
+  func checkWrite(_ operation: String, _ path: String) throws(FileError) {
+    if isFull {
+      failure = .call
+      throw error(operation, path, FileError.noSpace, "no space left on device")
+    }
+    guard strikes(&writeFailsIn) else { return }
+    failure = .call
+    throw error(operation, path, 5, "I/O error")
+  }
+
+  private func strikes(_ rest: inout Int?) -> Bool {
+    guard let left = rest else { return false }
+    rest = left > 0 ? left - 1 : nil
+    return left == 0
+  }
+
+  /// Everything that processes see is on the disk.
+  func syncAll() { root.syncAll() }
 
   func error(_ operation: String, _ path: String, _ errno: Int32, _ detail: String) -> FileError {
     FileError(operation: operation, path: path, errno: errno, detail: detail)
@@ -137,6 +180,7 @@ public final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
       guard directory.entries[name] == nil else {
         throw error("open", path, FileError.exists, "file exists")
       }
+      try checkWrite("open", path)
       try count("create", path)
       inode = SimulatedInode()
       directory.make(.add(name, .file(inode)))
@@ -166,6 +210,7 @@ public final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
       case .directory(let next): at = next
       case .file: throw error("mkdir", path, FileError.exists, "is not a directory")
       case nil:
+        try checkWrite("mkdir", path)
         try count("mkdir", path)
         let next = SimulatedDirectory()
         at.make(.add(name, .directory(next)))

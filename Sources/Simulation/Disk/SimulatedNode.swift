@@ -62,6 +62,21 @@ final class SimulatedInode {
   /// Gives up what was to be made durable.
   func forget() { pending.removeAll() }
 
+  /// The disk puts the last write that waits elsewhere in the file, and nobody hears of it: not where it
+  /// should be, and over what was there.
+  /// - Returns: whether there was one.
+  func misdirect() -> Bool {
+    for place in pending.indices.reversed() {
+      guard case .write(let offset, let bytes) = pending[place], bytes.count > 0 else { continue }
+      let wrong =
+        offset >= 4 * Self.sectorBytes
+        ? offset - 4 * Self.sectorBytes : offset + 4 * Self.sectorBytes
+      pending[place] = .write(offset: wrong, bytes: bytes)
+      return true
+    }
+    return false
+  }
+
   /// Damages one bit in the cache and on the disk.
   func flipBit(at offset: Int, bit: Int) {
     let mask = UInt8(1) << UInt8(bit)
@@ -166,6 +181,17 @@ final class SimulatedDirectory {
   func sync() {
     for change in pending { Self.apply(change, to: &durable) }
     pending.removeAll()
+  }
+
+  /// Makes everything below durable.
+  func syncAll() {
+    sync()
+    for entry in entries.values {
+      switch entry {
+      case .file(let inode): inode.sync()
+      case .directory(let directory): directory.syncAll()
+      }
+    }
   }
 
   static func apply(_ change: Change, to entries: inout [String: Entry]) {

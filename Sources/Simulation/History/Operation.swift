@@ -22,25 +22,30 @@ public struct Operation: ClientOperation {
   /// Whether the request changes data when it takes effect.
   public var isWrite: Bool {
     switch request {
-    case .put, .delete, .compareAndPut, .putBoth, .keepOnly: true
-    case .compact, .range: false
+    case .put, .delete, .compareAndPut, .putBoth, .keepOnly, .putAndLook: true
+    case .compact, .range, .past: false
     }
   }
 
   /// Whether the request is bound to the order of real time.
   public var isLinearizable: Bool {
-    if case .range(_, _, let serializable) = request { return !serializable }
-    return true
+    switch request {
+    case .range(_, _, let serializable): !serializable
+    case .past: false
+    default: true
+    }
   }
 
   /// The value that a successful write leaves under each key it names; 0 = none.
   public var effects: [(key: String, value: Int)] {
     switch request {
-    case .put(let key, let value), .compareAndPut(let key, _, let value): [(key, value)]
+    case .put(let key, let value), .compareAndPut(let key, _, let value),
+      .putAndLook(let key, let value, _):
+      [(key, value)]
     case .delete(let key): [(key, 0)]
     case .putBoth(let first, let second, let value): [(first, value), (second, value)]
     case .keepOnly(let key, let value, let others): [(key, value)] + others.map { ($0, 0) }
-    case .compact, .range: []
+    case .compact, .range, .past: []
     }
   }
 }
@@ -51,7 +56,7 @@ extension Operation {
     switch (request, result) {
     case (_, .refused): return nil
     case (.put(key, let value), _), (.putBoth(key, _, let value), _),
-      (.putBoth(_, key, let value), _):
+      (.putBoth(_, key, let value), _), (.putAndLook(key, let value, _), _):
       action = .write(value)
     case (.keepOnly(let kept, let value, _), _): action = .write(kept == key ? value : 0)
     case (.delete(key), .wrote): action = .delete(existed: true)
@@ -85,7 +90,8 @@ extension OperationResult {
     case .kv(.compaction(let revision)): self = .unchanged(revision: revision)
     case .failed(let error)
     where error == .tooManyRequests || error == .compacted || error == .futureRevision
-      || error == .permissionDenied || error == .authOldRevision || error == .userEmpty:
+      || error == .permissionDenied || error == .authOldRevision || error == .userEmpty
+      || error == .noSpace || error == .corrupt:
       self = .refused
     default: return nil
     }
@@ -108,6 +114,8 @@ extension OperationResult {
           value: ClientRequest.value(pair.value), modified: pair.modRevision)
       } catch { throw .damaged("\(error)") }
     }
-    self = .read(revision: result.revision, values: values)
+    // What was asked of the past is a state of then.
+    self = .read(
+      revision: request.revision > 0 ? request.revision : result.revision, values: values)
   }
 }

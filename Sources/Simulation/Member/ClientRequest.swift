@@ -15,10 +15,14 @@ public enum ClientRequest: Sendable, Hashable {
   /// Puts one key and deletes all others in one transaction, which compares and reads them all before: done in
   /// many steps.
   case keepOnly(String, value: Int, others: [String])
+  /// Puts a key and reads it at an earlier revision, which may be compacted, in one transaction.
+  case putAndLook(key: String, value: Int, at: Int64)
   /// Removes history below a revision.
   case compact(Int64)
   /// Reads everything from a key to the end, or one key.
   case range(key: String, toEnd: Bool, serializable: Bool)
+  /// Reads everything as it was at a revision, while compactions follow behind it.
+  case past(Int64)
 
   /// Some values are long, so that records of the log cross sectors and rows cross pages.
   static func bytes(_ value: Int) -> Bytes {
@@ -49,9 +53,13 @@ public enum ClientRequest: Sendable, Hashable {
       request.txn = Etcdserverpb.TxnRequest(
         success: [first, second].map { Self.putOperation($0, value) })
     case .keepOnly(let key, let value, _): request.txn = Self.keepOnly(key, value)
+    case .putAndLook(let key, let value, let revision):
+      let look = Etcdserverpb.RangeRequest(key: Bytes(key), revision: revision)
+      request.txn = Etcdserverpb.TxnRequest(
+        success: [Self.putOperation(key, value), .init(request: .requestRange(look))])
     case .compact(let revision):
       request.compaction = Etcdserverpb.CompactionRequest(revision: revision)
-    case .range: return nil
+    case .range, .past: return nil
     }
     return request.encoded()
   }
@@ -100,8 +108,14 @@ public enum ClientRequest: Sendable, Hashable {
 
   /// The range request, for requests that read.
   public var range: Etcdserverpb.RangeRequest? {
-    guard case .range(let key, let toEnd, let serializable) = self else { return nil }
-    return Etcdserverpb.RangeRequest(
-      key: Bytes(key), rangeEnd: toEnd ? Bytes([UInt8(0)]) : Bytes(), serializable: serializable)
+    switch self {
+    case .range(let key, let toEnd, let serializable):
+      return Etcdserverpb.RangeRequest(
+        key: Bytes(key), rangeEnd: toEnd ? Bytes([UInt8(0)]) : Bytes(), serializable: serializable)
+    case .past(let revision):
+      return Etcdserverpb.RangeRequest(
+        key: "k", rangeEnd: "l", revision: revision, serializable: true)
+    default: return nil
+    }
   }
 }

@@ -25,6 +25,8 @@ public struct MemberFailure: Error, Sendable, CustomStringConvertible {
 public final class SimulatedMember {
   /// Settings of a member.
   public struct Options: Sendable {
+    /// Length of a tick, which is `--heartbeat-interval` too.
+    public var tickMilliseconds = 100
     public var electionTicks = 10
     public var preVote = true
     public var snapshotCount: UInt64 = 20
@@ -67,6 +69,7 @@ public final class SimulatedMember {
   public let fileSystem: SimulatedFileSystem
   public let snapDirectory: String
   public private(set) var core: MemberCore
+  public var isLeader: Bool { core.isLeader }
   /// Index that the backend held at the start; entries up to it are replayed.
   public let consistentIndex: LogIndex
   /// Repairs made at the start.
@@ -99,7 +102,7 @@ public final class SimulatedMember {
   /// - Throws: `StorageError` or `MemberFailure`.
   public init(
     _ fileSystem: SimulatedFileSystem, founders: [MemberInfo], own: MemberInfo,
-    joins: Bool = false, options: Options, milliseconds: UInt64, seed: UInt64
+    joins: Bool = false, options: Options, firstRequest: UInt64, seed: UInt64
   ) throws {
     self.fileSystem = fileSystem
     self.options = options
@@ -127,6 +130,10 @@ public final class SimulatedMember {
     raft.preVote = options.preVote
     raft.random = SplitMix64(seed: seed)
     var config = MemberCore.Config(raft: raft)
+    // As in a server (`Bootstrap`).
+    config.tickMilliseconds = options.tickMilliseconds
+    config.requestTicks = 5_000 / options.tickMilliseconds + 2 * options.electionTicks
+    config.readRetryTicks = max(500 / options.tickMilliseconds, 1)
     config.snapshotCount = options.snapshotCount
     config.catchUpEntries = options.catchUpEntries
     config.compactionStepKeys = options.compactionStepKeys
@@ -138,12 +145,12 @@ public final class SimulatedMember {
     config.leaseCheckpointInterval = options.leaseCheckpointInterval ?? 0
     config.leaseCheckpointPersist = options.leaseCheckpointPersist
     config.applyObserver = options.applyObserver
-    requestIDs = RequestIDs(member: own.id, milliseconds: milliseconds)
+    requestIDs = RequestIDs(member: own.id, start: firstRequest)
     core = try MemberCore(
       config, storage: opened.storage, snapshot: opened.snapshot, store: opened.store,
       rows: opened.rows, consistentIndex: opened.consistentIndex, requestIDs: requestIDs)
-    // The core's own ids go on from the same start: those of requests begin a second later.
-    requestIDs = RequestIDs(member: own.id, milliseconds: milliseconds + 1000)
+    // As in a server: a lane for the core, and one for whoever asks.
+    requestIDs = RequestIDs(member: own.id, lane: 1, start: firstRequest)
     if opened.isEmpty, !joins { try core.bootstrap(founders) }
     view = ClientView(core.auth)
     var limits = WatchHub.Limits(fragmentBytes: 1 << 20)
@@ -328,10 +335,13 @@ public final class SimulatedMember {
   /// A defragmentation that fails is told to who asked for it; the database is as it was.
   private func defragmenting<T>(_ step: () throws -> T) throws -> T? {
     do { return try step() } catch {
-      guard fileSystem.takeSyncFailure() else { throw error }
+      guard fileSystem.takeFailure() != nil else { throw error }
       return nil
     }
   }
+
+  /// The database as it is now, for a backup.
+  public func databaseState() throws -> BoltRows { try backend.state() }
 
   /// Ends the process in order: what waits is written.
   public func close() throws {

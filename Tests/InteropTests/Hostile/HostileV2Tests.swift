@@ -123,16 +123,39 @@ import Testing
     return requests
   }
 
+  @MainActor private static func ask(
+    _ request: V2Request, _ ours: V2Side, _ go: V2Side
+  ) async -> (mine: V2Answer, expected: V2Answer) {
+    async let theirs = go.ask(request)
+    var (mine, expected) = (await ours.ask(request), await theirs)
+    // Texts of Go's own HTTP server have no end of line.
+    mine.body = mine.body.trimmingCharacters(in: .newlines)
+    expected.body = expected.body.trimmingCharacters(in: .newlines)
+    return (mine, expected)
+  }
+
+  /// Whether a key that ends by itself had ended at one server, and was deleted at the other. The index is then the same.
+  private static func onlyOneWasFirst(_ a: V2Answer, _ b: V2Answer) -> Bool {
+    guard let deleted = [a, b].first(where: { $0.status == 200 }),
+      let missing = [a, b].first(where: { $0.status == 404 })
+    else { return false }
+    return deleted.body.contains("\"expiration\"") && missing.body.contains("\"errorCode\":100")
+  }
+
   @Test(.enabled(if: Binaries.go34 != nil)) @MainActor func everyEdgeIsGos() async throws {
     try await withV2Servers(Binaries.go34) { go, ours in
       let requests = Self.parameters + Self.paths + Self.bodies + Self.others
       for request in requests {
-        async let theirs = go.ask(request)
-        var (mine, expected) = (await ours.ask(request), await theirs)
-        // Texts of Go's own HTTP server have no end of line.
-        mine.body = mine.body.trimmingCharacters(in: .newlines)
-        expected.body = expected.body.trimmingCharacters(in: .newlines)
+        var (mine, expected) = await Self.ask(request, ours, go)
+        // What is over as soon as it is written goes with the next SYNC of either leader, each twice a second.
         let shown = request.description.prefix(200)
+        if request.method == "GET", mine != expected {
+          try? await v2Until("both answer alike: \(shown)", seconds: 3) {
+            (mine, expected) = await Self.ask(request, ours, go)
+            return mine == expected
+          }
+        }
+        if request.method == "DELETE", Self.onlyOneWasFirst(mine, expected) { continue }
         #expect(mine == expected, "\(request.type): \(shown)")
       }
       print("\(requests.count) requests")

@@ -1,3 +1,5 @@
+import GoText
+
 /// A history on one axis of time, as SVG: rates, faults, members, clients. Pure.
 struct HistoryChart {
   let history: History
@@ -82,7 +84,7 @@ struct HistoryChart {
     history.events.filter { $0.kind == "leader" }.map { event in
       let at = Self.number(x(event.time))
       return "<line class=\"change\" x1=\"\(at)\" x2=\"\(at)\" y1=\"14\" y2=\"\(height)\">"
-        + "<title>\(HistoryPage.escaped(event.text))</title></line>"
+        + "<title>\(GoHTML.escaped(event.text))</title></line>"
     }.joined()
   }
 
@@ -141,7 +143,7 @@ struct HistoryChart {
           event.kind == "order" ? "fault" : "failed", event.time, end, top + 11, 4,
           title: event.text, extra: 2)
           + "<text x=\"\(Self.number(x(event.time)))\" y=\"\(top + 9)\">"
-          + "\(HistoryPage.escaped(event.text))</text>")
+          + "\(GoHTML.escaped(event.text))</text>")
     }
     return parts
   }
@@ -235,7 +237,7 @@ struct HistoryChart {
   // MARK: marks
 
   private func label(_ text: String, _ y: Int) -> String {
-    "<text x=\"4\" y=\"\(y)\">\(HistoryPage.escaped(text))</text>"
+    "<text x=\"4\" y=\"\(y)\">\(GoHTML.escaped(text))</text>"
   }
 
   /// - Parameter extra: pixels that it is wider than its time.
@@ -246,7 +248,7 @@ struct HistoryChart {
     let width = max(0.5, x(to) - x(from) + extra)
     return "<rect class=\"\(kind)\"" + (id.map { " id=\"o\($0)\"" } ?? "")
       + " x=\"\(Self.number(x(from)))\" y=\"\(top)\" width=\"\(Self.number(width))\" height=\"\(height)\">"
-      + "<title>\(HistoryPage.escaped(title))</title></rect>"
+      + "<title>\(GoHTML.escaped(title))</title></rect>"
   }
 
   /// With one digit behind the point.

@@ -1,3 +1,5 @@
+import GoText
+
 /// A history with its verdict as one page of HTML, for people: what was violated and the operations that show it, and
 /// all that happened on one axis of time. Needs no script and nothing from elsewhere. Pure.
 struct HistoryPage {
@@ -14,13 +16,13 @@ struct HistoryPage {
       <!doctype html>
       <html lang="en"><head><meta charset="utf-8">
       <meta name="viewport" content="width=device-width, initial-scale=1">
-      <title>\(verdict.word): \(Self.escaped(header.scenario))</title>
+      <title>\(verdict.word): \(GoHTML.escaped(header.scenario))</title>
       <style>\(Self.style)</style></head><body>
-      <h1>\(Self.escaped(header.scenario))</h1>
-      <p class="verdict \(good ? "good" : "bad")">\(Self.escaped(line))</p>
-      <p>\(Self.escaped(verdict.summary)). Load \(Self.escaped(header.load)), seed \(header.seed), \
-      begun \(Self.escaped(header.started)), members \(Self.escaped(header.members.joined(separator: ", "))).</p>
-      <p>Again: <code>\(Self.escaped(header.command))</code></p>
+      <h1>\(GoHTML.escaped(header.scenario))</h1>
+      <p class="verdict \(good ? "good" : "bad")">\(GoHTML.escaped(line))</p>
+      <p>\(GoHTML.escaped(verdict.summary)). Load \(GoHTML.escaped(header.load)), seed \(header.seed), \
+      begun \(GoHTML.escaped(header.started)), members \(GoHTML.escaped(header.members.joined(separator: ", "))).</p>
+      <p>Again: <code>\(GoHTML.escaped(header.command))</code></p>
       \(problems)
       <h2>What happened</h2>
       <p class="legend">\(Self.legend)</p>
@@ -43,11 +45,11 @@ struct HistoryPage {
     guard !verdict.isGood else { return "" }
     var text = "<h2>What may not be</h2><ol>"
     for problem in verdict.problems.prefix(Self.problemsShown) {
-      text += "<li><strong>\(problem.expectation)</strong>: \(Self.escaped(problem.text))"
+      text += "<li><strong>\(problem.expectation)</strong>: \(GoHTML.escaped(problem.text))"
       if !problem.operations.isEmpty {
         let shown = problem.operations.map { place in
           // checked: a place of an operation
-          "<li><a href=\"#o\(place)\">\(Self.escaped(history.operations[place].description))</a></li>"
+          "<li><a href=\"#o\(place)\">\(GoHTML.escaped(history.operations[place].description))</a></li>"
         }
         text += "<ul>\(shown.joined())</ul>"
       }
@@ -59,25 +61,10 @@ struct HistoryPage {
 
   private var events: String {
     let rows = history.events.sorted { $0.time < $1.time }.map { event in
-      "<tr><td>\(HistoryOperation.seconds(event.time)) s</td><td>\(Self.escaped(event.kind))</td>"
-        + "<td>\(Self.escaped(event.text))</td></tr>"
+      "<tr><td>\(HistoryOperation.seconds(event.time)) s</td><td>\(GoHTML.escaped(event.kind))</td>"
+        + "<td>\(GoHTML.escaped(event.text))</td></tr>"
     }
     return "<table>\(rows.joined(separator: "\n"))</table>"
-  }
-
-  /// As text of HTML and inside of quotes.
-  static func escaped(_ text: String) -> String {
-    var escaped = ""
-    for character in text {
-      switch character {
-      case "&": escaped += "&amp;"
-      case "<": escaped += "&lt;"
-      case ">": escaped += "&gt;"
-      case "\"": escaped += "&quot;"
-      default: escaped.append(character)
-      }
-    }
-    return escaped
   }
 
   private static let legend = """

@@ -51,7 +51,7 @@ struct MessageCounter {
 }
 
 /// Connections with a stream each, read by one thread.
-final class WatchReaders: @unchecked Sendable {
+final class StreamReaders: @unchecked Sendable {
   // @unchecked: the connections belong to the thread once it runs; the counts are behind `lock`.
   private let connections: [(connection: RawConnection, stream: UInt32)]
   private var counters: [MessageCounter]
@@ -85,6 +85,12 @@ final class WatchReaders: @unchecked Sendable {
       }
       try wait("answers") { self.messages >= sent }
     }
+  }
+
+  /// Sends messages on a connection's stream, all in one write.
+  func send(_ messages: [Bytes], on connection: Int) throws(BenchError) {
+    let item = connections[connection]
+    try item.connection.send(messages, on: item.stream)
   }
 
   var messages: Int { lock.withLock { counted.messages } }

@@ -1,20 +1,20 @@
 import EtcdAPI
 
 /// Why a message from a peer is not handed on.
-enum MessageFault: String, Sendable {
+public enum MessageFault: String, Sendable {
   case wrongTarget = "message to mismatch member"
   case wrongSender = "message from mismatch member"
   case notContiguous = "entries are not contiguous"
   case notForPeers = "message of a kind that members do not send each other this way"
 }
 
-/// Checks what every message that comes in must fulfil. Pure.
-enum MessageCheck {
+/// Checks what every message that comes in must fulfil, before raft sees it. Pure.
+public enum MessageCheck {
   /// - Parameters:
   ///   - peer: the member whose connection carried it; `nil` when it did not say.
   ///   - withDatabase: whether a database comes behind it, which belongs to a snapshot and to nothing
   ///     else: raft would wait for one that never comes.
-  static func fault(
+  public static func fault(
     _ message: Raftpb.Message, local: MemberID, peer: MemberID?, withDatabase: Bool = false
   ) -> MessageFault? {
     guard message.receiver == local else { return .wrongTarget }
@@ -49,25 +49,5 @@ enum MessageCheck {
   /// A member that is no longer leader passes these on under the name of whoever asked first.
   private static func isForwarded(_ type: Raftpb.MessageType) -> Bool {
     type == .prop || type == .readIndex || type == .transferLeader
-  }
-}
-
-extension Raftpb.MessageType {
-  /// The name in logs.
-  var logName: String { protoName ?? String(rawValue) }
-}
-
-extension Raftpb.Message {
-  /// What keeps a silent stream alive: a heartbeat from nobody to nobody.
-  static let linkHeartbeat = Raftpb.Message(type: .heartbeat)
-
-  /// Whether it is a stream's keep-alive rather than raft's.
-  public var isLinkHeartbeat: Bool { type == .heartbeat && from == 0 && to == 0 }
-
-  /// Memory a queued message is counted with: payloads and a share for the fields.
-  var queuedBytes: Int {
-    var size = 128 + context.count + (snapshot?.data.count ?? 0)
-    for entry in entries { size += entry.data.count + 32 }
-    return size
   }
 }

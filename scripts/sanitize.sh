@@ -1,0 +1,26 @@
+#!/bin/sh
+# Runs the unit tests and the simulation with the sanitizers, each in a build of its own.
+# usage: sanitize.sh SWIFT [address|thread|undefined]...; without a name, all three
+#
+# Left out is what starts servers and tools, which are built without, what reads sources, and the fuzzer's inputs. What a
+# sanitizer says is in .build/sanitize/NAME.log.
+set -eu
+swift=$1
+shift
+[ $# -gt 0 ] || set -- address thread undefined
+# Any finding ends the process, which fails the run.
+export ASAN_OPTIONS=halt_on_error=1:detect_leaks=1:detect_stack_use_after_return=1
+export TSAN_OPTIONS=halt_on_error=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+skipped='^(InteropTests|GuideTests|FuzzTests|DevClusterTests|EtcdCtlKitTests|EtcdClientTests|ProxiesTests|TidyTests)'
+failed=
+for name; do
+  build=.build/sanitize/$name log=.build/sanitize/$name.log
+  mkdir -p .build/sanitize
+  echo "sanitize: $name"
+  "$swift" build --build-tests --sanitize "$name" --scratch-path "$build"
+  "$swift" test --skip-build --sanitize "$name" --scratch-path "$build" --skip "$skipped" >"$log" 2>&1 ||
+    { failed="$failed $name" && grep -aE -A30 '✘|ERROR: |WARNING: ThreadSanitizer|runtime error' "$log" | head -80; }
+  grep -a 'Test run with' "$log" || true
+done
+[ -z "$failed" ] || { echo "sanitize: findings of$failed; see .build/sanitize" >&2 && exit 1; }
