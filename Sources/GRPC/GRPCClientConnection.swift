@@ -13,6 +13,8 @@ final class GRPCClientConnection: HTTP2Connection, @unchecked Sendable {
   private var keepalive: Keepalive
   private var watchdog: Watchdog?
   private var handshakeDone = false
+  /// No ping is due before the next call.
+  private var rests = false
   private(set) var goAway: GRPCStatus?
   /// Why the channel broke.
   private(set) var lossReason: ChannelError?
@@ -74,6 +76,11 @@ final class GRPCClientConnection: HTTP2Connection, @unchecked Sendable {
     guard id > 0 else { throw .unprocessed }
     add(call, id: id)
     scheduleFlush()
+    if rests {
+      // Calls that are shorter than the interval would otherwise come and go on a dead connection.
+      rests = false
+      watchdogFired()
+    }
   }
 
   override func settingsReceived() {
@@ -94,13 +101,11 @@ final class GRPCClientConnection: HTTP2Connection, @unchecked Sendable {
       channel.abort()
       return
     }
-    guard let interval = configuration.keepaliveInterval else { return }
-    if streams.isEmpty && !configuration.keepaliveWithoutCalls {
-      rearm(interval)
-      return
-    }
-    switch keepalive.check(now: loop.now, lastRead: lastReadAt) {
+    guard configuration.keepaliveInterval != nil else { return }
+    let isIdle = streams.isEmpty && !configuration.keepaliveWithoutCalls
+    switch keepalive.check(now: loop.now, lastRead: lastReadAt, isIdle: isIdle) {
     case .wait(let time): rearm(time)
+    case .rest: rests = true
     case .ping(let time):
       sendPing(Self.keepalivePing)
       rearm(time)

@@ -95,6 +95,7 @@ final class GRPCServerConnection: HTTP2Connection, @unchecked Sendable {
     case .ping(let time):
       sendPing(Self.keepalivePing)
       watchdog?.set(after: time)
+    case .rest: break  // Servers ask also without calls.
     case .dead: channel.abort()
     }
   }

@@ -17,10 +17,13 @@ struct Keepalive {
     case wait(Duration)
     /// Ping now and check again after the time.
     case ping(Duration)
+    /// A ping is due, and nobody waits for an answer: look again with the next call.
+    case rest
     case dead
   }
 
-  mutating func check(now: UInt64, lastRead: UInt64) -> Check {
+  /// - Parameter isIdle: whether there is no call that a ping would be for.
+  mutating func check(now: UInt64, lastRead: UInt64, isIdle: Bool = false) -> Check {
     if let pingedAt, lastRead <= pingedAt {
       let giveUp = pingedAt &+ timeout.nanoseconds
       return now >= giveUp ? .dead : .wait(.nanoseconds(Int64(clamping: giveUp - now)))
@@ -28,6 +31,7 @@ struct Keepalive {
     pingedAt = nil
     let due = lastRead &+ interval.nanoseconds
     if now < due { return .wait(.nanoseconds(Int64(clamping: due - now))) }
+    if isIdle { return .rest }
     pingedAt = now
     return .ping(timeout)
   }

@@ -160,6 +160,17 @@ import Testing
       ])
   }
 
+  /// The first call after a long rest is pinged for, and what was asked before a rest is not forgotten.
+  @Test func keepaliveRestsWithoutCalls() {
+    var keepalive = Keepalive(interval: .seconds(10), timeout: .seconds(2))
+    let second: UInt64 = 1_000_000_000
+    let checks = [(4, true), (10, true), (60, false), (61, true), (62, true)].map {
+      keepalive.check(now: $0.0 * second, lastRead: 0, isIdle: $0.1)
+    }
+    #expect(
+      checks == [.wait(.seconds(6)), .rest, .ping(.seconds(2)), .wait(.seconds(1)), .dead])
+  }
+
   @Test func thirdStrikeEndsAndAnswersForgive() {
     var strikes = PingStrikes()
     let ends = [100, 110, 120, 130].map { strikes.ping(now: $0, minimum: 50) }
