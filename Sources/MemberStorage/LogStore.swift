@@ -60,10 +60,16 @@ public final class LogStore {
       Failpoint.hit(.raftBeforeWALSaveSnaphot)
       wal.append(snapshot: Self.record(of: snapshot))
       try wal.flush()
-      _ = try wal.purge(upTo: snapshot.metadata.index, keep: segmentsKept)
+      try clean(behind: snapshot.metadata)
       Failpoint.hit(.raftAfterWALRelease)
-      try snapshotter.clean(keep: snapshotsKept, newestIndex: snapshot.metadata.index)
     } catch { throw StorageError("\(error)") }
+  }
+
+  /// Removes what a snapshot that is recorded durably makes superfluous, but for the files that are to be
+  /// kept.
+  func clean(behind snapshot: Raftpb.SnapshotMetadata) throws {
+    _ = try wal.purge(upTo: snapshot.index, keep: segmentsKept)
+    try snapshotter.clean(keep: snapshotsKept, newest: snapshot)
   }
 
   private static func record(of snapshot: Raftpb.Snapshot) -> Walpb.Snapshot {

@@ -160,8 +160,11 @@ public struct MemberDirectory: Sendable {
     // A snapshot counts only when the log knows its index as committed: a raised commit index must
     // be in the log before the record of a snapshot that is taken at it.
     wal.append(state: storage.hardState, entries: [])
+    let log = logStore(wal)
+    // A process that died before it did, or that kept more; opening has made the record of it durable.
+    try log.clean(behind: snapshot.metadata)
     return Opened(
-      log: logStore(wal), backend: backend, storage: storage, snapshot: snapshot,
+      log: log, backend: backend, storage: storage, snapshot: snapshot,
       store: store, rows: rows, consistentIndex: consistentIndex,
       memberID: MemberID(metadata.nodeID), clusterID: metadata.clusterID, notes: notes)
   }

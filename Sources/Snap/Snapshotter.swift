@@ -113,18 +113,22 @@ public struct Snapshotter: Sendable {
     for name in all where name.hasPrefix("tmp") { try remove(name) }
   }
 
-  /// Removes received databases older than `index`, and all but the newest `keep` snapshots.
-  /// - Parameter keep: 0 keeps all.
-  public func clean(keep: Int, newestIndex index: UInt64) throws(SnapError) {
+  /// Removes received databases older than a snapshot, and of the snapshots up to it all but the newest
+  /// `keep`. Newer files stay: the log may not vouch for them.
+  /// - Parameters:
+  ///   - keep: 0 keeps all.
+  ///   - newest: the newest snapshot that the log vouches for.
+  public func clean(keep: Int, newest: Raftpb.SnapshotMetadata) throws(SnapError) {
     let all = try disk { () throws(FileError) in try fileSystem.list(directory) }
     for name in all {
       let orphan =
         name.hasSuffix(".snap.db")
-        && (UInt64(name.dropLast(8), radix: 16).map { $0 < index } ?? false)
+        && (UInt64(name.dropLast(8), radix: 16).map { $0 < newest.index } ?? false)
       if orphan { try remove(name) }
     }
     guard keep > 0 else { return }
-    for name in try names().dropFirst(keep) { try remove(name) }
+    let last = Self.name(term: newest.term, index: newest.index)
+    for name in try names().drop(while: { $0 > last }).dropFirst(keep) { try remove(name) }
   }
 
   private func remove(_ name: String) throws(SnapError) {

@@ -18,7 +18,7 @@ struct CrashScript {
 
   static let own = MemberInfo(id: 0x1234_5678, peerURLs: ["http://127.0.0.1:2380"], name: "one")
   let steps: [Step]
-  let options: SimulatedMember.Options
+  var options: SimulatedMember.Options
 
   /// Puts, deletes, transactions and compactions, with snapshots, log segments, defragmentations and
   /// restarts in between.

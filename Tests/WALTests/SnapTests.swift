@@ -103,12 +103,19 @@ import Testing
     for name in ["tmp-0000000000000009.snap.db", "0000000000000002.snap.db"] {
       try disk.open("snap/" + name, .createNew(permissions: 0o600)).close()
     }
-    try snapshotter.clean(keep: 2, newestIndex: 4)
+    try snapshotter.clean(keep: 2, newest: snapshot(4).metadata)
     let left = try disk.list("snap")
     #expect(left.contains("tmp-0000000000000009.snap.db"))
     #expect(!left.contains("0000000000000002.snap.db"))
     #expect(try snapshotter.names().count == 2)
     try snapshotter.cleanLeftovers()
     #expect(try !disk.list("snap").contains("tmp-0000000000000009.snap.db"))
+  }
+
+  /// A file that the log does not vouch for is no reason to remove one that it does.
+  @Test func keepsWhatTheLogVouchesFor() throws {
+    let (_, snapshotter) = try make([1, 2, 3, 4])
+    try snapshotter.clean(keep: 1, newest: snapshot(3).metadata)
+    #expect(try snapshotter.names() == [4, 3].map { Snapshotter.name(term: 1, index: $0) })
   }
 }

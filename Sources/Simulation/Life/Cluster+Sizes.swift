@@ -8,23 +8,14 @@ import Raft
 extension Cluster {
   /// Files besides those that the options keep: those that the next look of the cleaner takes.
   private static let filesBesides = 2
-  /// Bytes of an entry in the log, on average.
-  private static let entryBytesMax = 320
   /// Bytes of a database: some keys, a day's history of them and free pages.
   private static let databaseBytesMax = 32 << 20
-
-  private var segmentsOfInterval: Int {
-    Int(options.member.snapshotCount) * Self.entryBytesMax / options.member.segmentBytes + 1
-  }
 
   func checkSizes() {
     for id in ids {
       let snapshots = files(of: id, in: "data/member/snap")
       check(snapshots, of: id, most: 2 * options.member.snapshotsKept)
-      // Who dies behind a snapshot has the segments before it until the next.
-      check(
-        oldSegments(of: id, snapshots), of: id,
-        most: options.member.segmentsKept + segmentsOfInterval)
+      check(oldSegments(of: id, snapshots), of: id, most: options.member.segmentsKept)
       guard case .file(let size)? = try? nodes[id]!.fileSystem.kind("data/member/snap/db") else {
         problems.append("\(name(id)) has no database")
         continue
