@@ -2,8 +2,8 @@
 # Runs the unit tests and the simulation with the sanitizers, each in a build of its own.
 # usage: sanitize.sh SWIFT [address|thread|undefined]...; without a name, all three
 #
-# Left out is what starts servers and tools, which are built without, what reads sources, and the fuzzer's inputs. What a
-# sanitizer says is in .build/sanitize/NAME.log.
+# Left out is what starts servers and tools, which are built without, what reads sources, the fuzzer's inputs, and what weighs
+# memory, of which a sanitizer keeps what was freed. What it says is in .build/sanitize/NAME.log.
 set -eu
 swift=$1
 shift
@@ -12,14 +12,14 @@ shift
 export ASAN_OPTIONS=halt_on_error=1:detect_leaks=1:detect_stack_use_after_return=1
 export TSAN_OPTIONS=halt_on_error=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-skipped='^(InteropTests|GuideTests|FuzzTests|DevClusterTests|EtcdCtlKitTests|EtcdClientTests|ProxiesTests|TidyTests)'
+skipped='^(InteropTests|GuideTests|FuzzTests|DevClusterTests|EtcdCtlKitTests|EtcdClientTests|ProxiesTests|TidyTests)|aFloodsMemoryIsGivenBack'
 failed=
 for name; do
   build=.build/sanitize/$name log=.build/sanitize/$name.log
   mkdir -p .build/sanitize
   echo "sanitize: $name"
   "$swift" build --build-tests --sanitize "$name" --scratch-path "$build"
-  "$swift" test --skip-build --sanitize "$name" --scratch-path "$build" --skip "$skipped" >"$log" 2>&1 ||
+  "$swift" test --skip-build --disable-xctest --sanitize "$name" --scratch-path "$build" --skip "$skipped" >"$log" 2>&1 ||
     { failed="$failed $name" && grep -aE -A30 '✘|ERROR: |WARNING: ThreadSanitizer|runtime error' "$log" | head -80; }
   grep -a 'Test run with' "$log" || true
 done

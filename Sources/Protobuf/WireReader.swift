@@ -172,7 +172,9 @@ extension WireReader {
   ) throws(ProtobufError) {
     var value = M()
     try message(into: &value)
-    messages.append(value)
+    // Few messages have one element, and growing twice costs more than room for another.
+    if messages.isEmpty { messages.reserveCapacity(2) }
+    messages.append(consume value)
   }
 
   /// A message that replaces what was there: a case of a oneof.

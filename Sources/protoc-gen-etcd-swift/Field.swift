@@ -33,6 +33,8 @@ struct Field {
   let elementDefault: String
   let path: [Int32]
 
+  var isMessage: Bool { if case .message = kind { true } else { false } }
+
   init(
     _ field: FieldDescriptor, proto3: Bool, schema: Schema, path: [Int32]
   ) throws(GeneratorError) {

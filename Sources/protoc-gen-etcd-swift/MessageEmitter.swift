@@ -101,8 +101,11 @@ struct MessageEmitter {
   private func emitOneof(_ index: Int, into source: inout SourceText) {
     source.line()
     source.doc(nil, "Cases of `\(message.oneofs[index].name)`.")
-    source.block("public enum \(oneofType(index)): Hashable, Sendable") { source in
-      for field in cases(ofOneof: index) {
+    let cases = cases(ofOneof: index)
+    // Messages are large, and are passed on more often than they are made.
+    let keyword = cases.contains(where: \.isMessage) ? "indirect enum" : "enum"
+    source.block("public \(keyword) \(oneofType(index)): Hashable, Sendable") { source in
+      for field in cases {
         source.doc(comments[field.path], "Field \(field.number), `\(field.protoName)`.")
         source.line("case \(field.name)(\(field.elementType))")
       }

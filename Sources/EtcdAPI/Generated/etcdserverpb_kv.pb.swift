@@ -684,7 +684,7 @@ extension Etcdserverpb {
     public static var fullName: String { "etcdserverpb.RequestOp" }
 
     /// Cases of `request`.
-    public enum OneOf_Request: Hashable, Sendable {
+    public indirect enum OneOf_Request: Hashable, Sendable {
       /// Field 1, `request_range`.
       case requestRange(Etcdserverpb.RangeRequest)
       /// Field 2, `request_put`.
@@ -762,7 +762,7 @@ extension Etcdserverpb {
     public static var fullName: String { "etcdserverpb.ResponseOp" }
 
     /// Cases of `response`.
-    public enum OneOf_Response: Hashable, Sendable {
+    public indirect enum OneOf_Response: Hashable, Sendable {
       /// Field 1, `response_range`.
       case responseRange(Etcdserverpb.RangeResponse)
       /// Field 2, `response_put`.

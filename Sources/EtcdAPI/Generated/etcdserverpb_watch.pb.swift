@@ -11,7 +11,7 @@ extension Etcdserverpb {
     public static var fullName: String { "etcdserverpb.WatchRequest" }
 
     /// Cases of `request_union`.
-    public enum OneOf_RequestUnion: Hashable, Sendable {
+    public indirect enum OneOf_RequestUnion: Hashable, Sendable {
       /// Field 1, `create_request`.
       case createRequest(Etcdserverpb.WatchCreateRequest)
       /// Field 2, `cancel_request`.

@@ -141,14 +141,12 @@ struct KVService: Sendable {
   private func txn(_ call: UnaryCall, _ bytes: Bytes) {
     guard let request = call.decode(Etcdserverpb.TxnRequest.self, bytes) else { return }
     member.metrics.txns.add()
+    let isReadOnly = request.isReadOnly
     do throws(EtcdError) {
       try KVValidation.check(request, maxOps: member.config.maxTxnOps)
-      if request.isReadOnly, !request.isSerializable { try member.refuseOnLearner() }
+      if isReadOnly, !request.isSerializable { try member.refuseOnLearner() }
     } catch { return call.fail(error) }
-    guard request.isReadOnly else {
-      write(call, .txn, bytes, cost: request.containsPut ? Quota.cost(request) : nil)
-      return
-    }
+    guard isReadOnly else { return write(call, .txn, bytes, cost: Quota.cost(request)) }
     read(call, request, linearizable: !request.isSerializable)
   }
 

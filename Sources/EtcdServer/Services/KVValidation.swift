@@ -23,8 +23,21 @@ enum KVValidation {
   ///   parent left.
   static func check(_ request: Etcdserverpb.TxnRequest, maxOps: Int) throws(EtcdError) {
     try checkTree(request, maxOps: maxOps)
-    _ = try writes(of: request.success)
-    _ = try writes(of: request.failure)
+    if mayRepeat(request.success) { _ = try writes(of: request.success) }
+    if mayRepeat(request.failure) { _ = try writes(of: request.failure) }
+  }
+
+  /// Whether a branch has more than one operation that writes.
+  private static func mayRepeat(_ operations: [Etcdserverpb.RequestOp]) -> Bool {
+    var writes = 0
+    for operation in operations {
+      switch operation.request {
+      case .requestPut, .requestDeleteRange: writes += 1
+      case .requestTxn: return true
+      case .requestRange, nil: break
+      }
+    }
+    return writes > 1
   }
 
   private static func checkTree(

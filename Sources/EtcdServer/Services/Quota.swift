@@ -13,16 +13,17 @@ enum Quota {
     keyOverheadBytes + request.key.count + request.value.count
   }
 
-  /// The larger branch of a transaction.
-  static func cost(_ request: Etcdserverpb.TxnRequest) -> Int {
-    Swift.max(cost(request.success), cost(request.failure))
+  /// The larger branch of a transaction; `nil` when it puts nothing.
+  static func cost(_ request: Etcdserverpb.TxnRequest) -> Int? {
+    let cost = Swift.max(cost(request.success), cost(request.failure))
+    return cost > 0 ? cost : nil
   }
 
   private static func cost(_ operations: [Etcdserverpb.RequestOp]) -> Int {
     operations.reduce(0) { total, operation in
       switch operation.request {
       case .requestPut(let put): return total + cost(put)
-      case .requestTxn(let txn): return total + cost(txn)
+      case .requestTxn(let txn): return total + (cost(txn) ?? 0)
       default: return total
       }
     }

@@ -74,29 +74,19 @@ struct TxnPath {
     self.nested = nested
   }
 
-  /// Calls `body` for every operation of the branches taken, in order.
-  func visit<Failure: Error>(
-    _ request: Etcdserverpb.TxnRequest,
-    _ body: (Etcdserverpb.RequestOp.OneOf_Request) throws(Failure) -> Void
-  ) throws(Failure) {
-    var nested = nested[...]
-    for operation in operations(of: request) {
-      guard let operation = operation.request else { continue }
-      if case .requestTxn(let inner) = operation {
-        try nested.removeFirst().visit(inner, body)
-      } else {
-        try body(operation)
-      }
-    }
+  /// Puts results of operations, in order, into the form of the request.
+  func responses(to request: Etcdserverpb.TxnRequest, _ results: [KVResult]) -> [KVResult] {
+    if nested.isEmpty { return results }
+    var rest = results[...]
+    return responses(to: request, &rest)
   }
 
-  /// Puts results of operations, in order, into the form of the request.
-  func responses(
+  private func responses(
     to request: Etcdserverpb.TxnRequest, _ results: inout ArraySlice<KVResult>
   ) -> [KVResult] {
     var nested = nested[...]
     var responses: [KVResult] = []
-    for operation in operations(of: request) {
+    for operation in branch(of: request) {
       switch operation.request {
       case nil: continue
       case .requestTxn(let inner):
@@ -109,7 +99,22 @@ struct TxnPath {
     return responses
   }
 
+  /// The operations of the branches taken, in order.
   func operations(of request: Etcdserverpb.TxnRequest) -> [Etcdserverpb.RequestOp] {
+    if nested.isEmpty { return branch(of: request) }
+    var nested = nested[...]
+    var operations: [Etcdserverpb.RequestOp] = []
+    for operation in branch(of: request) {
+      if case .requestTxn(let inner) = operation.request {
+        operations += nested.removeFirst().operations(of: inner)
+      } else {
+        operations.append(operation)
+      }
+    }
+    return operations
+  }
+
+  func branch(of request: Etcdserverpb.TxnRequest) -> [Etcdserverpb.RequestOp] {
     succeeded ? request.success : request.failure
   }
 }
@@ -131,13 +136,26 @@ extension Etcdserverpb.TxnRequest {
 
   /// Whether all ranges of all branches are serializable, so that no round to the leader is needed.
   public var isSerializable: Bool {
-    (success + failure).allSatisfy { operation in
+    func serializable(_ operation: Etcdserverpb.RequestOp) -> Bool {
       switch operation.request {
-      case .requestRange(let range): return range.serializable
-      case .requestTxn(let inner): return inner.isSerializable
-      case .requestPut, .requestDeleteRange: return false
-      case nil: return true
+      case .requestRange(let range): range.serializable
+      case .requestTxn(let inner): inner.isSerializable
+      case .requestPut, .requestDeleteRange: false
+      case nil: true
       }
+    }
+    return success.allSatisfy(serializable) && failure.allSatisfy(serializable)
+  }
+}
+
+extension [Etcdserverpb.RequestOp] {
+  /// Refuses a transaction as a whole when one of its ranges reads what is not there. A negative
+  /// revision counts as compacted here, other than in a range of its own.
+  func checkRanges(revision: Int64, compactRevision: Int64) throws(StoreError) {
+    for operation in self {
+      guard case .requestRange(let range) = operation.request, range.revision != 0 else { continue }
+      if range.revision > revision { throw .futureRevision }
+      if range.revision < compactRevision { throw .compacted }
     }
   }
 }
@@ -160,20 +178,9 @@ extension StoreSnapshot {
   ) throws(StoreError) -> KVResult? {
     var log = ComparisonLog()
     guard let path = try TxnPath(request, in: self, within: &budget, &log) else { return nil }
-    try checkRanges(of: request, path)
+    try path.operations(of: request)
+      .checkRanges(revision: revision, compactRevision: compactRevision)
     return try read(request, path, isNested: false, within: &budget)
-  }
-
-  /// Refuses a transaction as a whole when one of its ranges reads what is not there. A negative
-  /// revision counts as compacted here, other than in a range of its own.
-  func checkRanges(
-    of request: Etcdserverpb.TxnRequest, _ path: TxnPath
-  ) throws(StoreError) {
-    try path.visit(request) { (operation) throws(StoreError) in
-      guard case .requestRange(let range) = operation, range.revision != 0 else { return }
-      if range.revision > revision { throw .futureRevision }
-      if range.revision < compactRevision { throw .compacted }
-    }
   }
 
   private func read(
@@ -181,7 +188,7 @@ extension StoreSnapshot {
   ) throws(StoreError) -> KVResult? {
     var responses: [KVResult] = []
     var nested = path.nested[...]
-    for operation in path.operations(of: request) {
+    for operation in path.branch(of: request) {
       switch operation.request {
       case .requestRange(let range):
         guard let result = try self.range(range, within: &budget) else { return nil }

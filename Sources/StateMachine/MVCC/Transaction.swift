@@ -20,7 +20,7 @@ public struct Transaction: Sendable {
   /// `nil` while comparisons are evaluated.
   fileprivate var path: TxnPath?
   /// Operations of the branches taken, in order, and how many are done.
-  fileprivate var operations: [Etcdserverpb.RequestOp.OneOf_Request] = []
+  fileprivate var operations: [Etcdserverpb.RequestOp] = []
   fileprivate var position = 0
   fileprivate var results: [KVResult] = []
   /// The deletion under way.
@@ -104,8 +104,8 @@ extension Etcdserverpb.TxnRequest {
   /// Whether a comparison or an operation, nested ones included, concerns more than one key: then it may
   /// take long.
   public var hasIntervals: Bool {
-    compare.contains { !$0.rangeEnd.isEmpty }
-      || (success + failure).contains { operation in
+    func concernIntervals(_ operations: [Etcdserverpb.RequestOp]) -> Bool {
+      operations.contains { operation in
         switch operation.request {
         case .requestRange(let range): !range.rangeEnd.isEmpty
         case .requestDeleteRange(let range): !range.rangeEnd.isEmpty
@@ -113,6 +113,9 @@ extension Etcdserverpb.TxnRequest {
         case .requestPut, nil: false
         }
       }
+    }
+    return compare.contains { !$0.rangeEnd.isEmpty } || concernIntervals(success)
+      || concernIntervals(failure)
   }
 }
 
@@ -130,7 +133,9 @@ extension MVCCStore {
     try apply(Transaction(deleting: request))
   }
 
-  private mutating func apply(_ transaction: Transaction) throws(StoreError) -> KVResult {
+  private mutating func apply(
+    _ transaction: consuming Transaction
+  ) throws(StoreError) -> KVResult {
     var transaction = transaction
     var budget = Int.max
     try step(&transaction, within: &budget)
@@ -153,9 +158,10 @@ extension MVCCStore {
       let path = try TxnPath(
         transaction.request, in: snapshot(), within: &budget, &transaction.comparisons)
       guard let path else { return }
-      try check(transaction.request, path)
+      transaction.operations = path.operations(of: transaction.request)
+      try check(transaction.operations)
       beginTransaction()
-      path.visit(transaction.request) { transaction.operations.append($0) }
+      transaction.results.reserveCapacity(transaction.operations.count)
       transaction.path = path
     }
     do throws(StoreError) {
@@ -174,18 +180,16 @@ extension MVCCStore {
   private func result(of transaction: Transaction) -> KVResult {
     if transaction.isDeletion { return transaction.results[0] }
     guard let path = transaction.path else { preconditionFailure("a result without a path") }
-    var results = transaction.results[...]
-    let responses = path.responses(to: transaction.request, &results)
-    return .txn(revision: currentRevision, succeeded: path.succeeded, responses: responses)
+    return .txn(
+      revision: currentRevision, succeeded: path.succeeded,
+      responses: path.responses(to: transaction.request, transaction.results))
   }
 
   /// Step 2 of a transaction.
-  private func check(
-    _ request: Etcdserverpb.TxnRequest, _ path: TxnPath
-  ) throws(StoreError) {
+  private func check(_ operations: [Etcdserverpb.RequestOp]) throws(StoreError) {
     var deleted: [KeyInterval] = []
-    try path.visit(request) { (operation) throws(StoreError) in
-      switch operation {
+    for operation in operations {
+      switch operation.request {
       case .requestDeleteRange(let range):
         deleted.append(KeyInterval(key: range.key, rangeEnd: range.rangeEnd))
       case .requestPut(let put):
@@ -195,17 +199,18 @@ extension MVCCStore {
         if put.keepsSomething, deleted.contains(where: { $0.contains(put.key) }) {
           throw .keyNotFound
         }
-      default: break
+      case .requestRange, .requestTxn, nil: break
       }
     }
-    try snapshot().checkRanges(of: request, path)
+    try operations.checkRanges(revision: revision, compactRevision: compactRevision)
   }
 
   /// Does the operation whose turn it is. - Returns: whether it is done.
   private mutating func perform(
     _ transaction: inout Transaction, within budget: inout Int
   ) throws(StoreError) -> Bool {
-    switch transaction.operations[transaction.position] {
+    switch transaction.operations[transaction.position].request {
+    case nil: break
     case .requestRange(let range):
       transaction.results.append(try read(range, within: &budget))
     case .requestPut(let put): transaction.results.append(try self.put(put))
@@ -282,7 +287,7 @@ extension MVCCStore {
 /// Comparisons that a transaction has made, in the order in which it makes them, and how far the one under
 /// way has come.
 struct ComparisonLog: Sendable {
-  private var answers: [Bool] = []
+  private var answers = Answers()
   private var next = 0
   private var cursor = Etcdserverpb.Compare.Cursor()
 
@@ -302,5 +307,26 @@ struct ComparisonLog: Sendable {
     }
     next += 1
     return answers[next - 1]
+  }
+}
+
+/// Answers in a row, few of them without memory of their own.
+private struct Answers: Sendable {
+  private(set) var count = 0
+  /// The first of them, from the lowest bit on.
+  private var bits: UInt64 = 0
+  private var rest: [Bool] = []
+
+  mutating func append(_ answer: Bool) {
+    if count >= UInt64.bitWidth {
+      rest.append(answer)
+    } else if answer {
+      bits |= 1 << UInt64(count)
+    }
+    count += 1
+  }
+
+  subscript(_ index: Int) -> Bool {
+    index >= UInt64.bitWidth ? rest[index - UInt64.bitWidth] : bits >> UInt64(index) & 1 == 1
   }
 }
