@@ -78,9 +78,10 @@ public final class EtcdServer: @unchecked Sendable {
       clientLoops: clientLoops, peerLoop: peerLoop, config: config, logger: logger)
   }
 
-  /// Core, log, peers and storage keep two processors; of the rest every second gets a client loop.
+  /// Every second processor has a client loop. Of a put it does two thirds; core, log, storage and peers share the
+  /// others (docs/SCALING.md).
   private static func clientLoopCount(_ config: ServerConfig) -> Int {
-    let wanted = config.clientLoops > 0 ? config.clientLoops : (Machine.processors - 2) / 2
+    let wanted = config.clientLoops > 0 ? config.clientLoops : Machine.processors / 2
     return min(max(wanted, 1), clientLoopsMax)
   }
 
