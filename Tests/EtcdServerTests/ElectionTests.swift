@@ -154,13 +154,7 @@ import Testing
     config.bcryptCost = 4
     try await withServer(config) { server in
       typealias Auth = Etcdserverpb.AuthService
-      for user in ["root", "alice", "bob"] {
-        try await server.alter(
-          Auth.userAdd, Etcdserverpb.AuthUserAddRequest(name: user, password: "x"))
-        try await server.alter(Auth.roleAdd, Etcdserverpb.AuthRoleAddRequest(name: user))
-        try await server.alter(
-          Auth.userGrantRole, Etcdserverpb.AuthUserGrantRoleRequest(user: user, role: user))
-      }
+      try await server.addUsers(["root", "alice", "bob"])
       try await server.alter(
         Auth.roleGrantPermission,
         Etcdserverpb.AuthRoleGrantPermissionRequest(

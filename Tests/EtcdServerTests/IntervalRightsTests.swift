@@ -19,13 +19,7 @@ import Testing
     var config = ServerConfig()
     config.bcryptCost = 4
     try await withServer(config) { server in
-      for user in ["root", "alice"] {
-        try await server.alter(
-          Auth.userAdd, Etcdserverpb.AuthUserAddRequest(name: user, password: "x"))
-        try await server.alter(Auth.roleAdd, Etcdserverpb.AuthRoleAddRequest(name: user))
-        try await server.alter(
-          Auth.userGrantRole, Etcdserverpb.AuthUserGrantRoleRequest(user: user, role: user))
-      }
+      try await server.addUsers(["root", "alice"])
       try await server.alter(
         Auth.roleGrantPermission,
         Etcdserverpb.AuthRoleGrantPermissionRequest(

@@ -1,5 +1,6 @@
 import Bytes
 import Calls
+import EtcdAPI
 import EtcdConfig
 import EventLoops
 import Foundation
@@ -199,6 +200,17 @@ final class ServerUnderTest: Sendable {
   /// Makes a call whose answer says nothing more.
   func alter(_ method: MethodDescriptor, _ request: some ProtobufMessage) async throws {
     _ = try await unary(method.path, request.encoded())
+  }
+
+  /// Makes users with the password `x`, each with a role of its own name.
+  func addUsers(_ users: [String]) async throws {
+    typealias Auth = Etcdserverpb.AuthService
+    for user in users {
+      try await alter(Auth.userAdd, Etcdserverpb.AuthUserAddRequest(name: user, password: "x"))
+      try await alter(Auth.roleAdd, Etcdserverpb.AuthRoleAddRequest(name: user))
+      try await alter(
+        Auth.userGrantRole, Etcdserverpb.AuthUserGrantRoleRequest(user: user, role: user))
+    }
   }
 
   /// Makes a call and decodes its answer.

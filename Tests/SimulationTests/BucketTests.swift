@@ -9,14 +9,7 @@ import Testing
 /// What a member keeps of itself in buckets is what it tells.
 @Suite struct BucketTests {
   @Test func bucketsAreComparedWithWhatIsTold() throws {
-    let info = MemberInfo(id: 1, peerURLs: ["http://10.0.0.1:2380"], name: "m1")
-    let member = try SimulatedMember(
-      SimulatedFileSystem(), founders: [info], own: info, options: .init(), firstRequest: 1, seed: 1
-    )
-    for _ in 0..<30 {
-      member.tick()
-      _ = try member.settle()
-    }
+    let member = try SimulatedMember.leadingAlone()
     #expect(member.core.state.checkBuckets(alarms: []) == nil)
     let alarm = Etcdserverpb.AlarmMember(memberID: 1, alarm: .nospace)
     let missing = try #require(member.core.state.checkBuckets(alarms: [alarm]))

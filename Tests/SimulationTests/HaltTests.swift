@@ -11,20 +11,11 @@ import Testing
 
 /// What a single member does with messages that no correct member sends, and with members that join.
 @Suite struct HaltTests {
-  private let info = MemberInfo(id: 1, peerURLs: ["http://10.0.0.1:2380"], name: "m1")
-
   private func start(_ disk: SimulatedFileSystem) throws -> SimulatedMember {
     var options = SimulatedMember.Options()
     options.snapshotCount = 5
     options.catchUpEntries = 0
-    let member = try SimulatedMember(
-      disk, founders: [info], own: info, options: options, firstRequest: 1, seed: 1)
-    for _ in 0..<30 {
-      member.tick()
-      _ = try member.settle()
-    }
-    #expect(member.isLeader)
-    return member
+    return try .leadingAlone(on: disk, options)
   }
 
   private func put(_ member: SimulatedMember, _ key: String) -> RequestID {

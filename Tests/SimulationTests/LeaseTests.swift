@@ -11,8 +11,6 @@ import Testing
 
 /// Leases of one member on a simulated disk, in simulated time.
 @Suite struct LeaseTests {
-  private let info = MemberInfo(id: 1, peerURLs: ["http://10.0.0.1:2380"], name: "m1")
-
   /// A member that leads.
   private func start(
     _ disk: SimulatedFileSystem, persist: Bool, checkpoints: Int? = 3000,
@@ -22,11 +20,7 @@ import Testing
     options.leaseCheckpointInterval = checkpoints
     options.leaseCheckpointPersist = persist
     options.applyObserver = observer
-    let member = try SimulatedMember(
-      disk, founders: [info], own: info, options: options, firstRequest: 1, seed: 1)
-    for _ in 0..<30 { try tick(member) }
-    #expect(member.isLeader)
-    return member
+    return try .leadingAlone(on: disk, options)
   }
 
   private func tick(_ member: SimulatedMember) throws {

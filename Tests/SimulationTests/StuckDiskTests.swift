@@ -48,14 +48,7 @@ import Testing
 
   /// A lone member has nobody to hand over to; it says what is wrong and goes on afterwards.
   @Test func aLoneMemberWaits() throws {
-    let info = MemberInfo(id: 1, peerURLs: ["http://10.0.0.1:2380"], name: "m1")
-    let member = try SimulatedMember(
-      SimulatedFileSystem(), founders: [info], own: info, options: .init(), firstRequest: 1, seed: 1
-    )
-    for _ in 0..<30 {
-      member.tick()
-      _ = try member.settle()
-    }
+    let member = try SimulatedMember.leadingAlone()
     let id = member.makeRequestID()
     let request = Etcdserverpb.InternalRaftRequest(
       put: Etcdserverpb.PutRequest(key: "k", value: "v"),
