@@ -173,7 +173,9 @@ let package = Package(
     // Calls as services see them; gRPC over HTTP/2 is one way to bring them.
     library("Calls", ["Bytes", "Protobuf", "EventLoops"]),
     tests("CallsTests", ["TestSupport", "Calls", "Protobuf", "EventLoops", "Bytes"]),
-    library("GRPC", ["Bytes", "Protobuf", "EventLoops", "Calls", "HTTP", "CNghttp2", "CZlib"]),
+    library(
+      "GRPC",
+      ["Bytes", "GoText", "Protobuf", "EventLoops", "Calls", "HTTP", "CNghttp2", "CZlib"]),
     library(
       "PeerTransport",
       [
@@ -190,7 +192,8 @@ let package = Package(
     library(
       "EtcdClient",
       [
-        "Bytes", "EtcdAPI", "Protobuf", "Concurrency", "EventLoops", "HTTP", "Calls", "GRPC", "TLS",
+        "Bytes", "GoText", "EtcdAPI", "Protobuf", "Concurrency", "EventLoops", "HTTP", "Calls",
+        "GRPC", "TLS",
       ]),
     tests(
       "EtcdClientTests",

@@ -72,7 +72,7 @@ public struct CommandPath: Sendable {
   public var useLine: String {
     let above = commands.dropLast().map(\.name)
     let line = (above + [command.use]).joined(separator: " ")
-    let adds = command.showsFlagsInUseLine && !command.use.contains("[flags]")
+    let adds = command.showsFlagsInUseLine && !command.use.holds("[flags]")
     return adds ? line + " [flags]" : line
   }
 }

@@ -15,7 +15,7 @@ struct DiscoveryProxy: Sendable {
     guard !text.isEmpty else { return nil }
     let url: GoURL
     do throws(GoURL.Failure) {
-      url = try GoURL(text.contains("://") ? text : "http://\(text)")
+      url = try GoURL(text.holds("://") ? text : "http://\(text)")
     } catch {
       throw .other("invalid proxy address \(GoQuote.text(text)): \(error.description)")
     }
@@ -101,7 +101,7 @@ private final class Tunnel: ByteChannelHandler {
 
   func channelRead(_ bytes: Bytes) {
     head += bytes.string
-    guard head.contains("\r\n\r\n") else {
+    guard head.holds("\r\n\r\n") else {
       guard head.utf8.count <= Self.headBytesMax else {
         return fail(
           .layer("proxyconnect tcp: the proxy's answer has more than \(Self.headBytesMax) bytes"))

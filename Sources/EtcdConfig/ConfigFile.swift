@@ -30,7 +30,7 @@ struct ConfigFile {
     let document: YAMLNode?
     do throws(YAMLError) { document = try YAMLReader.read(text) } catch {
       let hint =
-        error.message.contains("cannot start any token")
+        error.message.holds("cannot start any token")
         ? "; if it is a tab: YAML is indented with spaces" : ""
       throw file.failure(error.mark, error.message + hint)
     }

@@ -31,7 +31,7 @@ public struct FailpointTerms: Sendable, Equatable, CustomStringConvertible {
   public init?(_ text: String) {
     description = text
     terms = []
-    for part in text.split(separator: "->", omittingEmptySubsequences: false) {
+    for part in text.pieces(between: "->") {
       guard let term = Self.term(part) else { return nil }
       terms.append(term)
     }

@@ -1,5 +1,6 @@
 import Calls
 import EventLoops
+import GoText
 import Protobuf
 
 /// An attempt to connect that failed, and how far it had come.
@@ -32,7 +33,7 @@ public struct GRPCConnectFailure: Error, Sendable, Equatable {
       case .resolve: .resolve
       case .layer: .tls
       // As Go calls it, too.
-      case .timedOut(let operation) where operation.contains("TLS handshake"): .tls
+      case .timedOut(let operation) where operation.holds("TLS handshake"): .tls
       default: .connect
       }
     status = GRPCStatus(

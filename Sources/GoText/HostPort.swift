@@ -34,8 +34,8 @@ public struct HostPort: Sendable, Hashable {
   }
 
   static func isIPv6(_ text: String) -> Bool {
-    let halves = text.split(separator: "::", omittingEmptySubsequences: false)
-    guard text.contains(":"), halves.count <= 2, !text.contains(":::") else { return false }
+    let halves = text.pieces(between: "::")
+    guard text.contains(":"), halves.count <= 2, !text.holds(":::") else { return false }
     var groups = 0
     for (index, half) in halves.enumerated() where !half.isEmpty {
       let parts = half.split(separator: ":", omittingEmptySubsequences: false)

@@ -47,7 +47,7 @@ package struct V2Endpoint: Sendable, Equatable {
 
   /// Path and query of a whole URL.
   package var target: String {
-    guard let start = text.firstRange(of: "://")?.upperBound,
+    guard let start = text.place(of: "://")?.upperBound,
       let slash = text[start...].firstIndex(of: "/")
     else { return "/" }
     return String(text[slash...])

@@ -71,7 +71,8 @@ import Testing
       "EtcdUtlKit",
       "Synchronization")
     add(
-      "EtcdClient", "Bytes", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC", "TLS",
+      "EtcdClient", "Bytes", "GoText", "EtcdAPI", "Protobuf", "EventLoops", "HTTP", "Calls", "GRPC",
+      "TLS",
       "Concurrency", "Synchronization"
     )
     add("V2API", "Bytes", "GoText", "JSON", "EventLoops", "HTTP", "EtcdClient")
@@ -88,7 +89,7 @@ import Testing
     add("DNS", "CAres", "Glibc", "Darwin")
     add("Calls", "Bytes", "Protobuf", "EventLoops")
     add(
-      "GRPC", "Bytes", "Protobuf", "Calls", "EventLoops", "HTTP", "CNghttp2", "CZlib",
+      "GRPC", "Bytes", "GoText", "Protobuf", "Calls", "EventLoops", "HTTP", "CNghttp2", "CZlib",
       "Synchronization",
       "Glibc",
       "Darwin")

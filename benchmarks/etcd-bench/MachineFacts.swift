@@ -1,3 +1,4 @@
+import COpenSSL
 import Foundation
 
 /// What the numbers depend on.
@@ -9,6 +10,8 @@ struct MachineFacts {
   let diskBytesPerSecond: Double
   /// Bytes a second through a TCP connection on this machine.
   let loopbackBytesPerSecond: Double
+  /// Bytes a second that one thread hashes with SHA-256, as every snapshot is.
+  let hashBytesPerSecond: Double
 
   var syncMedian: Double { quantile(syncMicroseconds, 0.5) }
 
@@ -21,6 +24,7 @@ struct MachineFacts {
     syncMicroseconds = try Self.syncMicroseconds(directory)
     diskBytesPerSecond = try Self.diskBytesPerSecond(directory)
     loopbackBytesPerSecond = try await Self.loopbackBytesPerSecond()
+    hashBytesPerSecond = try Self.hashBytesPerSecond()
     let load = try runProgram("h2load", ["--version"])
     let times = syncMicroseconds
     let sync = [0.5, 0.99].map { fixed(quantile(times, $0), 0) }
@@ -31,6 +35,7 @@ struct MachineFacts {
       "Disk: write of 4 KiB and fdatasync, p50 \(sync[0]) µs, p99 \(sync[1]) µs; "
         + "\(fixed(diskBytesPerSecond / 1e6, 0)) MB/s in sequence",
       "Loopback: \(fixed(loopbackBytesPerSecond / 1e6, 0)) MB/s through one TCP connection",
+      "SHA-256: \(fixed(hashBytesPerSecond / 1e6, 0)) MB/s in one thread",
       "Load: \(load.trimmingCharacters(in: .newlines)), one thread, on the same machine",
     ]
   }
@@ -69,6 +74,19 @@ struct MachineFacts {
       }
     }
     guard fdatasync(file) == 0 else { throw BenchError("cannot write to \(directory)") }
+    return Double(count * block.count) / (now() - begin)
+  }
+
+  private static func hashBytesPerSecond() throws(BenchError) -> Double {
+    let block = [UInt8](repeating: 7, count: 32 << 10)
+    var digest = [UInt8](repeating: 0, count: 32)
+    let count = 16_384
+    let begin = now()
+    for _ in 0..<count {
+      guard EVP_Digest(block, block.count, &digest, nil, EVP_sha256(), nil) == 1 else {
+        throw BenchError("OpenSSL refused SHA-256")
+      }
+    }
     return Double(count * block.count) / (now() - begin)
   }
 

@@ -1,4 +1,5 @@
 import EventLoops
+import GoText
 import HTTP
 
 /// An endpoint as users write it: `host:port`, `http://host:port`, `https://host:port`, `unix:///path`,
@@ -31,7 +32,7 @@ package enum Endpoint {
   ///
   /// - Source: etcd `client/v3/client.go` authority.
   package static func name(_ endpoint: String) -> String {
-    if let end = endpoint.firstRange(of: "://")?.upperBound { return String(endpoint[end...]) }
+    if let end = endpoint.place(of: "://")?.upperBound { return String(endpoint[end...]) }
     return socketPath(endpoint).map(String.init) ?? endpoint
   }
 

@@ -1,5 +1,6 @@
 import EtcdAPI
 import EventLoops
+import GoText
 import Membership
 
 /// What another member said when it was asked for its hash.
@@ -42,9 +43,9 @@ struct PeerHash: Sendable {
         return .failure(.other("malformed hash: \(LogText.shortened(body()))"))
       }
       return .success(hash)
-    case 400 where body().contains(HashKVMessage.compacted): return .failure(.compacted)
-    case 400 where body().contains(HashKVMessage.futureRevision): return .failure(.futureRevision)
-    case 412 where body().contains(HashKVMessage.clusterMismatch): return .failure(.clusterMismatch)
+    case 400 where body().holds(HashKVMessage.compacted): return .failure(.compacted)
+    case 400 where body().holds(HashKVMessage.futureRevision): return .failure(.futureRevision)
+    case 412 where body().holds(HashKVMessage.clusterMismatch): return .failure(.clusterMismatch)
     default: return .failure(.other("unknown error: \(LogText.shortened(body()))"))
     }
   }

@@ -1,5 +1,6 @@
 import Bytes
 import COpenSSL
+import GoText
 import HTTP
 
 /// How a request becomes a websocket.
@@ -56,9 +57,8 @@ enum WebSocketHandshake {
     let protocols = protocols(request)
     if !protocols.isEmpty {
       // Some browsers put no space behind the comma.
-      let parts = protocols.split(
-        separator: "Bearer,", maxSplits: 1, omittingEmptySubsequences: false)
-      inner.set("authorization", parts.count < 2 ? "" : trimmed(parts[1]))
+      let token = protocols.place(of: "Bearer,").map { trimmed(protocols[$0.upperBound...]) }
+      inner.set("authorization", token ?? "")
     }
     if let token = cookie("token", request) { inner.set("authorization", "Bearer " + token) }
     return inner

@@ -3,6 +3,7 @@ import Bytes
 import EtcdAPI
 import EtcdConfig
 import EventLoops
+import GoText
 import HTTP
 import JSON
 import Member
@@ -172,7 +173,7 @@ final class PeerAdapter: PeerTransportDelegate, @unchecked Sendable {
       case 404: done(.failure(.memberNotFound))
       case 408: done(.failure(.timeout))
       case 412:
-        let isLearner = body.string.contains("in sync with leader")
+        let isLearner = body.string.holds("in sync with leader")
         done(.failure(isLearner ? .learnerNotReady : .memberNotLearner))
       default: done(.failure(EtcdError(.unknown, "member promote: \(body.string)")))
       }

@@ -181,13 +181,17 @@ struct MaintenanceService: Sendable {
       "sending database snapshot to client", [LogField("total-bytes", .int(total))])
     let reader = SnapshotReader(rows.transaction)
     var sent = 0
-    while sent < total {
-      for blob in await reader.next(on: member.worker) {
+    var blobs = await reader.next(on: member.worker)
+    while !blobs.isEmpty {
+      // The next ones are copied and hashed while these are sent.
+      async let following = reader.next(on: member.worker)
+      for blob in blobs {
         sent += blob.count
         let response = Etcdserverpb.SnapshotResponse(
           remainingBytes: UInt64(total - sent), blob: blob)
         try await stream.send(response.encoded())
       }
+      blobs = await following
     }
     let last = Etcdserverpb.SnapshotResponse(blob: reader.digest())
     try await stream.send(last.encoded())
@@ -276,7 +280,7 @@ extension RunningMember {
 private final class SnapshotReader: @unchecked Sendable {
   // @unchecked: one call at a time; the next begins when the one before has returned.
   private static let blobBytes = 32 * 1024
-  private static let blobsAtOnce = 16
+  private static let blobsAtOnce = 32
 
   private let transaction: BoltReadTransaction
   private let hash = StreamingSHA256()

@@ -121,7 +121,7 @@ extension ServiceCluster {
           + " in SRV records")
     }
     // Who answers for the DNS must not name another host with a certificate of its own.
-    if found.nodes.contains(where: { $0.contains("=https://") }),
+    if found.nodes.contains(where: { $0.holds("=https://") }),
       config.peerTLS.trustedCAFile.isEmpty
     {
       config.peerTLS.serverName = config.discoverySRV

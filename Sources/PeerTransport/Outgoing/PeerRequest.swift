@@ -1,5 +1,6 @@
 import EtcdAPI
 import EventLoops
+import GoText
 import HTTP
 
 /// Why a request to another member failed.
@@ -45,7 +46,7 @@ enum PeerRequestError: Error, CustomStringConvertible {
   static func post(status: Int, body: String, url: String) -> PeerRequestError? {
     switch status {
     case 204: nil
-    case 403 where body.contains("cannot process message from removed member"): .memberRemoved
+    case 403 where body.holds("cannot process message from removed member"): .memberRemoved
     case 412: precondition(body: body)
     default: .unexpectedStatus(status, url: url)
     }

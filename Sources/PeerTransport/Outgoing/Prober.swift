@@ -146,21 +146,9 @@ enum ProbeAnswer {
   /// The peer's time; `nil` when it is not well or the answer is malformed.
   static func time(_ body: Bytes) -> Int64? {
     let text = body.string.filter { !$0.isWhitespace }
-    guard text.contains("\"OK\":true"), let key = text.firstRange("\"Now\":\"") else { return nil }
-    let time = CivilTime(rfc3339: String(text[key...].prefix { $0 != "\"" }))
+    guard text.holds("\"OK\":true"), let key = text.place(of: "\"Now\":\"") else { return nil }
+    let time = CivilTime(rfc3339: String(text[key.upperBound...].prefix { $0 != "\"" }))
     guard let nanoseconds = time?.nanosecondsSinceEpoch, nanoseconds >= 0 else { return nil }
     return nanoseconds
-  }
-}
-
-extension String {
-  /// Position behind the first occurrence of an ASCII needle.
-  fileprivate func firstRange(_ needle: String) -> Index? {
-    var at = startIndex
-    while at < endIndex {
-      if self[at...].hasPrefix(needle) { return index(at, offsetBy: needle.count) }
-      at = index(after: at)
-    }
-    return nil
   }
 }
