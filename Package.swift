@@ -385,7 +385,7 @@ let package = Package(
     .executableTarget(
       name: "etcd-bench",
       dependencies: [
-        "GRPC", "HTTP", "TLS", "EventLoops", "EtcdAPI", "Protobuf", "Bytes", "COpenSSL",
+        "Calls", "GRPC", "HTTP", "TLS", "EventLoops", "EtcdAPI", "Protobuf", "Bytes", "COpenSSL",
       ], path: "benchmarks/etcd-bench", swiftSettings: settings),
     // Decoders of foreign bytes, as tests and a fuzzer drive them.
     .target(

@@ -95,8 +95,9 @@ struct KeyIndex: Sendable {
   var liveCount: Int { root.live }
 
   /// The history of a key.
-  func find(_ key: Bytes) -> KeyHistory? {
-    let probe = IndexKey(probe: key)
+  func find(_ key: Bytes) -> KeyHistory? { find(IndexKey(probe: key)) }
+
+  func find(_ probe: IndexKey) -> KeyHistory? {
     var node = root
     while !node.isLeaf { node = node.children[node.childIndex(probe)] }
     let position = node.lowerBound(probe)

@@ -39,13 +39,18 @@ public struct LeaseTable: Sendable {
 
   /// Hangs a key on a lease, off the one before.
   mutating func attach(_ key: Bytes, to id: LeaseID) {
-    guard id != .none || !leaseOfKey.isEmpty else { return }
+    guard id != .none else {
+      if !leaseOfKey.isEmpty, let before = leaseOfKey.removeValue(forKey: key) {
+        leases[before]?.keys.remove(key)
+      }
+      return
+    }
     if let before = leaseOfKey[key] {
       if before == id { return }
       leases[before]?.keys.remove(key)
       leaseOfKey[key] = nil
     }
-    guard id != .none, leases[id] != nil else { return }
+    guard leases[id] != nil else { return }
     let own = key.detached()
     leases[id]!.keys.insert(own)
     leaseOfKey[own] = id

@@ -219,14 +219,15 @@ public struct MVCCStore: Sendable {
   /// Deletes a key inside a transaction.
   /// - Returns: how many keys that were: 0 when it did not exist.
   mutating func delete(_ key: Bytes) -> Int64 {
-    guard index.find(key)?.isLive == true else { return 0 }
+    let probe = IndexKey(probe: key)
+    guard index.find(probe)?.isLive == true else { return 0 }
     let main = revision + 1
     active.append(
       Row(
         revision: Revision(main: main, sub: Int64(changes)), isTombstone: true,
         value: Mvccpb.KeyValue(key: key).encoded()))
     index.append(
-      key, KeyRevision(main: main, created: main, version: 0, sub: changes, isTombstone: true))
+      probe, KeyRevision(main: main, created: main, version: 0, sub: changes, isTombstone: true))
     leases.attach(key, to: .none)
     changes += 1
     return 1
