@@ -55,7 +55,12 @@ search() {
 
 run_tests() {
   (cd "$tree" && BUILT_IN_FAULT=$2 timeout 150 "$swift" test --skip-build --ignore-lock --no-parallel --filter "$1") \
-    >"$base/$3.log" 2>&1
+    >"$base/$3.log" 2>&1 || {
+    status=$?
+    # What hangs is in a process group of its own and outlives the program that started it.
+    pkill -KILL -f "^$tree/.build/[^ ]*etcdPackageTests.xctest " || true
+    return $status
+  }
 }
 
 # A trap ends the process before anything is said of a failure, and what hangs is ended.
