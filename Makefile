@@ -8,7 +8,7 @@ SWIFT := $(shell scripts/find-swift.sh)
 BIN := .build/release
 PREFIX ?= /usr/local
 # Nobody links against a program, so its symbols stay inside; addresses that depend on where it is loaded take a bit each
-# (lld, glibc 2.36): four megabytes less in memory, three on disk.
+# (lld, glibc 2.36): three megabytes less on disk.
 STATIC := --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker --no-export-dynamic -Xlinker -z -Xlinker pack-relative-relocs
 # Exclusive access is checked while tests run; in a server every check would cost a tenth. These flags are
 # not in Package.swift, where they would go along into programs that depend on EtcdClient.

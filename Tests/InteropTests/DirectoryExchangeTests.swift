@@ -19,10 +19,9 @@ import Testing
     let go = try #require(Binaries.go35)
     let given = Self.environment["SEED"].flatMap { UInt64($0) }
     let first = given ?? UInt64.random(in: 0...(UInt64.max >> 1))
-    print(
-      "\(given == nil ? Self.directories : 1) directories from seed \(first), ours founds \(oursFounds)"
-    )
-    for number in 0..<(given == nil ? Self.directories : 1) {
+    let count = given == nil ? Self.directories : 1
+    print("\(count) directories from seed \(first), ours founds \(oursFounds)")
+    for number in 0..<count {
       let seed = first &+ UInt64(number)
       var random = SeededGenerator(state: seed)
       let snapshots = [5, 20, 60, 10_000].randomElement(using: &random)!

@@ -39,21 +39,20 @@ public struct LeaseTable: Sendable {
 
   /// Hangs a key on a lease, off the one before.
   mutating func attach(_ key: Bytes, to id: LeaseID) {
-    guard id != .none else {
-      if !leaseOfKey.isEmpty, let before = leaseOfKey.removeValue(forKey: key) {
-        leases[before]?.keys.remove(key)
-      }
-      return
-    }
+    if id == .none { return detach(key) }
     if let before = leaseOfKey[key] {
       if before == id { return }
-      leases[before]?.keys.remove(key)
-      leaseOfKey[key] = nil
+      detach(key)
     }
     guard leases[id] != nil else { return }
     let own = key.detached()
     leases[id]!.keys.insert(own)
     leaseOfKey[own] = id
+  }
+
+  private mutating func detach(_ key: Bytes) {
+    guard !leaseOfKey.isEmpty, let before = leaseOfKey.removeValue(forKey: key) else { return }
+    leases[before]?.keys.remove(key)
   }
 
   mutating func setRemaining(_ seconds: Int64, of id: LeaseID) { leases[id]?.remaining = seconds }
