@@ -1,3 +1,5 @@
+import GoText
+
 /// Header fields in the order received or to be sent; names compare without case.
 public struct HTTPHeaders: Sendable, ExpressibleByDictionaryLiteral {
   public typealias Field = (name: String, value: String)
@@ -75,7 +77,7 @@ public struct HTTPRequestHead: Sendable {
   /// The target's path as sent (percent-encoded), without scheme, host and query.
   public var path: String {
     var rest = Substring(target)
-    if !rest.hasPrefix("/"), let scheme = rest.range(of: "://") {
+    if !rest.hasPrefix("/"), let scheme = rest.place(of: "://") {
       let authority = rest[scheme.upperBound...]
       rest = authority.firstIndex(of: "/").map { authority[$0...] } ?? "/"
     }
@@ -92,20 +94,6 @@ public struct HTTPRequestHead: Sendable {
   var wantsKeepAlive: Bool {
     if headers.hasToken("connection", "close") { return false }
     return minorVersion >= 1 || headers.hasToken("connection", "keep-alive")
-  }
-}
-
-extension Substring {
-  /// Position of a short ASCII needle.
-  fileprivate func range(of needle: String) -> Range<Index>? {
-    var from = startIndex
-    while from < endIndex {
-      if self[from...].hasPrefix(needle) {
-        return from..<index(from, offsetBy: needle.count)
-      }
-      from = index(after: from)
-    }
-    return nil
   }
 }
 
