@@ -101,7 +101,7 @@ extension MemberEvent {
     case .propose(let proposals): proposals.count
     // However many, they share one round and are read elsewhere.
     case .read(let ids), .readLocal(let ids): 1 + ids.count / 64
-    case .askLeases(let questions): questions.count
+    case .askLeases(let questions): questions.reduce(0) { $0 + $1.kind.weight }
     case .askV2(let questions): questions.count
     case .receive(let messages): messages.reduce(0) { $0 + 1 + $1.entries.count }
     case .appended(let append): 1 + append.entries.count

@@ -33,6 +33,7 @@ extension MemberCore {
       return "5: \(heldSnapshots.count) snapshots wait, \(positions)"
     }
     if let problem = reads.checkInvariants(applied: applied.index) { return "reads \(problem)" }
+    if let problem = parkedRenewals.checkInvariants() { return "leases \(problem)" }
     return node.checkInvariants().map { "raft \($0)" }
   }
 

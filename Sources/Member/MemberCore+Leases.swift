@@ -59,7 +59,7 @@ extension MemberCore {
   mutating func didRevoke(_ id: LeaseID, _ out: inout MemberOutput) -> Outcome {
     out.leases.revoked += 1
     if lessor.remove(id) { out.leases.expired += 1 }
-    fail(parkedRenewals.take(id).map(\.id), .leaseNotFound, &out)
+    answer(parkedRenewals.settle(id, ttl: 0), &out)
     return .leaseRevoked(revision: store.revision)
   }
 
@@ -70,7 +70,7 @@ extension MemberCore {
     for checkpoint in request.checkpoints {
       let id = LeaseID(checkpoint.id)
       lessor.didCheckpoint(id)
-      for renewal in parkedRenewals.take(id) { renew(id, renewal, &out) }
+      settleRenewals(of: id, &out)
     }
   }
 
@@ -102,7 +102,9 @@ extension MemberCore {
         out.replies.append(Reply(id: question.id, outcome: .lease(.keys(keys, auth))))
       } else if !lessor.isPrimary {
         fail([question.id], .notLeader, &out)
-      } else if reads.leaseQuestions + parkedRenewals.count >= config.waitingMax {
+      } else if reads.leaseQuestions + parkedRenewals.count + question.kind.weight
+        > config.waitingMax
+      {
         fail([question.id], .tooManyRequests, &out)
       } else {
         reads.add(question, tick: ticks)
@@ -138,8 +140,7 @@ extension MemberCore {
     _ kind: LeaseQuestion.Kind, _ id: RequestID, _ out: inout MemberOutput
   ) {
     switch kind {
-    case .renew(let lease):
-      renew(lease, ParkedRenewals.Renewal(id: id, tick: ticks), &out)
+    case .renew(let leases): renew(leases, id, &out)
     case .timeToLive(let lease, let wantsKeys):
       guard let remaining = lessor.remaining(lease, now: leaseTime) else {
         let isGone = lessor.isPrimary && !store.leases.contains(lease)
@@ -154,30 +155,58 @@ extension MemberCore {
     }
   }
 
-  /// Renews a lease, or parks the renewal:
+  /// Renews leases. Those that have to wait are parked, and the answer with them.
+  private mutating func renew(_ leases: [LeaseID], _ id: RequestID, _ out: inout MemberOutput) {
+    var ttls: [Int64] = []
+    ttls.reserveCapacity(leases.count)
+    var waiting: [(position: Int, lease: LeaseID)] = []
+    for lease in leases {
+      do throws(EtcdError) {
+        let ttl = try renew(lease, &out)
+        if ttl == nil { waiting.append((ttls.count, lease)) }
+        ttls.append(ttl ?? 0)
+      } catch { return fail([id], error, &out) }
+    }
+    let batch = ParkedRenewals.Batch(id: id, tick: ticks, ttls: ttls, waiting: waiting)
+    if waiting.isEmpty { answer([batch], &out) } else { parkedRenewals.park(batch) }
+  }
+
+  /// Renews a lease, which may have to wait:
   /// - an overdue lease is about to be revoked, and the answer is what becomes of it;
   /// - what a checkpoint recorded as left must be forgotten by a quorum before the lease may count on
   ///   more, or the next leader would end it early.
+  /// - Returns: the seconds that it lives from now on, 0 when there is none, `nil` while it has to wait.
+  /// - Throws: `notLeader`.
   private mutating func renew(
-    _ id: LeaseID, _ renewal: ParkedRenewals.Renewal, _ out: inout MemberOutput
-  ) {
-    guard lessor.isPrimary else { return fail([renewal.id], .notLeader, &out) }
-    guard let lease = store.leases.leases[id] else {
-      return fail([renewal.id], .leaseNotFound, &out)
-    }
-    if lessor.isOverdue(id, now: leaseTime) || lessor.isCheckpointing(id) {
-      return parkedRenewals.park(renewal, lease: id)
-    }
+    _ id: LeaseID, _ out: inout MemberOutput
+  ) throws(EtcdError) -> Int64? {
+    guard lessor.isPrimary else { throw .notLeader }
+    guard let lease = store.leases.leases[id] else { return 0 }
+    if lessor.isOverdue(id, now: leaseTime) || lessor.isCheckpointing(id) { return nil }
     if lease.remaining > 0 {
       let forget = Etcdserverpb.LeaseCheckpoint(id: id.rawValue, remainingTTL: 0)
-      guard proposeCheckpoints([forget]) else { return fail([renewal.id], .notLeader, &out) }
+      guard proposeCheckpoints([forget]) else { throw .notLeader }
       lessor.willForget(id)
-      return parkedRenewals.park(renewal, lease: id)
+      return nil
     }
     lessor.refresh(id, lease, now: leaseTime)
     out.leases.renewed += 1
-    out.replies.append(
-      Reply(id: renewal.id, outcome: .lease(.renewed(ttl: lessor.ttl(of: lease)))))
+    return lessor.ttl(of: lease)
+  }
+
+  /// A checkpoint is applied: what waited for it goes on.
+  private mutating func settleRenewals(of id: LeaseID, _ out: inout MemberOutput) {
+    guard parkedRenewals.holds(id) else { return }
+    do throws(EtcdError) {
+      guard let ttl = try renew(id, &out) else { return }
+      answer(parkedRenewals.settle(id, ttl: ttl), &out)
+    } catch { fail(parkedRenewals.drop(id), error, &out) }
+  }
+
+  private func answer(_ batches: [ParkedRenewals.Batch], _ out: inout MemberOutput) {
+    for batch in batches {
+      out.replies.append(Reply(id: batch.id, outcome: .lease(.renewed(ttls: batch.ttls))))
+    }
   }
 
   // MARK: Work

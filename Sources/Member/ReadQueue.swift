@@ -35,7 +35,7 @@ struct ReadQueue: Sendable {
   private(set) var slow = 0
   /// Rounds that ended without an answer.
   private(set) var failed = 0
-  /// Questions about leases that wait.
+  /// Questions about leases that wait, each lease of a question as one.
   var leaseQuestions = 0
   /// Everything that waits.
   private(set) var count = 0
@@ -47,7 +47,7 @@ struct ReadQueue: Sendable {
 
   mutating func add(_ question: LeaseQuestion, tick: Int) {
     next.append(Entry(id: question.id, tick: tick, waiter: .lease(question.kind)))
-    leaseQuestions += 1
+    leaseQuestions += question.kind.weight
     count += 1
   }
 
@@ -122,16 +122,18 @@ struct ReadQueue: Sendable {
       return "2: \(round.entries.count) wait for \(round.index), applied \(applied)"
     }
     let waiting = next + asked + confirmed.flatMap(\.entries)
-    let found = waiting.count { if case .lease = $0.waiter { true } else { false } }
+    let found = Self.leaseQuestions(waiting)
     guard waiting.count == count else { return "3: \(count) wait, \(waiting.count) found" }
     return found == leaseQuestions ? nil : "3: \(leaseQuestions) questions, \(found) found"
   }
 
   private mutating func taken(_ entries: [Entry]) -> [Entry] {
     count -= entries.count
-    if leaseQuestions > 0 {
-      leaseQuestions -= entries.count { if case .lease = $0.waiter { true } else { false } }
-    }
+    if leaseQuestions > 0 { leaseQuestions -= Self.leaseQuestions(entries) }
     return entries
+  }
+
+  private static func leaseQuestions(_ entries: [Entry]) -> Int {
+    entries.reduce(0) { if case .lease(let kind) = $1.waiter { $0 + kind.weight } else { $0 } }
   }
 }

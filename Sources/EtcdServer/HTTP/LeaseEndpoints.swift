@@ -43,7 +43,7 @@ struct LeaseEndpoints: Sendable {
 
   private static func question(_ path: String, _ body: Bytes) -> LeaseQuestion.Kind? {
     if path == LeaseHTTP.renewPath {
-      return (try? Etcdserverpb.LeaseKeepAliveRequest.decode(body)).map { .renew(LeaseID($0.id)) }
+      return (try? Etcdserverpb.LeaseKeepAliveRequest.decode(body)).map { .renew([LeaseID($0.id)]) }
     }
     guard
       let request = try? Leasepb.LeaseInternalRequest.decode(body).leaseTimeToLiveRequest
@@ -83,8 +83,10 @@ struct LeaseEndpoints: Sendable {
     _ exchange: HTTPExchange, _ question: LeaseQuestion.Kind, _ answer: LeaseAnswer
   ) {
     switch (question, answer) {
-    case (.renew(let id), .renewed(let ttl)):
-      send(exchange, Etcdserverpb.LeaseKeepAliveResponse(id: id.rawValue, ttl: ttl).encoded())
+    case (.renew(let leases), .renewed(let ttls)):
+      guard ttls[0] > 0 else { return exchange.refuse(404, LeaseHTTP.notFound) }
+      let answer = Etcdserverpb.LeaseKeepAliveResponse(id: leases[0].rawValue, ttl: ttls[0])
+      send(exchange, answer.encoded())
     case (.timeToLive(let id, _), .timeToLive(let remaining, let granted, let keys)):
       let encode: @Sendable () -> Bytes = {
         LeaseHTTP.body(id: id, remaining: remaining, granted: granted, keys: keys)

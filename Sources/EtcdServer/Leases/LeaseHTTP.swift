@@ -22,8 +22,9 @@ enum LeaseHTTP {
   ) -> HTTPClientRequest {
     let (path, body): (String, Bytes)
     switch kind {
-    case .renew(let id):
-      (path, body) = (renewPath, Etcdserverpb.LeaseKeepAliveRequest(id: id.rawValue).encoded())
+    case .renew(let leases):
+      let id = single(leases).rawValue
+      (path, body) = (renewPath, Etcdserverpb.LeaseKeepAliveRequest(id: id).encoded())
     case .timeToLive(let id, let keys):
       let question = Etcdserverpb.LeaseTimeToLiveRequest(id: id.rawValue, keys: keys)
       path = timeToLivePath
@@ -34,6 +35,12 @@ enum LeaseHTTP {
       "POST", origin, path, headers: ["Content-Type": contentType], body: .bytes(body))
   }
 
+  private static func single(_ leases: [LeaseID]) -> LeaseID {
+    precondition(
+      leases.count == 1, "a request between members renews one lease, not \(leases.count)")
+    return leases[0]
+  }
+
   /// Bytes of an answer that a loop may read itself; longer ones have many keys.
   static let bytesOnLoop = 64 << 10
 
@@ -41,14 +48,17 @@ enum LeaseHTTP {
   static func answer(
     _ kind: LeaseQuestion.Kind, status: Int, _ body: Bytes
   ) -> Result<LeaseReply, EtcdError>? {
-    if status == 404, body.string.hasPrefix(notFound) { return .failure(.leaseNotFound) }
+    if status == 404, body.string.hasPrefix(notFound) {
+      if case .renew = kind { return .success(.renewed(ttls: [0], failure: nil)) }
+      return .failure(.leaseNotFound)
+    }
     guard status == 200 else { return nil }
     switch kind {
-    case .renew(let id):
+    case .renew(let leases):
       guard let answer = try? Etcdserverpb.LeaseKeepAliveResponse.decode(body),
-        LeaseID(answer.id) == id
+        LeaseID(answer.id) == single(leases)
       else { return nil }
-      return .success(.renewed(ttl: answer.ttl))
+      return .success(.renewed(ttls: [answer.ttl], failure: nil))
     case .timeToLive(let id, _):
       guard let answer = (try? InternalAnswer.decode(body))?.times, LeaseID(answer.id) == id else {
         return nil
@@ -78,8 +88,9 @@ enum LeaseHTTP {
 
 /// What became of a question about a lease, whoever answered it.
 enum LeaseReply: Sendable {
-  /// Seconds that the lease lives from now on.
-  case renewed(ttl: Int64)
+  /// Seconds that each lease lives from now on, in the order of the question; 0: there is no such lease. Those
+  /// behind one that failed are not in it.
+  case renewed(ttls: [Int64], failure: EtcdError?)
   /// Seconds left and granted, and the keys when they were asked for.
   case timeToLive(remaining: Int64, granted: Int64, keys: Keys)
 

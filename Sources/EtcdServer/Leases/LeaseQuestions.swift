@@ -23,6 +23,44 @@ final class LeaseQuestions: @unchecked Sendable {
     let done: Handler
 
     var wantsKeys: Bool { if case .timeToLive(_, true) = kind { true } else { false } }
+
+    /// A question for each of several leases: a member asks another one about one at a time.
+    /// - Returns: `nil` when it is about one already.
+    var parts: [Attempt]? {
+      guard case .renew(let leases) = kind, leases.count > 1 else { return nil }
+      let answers = RenewalAnswers(leases.count, done)
+      return leases.enumerated().map { position, lease in
+        Attempt(kind: .renew([lease]), deadline: deadline) { answers.set($0, at: position) }
+      }
+    }
+  }
+
+  /// Answers about single leases on their way to one about all.
+  private final class RenewalAnswers {
+    private var answers: [Result<LeaseReply, EtcdError>?]
+    private var left: Int
+    private let done: Handler
+
+    init(_ count: Int, _ done: @escaping Handler) {
+      answers = Array(repeating: nil, count: count)
+      left = count
+      self.done = done
+    }
+
+    func set(_ answer: Result<LeaseReply, EtcdError>, at position: Int) {
+      answers[position] = answer
+      left -= 1
+      guard left == 0 else { return }
+      var ttls: [Int64] = []
+      for answer in answers {
+        switch answer {
+        case .success(.renewed(let part, _)): ttls += part
+        case .failure(let error): return done(.success(.renewed(ttls: ttls, failure: error)))
+        case .success, nil: preconditionFailure("a renewal is answered with a renewal")
+        }
+      }
+      done(.success(.renewed(ttls: ttls, failure: nil)))
+    }
   }
 
   /// Between two rounds without an answer.
@@ -52,6 +90,8 @@ final class LeaseQuestions: @unchecked Sendable {
   private var queueForKeys = FIFO<Attempt>()
   /// Questions that nobody could answer, until the timer fires.
   private var paused: [Attempt] = []
+  /// Leases that they are about.
+  private var pausedWeight = 0
   private var timer: LoopTimer?
 
   init(_ shared: SharedMember, _ requests: RequestTable) {
@@ -66,9 +106,7 @@ final class LeaseQuestions: @unchecked Sendable {
   func stop() {
     isStopped = true
     timer?.cancel()
-    for attempt in exchange(&paused, with: []) {
-      attempt.done(.failure(.stopped))
-    }
+    for attempt in takePaused() { attempt.done(.failure(.stopped)) }
     while let attempt = queueForKeys.popFirst() ?? queue.popFirst() {
       attempt.done(.failure(.stopped))
     }
@@ -76,8 +114,8 @@ final class LeaseQuestions: @unchecked Sendable {
     client.close()
   }
 
-  /// `done` is called once, on the loop: with the answer, `leaseNotFound`, `noLeader`, `timeout` or
-  /// another refusal.
+  /// `done` is called once, on the loop: with the answer, `leaseNotFound` when the time of a lease was asked for,
+  /// `noLeader`, `timeout` or another refusal.
   func ask(_ kind: LeaseQuestion.Kind, _ done: @escaping Handler) {
     loop.preconditionCurrent()
     attempt(
@@ -85,9 +123,10 @@ final class LeaseQuestions: @unchecked Sendable {
         kind: kind, deadline: loop.now &+ shared.config.requestTimeout.nanoseconds, done: done))
   }
 
+  /// The same for a task of the loop.
   func ask(_ kind: LeaseQuestion.Kind) async -> Result<LeaseReply, EtcdError> {
     await withCheckedContinuation { continuation in
-      loop.execute { self.ask(kind) { continuation.resume(returning: $0) } }
+      ask(kind) { continuation.resume(returning: $0) }
     }
   }
 
@@ -109,19 +148,27 @@ final class LeaseQuestions: @unchecked Sendable {
   /// Tries again in a moment, together with all others that have to.
   private func pause(_ attempt: Attempt) {
     if isStopped { return attempt.done(.failure(.stopped)) }
-    guard paused.count < Self.queuedMax else { return attempt.done(.failure(.tooManyRequests)) }
+    guard pausedWeight + attempt.kind.weight <= Self.queuedMax else {
+      return attempt.done(.failure(.tooManyRequests))
+    }
     paused.append(attempt)
+    pausedWeight += attempt.kind.weight
     guard timer == nil else { return }
     timer = loop.schedule(after: Self.pause) { [unowned self] in
       timer = nil
-      for attempt in exchange(&paused, with: []) { self.attempt(attempt) }
+      for attempt in takePaused() { self.attempt(attempt) }
     }
+  }
+
+  private func takePaused() -> [Attempt] {
+    pausedWeight = 0
+    return exchange(&paused, with: [])
   }
 
   private func askHere(_ attempt: Attempt) {
     requests.ask(attempt.kind) { result in
       switch result {
-      case .success(.renewed(let ttl)): attempt.done(.success(.renewed(ttl: ttl)))
+      case .success(.renewed(let ttls)): attempt.done(.success(.renewed(ttls: ttls, failure: nil)))
       case .success(.timeToLive(let remaining, let granted, let keys)):
         attempt.done(
           .success(.timeToLive(remaining: remaining, granted: granted, keys: .held(keys))))
@@ -135,6 +182,10 @@ final class LeaseQuestions: @unchecked Sendable {
   // MARK: Forwarding
 
   private func forward(_ attempt: Attempt, to leader: MemberInfo) {
+    if let parts = attempt.parts {
+      for part in parts { forward(part, to: leader) }
+      return
+    }
     guard forwarded < Self.forwardedMax, !attempt.wantsKeys || forwardedForKeys < Self.keysMax
     else {
       if queue.count + queueForKeys.count >= Self.queuedMax {

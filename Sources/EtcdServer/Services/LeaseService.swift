@@ -181,6 +181,7 @@ struct LeaseService: Sendable {
       // The header is from before the renewals: its revision must not be later than what was renewed.
       let header = member.header()
       var leases: [LeaseID] = []
+      leases.reserveCapacity(requests.count)
       var refusal: GRPCStatus?
       for bytes in requests {
         do throws(GRPCStatus) { leases.append(try await renewal(bytes, stream.caller)) } catch {
@@ -188,22 +189,25 @@ struct LeaseService: Sendable {
           break
         }
       }
-      let answers = await renew(leases)
-      for (lease, answer) in zip(leases, answers) {
-        let ttl: Int64
-        switch answer {
-        case .success(.renewed(let seconds)): ttl = seconds
-        case .failure(.leaseNotFound): ttl = 0
-        case .failure(let error): return GRPCStatus(error)
-        case .success: preconditionFailure("a renewal is answered with a renewal")
+      switch await renew(leases) {
+      case .failure(let error): return GRPCStatus(error)
+      case .success(.renewed(let ttls, let failure)):
+        for (lease, ttl) in zip(leases, ttls) {
+          let response = Etcdserverpb.LeaseKeepAliveResponse(
+            header: header, id: lease.rawValue, ttl: ttl)
+          try stream.enqueue(.bytes(response.encoded()))
         }
-        let response = Etcdserverpb.LeaseKeepAliveResponse(
-          header: header, id: lease.rawValue, ttl: ttl)
-        try stream.enqueue(.bytes(response.encoded()))
+        if let failure { return GRPCStatus(failure) }
+      case .success: preconditionFailure("a renewal is answered with a renewal")
       }
       if let refusal { return refusal }
       try await stream.awaitRoom()
     }
+  }
+
+  private func renew(_ leases: [LeaseID]) async -> Result<LeaseReply, EtcdError> {
+    if leases.isEmpty { return .success(.renewed(ttls: [], failure: nil)) }
+    return await member.leases.ask(.renew(leases))
   }
 
   /// Renewals of a stream that are asked for together: those that have arrived, which wait for one turn of the
@@ -221,23 +225,6 @@ struct LeaseService: Sendable {
     let lease = LeaseID(request.id)
     if let error = await permitRenewal(lease, caller) { throw GRPCStatus(error) }
     return lease
-  }
-
-  /// - Returns: the answers in the order of the leases.
-  private func renew(_ leases: [LeaseID]) async -> [Result<LeaseReply, EtcdError>] {
-    guard !leases.isEmpty else { return [] }
-    return await withCheckedContinuation { continuation in
-      var answers = [Result<LeaseReply, EtcdError>](
-        repeating: .failure(.stopped), count: leases.count)
-      var left = leases.count
-      for (index, lease) in leases.enumerated() {
-        member.leases.ask(.renew(lease)) { answer in
-          answers[index] = answer
-          left -= 1
-          if left == 0 { continuation.resume(returning: answers) }
-        }
-      }
-    }
   }
 
   /// Who may not write the keys of a lease may not keep them alive either.

@@ -107,8 +107,14 @@ extension Cluster {
     guard let (id, member) = someLeader() else { return }
     let lease = leaseWorld.holders[holder].lease
     let kind: LeaseQuestion.Kind =
-      options.mutant == .forgetsRenewals ? .timeToLive(lease, keys: false) : .renew(lease)
+      options.mutant == .forgetsRenewals
+      ? .timeToLive(lease, keys: false) : .renew(Self.renewals(lease))
     post(.askLeases([LeaseQuestion(id: begin(holder, member), kind)]), to: id)
+  }
+
+  /// Some ask for their lease twice at a time, and for one that does not exist.
+  private static func renewals(_ lease: LeaseID) -> [LeaseID] {
+    lease.rawValue % 2 == 0 ? [lease] : [lease, LeaseID(-1), lease]
   }
 
   private func begin(_ holder: Int, _ member: SimulatedMember) -> RequestID {
@@ -135,18 +141,29 @@ extension Cluster {
     case .kv(.txn(let revision, _, _)):
       leaseWorld.facts[holder.lease]?.attachedAt = revision
       leaseWorld.holders[number].phase = .held
-    case .lease(.renewed(let ttl)): renewed(holder.lease, ttl, from: call.time)
-    case .lease(.timeToLive(_, let granted, _)): renewed(holder.lease, granted, from: call.time)
-    case .failed(.leaseNotFound):
-      if let fact = leaseWorld.facts[holder.lease], now < fact.promise.aliveUntil {
-        problems.append(
-          "lease \(holder.lease) is gone before \(fact.promise.aliveUntil), its time")
+    case .lease(.renewed(let ttls)):
+      guard ttls.count == Self.renewals(holder.lease).count, ttls.count == 1 || ttls[1] == 0 else {
+        problems.append("lease \(holder.lease) was renewed as \(ttls)")
+        break
       }
-      leaseWorld.holders[number].phase = .empty
+      if let ttl = ttls.last, ttl > 0 {
+        renewed(holder.lease, ttl, from: call.time)
+      } else {
+        gone(number, holder.lease)
+      }
+    case .lease(.timeToLive(_, let granted, _)): renewed(holder.lease, granted, from: call.time)
+    case .failed(.leaseNotFound): gone(number, holder.lease)
     case .failed(.leaseExists): problems.append("lease \(holder.lease) was granted twice")
     default: break
     }
     return true
+  }
+
+  private func gone(_ holder: Int, _ lease: LeaseID) {
+    if let fact = leaseWorld.facts[lease], now < fact.promise.aliveUntil {
+      problems.append("lease \(lease) is gone before \(fact.promise.aliveUntil), its time")
+    }
+    leaseWorld.holders[holder].phase = .empty
   }
 
   private func renewed(_ lease: LeaseID, _ ttl: Int64, from start: Int) {

@@ -122,7 +122,7 @@ extension Cluster {
   private func renewLock(_ client: Int) {
     guard let (id, member) = someLeader() else { return }
     let lease = lockWorld.clients[client].lease
-    post(.askLeases([LeaseQuestion(id: beginLock(client, member), .renew(lease))]), to: id)
+    post(.askLeases([LeaseQuestion(id: beginLock(client, member), .renew([lease]))]), to: id)
   }
 
   /// Nobody knows what became of a request: what may be repeated is, what may not begins with another lease.
@@ -154,8 +154,9 @@ extension Cluster {
       }
       if entry.isOldest { holds(client, since: call.time) } else { goOn(client, .looking) }
     case (.leaving, .kv): lockWorld.clients[client].phase = chance(oneIn: 2) ? .outside : .empty
-    case (_, .lease(.renewed(let ttl))): promise(lease, ttl, from: call.time)
-    case (_, .failed(.leaseNotFound)):
+    case (_, .lease(.renewed(let ttls))) where ttls[0] > 0:
+      promise(lease, ttls[0], from: call.time)
+    case (_, .lease(.renewed)), (_, .failed(.leaseNotFound)):
       endHold(client, given: true)
       lockWorld.clients[client].phase = .empty
     default: break
