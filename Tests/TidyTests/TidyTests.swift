@@ -203,6 +203,24 @@ import Testing
     }
   }
 
+  /// Who follows a put, a watch event, a handshake or a partition finds the files that docs/ARCHITECTURE.md names.
+  @Test func waysThroughTheCodeAreShort() throws {
+    let page = try String(contentsOfFile: Self.root + "/docs/ARCHITECTURE.md", encoding: .utf8)
+    let section = try #require(page.components(separatedBy: "### Four ways through the code").last)
+    let rows = section.split(separator: "\n").filter { $0.hasPrefix("| `") }
+    #expect(rows.count == 10)
+    for row in rows {
+      let files = row.split(separator: "`").filter { $0.contains("/") }
+      #expect(files.count == 4, "\(row)")
+      for file in files {
+        let text = try String(
+          contentsOfFile: Self.root + "/Sources/\(file).swift", encoding: .utf8)
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).count
+        #expect(lines <= 400, "\(file) has \(lines) lines; cut it at a concept")
+      }
+    }
+  }
+
   /// A test that cannot run must show as skipped, not as passed.
   @Test func testsDoNotSkipInSilence() {
     for (path, text) in Self.sources("Tests") where !path.hasSuffix("TidyTests.swift") {
