@@ -375,7 +375,7 @@ let package = Package(
         "leader-election", "distributed-lock", "EtcdClient", "Calls", "GRPC", "EventLoops",
         "EtcdAPI",
         "Protobuf",
-        "Bytes", "Bolt", "FileSystem", "Failpoints", "MVCC", "MemberStorage", "V2Store",
+        "Bytes", "Bolt", "FileSystem", "Failpoints", "MVCC", "MemberStorage", "V2Store", "WAL",
       ], path: "Tests", sources: ["InteropTests", "GuideTests"], swiftSettings: settings),
     example("config-reload"), example("service-registry"), example("leader-election"),
     example("distributed-lock"),
