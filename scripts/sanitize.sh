@@ -42,7 +42,7 @@ for name; do
   fi
   # shellcheck disable=SC2086
   "$swift" test --skip-build --disable-xctest $flags --scratch-path "$build" "$@" >"$log" 2>&1 ||
-    { failed="$failed $name" && grep -aE -A30 '✘|ERROR: |WARNING: ThreadSanitizer|runtime error' "$log" | head -80; }
+    { failed="$failed $name" && grep -aE -A30 '✘|ERROR: |WARNING: ThreadSanitizer|unexpected signal' "$log" | head -80; }
   grep -a 'Test run with' "$log" || true
   if [ "$name" = thread ]; then
     unset LD_PRELOAD

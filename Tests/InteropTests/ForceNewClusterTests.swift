@@ -62,22 +62,15 @@ import WAL
     let leader = cluster.members[0]
     if count > 1 { try cluster.lead(leader) }
     for n in 0..<20 { #expect(cluster.ctl(["put", "key\(n)", "v"], at: leader).status == 0) }
-    try waitForCommit(in: leader.directory + "/member/wal")
+    try LeaseTests.wait(10, "the log knows its last entry as committed") {
+      let (log, _) = try WAL.copy(
+        RealFileSystem(), directory: leader.directory + "/member/wal", from: Walpb.Snapshot())
+      return try #require(log.entries.last).index == log.state.commit
+    }
     for member in cluster.members { member.kill() }
     leader.start(binary: Binaries.ours, extra: ["--force-new-cluster"])
     try leader.waitHealthy()
     let keys = cluster.ctl(["get", "key", "--prefix", "--count-only", "-w", "fields"], at: leader)
     #expect(keys.output.contains("\"Count\" : 20"), "\(keys)")
-  }
-
-  /// Waits until a log that is written to knows its last entry as committed.
-  private func waitForCommit(in directory: String) throws {
-    let deadline = Date() + 10
-    while Date() < deadline {
-      let (log, _) = try WAL.copy(RealFileSystem(), directory: directory, from: Walpb.Snapshot())
-      if let last = log.entries.last, last.index == log.state.commit { return }
-      usleep(1_000)
-    }
-    Issue.record("what is committed did not reach the log")
   }
 }
